@@ -1,0 +1,364 @@
+//! Everything that can make a node act, and everything it can ask of its driver.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use voiddht_wire::peer::{Message, MessageError, NodeInfo};
+use voiddht_wire::{Key, NodeId, PeerAddress, RpcId};
+
+use crate::peer::{ConnectionId, Peer};
+use crate::report::Report;
+use crate::time::WallTime;
+
+/// One thing that happened. See the contract at the top of [`crate::node`].
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// A connection is ready, and its peer proved or not.
+    Connected {
+        /// Its name.
+        connection: ConnectionId,
+        /// Who is there.
+        peer: Peer,
+        /// Where it was dialled, if this node did: the peer has answered at that address.
+        dialed: Option<PeerAddress>,
+    },
+    /// The last connection with this peer has ended.
+    Disconnected {
+        /// Who was there.
+        peer: NodeId,
+    },
+    /// A message arrived.
+    Received {
+        /// The connection on which a reply must go out.
+        connection: ConnectionId,
+        /// Who sent it.
+        peer: Peer,
+        /// What it says. Its header's sender is the peer's ID: the driver refuses others.
+        message: Message,
+    },
+    /// A request that the node sent will have no answer.
+    Undelivered {
+        /// The request.
+        rpc_id: RpcId,
+        /// Why.
+        why: Undelivered,
+    },
+    /// The end of an [`Output::Probe`].
+    Probed {
+        /// The contact that was probed.
+        contact: NodeInfo,
+        /// Whether the peer's own certificate was pushed at that address.
+        listening: bool,
+    },
+    /// The connection layer saw a peer break a rule.
+    Misbehaved {
+        /// Who.
+        peer: Peer,
+        /// Which rule.
+        what: Misbehaviour,
+    },
+    /// A local program or the operator wants something.
+    Command {
+        /// Names the answer; the driver chooses it and does not reuse it.
+        id: CommandId,
+        /// What is wanted.
+        command: Command,
+    },
+    /// An [`Output::Persist`] is on disk, or could not be brought there.
+    Persisted {
+        /// Which.
+        ticket: Ticket,
+        /// Whether it will survive a power cut.
+        durable: bool,
+    },
+    /// The moment of [`crate::Node::next_wakeup`] has come.
+    WakeUp,
+}
+
+/// One thing that the driver is asked to do.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Send a request: over a live connection with the peer, or over a new one.
+    Request {
+        /// To whom.
+        to: Destination,
+        /// What. If it cannot be delivered, the driver answers with [`Input::Undelivered`].
+        message: Message,
+    },
+    /// Send a reply on the connection that the request came on; if it is gone, drop it.
+    Reply {
+        /// That connection.
+        connection: ConnectionId,
+        /// What.
+        message: Message,
+    },
+    /// Find out whether the peer, with which there is a live connection, also listens here: dial,
+    /// and compare the certificate that is pushed with the proved one. Answer with
+    /// [`Input::Probed`].
+    Probe {
+        /// Whom, and where.
+        contact: NodeInfo,
+    },
+    /// Close every connection with this peer, after what is queued has gone out.
+    HangUp {
+        /// Whom.
+        peer: NodeId,
+    },
+    /// Bring these writes to disk, in this order; answer with [`Input::Persisted`]. A driver
+    /// without a data directory answers at once that it did.
+    Persist {
+        /// Names the answer.
+        ticket: Ticket,
+        /// What.
+        writes: Vec<Write>,
+    },
+    /// A command has ended.
+    Answer {
+        /// Which.
+        id: CommandId,
+        /// How.
+        outcome: Outcome,
+    },
+    /// Something that people or metrics want to know. Nothing depends on it.
+    Notice(Notice),
+}
+
+/// Where a request goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Destination {
+    /// Where to dial, if there is no live connection.
+    pub address: PeerAddress,
+    /// Who must be there; `None` where only the address is known, as of a configured peer.
+    pub id: Option<NodeId>,
+}
+
+impl From<NodeInfo> for Destination {
+    fn from(node: NodeInfo) -> Self {
+        Self { address: node.address, id: Some(node.id) }
+    }
+}
+
+/// Why a request has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Undelivered {
+    /// Nobody listens there, or the network says it cannot be reached.
+    #[error("the connection was refused")]
+    Refused,
+    /// The dial, or the handshake, took too long.
+    #[error("the peer did not complete a connection in time")]
+    DialTimeout,
+    /// Someone is there, but not who must be, or it cannot prove it.
+    #[error("the peer's identity does not hold")]
+    WrongIdentity,
+    /// The connection ended before the answer.
+    #[error("the connection ended before the answer")]
+    ConnectionLost,
+    /// A limit of this node, not the peer's fault: no connection or place in a queue was free.
+    #[error("this node has no connection free")]
+    LocalLimit,
+    /// The message does not fit the peer's dialect, not the peer's fault.
+    #[error("the value does not fit a message of the peer's dialect")]
+    DoesNotFit,
+}
+
+impl Undelivered {
+    /// Whether this says something about the peer, rather than about this node.
+    pub fn blames_peer(self) -> bool {
+        !matches!(self, Self::LocalLimit | Self::DoesNotFit)
+    }
+}
+
+/// A rule that a peer broke, as the connection layer and the core see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum Misbehaviour {
+    /// A frame that cannot be read.
+    #[error("malformed message: {0}")]
+    Malformed(#[from] MessageError),
+    /// A header whose sender is not the one that the certificate proved.
+    #[error("a header with another node's ID")]
+    ForeignSender,
+    /// A reply to nothing that was asked.
+    #[error("a reply that nobody awaits")]
+    UnawaitedReply,
+    /// A reply of another kind, or about another key, than was asked.
+    #[error("a reply that does not fit its request")]
+    WrongReply,
+    /// A value that the other replicas deny.
+    #[error("a value that the majority of its replicas denies")]
+    DeniedValue,
+    /// A frame that was begun and not finished in time.
+    #[error("a frame that was not finished in time")]
+    StalledFrame,
+}
+
+/// Names a command and its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommandId(pub u64);
+
+/// Names a group of writes and its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// What a user or the operator can ask of a node.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// Store a value on the closest nodes.
+    Put {
+        /// The key.
+        key: Key,
+        /// The value, 1 to 65 495 bytes.
+        value: Bytes,
+        /// How long it shall live; `None` is the configured default.
+        ttl: Option<Duration>,
+        /// How many nodes shall hold it; `None` is the configured default.
+        replication: Option<u8>,
+    },
+    /// Find a value.
+    Get {
+        /// The key.
+        key: Key,
+    },
+    /// Find the closest nodes.
+    Lookup {
+        /// The point.
+        target: Key,
+    },
+    /// Join the network through these peers, tried side by side, again with backoff until one
+    /// answers. The answer comes when the routing table has been filled.
+    Join {
+        /// Where they listen.
+        peers: Vec<PeerAddress>,
+    },
+    /// Hand over what is held and say goodbye. After the answer, the driver may stop.
+    Leave,
+}
+
+/// How a command ended.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// A PUT: on how many nodes the value now lies, this one counted if it is one of them.
+    Put {
+        /// Nodes that confirmed; 0 is failure.
+        stored: usize,
+        /// How it went.
+        report: Report,
+    },
+    /// A GET.
+    Get {
+        /// The value; `None` if no node that answered has it.
+        value: Option<Bytes>,
+        /// Its version, where there is one.
+        version: Option<u64>,
+        /// How it went.
+        report: Report,
+    },
+    /// A lookup: the closest nodes that answered, nearest first.
+    Lookup {
+        /// The nodes.
+        nodes: Vec<NodeInfo>,
+        /// How it went.
+        report: Report,
+    },
+    /// A join: how many contacts the routing table now has.
+    Joined {
+        /// Contacts.
+        contacts: usize,
+    },
+    /// A leave: how many records found another holder.
+    Left {
+        /// Records handed over.
+        handed_over: usize,
+    },
+    /// Too many operations are under way: later.
+    Busy,
+}
+
+/// A change to what the disk remembers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Keep a record, replacing any of the same key.
+    PutRecord(StoredRecord),
+    /// Forget a record: it expired or made room.
+    RemoveRecord(Key),
+    /// Remember a contact for the next start.
+    PutContact(NodeInfo),
+    /// Forget a contact.
+    RemoveContact(NodeId),
+}
+
+/// A record as it lies on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredRecord {
+    /// The key.
+    pub key: Key,
+    /// The value.
+    pub value: Bytes,
+    /// The publisher's clock in milliseconds since 1970.
+    pub version: u64,
+    /// When this was written, by this machine's clock.
+    pub written: WallTime,
+    /// When it expires, by this machine's clock.
+    pub expires: WallTime,
+}
+
+/// Something worth a log line or a count.
+#[derive(Clone, Debug)]
+pub enum Notice {
+    /// The routing table has its first contacts: the node is part of a network.
+    Joined {
+        /// Contacts.
+        contacts: usize,
+    },
+    /// No contact is left.
+    Isolated,
+    /// None of the configured or remembered peers answered; another try follows.
+    JoinFailed {
+        /// How long until the next try.
+        retry_in: Duration,
+    },
+    /// A contact entered the routing table.
+    ContactAdded(NodeInfo),
+    /// A contact left it.
+    ContactRemoved(NodeInfo),
+    /// A request ended.
+    RequestEnded {
+        /// The kind of request, by its message's name.
+        kind: &'static str,
+        /// How it ended.
+        outcome: RequestOutcome,
+        /// How long it took.
+        took: Duration,
+    },
+    /// A request of a peer was refused because a limit was reached.
+    LimitReached {
+        /// The limit's name.
+        limit: &'static str,
+    },
+    /// A peer broke a rule.
+    Misbehaviour {
+        /// Who.
+        peer: NodeId,
+        /// Which.
+        what: Misbehaviour,
+    },
+    /// A peer was banned.
+    Banned {
+        /// Who.
+        peer: NodeId,
+        /// For how long.
+        lasts: Duration,
+    },
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RequestOutcome {
+    /// The peer answered what was asked.
+    Answered,
+    /// The peer answered with an error.
+    Refused,
+    /// Nothing came in time.
+    TimedOut,
+    /// It could not be delivered.
+    Undelivered,
+}

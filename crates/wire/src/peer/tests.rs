@@ -1,0 +1,142 @@
+//! Round trips of every message in both dialects, and one refusal per rule.
+
+use super::*;
+use crate::limits::{MAX_FRAME_BYTES, MAX_LEGACY_VALUE_BYTES, MAX_SHORT_FRAME_BYTES};
+
+fn header() -> Header {
+    Header {
+        sender: NodeId::from_bytes([1; 32]),
+        port: 7402,
+        rpc_id: RpcId::from_bytes([2; 32]),
+    }
+}
+
+fn record(value_bytes: usize) -> Record {
+    Record {
+        key: Key::from_bytes([3; 32]),
+        value: Bytes::from(vec![9; value_bytes]),
+        ttl: 600,
+        version: Some(1_700_000_000_000),
+        maintenance: true,
+    }
+}
+
+fn node(last: u8) -> NodeInfo {
+    NodeInfo {
+        address: PeerAddress::new("127.0.0.1".parse().unwrap(), 7000 + u16::from(last)),
+        id: NodeId::from_bytes([last; 32]),
+    }
+}
+
+fn encode(dialect: Dialect, body: Body) -> Result<Bytes, MessageError> {
+    let mut buffer = BytesMut::new();
+    Message { header: header(), body }.encode(dialect, &mut buffer)?;
+    Ok(buffer.freeze())
+}
+
+fn decode(dialect: Dialect, frame: Bytes) -> Result<Decoded, MessageError> {
+    let start = frame[..4].try_into().unwrap();
+    match frame::parse_start(start, dialect.has_long_frames())? {
+        frame::FrameStart::Short { kind, body_bytes } => {
+            assert_eq!(body_bytes, frame.len() - 4);
+            Message::decode(dialect, kind, frame.slice(4..))
+        }
+        frame::FrameStart::Long { kind } => {
+            let body_bytes = frame::long_body_bytes(frame[4..8].try_into().unwrap())?;
+            assert_eq!(body_bytes, frame.len() - 8);
+            Message::decode(dialect, kind, frame.slice(8..))
+        }
+    }
+}
+
+fn bodies() -> Vec<Body> {
+    let target = Key::from_bytes([4; 32]);
+    vec![
+        Body::Ping,
+        Body::Store(record(5)),
+        Body::FindNode { target },
+        Body::FindValue { key: target },
+        Body::PingReply { observed: Some(node(1).address) },
+        Body::StoreReply { key: target },
+        Body::FindNodeReply { nodes: vec![] },
+        Body::FindNodeReply { nodes: (0..20).map(node).collect() },
+        Body::FindValueReply(record(1)),
+        Body::Error(ErrorCode::Busy),
+    ]
+}
+
+#[test]
+fn every_message_reads_back_in_our_dialect() {
+    for body in bodies() {
+        let frame = encode(Dialect::V1, body.clone()).unwrap();
+        assert_eq!(
+            decode(Dialect::V1, frame),
+            Ok(Decoded::Message(Message { header: header(), body }))
+        );
+    }
+}
+
+#[test]
+fn the_legacy_dialect_has_neither_versions_nor_a_header_on_errors() {
+    for body in bodies() {
+        let decoded = decode(Dialect::Legacy, encode(Dialect::Legacy, body.clone()).unwrap());
+        let legacy = |record: Record, ttl| Record { version: None, maintenance: false, ttl, ..record };
+        let expected = match body {
+            Body::Error(code) => {
+                assert_eq!(decoded, Ok(Decoded::BareError(code)));
+                continue;
+            }
+            Body::Store(record) => Body::Store(legacy(record, 600)),
+            Body::FindValueReply(record) => Body::FindValueReply(legacy(record, 0)),
+            Body::PingReply { .. } => Body::PingReply { observed: None },
+            other => other,
+        };
+        assert_eq!(
+            decoded,
+            Ok(Decoded::Message(Message { header: header(), body: expected }))
+        );
+    }
+}
+
+#[test]
+fn the_largest_value_travels_in_a_long_frame_and_not_to_a_legacy_peer() {
+    let largest = encode(Dialect::V1, Body::Store(record(MAX_VALUE_BYTES))).unwrap();
+    assert_eq!(largest.len(), MAX_FRAME_BYTES);
+    assert!(decode(Dialect::V1, largest).is_ok());
+    let fits = encode(Dialect::Legacy, Body::Store(record(MAX_LEGACY_VALUE_BYTES))).unwrap();
+    assert_eq!(fits.len(), MAX_SHORT_FRAME_BYTES);
+    assert!(matches!(
+        encode(Dialect::Legacy, Body::Store(record(MAX_LEGACY_VALUE_BYTES + 1))),
+        Err(MessageError::DoesNotFit(_))
+    ));
+}
+
+#[test]
+fn each_broken_rule_has_its_name() {
+    let header_and = |body_bytes: usize| Bytes::from(vec![0; RPC_HEADER_BYTES + body_bytes]);
+    let v1 = |kind, body| Message::decode(Dialect::V1, kind, body).unwrap_err();
+    for kind in [0, 659, 664, 669, 674, 679, 681, u16::MAX] {
+        assert_eq!(v1(kind, header_and(0)), MessageError::UnknownType(kind));
+    }
+    for (kind, bytes) in
+        [(PING, 1), (FIND_NODE, 31), (FIND_VALUE, 33), (PING_REPLY, 0), (STORE, 43), (ERROR, 3)]
+    {
+        let body_bytes = RPC_HEADER_BYTES + bytes;
+        assert_eq!(v1(kind, header_and(bytes)), MessageError::WrongSize { kind, body_bytes });
+    }
+    assert_eq!(
+        v1(PING, Bytes::from_static(b"short")),
+        MessageError::WrongSize { kind: PING, body_bytes: 5 }
+    );
+    assert_eq!(v1(FIND_NODE_REPLY, header_and(21 * 50)), MessageError::TooManyNodes(21));
+    assert_eq!(
+        v1(FIND_NODE_REPLY, header_and(51)),
+        MessageError::WrongSize { kind: FIND_NODE_REPLY, body_bytes: RPC_HEADER_BYTES + 51 }
+    );
+    assert_eq!(v1(STORE, header_and(RECORD_FIXED_BYTES)), MessageError::EmptyValue);
+    assert_eq!(
+        v1(STORE, header_and(RECORD_FIXED_BYTES + MAX_VALUE_BYTES + 1)),
+        MessageError::ValueTooLarge(MAX_VALUE_BYTES + 1)
+    );
+    assert_eq!(encode(Dialect::V1, Body::Store(record(0))), Err(MessageError::EmptyValue));
+}
