@@ -229,9 +229,10 @@ impl Node {
     fn request(&mut self, to: Destination, body: Body, purpose: Purpose) -> Option<RpcId> {
         let kind = Kind::of(&body)?;
         let rpc_id = RpcId::from_bytes(self.random.random());
-        let usual = to.id.and_then(|id| self.table.rtt(&id)).map(|rtt| {
-            rtt.smoothed() + 4 * rtt.deviation()
-        });
+        let usual = to
+            .id
+            .and_then(|id| self.table.rtt(&id))
+            .map(|rtt| rtt.smoothed() + 4 * rtt.deviation());
         // A time learned on a live connection says nothing of the handshake that a new one needs.
         let usual = usual.filter(|_| to.id.is_some_and(|id| self.connected.contains(&id)));
         self.requests.insert(rpc_id, to, kind, purpose, usual, self.now.mono);

@@ -15,7 +15,7 @@ use crate::time::Moment;
 
 /// Groups of writes that the disk has not confirmed. Beyond it, new STOREs are refused with
 /// ERROR 13; each holds a reply of about 200 bytes.
-pub const MAX_UNSYNCED: usize = 8192;
+const MAX_UNSYNCED: usize = 8192;
 
 /// What waits for the disk.
 #[derive(Debug)]
@@ -90,8 +90,11 @@ impl Node {
             expires: self.now.mono + remaining,
             maintenance: true,
         };
-        if self.records.offer(offer, self.now).is_err() {
-            self.persist(vec![Write::RemoveRecord(record.key)], None);
+        match self.records.offer(offer, self.now) {
+            Ok(_) => self.upkeep_restored(record.key),
+            Err(_) => {
+                self.persist(vec![Write::RemoveRecord(record.key)], None);
+            }
         }
     }
 
