@@ -121,7 +121,7 @@ impl Node {
                 }
             }
             Some(_) => self.check_address(contact, peer.is_proved()),
-            None if self.table.wants(&contact.id) => {
+            None if self.table.wants(&contact) => {
                 self.check_address(contact, peer.is_proved());
             }
             None => self.table.remember_candidate(contact),
