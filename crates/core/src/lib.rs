@@ -11,6 +11,7 @@ pub mod lookup;
 pub mod node;
 pub mod operation;
 pub mod peer;
+pub mod quota;
 pub mod record;
 pub mod report;
 mod request;
