@@ -278,7 +278,7 @@ fn a_value_ends_with_its_ttl_everywhere() {
     for number in 0..30 {
         assert_eq!(network.get(number), None, "at node {number}");
     }
-    assert!(network.nodes.values().all(|node| node.records().len() == 0));
+    assert!(network.nodes.values().all(|node| node.records().is_empty()));
 }
 
 #[test]

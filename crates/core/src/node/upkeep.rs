@@ -158,7 +158,7 @@ impl Node {
             self.restart_find_self();
         }
         if self.leaving.is_none()
-            && self.records.len() > 0
+            && !self.records.is_empty()
             && self.upkeep.newcomers.len() < MAX_NEWCOMERS
         {
             self.upkeep.newcomers.insert(contact.id);
