@@ -171,10 +171,16 @@ impl Forge {
     }
 }
 
-/// What a peer hands to rustls that shows this certificate and signs with that key.
-pub fn shown(certificate: &[u8], key: &[u8]) -> Arc<SingleCertAndKey> {
+/// What a peer hands to rustls that shows these certificates and signs with that key.
+pub fn shown_chain(certificates: &[&[u8]], key: &[u8]) -> Arc<SingleCertAndKey> {
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key));
-    let key =
-        CertifiedKey::new(vec![certificate.to_vec().into()], any_supported_type(&key).unwrap());
+    let chain = certificates.iter().map(|der| der.to_vec().into()).collect();
+    // Not the constructor that checks that key and certificate belong together.
+    let key = CertifiedKey::new(chain, any_supported_type(&key).unwrap());
     Arc::new(SingleCertAndKey::from(key))
+}
+
+/// The same with one certificate.
+pub fn shown(certificate: &[u8], key: &[u8]) -> Arc<SingleCertAndKey> {
+    shown_chain(&[certificate], key)
 }
