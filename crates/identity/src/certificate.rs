@@ -315,6 +315,3 @@ fn check_second_reader(bytes: &[u8], spki: &[u8]) -> Result<(), CertificateError
         _ => Err(CertificateError::NotACertificate),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,5 +1,8 @@
 //! Handshakes between real rustls endpoints, in memory: who is proved, who is refused, and why.
 
+// The helpers of a test may fail as it may.
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use std::sync::Arc;
@@ -160,7 +163,8 @@ fn a_client_that_claims_another_ones_id_is_refused() {
 fn a_clients_wrong_certificate_is_refused_with_its_own_reason() {
     let (client, server) = pair(Policy::Tofu);
     let expired = CertificateError::Expired { not_after: 1_577_836_800 };
-    let cases: [(CertificateError, fn(&mut Forge)); 4] = [
+    type Change = fn(&mut Forge);
+    let cases: [(CertificateError, Change); 4] = [
         (CertificateError::WrongSelfSignature, |forge| {
             forge.signer = Some(Forge::right(KeyKind::Ed25519).key);
         }),

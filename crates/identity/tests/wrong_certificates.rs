@@ -1,6 +1,9 @@
 //! One certificate for each way to be wrong, and the reason for which it is refused (PROTOCOL,
 //! section 2). Each is right in all other ways: see `support/forge.rs`.
 
+// The helpers of a test may fail as it may.
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use proptest::prelude::*;

@@ -1,7 +1,7 @@
 //! What the tests of certificates and of handshakes share.
 
-// Each test program uses a part of it.
-#![allow(dead_code, unreachable_pub)]
+// Each test program uses a part of it, and may fail in it.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 pub mod forge;
 pub mod wire;
