@@ -13,7 +13,7 @@ use voiddht_wire::NodeId;
 
 use crate::clock::{Age, AgeClock, TimeSource};
 use crate::data_dir::DataDir;
-use crate::database::{Change, Content, Database, Verify};
+use crate::database::{Change, Content, Database, Expect};
 use crate::error::{Failure, Fault, Full, SaveIdentityError, WriteFailed};
 use crate::identity_file::StoredIdentity;
 use crate::loaded::{Condition, Loaded, LoadedRecord, Pin};
@@ -75,8 +75,7 @@ impl Store {
         clocks: Arc<dyn TimeSource>,
         on_completion: OnCompletion,
     ) -> Result<(Self, Loaded), WriteFailed> {
-        let mut database = Database::open(Box::new(medium), Verify::Everything)?;
-        let content = database.read()?;
+        let (database, content) = Database::open(Box::new(medium), Expect::Anything)?;
         let clock = AgeClock::resume(clocks, content.last_stamp);
         Self::begin(database, clock, content, None, None, on_completion)?
             .map_err(|error| WriteFailed::new(Failure::Io, &error.to_string()))
