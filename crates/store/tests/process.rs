@@ -2,7 +2,7 @@
 //! elsewhere, files that belong to another user. The second process is this test program again,
 //! told by its environment to play a part.
 
-#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests")]
 
 mod common;
 
