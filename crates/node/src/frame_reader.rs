@@ -43,9 +43,9 @@ pub(crate) struct Frame {
 /// Why there is no next frame.
 #[derive(Debug)]
 pub(crate) enum ReadError<B> {
-    /// The stream ended between two frames.
+    /// The stream ended between two frames, in good order.
     Ended,
-    /// The stream ended inside a frame.
+    /// The stream ended inside a frame, or without TLS's close_notify.
     CutOff,
     /// The stream failed.
     Io(io::Error),
@@ -150,7 +150,7 @@ impl<R: FrameRules> FrameReader<R> {
             match read.map(|()| buffer.filled().len()) {
                 Ok(0) => return Poll::Ready(Err(ended(self.start_bytes > 0))),
                 Ok(read) => self.start_bytes += read,
-                Err(error) => return Poll::Ready(Err(failed(error, self.start_bytes > 0))),
+                Err(error) => return Poll::Ready(Err(failed(error))),
             }
         }
         Poll::Ready(Ok(()))
@@ -172,7 +172,7 @@ impl PartialBody {
         Poll::Ready(match ready!(poll_read_buf(Pin::new(stream), cx, &mut buffer)) {
             Ok(0) => Err(ended(true)),
             Ok(_) => Ok(()),
-            Err(error) => Err(failed(error, true)),
+            Err(error) => Err(failed(error)),
         })
     }
 }
@@ -185,11 +185,10 @@ fn ended<B>(inside_frame: bool) -> ReadError<B> {
     if inside_frame { ReadError::CutOff } else { ReadError::Ended }
 }
 
-/// A peer that ends its stream without TLS's goodbye is treated as one that ended it with one:
-/// every frame has its length, so nothing can be cut off unseen.
-fn failed<B>(error: io::Error, inside_frame: bool) -> ReadError<B> {
+/// rustls reports an end without close_notify as an unexpected one.
+fn failed<B>(error: io::Error) -> ReadError<B> {
     match error.kind() {
-        io::ErrorKind::UnexpectedEof => ended(inside_frame),
+        io::ErrorKind::UnexpectedEof => ReadError::CutOff,
         _ => ReadError::Io(error),
     }
 }

@@ -36,13 +36,13 @@ const KEPT_BUFFER_BYTES: usize = 512;
 /// How a link ended.
 #[derive(Debug)]
 pub(crate) enum LinkEnd<B> {
-    /// The other side ended it between two frames.
+    /// The other side ended it between two frames, in good order.
     Theirs,
     /// This node closed it, and everything has been written.
     Ours,
     /// This node closed it at once.
     Killed,
-    /// The other side ended it inside a frame.
+    /// The other side ended it inside a frame, or without TLS's close_notify.
     CutOff,
     /// The stream failed.
     Io(io::Error),
