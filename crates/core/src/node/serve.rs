@@ -69,14 +69,14 @@ impl Node {
         self.reply(connection, &header, reply);
     }
 
-    /// The record of this key, as FIND_VALUE_REPLY and hand-over carry it.
+    /// The record of this key, as FIND_VALUE_REPLY and hand-over carry it. In its last second its
+    /// ttl reads 0: it is still found, and no longer copied.
     pub(super) fn held(&self, key: &Key) -> Option<Record> {
         let record = self.records.get(key, self.now.mono)?;
-        let ttl = self.ttl_left(record.expires);
-        (ttl > 0).then(|| Record {
+        Some(Record {
             key: *key,
             value: record.value.clone(),
-            ttl,
+            ttl: self.ttl_left(record.expires),
             version: Some(record.version),
             maintenance: false,
         })

@@ -325,7 +325,9 @@ impl Node {
         while self.upkeep.in_flight < COPIES_IN_FLIGHT
             && let Some((key, node)) = self.upkeep.queue.pop_front()
         {
-            let Some(mut record) = self.held(&key) else { continue };
+            let Some(mut record) = self.held(&key).filter(|record| record.ttl > 0) else {
+                continue;
+            };
             record.maintenance = true;
             if self.request(node.into(), Body::Store(record), Purpose::Upkeep(key)).is_some() {
                 self.upkeep.in_flight += 1;
