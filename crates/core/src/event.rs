@@ -26,6 +26,9 @@ pub enum Input {
     Disconnected {
         /// Who was there.
         peer: NodeId,
+        /// Whether it was closed in good order, by either side. An end without TLS's
+        /// close_notify (RFC 8446, section 6.1) is how a killed process looks from here.
+        clean: bool,
     },
     /// A message arrived.
     Received {

@@ -1,0 +1,147 @@
+//! The core's settings: each default is a named constant that says where it comes from.
+
+use std::time::Duration;
+
+use voiddht_wire::limits::MAX_NODES;
+
+/// Size of a bucket, of the answer to FIND_NODE, and of a replica set (Kademlia, section 2.2).
+pub const K: usize = MAX_NODES;
+/// Requests of one lookup in flight (Kademlia, section 2.3).
+pub const ALPHA: usize = 3;
+/// Bits of an ID that one step of a lookup settles (Kademlia, section 4.2).
+pub const B: usize = 5;
+/// Disjoint paths of a lookup (S/Kademlia, section 4.4). Five paths bring a quorum of votes in
+/// one round trip; fewer need a second one, more ask nodes whose vote is not needed.
+pub const DISJOINT_PATHS: usize = 5;
+/// Replicas that must agree, none dissenting, to end a GET early. Where a fifth of all nodes
+/// are hostile, five agree on a wrong value once in 3 000.
+pub const VOTE_QUORUM: usize = 5;
+/// Life of a value whose publisher named none. A guess: long enough to outlive a restart of the
+/// publisher, short enough that abandoned values go.
+pub const DEFAULT_TTL: Duration = Duration::from_secs(6 * 3600);
+/// The longest life of a value: what `ttl u16` can say.
+pub const MAX_TTL: Duration = Duration::from_secs(u16::MAX as u64);
+/// Interval of bucket refresh (Kademlia, section 2.3).
+pub const REFRESH_INTERVAL: Duration = Duration::from_secs(3600);
+/// Interval in which a node makes sure that its records lie on the k closest nodes (Kademlia,
+/// section 2.5).
+pub const UPKEEP_INTERVAL: Duration = Duration::from_secs(3600);
+/// The first timeout for a peer of which no round-trip time is known: it covers a TCP and a TLS
+/// handshake over half the globe.
+pub const STRANGER_TIMEOUT: Duration = Duration::from_secs(1);
+/// Below this no request counts as late: a scheduler's pause is not a slow peer.
+pub const MIN_LATE: Duration = Duration::from_millis(20);
+/// A late request fails after this many times the time after which it was late.
+pub const FAIL_FACTOR: u32 = 10;
+/// Bounds of the time after which a request has failed.
+pub const FAIL_AFTER: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10));
+/// First and longest pause between attempts to join.
+pub const JOIN_BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
+/// Operations under way at once. Each holds at most a few hundred candidates of 120 bytes.
+pub const MAX_OPERATIONS: usize = 4096;
+
+/// How a node behaves. [`Config::check`] holds the relations between the settings.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// See [`K`].
+    pub k: usize,
+    /// See [`ALPHA`].
+    pub alpha: usize,
+    /// See [`B`].
+    pub b: usize,
+    /// See [`DISJOINT_PATHS`]. 1 is plain Kademlia.
+    pub disjoint_paths: usize,
+    /// See [`VOTE_QUORUM`].
+    pub vote_quorum: usize,
+    /// Nodes that a PUT stores on where its publisher names no number: k.
+    pub replication: usize,
+    /// See [`DEFAULT_TTL`].
+    pub default_ttl: Duration,
+    /// The shortest life that a local program may ask for; a shorter one is raised to it.
+    pub min_ttl: Duration,
+    /// The longest life that anybody may ask for; a longer one is cut to it.
+    pub max_ttl: Duration,
+    /// See [`REFRESH_INTERVAL`].
+    pub refresh_interval: Duration,
+    /// See [`UPKEEP_INTERVAL`].
+    pub upkeep_interval: Duration,
+    /// See [`MAX_OPERATIONS`].
+    pub max_operations: usize,
+    /// Whether reports list every step (for people who ask how an operation went).
+    pub trace_steps: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            k: K,
+            alpha: ALPHA,
+            b: B,
+            disjoint_paths: DISJOINT_PATHS,
+            vote_quorum: VOTE_QUORUM,
+            replication: K,
+            default_ttl: DEFAULT_TTL,
+            min_ttl: Duration::from_secs(1),
+            max_ttl: MAX_TTL,
+            refresh_interval: REFRESH_INTERVAL,
+            upkeep_interval: UPKEEP_INTERVAL,
+            max_operations: MAX_OPERATIONS,
+            trace_steps: false,
+        }
+    }
+}
+
+/// Settings that contradict each other.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// A number outside its range.
+    #[error("{name} is {got}, and must be between {least} and {most}")]
+    OutOfRange {
+        /// The setting.
+        name: &'static str,
+        /// Its value.
+        got: usize,
+        /// The least allowed.
+        least: usize,
+        /// The most allowed.
+        most: usize,
+    },
+    /// `min_ttl ≤ default_ttl ≤ max_ttl` does not hold.
+    #[error("the ttls must rise: min_ttl {min:?}, default_ttl {default:?}, max_ttl {max:?}")]
+    TtlOrder {
+        /// The least.
+        min: Duration,
+        /// The default.
+        default: Duration,
+        /// The most.
+        max: Duration,
+    },
+}
+
+impl Config {
+    /// Checks every range and every relation between the settings.
+    ///
+    /// # Errors
+    /// The first that does not hold.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let ranges = [
+            ("k", self.k, 1, MAX_NODES),
+            ("alpha", self.alpha, 1, self.k),
+            ("b", self.b, 1, 8),
+            ("disjoint_paths", self.disjoint_paths, 1, crate::lookup::MAX_PATHS),
+            ("vote_quorum", self.vote_quorum, 1, self.k),
+            ("replication", self.replication, 1, self.k),
+            ("max_operations", self.max_operations, 1, 1 << 20),
+        ];
+        for (name, got, least, most) in ranges {
+            if !(least..=most).contains(&got) {
+                return Err(ConfigError::OutOfRange { name, got, least, most });
+            }
+        }
+        let (min, default, max) = (self.min_ttl, self.default_ttl, self.max_ttl);
+        if min < Duration::from_secs(1) || min > default || default > max || max > MAX_TTL {
+            return Err(ConfigError::TtlOrder { min, default, max });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,354 @@
+//! The iterative lookup (Kademlia, section 2.3) on disjoint paths (S/Kademlia, section 4.4).
+//!
+//! A lookup is one sorted list of candidates. Each remembers which paths were told of it and
+//! which one asked it: a node that was named on two paths belongs to the one that asks it first,
+//! so no node is asked on two. With one path this is Kademlia's own lookup.
+//!
+//! It ends when every candidate that matters has answered or failed. What matters: the `want`
+//! closest of all, and on each path that path's own share of as many, so that a path that
+//! hostile nodes have filled with close neighbours cannot end the others.
+//!
+//! A *late* request stops counting against the parallelism, and the search goes on around it;
+//! it still holds the end of the lookup until it answers or fails.
+
+use voiddht_wire::peer::NodeInfo;
+use voiddht_wire::{Distance, Key, NodeId};
+
+/// The most disjoint paths that a lookup can have.
+pub const MAX_PATHS: usize = 16;
+/// Candidates that a lookup remembers. The farthest that were not asked make room.
+pub const MAX_CANDIDATES: usize = 256;
+/// Requests that one lookup sends, at most: five times what an honest network of a million nodes
+/// needs. It bounds what lists of nodes that do not exist can cost.
+pub const MAX_REQUESTS: u32 = 200;
+
+/// How wide a lookup searches.
+#[derive(Clone, Copy, Debug)]
+pub struct Breadth {
+    /// The closest nodes that must have answered at its end.
+    pub want: usize,
+    /// Requests in flight on a single path.
+    pub alpha: usize,
+    /// Disjoint paths.
+    pub paths: usize,
+}
+
+/// One node of the search.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// Its distance to the target.
+    pub distance: Distance,
+    /// Who it is.
+    pub node: NodeInfo,
+    /// What came of it.
+    pub state: State,
+    /// The path that asked it.
+    pub asked_on: Option<u8>,
+    /// Who named it; `None` for the seeds.
+    pub named_by: Option<NodeId>,
+    /// Hops from this node: a seed is one away.
+    pub hops: u8,
+    told: u16,
+}
+
+/// What came of a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Not asked.
+    Heard,
+    /// Asked, in time so far.
+    Asked,
+    /// Asked, and slower than it should be.
+    Late,
+    /// It answered.
+    Answered,
+    /// It refused, or did not answer.
+    Failed,
+}
+
+/// A node to ask now, and the path it is asked on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// Whom.
+    pub node: NodeInfo,
+    /// On which path, from 0.
+    pub path: u8,
+}
+
+/// A search for the nodes closest to a point.
+#[derive(Clone, Debug)]
+pub struct Lookup {
+    target: Key,
+    own: NodeId,
+    want: usize,
+    share: usize,
+    per_path: u8,
+    paths: u8,
+    in_flight: [u8; MAX_PATHS],
+    candidates: Vec<Candidate>,
+    asked: u32,
+    hops: u8,
+}
+
+impl Lookup {
+    /// A search for `target` that starts from `seeds`, nearest first; they are dealt to the
+    /// paths in turn. `own` is never asked.
+    pub fn new(target: Key, own: NodeId, breadth: Breadth, seeds: &[NodeInfo]) -> Self {
+        let paths = breadth.paths.clamp(1, MAX_PATHS);
+        let mut lookup = Self {
+            target,
+            own,
+            want: breadth.want.max(1),
+            share: breadth.want.max(1).div_ceil(paths),
+            per_path: u8::try_from(breadth.alpha.div_ceil(paths).max(1)).unwrap_or(u8::MAX),
+            paths: paths as u8,
+            in_flight: [0; MAX_PATHS],
+            candidates: Vec::with_capacity(2 * seeds.len()),
+            asked: 0,
+            hops: 0,
+        };
+        for (index, seed) in seeds.iter().enumerate() {
+            lookup.add(*seed, 1 << (index % paths), None, 1);
+        }
+        lookup
+    }
+
+    /// The point that is searched.
+    pub fn target(&self) -> Key {
+        self.target
+    }
+
+    /// The next node to ask, if one may be asked now. The caller sends the request.
+    pub fn next_ask(&mut self) -> Option<Ask> {
+        if self.asked >= MAX_REQUESTS {
+            return None;
+        }
+        let mut reach = Reach::new(self);
+        let mut found = None;
+        for (index, candidate) in self.candidates.iter().enumerate() {
+            let Some(matters) = reach.pass(candidate, candidate.state == State::Late) else {
+                break;
+            };
+            if candidate.state != State::Heard {
+                continue;
+            }
+            let free = (0..self.paths)
+                .filter(|path| matters & (1 << path) != 0)
+                .filter(|path| self.in_flight[usize::from(*path)] < self.per_path)
+                .min_by_key(|path| self.in_flight[usize::from(*path)]);
+            if let Some(path) = free {
+                found = Some((index, path));
+                break;
+            }
+        }
+        let (index, path) = found?;
+        self.asked += 1;
+        self.in_flight[usize::from(path)] += 1;
+        let candidate = &mut self.candidates[index];
+        candidate.state = State::Asked;
+        candidate.asked_on = Some(path);
+        self.hops = self.hops.max(candidate.hops);
+        Some(Ask { node: candidate.node, path })
+    }
+
+    /// Whether everything that matters has answered or failed.
+    pub fn is_finished(&self) -> bool {
+        let exhausted = self.asked >= MAX_REQUESTS;
+        let mut reach = Reach::new(self);
+        for candidate in &self.candidates {
+            match reach.pass(candidate, false) {
+                None => return true,
+                Some(0) => {}
+                Some(_) => match candidate.state {
+                    State::Asked | State::Late => return false,
+                    State::Heard if !exhausted => return false,
+                    _ => {}
+                },
+            }
+        }
+        true
+    }
+
+    /// A node answered with these nodes (none, if it answered with something else).
+    /// False if it was not being asked.
+    pub fn answered(&mut self, id: &NodeId, nodes: &[NodeInfo]) -> bool {
+        let Some((path, hops)) = self.settle(id, State::Answered) else { return false };
+        for node in nodes {
+            self.add(*node, 1 << path, Some(*id), hops.saturating_add(1));
+        }
+        true
+    }
+
+    /// A node is slower than it should be: the path goes on without it.
+    pub fn late(&mut self, id: &NodeId) {
+        if let Some(index) = self.position(id)
+            && self.candidates[index].state == State::Asked
+        {
+            self.candidates[index].state = State::Late;
+            self.release(index);
+        }
+    }
+
+    /// A node refused, did not answer, or could not be reached. False if it was not asked.
+    pub fn failed(&mut self, id: &NodeId) -> bool {
+        self.settle(id, State::Failed).is_some()
+    }
+
+    /// The `count` closest that answered, nearest first.
+    pub fn closest_answered(&self, count: usize) -> impl Iterator<Item = NodeInfo> + '_ {
+        self.candidates
+            .iter()
+            .filter(|candidate| candidate.state == State::Answered)
+            .map(|candidate| candidate.node)
+            .take(count)
+    }
+
+    /// Everyone that has not failed, nearest first: where records may be put.
+    pub fn usable(&self) -> impl Iterator<Item = &Candidate> + '_ {
+        self.candidates.iter().filter(|candidate| candidate.state != State::Failed)
+    }
+
+    /// All candidates, nearest first.
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.candidates
+    }
+
+    /// Requests in flight that still count against the parallelism.
+    pub fn in_flight(&self) -> usize {
+        self.in_flight.iter().map(|count| usize::from(*count)).sum()
+    }
+
+    /// The most requests that may be in flight at once.
+    pub fn parallelism(&self) -> usize {
+        usize::from(self.per_path) * usize::from(self.paths)
+    }
+
+    /// The longest chain of nodes that was followed.
+    pub fn hops(&self) -> u32 {
+        u32::from(self.hops)
+    }
+
+    /// Who named a candidate.
+    pub fn named_by(&self, id: &NodeId) -> Option<NodeId> {
+        self.position(id).and_then(|index| self.candidates[index].named_by)
+    }
+
+    fn add(&mut self, node: NodeInfo, told: u16, named_by: Option<NodeId>, hops: u8) {
+        if node.id == self.own || !node.address.is_dialable() {
+            return;
+        }
+        let distance = self.target.distance(&node.id);
+        match self.candidates.binary_search_by(|candidate| candidate.distance.cmp(&distance)) {
+            Ok(index) => self.candidates[index].told |= told,
+            Err(index) => {
+                if self.candidates.len() >= MAX_CANDIDATES && !self.make_room(index) {
+                    return;
+                }
+                let candidate = Candidate {
+                    distance,
+                    node,
+                    state: State::Heard,
+                    asked_on: None,
+                    named_by,
+                    hops,
+                    told,
+                };
+                self.candidates.insert(index, candidate);
+            }
+        }
+    }
+
+    /// Drops the farthest candidate that was not asked, if it is farther than place `index`.
+    fn make_room(&mut self, index: usize) -> bool {
+        let farthest = self.candidates.iter().rposition(|one| one.state == State::Heard);
+        match farthest {
+            Some(farthest) if farthest >= index => {
+                self.candidates.remove(farthest);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn settle(&mut self, id: &NodeId, state: State) -> Option<(u8, u8)> {
+        let index = self.position(id)?;
+        match self.candidates[index].state {
+            State::Asked => self.release(index),
+            State::Late => {}
+            _ => return None,
+        }
+        let candidate = &mut self.candidates[index];
+        candidate.state = state;
+        Some((candidate.asked_on?, candidate.hops))
+    }
+
+    fn release(&mut self, index: usize) {
+        if let Some(path) = self.candidates[index].asked_on {
+            let in_flight = &mut self.in_flight[usize::from(path)];
+            *in_flight = in_flight.saturating_sub(1);
+        }
+    }
+
+    fn position(&self, id: &NodeId) -> Option<usize> {
+        let distance = self.target.distance(id);
+        self.candidates.binary_search_by(|candidate| candidate.distance.cmp(&distance)).ok()
+    }
+}
+
+/// Counts, from the nearest outwards, how far the lookup and each of its paths reach.
+struct Reach {
+    want: usize,
+    share: usize,
+    all: u16,
+    seen: usize,
+    seen_on: [u16; MAX_PATHS],
+    paths: u8,
+}
+
+impl Reach {
+    fn new(lookup: &Lookup) -> Self {
+        Self {
+            want: lookup.want,
+            share: lookup.share,
+            all: (1u32 << lookup.paths).wrapping_sub(1) as u16,
+            seen: 0,
+            seen_on: [0; MAX_PATHS],
+            paths: lookup.paths,
+        }
+    }
+
+    /// The paths, as bits, on which this candidate matters; `None` once nothing farther can.
+    /// A candidate that is passed over does not count towards anyone's reach.
+    fn pass(&mut self, candidate: &Candidate, pass_over: bool) -> Option<u16> {
+        if candidate.state == State::Failed {
+            return Some(0);
+        }
+        let in_reach = self.seen < self.want;
+        let mine = match candidate.asked_on {
+            Some(path) => 1 << path,
+            None => candidate.told,
+        };
+        let mut matters = if in_reach { mine } else { 0 };
+        let mut open = in_reach;
+        for path in 0..self.paths {
+            let seen = &mut self.seen_on[usize::from(path)];
+            if usize::from(*seen) >= self.share {
+                continue;
+            }
+            open = true;
+            if mine & (1 << path) != 0 {
+                matters |= 1 << path;
+                if !pass_over {
+                    *seen += 1;
+                }
+            }
+        }
+        if !pass_over {
+            self.seen += 1;
+        }
+        open.then_some(matters & self.all)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,287 @@
+//! The node: the state machine that wires everything else together.
+//!
+//! # The driving contract
+//!
+//! A driver owns a [`Node`] and the outside world: clocks, sockets, disk. It repeats:
+//!
+//! 1. Read both clocks once, and feed **one** [`Input`] to [`Node::handle_input`].
+//! 2. Drain [`Node::poll_output`] until it is `None`, and carry each [`Output`] out. None of them
+//!    may be dropped silently: a request that cannot be sent comes back as
+//!    [`Input::Undelivered`], writes as [`Input::Persisted`], a probe as [`Input::Probed`].
+//!    Outputs of one step are in order; the driver may batch several inputs before it drains.
+//! 3. Sleep until something happens, at the latest until [`Node::next_wakeup`], and then feed
+//!    [`Input::WakeUp`].
+//!
+//! The node never blocks, never reads a clock, and draws all its randomness from the seed given
+//! to [`Node::new`]: the same inputs at the same times give the same outputs. No input panics.
+//!
+//! # Where things are
+//!
+//! This file holds the state and hands each input to the room that owns it: [`serve`] answers
+//! peers, [`contacts`] decides who enters the routing table, [`operate`] runs operations,
+//! [`join`] finds the network and notices its loss, [`upkeep`] keeps records where they belong.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use rand::RngExt;
+use rand::rngs::ChaCha8Rng;
+use voiddht_wire::peer::{Body, Header, Message, NodeInfo};
+use voiddht_wire::{Key, NodeId, RpcId};
+
+use crate::config::{Config, ConfigError};
+use crate::event::{
+    Command, CommandId, Destination, Input, Notice, Outcome, Output, RequestOutcome, StoredRecord,
+    Undelivered, Write,
+};
+use crate::record::RecordStore;
+use crate::request::{InFlight, Kind, Overdue, Purpose, Requests};
+use crate::routing::{RoutingConfig, RoutingTable};
+use crate::time::{Moment, Now};
+
+mod contacts;
+mod join;
+mod operate;
+mod published;
+mod schedule;
+mod serve;
+mod upkeep;
+
+use contacts::Probes;
+use join::Joining;
+use operate::Operation;
+use published::Publications;
+use schedule::{Schedule, Task};
+use serve::Unsynced;
+use upkeep::Upkeep;
+
+/// A Kademlia node without its sockets, clock and disk.
+pub struct Node {
+    own: NodeInfo,
+    config: Config,
+    random: ChaCha8Rng,
+    now: Now,
+    table: RoutingTable,
+    records: RecordStore,
+    requests: Requests,
+    operations: BTreeMap<u64, Operation>,
+    next_operation: u64,
+    published: Publications,
+    probes: Probes,
+    joining: Joining,
+    upkeep: Upkeep,
+    unsynced: Unsynced,
+    schedule: Schedule,
+    outputs: VecDeque<Output>,
+    leaving: Option<CommandId>,
+    /// Peers with at least one live connection, to know who can be asked without a dial.
+    connected: BTreeSet<NodeId>,
+}
+
+impl Node {
+    /// A node that is reached at `own`. `seed` is all its randomness.
+    ///
+    /// # Errors
+    /// A setting out of its range, or two that contradict each other.
+    pub fn new(own: NodeInfo, config: Config, seed: ChaCha8Rng) -> Result<Self, ConfigError> {
+        config.check()?;
+        let routing = RoutingConfig { k: config.k, b: config.b, ..RoutingConfig::default() };
+        Ok(Self {
+            own,
+            random: seed,
+            now: Now::default(),
+            table: RoutingTable::new(own.id, routing),
+            records: RecordStore::new(own.id, config.records),
+            requests: Requests::default(),
+            operations: BTreeMap::new(),
+            next_operation: 0,
+            published: Publications::default(),
+            probes: Probes::default(),
+            joining: Joining::default(),
+            upkeep: Upkeep::default(),
+            unsynced: Unsynced::default(),
+            schedule: Schedule::default(),
+            outputs: VecDeque::new(),
+            leaving: None,
+            connected: BTreeSet::new(),
+            config,
+        })
+    }
+
+    /// Takes over what an earlier run left on disk: `remaining` is what each record still has to
+    /// live. To be called once, before the first input.
+    pub fn restore(&mut self, now: Now, records: Vec<(StoredRecord, Duration)>) {
+        self.now = now;
+        for (record, remaining) in records {
+            self.restore_record(record, remaining);
+        }
+    }
+
+    /// Something happened. See the contract above.
+    pub fn handle_input(&mut self, now: Now, input: Input) {
+        self.now = now;
+        match input {
+            Input::Connected { peer, dialed, .. } => self.handle_connected(peer, dialed),
+            Input::Disconnected { peer, clean } => self.handle_disconnected(peer, clean),
+            Input::Received { connection, peer, message } => {
+                if message.body.is_request() {
+                    self.serve(connection, peer, message);
+                } else {
+                    self.handle_reply(peer, message);
+                }
+            }
+            Input::Undelivered { rpc_id, why } => self.handle_undelivered(&rpc_id, why),
+            Input::Probed { contact, listening } => self.handle_probed(contact, listening),
+            Input::Misbehaved { peer, what } => self.handle_misbehaved(peer, what),
+            Input::Command { id, command } => self.handle_command(id, command),
+            Input::Persisted { ticket, durable } => self.handle_persisted(ticket, durable),
+            Input::WakeUp => {}
+        }
+        self.run_due();
+    }
+
+    /// The next thing to do, in order.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Input::WakeUp`] is due, if nothing happens before.
+    pub fn next_wakeup(&self) -> Option<Moment> {
+        [self.requests.next_deadline(), self.schedule.next_due(), self.records.next_expiry()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Who this node is and where it is reached.
+    pub fn own(&self) -> NodeInfo {
+        self.own
+    }
+
+    /// What it was told to be.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The nodes that it knows.
+    pub fn table(&self) -> &RoutingTable {
+        &self.table
+    }
+
+    /// The records that it holds.
+    pub fn records(&self) -> &RecordStore {
+        &self.records
+    }
+
+    /// Requests in flight and operations under way.
+    pub fn load(&self) -> (usize, usize) {
+        (self.requests.len(), self.operations.len())
+    }
+
+    /// Whether this node is part of a network: it has a contact, or was told of no peer to find.
+    pub fn is_joined(&self) -> bool {
+        !self.table.is_empty() || self.joining.has_nobody_to_find()
+    }
+
+    fn handle_command(&mut self, id: CommandId, command: Command) {
+        match command {
+            Command::Put { key, value, ttl, replication } => {
+                self.start_put(id, key, value, ttl, replication);
+            }
+            Command::Get { key } => self.start_get(id, key),
+            Command::Lookup { target } => self.start_lookup(id, target),
+            Command::Join { peers } => self.start_join(id, peers),
+            Command::Leave => self.start_leave(id),
+        }
+    }
+
+    /// Everything whose time has come.
+    fn run_due(&mut self) {
+        while let Some(overdue) = self.requests.next_overdue(self.now.mono) {
+            match overdue {
+                Overdue::Late(request) => self.handle_late(request),
+                Overdue::Failed(request) => self.handle_failed(request, RequestOutcome::TimedOut),
+            }
+        }
+        while let Some(task) = self.schedule.next(self.now.mono) {
+            self.run_task(task);
+        }
+        let expired = self.records.expire(self.now.mono);
+        if !expired.is_empty() {
+            let writes = expired.into_iter().map(Write::RemoveRecord).collect();
+            self.persist(writes, None);
+        }
+    }
+
+    fn run_task(&mut self, task: Task) {
+        match task {
+            Task::Join => self.retry_join(),
+            Task::FindSelf => self.find_self(),
+            Task::RefreshBuckets => self.refresh_buckets(),
+            Task::Upkeep => self.run_upkeep(),
+            Task::HandOver => self.run_hand_over(),
+            Task::LostContacts => self.retry_lost_contacts(),
+            Task::LeaveBy => self.finish_leave(),
+        }
+    }
+
+    /// Sends a request, and remembers what for.
+    fn request(&mut self, to: Destination, body: Body, purpose: Purpose) -> Option<RpcId> {
+        let kind = Kind::of(&body)?;
+        let rpc_id = RpcId::from_bytes(self.random.random());
+        let usual = to.id.and_then(|id| self.table.rtt(&id)).map(|rtt| {
+            rtt.smoothed() + 4 * rtt.deviation()
+        });
+        // A time learned on a live connection says nothing of the handshake that a new one needs.
+        let usual = usual.filter(|_| to.id.is_some_and(|id| self.connected.contains(&id)));
+        self.requests.insert(rpc_id, to, kind, purpose, usual, self.now.mono);
+        let port = if self.leaving.is_some() { 0 } else { self.own.address.port() };
+        let header = Header { sender: self.own.id, port, rpc_id };
+        self.outputs.push_back(Output::Request { to, message: Message { header, body } });
+        Some(rpc_id)
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        self.outputs.push_back(Output::Notice(notice));
+    }
+
+    fn answer(&mut self, id: CommandId, outcome: Outcome) {
+        self.outputs.push_back(Output::Answer { id, outcome });
+    }
+
+    fn request_ended(&mut self, request: &InFlight, outcome: RequestOutcome) {
+        let took = self.now.mono.since(request.sent);
+        self.notice(Notice::RequestEnded { kind: request.kind.name(), outcome, took });
+    }
+
+    fn handle_undelivered(&mut self, rpc_id: &RpcId, why: Undelivered) {
+        let Some(request) = self.requests.take(rpc_id) else { return };
+        if why.blames_peer() {
+            self.note_undelivered(&request, why);
+        }
+        self.end_failed(request, RequestOutcome::Undelivered);
+    }
+
+    fn handle_failed(&mut self, request: InFlight, outcome: RequestOutcome) {
+        if let Some(id) = request.to.id {
+            self.contact_failed(id);
+        }
+        self.end_failed(request, outcome);
+    }
+
+    /// Seconds that a record has left, as the wire tells them: rounded down, so that no copy
+    /// outlives the original.
+    fn ttl_left(&self, expires: Moment) -> u16 {
+        u16::try_from(expires.since(self.now.mono).as_secs()).unwrap_or(u16::MAX)
+    }
+
+    fn closest(&self, target: &Key, count: usize) -> Vec<NodeInfo> {
+        let mut nodes = Vec::with_capacity(count);
+        self.table.closest(target, count, &mut nodes);
+        nodes
+    }
+
+    fn is_own(&self, id: &NodeId) -> bool {
+        *id == self.own.id
+    }
+}

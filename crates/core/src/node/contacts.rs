@@ -1,0 +1,216 @@
+//! Who enters the routing table, and who leaves it.
+//!
+//! A contact enters a bucket only after it has itself answered at its listening address. A peer
+//! that this node dialled has. One that dialled us is *probed*: the certificate that is pushed at
+//! the address which it claims must be the one that it proved on its connection. That costs a TCP
+//! connection and no handshake, which the live connection saves. What was only heard of, or
+//! claimed by a peer without a certificate, is dialled.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use voiddht_wire::NodeId;
+use voiddht_wire::peer::{Body, NodeInfo};
+
+use super::Node;
+use crate::contact::AdmittedContact;
+use crate::event::{Destination, Misbehaviour, Notice, Output, Undelivered, Write};
+use crate::peer::Peer;
+use crate::request::{InFlight, Purpose};
+use crate::routing::{Failure, Insertion};
+use crate::time::Moment;
+
+/// Checks of listening addresses under way at once. Whoever is not checked now is a candidate,
+/// and is checked when a place becomes free or when it speaks again.
+const MAX_PROBES: usize = 64;
+/// How long an address that did not hold is not checked again.
+const PROBE_PAUSE: Duration = Duration::from_secs(30);
+/// Addresses that did not hold, remembered. 72 bytes each.
+const MAX_REFUSED: usize = 256;
+/// How long a check may take before its place is given to another: both deadlines of a dial.
+const PROBE_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Listening addresses that are being checked, and those that did not hold.
+#[derive(Debug, Default)]
+pub(super) struct Probes {
+    under_way: BTreeMap<NodeId, Moment>,
+    refused: BTreeMap<NodeInfo, Moment>,
+}
+
+impl Probes {
+    /// Takes a place for this check, if there is one and it is not futile.
+    fn begin(&mut self, contact: &NodeInfo, now: Moment) -> bool {
+        self.under_way.retain(|_, since| now.since(*since) < PROBE_PATIENCE);
+        let paused = self
+            .refused
+            .get(contact)
+            .is_some_and(|refused| now.since(*refused) < PROBE_PAUSE);
+        if paused || self.under_way.len() >= MAX_PROBES || self.under_way.contains_key(&contact.id)
+        {
+            return false;
+        }
+        self.under_way.insert(contact.id, now);
+        true
+    }
+
+    fn end(&mut self, contact: &NodeInfo, held: bool, now: Moment) {
+        self.under_way.remove(&contact.id);
+        self.refused.remove(contact);
+        if held {
+            return;
+        }
+        if self.refused.len() >= MAX_REFUSED {
+            self.refused.retain(|_, refused| now.since(*refused) < PROBE_PAUSE);
+        }
+        if self.refused.len() < MAX_REFUSED {
+            self.refused.insert(*contact, now);
+        }
+    }
+}
+
+impl Node {
+    pub(super) fn handle_connected(
+        &mut self,
+        peer: Peer,
+        dialed: Option<voiddht_wire::PeerAddress>,
+    ) {
+        self.connected.insert(peer.id());
+        if let Some(admitted) = dialed.and_then(|address| AdmittedContact::dialed(&peer, address)) {
+            self.probes.end(&admitted.info(), true, self.now.mono);
+            self.admit(admitted);
+        }
+    }
+
+    /// A connection in good order ends when either side needs the room. One that breaks makes
+    /// its peer suspect, and is looked after at once: with a killed process many die together.
+    pub(super) fn handle_disconnected(&mut self, peer: NodeId, clean: bool) {
+        self.connected.remove(&peer);
+        let Some(contact) = self.table.get(&peer).map(|contact| contact.info()) else { return };
+        if !clean {
+            self.contact_failed(peer);
+            if self.table.get(&peer).is_some() {
+                self.request(contact.into(), Body::Ping, Purpose::Liveness);
+            }
+        }
+    }
+
+    pub(super) fn handle_probed(&mut self, contact: NodeInfo, listening: bool) {
+        self.probes.end(&contact, listening, self.now.mono);
+        if let Some(admitted) = AdmittedContact::probed(contact, listening) {
+            self.admit(admitted);
+        }
+    }
+
+    pub(super) fn handle_misbehaved(&mut self, peer: Peer, what: Misbehaviour) {
+        self.blame(peer.id(), what);
+    }
+
+    /// A peer broke a rule: its score sinks, and with a low one it is hung up on, then banned.
+    pub(super) fn blame(&mut self, peer: NodeId, what: Misbehaviour) {
+        self.notice(Notice::Misbehaviour { peer, what });
+    }
+
+    /// A peer has spoken: it is alive, and perhaps a contact.
+    pub(super) fn heard_from(&mut self, peer: &Peer, port: u16) {
+        let contact = NodeInfo { address: peer.remote().with_port(port), id: peer.id() };
+        if self.is_own(&contact.id) {
+            return;
+        }
+        match self.table.get(&contact.id) {
+            Some(known) if known.address() == contact.address || !peer.is_proved() => {
+                if peer.is_proved() {
+                    self.table.answered(&contact.id, None, self.now.mono);
+                }
+            }
+            Some(_) => self.check_address(contact, peer.is_proved()),
+            None if self.table.wants(&contact.id) => {
+                self.check_address(contact, peer.is_proved());
+            }
+            None => self.table.remember_candidate(contact),
+        }
+    }
+
+    /// A peer says that it no longer listens: it is leaving.
+    pub(super) fn handle_farewell(&mut self, peer: &Peer) {
+        if peer.is_proved()
+            && let Some(contact) = self.table.remove(&peer.id())
+        {
+            self.contact_left(contact);
+            self.try_candidate(&contact.id);
+        }
+    }
+
+    /// A request to this contact came to nothing.
+    pub(super) fn contact_failed(&mut self, id: NodeId) {
+        if let Failure::Removed { info, candidate } = self.table.failed(&id, self.now.mono) {
+            self.contact_lost(info);
+            if let Some(candidate) = candidate {
+                self.check_address(candidate, false);
+            }
+        }
+    }
+
+    pub(super) fn note_undelivered(&mut self, request: &InFlight, why: Undelivered) {
+        let Some(id) = request.to.id else { return };
+        let contact = NodeInfo { address: request.to.address, id };
+        self.probes.end(&contact, false, self.now.mono);
+        match why {
+            // Nobody listens there any more, or somebody else does: no patience is due.
+            Undelivered::Refused | Undelivered::WrongIdentity
+                if self.table.get(&id).is_some_and(|known| known.address() == contact.address) =>
+            {
+                if self.table.remove(&id).is_some() {
+                    self.contact_lost(contact);
+                    self.try_candidate(&id);
+                }
+            }
+            _ => self.contact_failed(id),
+        }
+    }
+
+    fn try_candidate(&mut self, place_of: &NodeId) {
+        if let Some(candidate) = self.table.candidate_for(place_of) {
+            self.check_address(candidate, false);
+        }
+    }
+
+    /// Finds out whether a contact listens where it is said to. `proved` is whether it has a live
+    /// connection on which it proved its ID: then no handshake is needed.
+    pub(super) fn check_address(&mut self, contact: NodeInfo, proved: bool) {
+        if !contact.address.is_dialable() || !self.probes.begin(&contact, self.now.mono) {
+            return;
+        }
+        if proved && self.connected.contains(&contact.id) {
+            self.outputs.push_back(Output::Probe { contact });
+        } else {
+            self.request(Destination::from(contact), Body::Ping, Purpose::Liveness);
+        }
+    }
+
+    fn admit(&mut self, admitted: AdmittedContact) {
+        let contact = admitted.info();
+        if self.is_own(&contact.id) {
+            return;
+        }
+        match self.table.insert(admitted, self.now.mono) {
+            Insertion::Added { .. } => {
+                self.notice(Notice::ContactAdded(contact));
+                self.persist(vec![Write::PutContact(contact)], None);
+                self.contact_joined(contact);
+            }
+            Insertion::Moved { .. } => self.persist(vec![Write::PutContact(contact)], None),
+            Insertion::Updated | Insertion::Cached | Insertion::Refused => {}
+        }
+    }
+
+    fn contact_lost(&mut self, contact: NodeInfo) {
+        self.joining.remember_lost(contact);
+        self.contact_left(contact);
+    }
+
+    fn contact_left(&mut self, contact: NodeInfo) {
+        self.notice(Notice::ContactRemoved(contact));
+        self.persist(vec![Write::RemoveContact(contact.id)], None);
+        self.after_contact_left();
+    }
+}

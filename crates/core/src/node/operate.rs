@@ -1,0 +1,335 @@
+//! Running operations: starting them, sending what they ask for, telling them what came back,
+//! and answering the command when they end.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use voiddht_wire::peer::{Body, Message, NodeInfo, Record};
+use voiddht_wire::{Key, NodeId};
+
+use super::Node;
+use super::serve::Kept;
+use crate::event::{CommandId, Misbehaviour, Outcome, RequestOutcome};
+use crate::lookup::{Breadth, Lookup};
+use crate::operation::{Answer, Find, Get, Next, Put, publication};
+use crate::peer::Peer;
+use crate::report::{Report, Step, StepAnswer};
+use crate::request::{InFlight, Purpose};
+use crate::time::Moment;
+
+/// An operation under way, and for whom.
+#[derive(Debug)]
+pub(super) struct Operation {
+    origin: Origin,
+    kind: Kind,
+    started: Moment,
+    report: Report,
+}
+
+/// Who hears of an operation's end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A user.
+    Command(CommandId),
+    /// Joining: a lookup of the own ID, or of a point in a bucket.
+    Join,
+    /// Looking into the neighbourhood or a quiet bucket.
+    Refresh,
+    /// Finding where the records of a region belong.
+    Upkeep,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Get(Box<Get>),
+    Put(Box<Put>),
+    Find(Box<Find>),
+}
+
+impl Kind {
+    fn next_step(&mut self) -> Next {
+        match self {
+            Self::Get(get) => get.next_step(),
+            Self::Put(put) => put.next_step(),
+            Self::Find(find) => find.next_step(),
+        }
+    }
+
+    fn handle_answer(&mut self, from: &NodeId, answer: Answer) {
+        match self {
+            Self::Get(get) => get.handle_answer(from, answer),
+            Self::Put(put) => put.handle_answer(from, answer),
+            Self::Find(find) => find.handle_answer(from, answer),
+        }
+    }
+
+    fn handle_late(&mut self, node: &NodeId) {
+        match self {
+            Self::Get(get) => get.handle_late(node),
+            Self::Put(put) => put.handle_late(node),
+            Self::Find(find) => find.handle_late(node),
+        }
+    }
+
+    fn lookup(&self) -> &Lookup {
+        match self {
+            Self::Get(get) => get.lookup(),
+            Self::Put(put) => put.lookup(),
+            Self::Find(find) => find.lookup(),
+        }
+    }
+}
+
+impl Operation {
+    fn count(&mut self, from: &NodeId, answer: &Answer, now: Moment) {
+        let outcome = match answer {
+            Answer::Nodes(nodes) => StepAnswer::Nodes(nodes.len() as u8),
+            Answer::Value(record) => StepAnswer::Value { version: record.version, won: false },
+            Answer::Stored => StepAnswer::Stored,
+            Answer::Refused(_) => StepAnswer::Refused,
+            Answer::Failed => StepAnswer::Failed,
+        };
+        match answer {
+            Answer::Refused(_) => self.report.refused += 1,
+            Answer::Failed => self.report.failed += 1,
+            _ => self.report.answered += 1,
+        }
+        let pending = |step: &&mut Step| step.node.id == *from && step.took.is_none();
+        if let Some(step) = self.report.steps.iter_mut().rev().find(pending) {
+            step.took = Some(now.since(self.started).saturating_sub(step.asked_after));
+            step.answer = outcome;
+        }
+    }
+}
+
+impl Node {
+    pub(super) fn start_get(&mut self, id: CommandId, key: Key) {
+        let floor = self.published.get(&key, self.now.mono);
+        let held = self.held(&key);
+        let breadth = self.breadth(self.config.k);
+        let search = self.lookup(key, breadth);
+        let get = Get::new(self.own.id, search, breadth, self.config.vote_quorum, floor, held);
+        self.start(Origin::Command(id), Kind::Get(Box::new(get)));
+    }
+
+    pub(super) fn start_put(
+        &mut self,
+        id: CommandId,
+        key: Key,
+        value: Bytes,
+        ttl: Option<Duration>,
+        replication: Option<u8>,
+    ) {
+        let ttl = ttl
+            .unwrap_or(self.config.default_ttl)
+            .clamp(self.config.min_ttl, self.config.max_ttl);
+        let replication = match replication {
+            None | Some(0) => self.config.replication,
+            Some(wanted) => usize::from(wanted),
+        };
+        let expires = self.now.mono + ttl;
+        let version = self.published.publish(key, value.clone(), expires, self.now);
+        let record = publication(key, value, version, ttl);
+        let breadth = self.breadth(self.config.alpha.max(self.config.disjoint_paths));
+        let search = self.lookup(key, breadth);
+        let put = Put::new(record, replication, &self.own.id, search);
+        self.start(Origin::Command(id), Kind::Put(Box::new(put)));
+    }
+
+    pub(super) fn start_lookup(&mut self, id: CommandId, target: Key) {
+        self.start_find(Origin::Command(id), target);
+    }
+
+    /// A lookup of the closest nodes, on all paths.
+    pub(super) fn start_find(&mut self, origin: Origin, target: Key) {
+        let breadth = self.breadth(self.config.k);
+        let search = self.lookup(target, breadth);
+        self.start(origin, Kind::Find(Box::new(Find::new(search))));
+    }
+
+    /// An answer to a request that an operation or anything else sent.
+    pub(super) fn handle_reply(&mut self, peer: Peer, message: Message) {
+        let Some(request) = self.requests.take(&message.header.rpc_id) else {
+            if !self.requests.was_given_up(&message.header.rpc_id) {
+                self.blame(peer.id(), Misbehaviour::UnawaitedReply);
+            }
+            return;
+        };
+        let from_asked = request.to.id.is_none_or(|id| id == peer.id());
+        if !from_asked || !request.kind.fits(&message.body) {
+            self.blame(peer.id(), Misbehaviour::WrongReply);
+            self.end_failed(request, RequestOutcome::Undelivered);
+            return;
+        }
+        let took = self.now.mono.since(request.sent);
+        self.table.answered(&peer.id(), Some(took), self.now.mono);
+        let refused = matches!(message.body, Body::Error(_));
+        let outcome =
+            if refused { RequestOutcome::Refused } else { RequestOutcome::Answered };
+        self.request_ended(&request, outcome);
+        let answer = match message.body {
+            Body::FindNodeReply { nodes } => Answer::Nodes(nodes),
+            Body::FindValueReply(record) => Answer::Value(record),
+            Body::Error(code) => Answer::Refused(code),
+            _ => Answer::Stored,
+        };
+        self.deliver(&request, peer.id(), answer);
+    }
+
+    /// A request will have no answer.
+    pub(super) fn end_failed(&mut self, request: InFlight, outcome: RequestOutcome) {
+        self.request_ended(&request, outcome);
+        // Where the ID was never known, no operation waits under it.
+        self.deliver(&request, request.to.id.unwrap_or_default(), Answer::Failed);
+    }
+
+    pub(super) fn handle_late(&mut self, request: InFlight) {
+        let Some(node) = request.to.id else { return };
+        self.table.failed(&node, self.now.mono);
+        if let Purpose::Operation(id) = request.purpose
+            && let Some(operation) = self.operations.get_mut(&id)
+        {
+            operation.kind.handle_late(&node);
+            self.drive(id);
+        }
+    }
+
+    fn deliver(&mut self, request: &InFlight, from: NodeId, answer: Answer) {
+        match request.purpose {
+            Purpose::Operation(id) => {
+                if let Some(operation) = self.operations.get_mut(&id) {
+                    operation.count(&from, &answer, self.now.mono);
+                    operation.kind.handle_answer(&from, answer);
+                    self.drive(id);
+                }
+            }
+            Purpose::Seed => self.handle_seed_answer(answer),
+            Purpose::Upkeep(key) => self.handle_upkeep_answer(key, &answer),
+            Purpose::Liveness | Purpose::Farewell => {}
+        }
+    }
+
+    /// This node kept the record of a PUT, or could not.
+    pub(super) fn kept_for_operation(&mut self, id: u64, kept: bool) {
+        if let Some(operation) = self.operations.get_mut(&id)
+            && let Kind::Put(put) = &mut operation.kind
+        {
+            put.handle_kept_locally(kept);
+            self.drive(id);
+        }
+    }
+
+    fn start(&mut self, origin: Origin, kind: Kind) {
+        if self.operations.len() >= self.config.max_operations {
+            self.notice(crate::event::Notice::LimitReached { limit: "max_operations" });
+            if let Origin::Command(id) = origin {
+                self.answer(id, Outcome::Busy);
+            } else {
+                self.internal_ended(origin, Vec::new());
+            }
+            return;
+        }
+        let id = self.next_operation;
+        self.next_operation += 1;
+        self.table.mark_looked_up(&kind.lookup().target(), self.now.mono);
+        let started = self.now.mono;
+        self.operations.insert(id, Operation { origin, kind, started, report: Report::default() });
+        self.drive(id);
+    }
+
+    /// Lets an operation go on until it waits or ends.
+    fn drive(&mut self, id: u64) {
+        while let Some(operation) = self.operations.get_mut(&id) {
+            match operation.kind.next_step() {
+                Next::Ask { node, path, body } => self.ask(id, node, path, body),
+                Next::KeepLocally(record) => self.keep_for_operation(id, record),
+                Next::Wait => return,
+                Next::Done => return self.finish(id),
+            }
+        }
+    }
+
+    fn ask(&mut self, id: u64, node: NodeInfo, path: u8, body: Body) {
+        let trace = self.config.trace_steps;
+        if let Some(operation) = self.operations.get_mut(&id) {
+            operation.report.asked += 1;
+            if trace {
+                let step = Step {
+                    node,
+                    path,
+                    named_by: operation.kind.lookup().named_by(&node.id),
+                    asked_after: self.now.mono.since(operation.started),
+                    took: None,
+                    answer: StepAnswer::Pending,
+                };
+                operation.report.steps.push(step);
+            }
+        }
+        self.request(node.into(), body, Purpose::Operation(id));
+    }
+
+    fn keep_for_operation(&mut self, id: u64, record: Record) {
+        let kept = match self.keep_for_put(record, id) {
+            Kept::Now => true,
+            Kept::Refused => false,
+            Kept::OnceDurable => return,
+        };
+        if let Some(Operation { kind: Kind::Put(put), .. }) = self.operations.get_mut(&id) {
+            put.handle_kept_locally(kept);
+        }
+    }
+
+    fn finish(&mut self, id: u64) {
+        let Some(operation) = self.operations.remove(&id) else { return };
+        let Operation { origin, kind, started, mut report } = operation;
+        report.took = self.now.mono.since(started);
+        report.hops = kind.lookup().hops();
+        let outcome = match kind {
+            Kind::Get(get) => self.finish_get(&get, report),
+            Kind::Put(put) => Outcome::Put { stored: put.confirmed(), report },
+            Kind::Find(find) => Outcome::Lookup { nodes: find.found(self.config.k), report },
+        };
+        match (origin, outcome) {
+            (Origin::Command(command), outcome) => self.answer(command, outcome),
+            (origin, Outcome::Lookup { nodes, .. }) => self.internal_ended(origin, nodes),
+            _ => {}
+        }
+    }
+
+    fn finish_get(&mut self, get: &Get, mut report: Report) -> Outcome {
+        let found = get.found();
+        report.agreeing = found.agreeing as u32;
+        report.dissenting = found.dissenting as u32;
+        for step in &mut report.steps {
+            if let StepAnswer::Value { version, won } = &mut step.answer {
+                *won = *version == found.version;
+            }
+        }
+        for liar in get.liars() {
+            self.blame(liar, Misbehaviour::DeniedValue);
+        }
+        Outcome::Get { value: found.value, version: found.version, report }
+    }
+
+    fn internal_ended(&mut self, origin: Origin, nodes: Vec<NodeInfo>) {
+        match origin {
+            Origin::Join => self.handle_join_lookup_ended(),
+            Origin::Upkeep => self.handle_upkeep_lookup_ended(&nodes),
+            Origin::Refresh | Origin::Command(_) => {}
+        }
+    }
+
+    fn breadth(&self, want: usize) -> Breadth {
+        Breadth { want, alpha: self.config.alpha, paths: self.config.disjoint_paths }
+    }
+
+    fn lookup(&self, target: Key, breadth: Breadth) -> Lookup {
+        let mut seeds = Vec::with_capacity(self.config.k);
+        self.table.closest_responsive(&target, self.config.k, &mut seeds);
+        if seeds.len() < self.config.k {
+            seeds.clear();
+            self.table.closest(&target, self.config.k, &mut seeds);
+        }
+        Lookup::new(target, self.own.id, breadth, &seeds)
+    }
+}

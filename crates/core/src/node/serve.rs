@@ -1,0 +1,237 @@
+//! Answering peers: PING, STORE, FIND_NODE, FIND_VALUE. And keeping records, for peers and for
+//! this node's own PUTs: in memory at once, acknowledged once the disk has them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use voiddht_wire::Key;
+use voiddht_wire::peer::{Body, ErrorCode, Header, Message, NodeInfo, Record};
+
+use super::Node;
+use crate::event::{Notice, Output, StoredRecord, Ticket, Write};
+use crate::peer::{ConnectionId, Peer};
+use crate::record::{Offer, Refusal};
+use crate::time::Moment;
+
+/// Groups of writes that the disk has not confirmed. Beyond it, new STOREs are refused with
+/// ERROR 13; each holds a reply of about 200 bytes.
+pub const MAX_UNSYNCED: usize = 8192;
+
+/// What waits for the disk.
+#[derive(Debug)]
+pub(super) enum Waiting {
+    /// The acknowledgement of a peer's STORE.
+    Reply { connection: ConnectionId, acknowledged: Message, refused: Message },
+    /// This node's own copy of a PUT.
+    Operation(u64),
+}
+
+/// Writes on their way to the disk.
+#[derive(Debug, Default)]
+pub(super) struct Unsynced {
+    waiting: BTreeMap<Ticket, Waiting>,
+    next: u64,
+}
+
+/// What became of a record that an own PUT wants kept here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// It is kept already.
+    Now,
+    /// It is kept, and counts once the disk has it.
+    OnceDurable,
+    /// It cannot be kept.
+    Refused,
+}
+
+impl Node {
+    pub(super) fn serve(&mut self, connection: ConnectionId, peer: Peer, message: Message) {
+        let Message { header, body } = message;
+        if header.port != 0 {
+            self.heard_from(&peer, header.port);
+        } else if body == Body::Ping {
+            self.handle_farewell(&peer);
+        }
+        let reply = match body {
+            Body::Ping => Body::PingReply { observed: Some(peer.remote()) },
+            Body::FindNode { target } => self.nodes_near(&target, &peer),
+            Body::FindValue { key } => match self.held(&key) {
+                Some(record) => Body::FindValueReply(record),
+                None => self.nodes_near(&key, &peer),
+            },
+            Body::Store(record) => match self.serve_store(connection, &header, record) {
+                Some(reply) => reply,
+                None => return,
+            },
+            // A reply is no request: the caller has told them apart.
+            _ => return,
+        };
+        self.reply(connection, &header, reply);
+    }
+
+    /// The record of this key, as FIND_VALUE_REPLY and hand-over carry it.
+    pub(super) fn held(&self, key: &Key) -> Option<Record> {
+        let record = self.records.get(key, self.now.mono)?;
+        let ttl = self.ttl_left(record.expires);
+        (ttl > 0).then(|| Record {
+            key: *key,
+            value: record.value.clone(),
+            ttl,
+            version: Some(record.version),
+            maintenance: false,
+        })
+    }
+
+    pub(super) fn restore_record(&mut self, record: StoredRecord, remaining: Duration) {
+        let offer = Offer {
+            key: record.key,
+            value: record.value,
+            version: record.version,
+            expires: self.now.mono + remaining,
+            maintenance: true,
+        };
+        if self.records.offer(offer, self.now).is_err() {
+            self.persist(vec![Write::RemoveRecord(record.key)], None);
+        }
+    }
+
+    /// Keeps this node's own copy of a PUT.
+    pub(super) fn keep_for_put(&mut self, record: Record, operation: u64) -> Kept {
+        match self.keep(record) {
+            Ok(None) => Kept::Now,
+            Ok(Some(write)) => {
+                if self.persist(vec![write], Some(Waiting::Operation(operation))) {
+                    Kept::OnceDurable
+                } else {
+                    Kept::Refused
+                }
+            }
+            Err(_) => Kept::Refused,
+        }
+    }
+
+    pub(super) fn handle_persisted(&mut self, ticket: Ticket, durable: bool) {
+        match self.unsynced.waiting.remove(&ticket) {
+            Some(Waiting::Reply { connection, acknowledged, refused }) => {
+                let message = if durable { acknowledged } else { refused };
+                self.outputs.push_back(Output::Reply { connection, message });
+            }
+            Some(Waiting::Operation(id)) => self.kept_for_operation(id, durable),
+            None => {}
+        }
+    }
+
+    /// Asks for these writes. False, and nothing is asked, where somebody would wait for them and
+    /// too many wait already.
+    pub(super) fn persist(&mut self, writes: Vec<Write>, waiting: Option<Waiting>) -> bool {
+        if waiting.is_some() && self.unsynced.waiting.len() >= MAX_UNSYNCED {
+            self.notice(Notice::LimitReached { limit: "max_unsynced" });
+            return false;
+        }
+        let ticket = Ticket(self.unsynced.next);
+        self.unsynced.next += 1;
+        if let Some(waiting) = waiting {
+            self.unsynced.waiting.insert(ticket, waiting);
+        }
+        self.outputs.push_back(Output::Persist { ticket, writes });
+        true
+    }
+
+    fn serve_store(
+        &mut self,
+        connection: ConnectionId,
+        header: &Header,
+        record: Record,
+    ) -> Option<Body> {
+        let key = record.key;
+        match self.keep(record) {
+            Ok(None) => Some(Body::StoreReply { key }),
+            Ok(Some(write)) => {
+                let waiting = Waiting::Reply {
+                    connection,
+                    acknowledged: self.reply_to(header, Body::StoreReply { key }),
+                    refused: self.reply_to(header, Body::Error(ErrorCode::Busy)),
+                };
+                let asked = self.persist(vec![write], Some(waiting));
+                (!asked).then_some(Body::Error(ErrorCode::Busy))
+            }
+            Err(code) => Some(Body::Error(code)),
+        }
+    }
+
+    /// Keeps a record in memory. What comes back must be written, if anything.
+    fn keep(&mut self, record: Record) -> Result<Option<Write>, ErrorCode> {
+        let Record { key, value, ttl, version, maintenance } = record;
+        if ttl == 0 {
+            return Err(ErrorCode::BadRequest);
+        }
+        let ttl = Duration::from_secs(ttl.into()).min(self.config.max_ttl);
+        let version = version.unwrap_or_else(|| self.now.wall.as_millis());
+        let expires = self.now.mono + ttl;
+        self.upkeep_saw_copy(&key, maintenance);
+        let offer = Offer { key, value, version, expires, maintenance };
+        match self.records.offer(offer, self.now) {
+            Ok(accepted) => {
+                let gone: Vec<Write> =
+                    accepted.evicted.into_iter().map(Write::RemoveRecord).collect();
+                if !gone.is_empty() {
+                    self.persist(gone, None);
+                }
+                if !accepted.changed {
+                    return Ok(None);
+                }
+                self.upkeep_holds(key);
+                Ok(self.stored(&key).map(Write::PutRecord))
+            }
+            Err(refusal) => {
+                if let Refusal::Full { limit } = refusal {
+                    self.notice(Notice::LimitReached { limit });
+                    return Err(ErrorCode::Busy);
+                }
+                Err(ErrorCode::NotAcceptable)
+            }
+        }
+    }
+
+    fn stored(&self, key: &Key) -> Option<StoredRecord> {
+        let record = self.records.get(key, self.now.mono)?;
+        Some(StoredRecord {
+            key: *key,
+            value: record.value.clone(),
+            version: record.version,
+            written: self.now.wall,
+            expires: self.now.wall + record.expires.since(self.now.mono),
+        })
+    }
+
+    /// The closest contacts to a point, this node among them where it is near enough, the one
+    /// that asks left out: it knows itself.
+    fn nodes_near(&self, target: &Key, asking: &Peer) -> Body {
+        let k = self.config.k;
+        let mut nodes: Vec<NodeInfo> = Vec::with_capacity(k + 1);
+        self.table.closest(target, k + 1, &mut nodes);
+        nodes.retain(|node| node.id != asking.id());
+        if self.own.address.is_dialable() {
+            let own = target.distance(&self.own.id);
+            let place = nodes.partition_point(|node| target.distance(&node.id) < own);
+            nodes.insert(place, self.own);
+        }
+        nodes.truncate(k);
+        Body::FindNodeReply { nodes }
+    }
+
+    fn reply(&mut self, connection: ConnectionId, to: &Header, body: Body) {
+        let message = self.reply_to(to, body);
+        self.outputs.push_back(Output::Reply { connection, message });
+    }
+
+    fn reply_to(&self, request: &Header, body: Body) -> Message {
+        let port = if self.leaving.is_some() { 0 } else { self.own.address.port() };
+        Message { header: Header { sender: self.own.id, port, rpc_id: request.rpc_id }, body }
+    }
+
+    /// How long a record that this node holds has left.
+    pub(super) fn expires(&self, key: &Key) -> Option<Moment> {
+        self.records.get(key, self.now.mono).map(|record| record.expires)
+    }
+}

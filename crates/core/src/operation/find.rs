@@ -1,0 +1,56 @@
+//! Finding the nodes closest to a point: a lookup by FIND_NODE, and nothing else.
+
+use voiddht_wire::NodeId;
+use voiddht_wire::peer::{Body, NodeInfo};
+
+use super::{Answer, Next};
+use crate::lookup::Lookup;
+
+/// A search for the closest nodes.
+#[derive(Clone, Debug)]
+pub struct Find {
+    lookup: Lookup,
+}
+
+impl Find {
+    /// Runs this lookup.
+    pub fn new(lookup: Lookup) -> Self {
+        Self { lookup }
+    }
+
+    /// The search, as far as it is.
+    pub fn lookup(&self) -> &Lookup {
+        &self.lookup
+    }
+
+    /// The closest nodes that answered, nearest first.
+    pub fn found(&self, count: usize) -> Vec<NodeInfo> {
+        self.lookup.closest_answered(count).collect()
+    }
+
+    /// What to do next.
+    pub fn next_step(&mut self) -> Next {
+        if let Some(ask) = self.lookup.next_ask() {
+            let body = Body::FindNode { target: self.lookup.target() };
+            return Next::Ask { node: ask.node, path: ask.path, body };
+        }
+        if self.lookup.is_finished() { Next::Done } else { Next::Wait }
+    }
+
+    /// An answer came.
+    pub fn handle_answer(&mut self, from: &NodeId, answer: Answer) {
+        match answer {
+            Answer::Nodes(nodes) => {
+                self.lookup.answered(from, &nodes);
+            }
+            _ => {
+                self.lookup.failed(from);
+            }
+        }
+    }
+
+    /// A request is late.
+    pub fn handle_late(&mut self, node: &NodeId) {
+        self.lookup.late(node);
+    }
+}

@@ -1,0 +1,226 @@
+//! GET: ask the replicas, and believe what proves itself or what enough of them agree on.
+//!
+//! Three stages, of which an honest network needs the first:
+//!
+//! 1. *Searching*: a lookup by FIND_VALUE. It ends early with a value that proves itself, or with
+//!    `quorum` votes and no dissent; otherwise it runs to its end, and without dissent what it
+//!    found decides.
+//! 2. *Locating*: there was dissent. Nodes that answered with a value named no neighbours, so the
+//!    true k closest are found by FIND_NODE first.
+//! 3. *Polling*: each of them that has not voted is asked. Most votes win.
+//!
+//! A value that this node published itself is a floor: votes for older versions do not count,
+//! so that a program always reads its own writes.
+
+use bytes::Bytes;
+use voiddht_wire::peer::{Body, NodeInfo, Record};
+use voiddht_wire::{Key, NodeId};
+
+use super::{Answer, Found, Next, Published};
+use crate::lookup::{Breadth, Lookup};
+use crate::vote::{Ballot, Vote};
+
+/// A search for a value.
+#[derive(Clone, Debug)]
+pub struct Get {
+    key: Key,
+    own: NodeId,
+    quorum: usize,
+    breadth: Breadth,
+    floor: Option<Published>,
+    ballot: Ballot,
+    proof: Option<Bytes>,
+    search: Lookup,
+    stage: Stage,
+}
+
+#[derive(Clone, Debug)]
+enum Stage {
+    Searching,
+    Locating(Lookup),
+    Polling { open: Vec<NodeInfo>, asked: Vec<NodeId> },
+    Decided,
+}
+
+impl Get {
+    /// A search for the value of `key`. `floor` is what this node published under it, and
+    /// `held` the record that it holds as a replica: its own vote.
+    pub fn new(
+        own: NodeId,
+        search: Lookup,
+        breadth: Breadth,
+        quorum: usize,
+        floor: Option<Published>,
+        held: Option<Record>,
+    ) -> Self {
+        let key = search.target();
+        let ballot = Ballot::default();
+        let mut get = Self {
+            key,
+            own,
+            quorum,
+            breadth,
+            floor,
+            ballot,
+            proof: None,
+            search,
+            stage: Stage::Searching,
+        };
+        if let Some(floor) = &get.floor
+            && key.proves(&floor.value)
+        {
+            get.proof = Some(floor.value.clone());
+        }
+        if let Some(record) = held {
+            get.count(own, record);
+        }
+        get
+    }
+
+    /// The search, as far as it is.
+    pub fn lookup(&self) -> &Lookup {
+        &self.search
+    }
+
+    /// What to do next.
+    pub fn next_step(&mut self) -> Next {
+        loop {
+            match &mut self.stage {
+                Stage::Decided => return Next::Done,
+                Stage::Searching => {
+                    if self.proof.is_some() || self.ballot.is_unanimous(self.quorum) {
+                        self.stage = Stage::Decided;
+                    } else if self.ballot.has_dissent() {
+                        self.stage = Stage::Locating(self.locate());
+                    } else if let Some(ask) = self.search.next_ask() {
+                        let body = Body::FindValue { key: self.key };
+                        return Next::Ask { node: ask.node, path: ask.path, body };
+                    } else if self.search.is_finished() {
+                        self.stage = Stage::Decided;
+                    } else {
+                        return Next::Wait;
+                    }
+                }
+                Stage::Locating(lookup) => {
+                    if let Some(ask) = lookup.next_ask() {
+                        let body = Body::FindNode { target: self.key };
+                        return Next::Ask { node: ask.node, path: ask.path, body };
+                    }
+                    if !lookup.is_finished() {
+                        return Next::Wait;
+                    }
+                    let open = lookup
+                        .closest_answered(self.breadth.want)
+                        .filter(|node| !self.ballot.has_voted(&node.id))
+                        .collect();
+                    self.stage = Stage::Polling { open, asked: Vec::new() };
+                }
+                Stage::Polling { open, asked } => {
+                    if asked.len() < self.breadth.alpha.max(self.breadth.paths)
+                        && let Some(node) = open.pop()
+                    {
+                        asked.push(node.id);
+                        let body = Body::FindValue { key: self.key };
+                        return Next::Ask { node, path: 0, body };
+                    }
+                    if !asked.is_empty() {
+                        return Next::Wait;
+                    }
+                    self.stage = Stage::Decided;
+                }
+            }
+        }
+    }
+
+    /// An answer came.
+    pub fn handle_answer(&mut self, from: &NodeId, answer: Answer) {
+        self.settle_poll(from);
+        match answer {
+            Answer::Value(record) => {
+                self.search.answered(from, &[]);
+                self.count(*from, record);
+            }
+            Answer::Nodes(nodes) => {
+                self.search.answered(from, &nodes);
+                if let Stage::Locating(lookup) = &mut self.stage {
+                    lookup.answered(from, &nodes);
+                }
+            }
+            Answer::Stored | Answer::Refused(_) | Answer::Failed => {
+                self.search.failed(from);
+                if let Stage::Locating(lookup) = &mut self.stage {
+                    lookup.failed(from);
+                }
+            }
+        }
+    }
+
+    /// A request is late.
+    pub fn handle_late(&mut self, node: &NodeId) {
+        self.search.late(node);
+        if let Stage::Locating(lookup) = &mut self.stage {
+            lookup.late(node);
+        }
+    }
+
+    /// What was found. Meaningful once [`Next::Done`] has come.
+    pub fn found(&self) -> Found {
+        if let Some(value) = &self.proof {
+            let version = self.floor.as_ref().map(|floor| floor.version);
+            return Found { value: Some(value.clone()), version, agreeing: 1, dissenting: 0 };
+        }
+        let winner = self.ballot.winner();
+        match (winner, &self.floor) {
+            (Some(winner), _) => Found {
+                value: Some(winner.value),
+                version: winner.version,
+                agreeing: winner.agreeing,
+                dissenting: winner.dissenting,
+            },
+            (None, Some(floor)) => Found {
+                value: Some(floor.value.clone()),
+                version: Some(floor.version),
+                agreeing: 0,
+                dissenting: 0,
+            },
+            (None, None) => Found::default(),
+        }
+    }
+
+    /// Nodes whose vote the others deny, and who cannot have missed an update.
+    pub fn liars(&self) -> Vec<NodeId> {
+        match self.ballot.winner() {
+            Some(winner) if self.proof.is_none() && winner.agreeing > winner.dissenting => {
+                self.ballot.liars(&winner).filter(|liar| *liar != self.own).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn count(&mut self, voter: NodeId, record: Record) {
+        if self.key.proves(&record.value) {
+            self.proof = Some(record.value);
+            return;
+        }
+        let stale = self.floor.as_ref().is_some_and(|floor| {
+            record.value != floor.value
+                && record.version.is_none_or(|version| version < floor.version)
+        });
+        if !stale {
+            let Record { value, version, ttl, .. } = record;
+            self.ballot.cast(Vote { voter, value, version, ttl });
+        }
+    }
+
+    fn locate(&self) -> Lookup {
+        let seeds: Vec<NodeInfo> =
+            self.search.usable().map(|candidate| candidate.node).take(2 * self.breadth.want).collect();
+        Lookup::new(self.key, self.own, self.breadth, &seeds)
+    }
+
+    fn settle_poll(&mut self, from: &NodeId) {
+        if let Stage::Polling { asked, .. } = &mut self.stage {
+            asked.retain(|one| one != from);
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What users ask for, built on lookups: each operation is a small state machine that says whom
+//! to ask next and hears what came back. None of them sees the routing table, the clock or the
+//! other operations; [`crate::node`] wires them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use voiddht_wire::Key;
+use voiddht_wire::peer::{Body, ErrorCode, NodeInfo, Record};
+
+pub mod find;
+pub mod get;
+pub mod put;
+
+pub use find::Find;
+pub use get::Get;
+pub use put::Put;
+
+/// What an operation asks for next.
+#[derive(Clone, Debug)]
+pub enum Next {
+    /// Send this request.
+    Ask {
+        /// To whom.
+        node: NodeInfo,
+        /// On which disjoint path.
+        path: u8,
+        /// What.
+        body: Body,
+    },
+    /// Keep this record on this node too, and say whether it worked.
+    KeepLocally(Record),
+    /// Nothing until an answer comes.
+    Wait,
+    /// It has ended: take the result.
+    Done,
+}
+
+/// What came back for one request.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// Nodes near the target.
+    Nodes(Vec<NodeInfo>),
+    /// A value.
+    Value(Record),
+    /// The record is kept.
+    Stored,
+    /// An error.
+    Refused(ErrorCode),
+    /// Nothing, and nothing will come.
+    Failed,
+}
+
+/// The result of a GET.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The value, if any node that answered had one.
+    pub value: Option<Bytes>,
+    /// Its version.
+    pub version: Option<u64>,
+    /// Replicas that returned it.
+    pub agreeing: usize,
+    /// Replicas that returned another.
+    pub dissenting: usize,
+}
+
+/// A value that this node published: the floor below which no GET of this node may fall.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The value.
+    pub value: Bytes,
+    /// Its version.
+    pub version: u64,
+}
+
+/// The record of a publication.
+pub fn publication(key: Key, value: Bytes, version: u64, ttl: Duration) -> Record {
+    let ttl = u16::try_from(ttl.as_secs()).unwrap_or(u16::MAX);
+    Record { key, value, ttl, version: Some(version), maintenance: false }
+}

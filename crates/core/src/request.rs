@@ -1,0 +1,252 @@
+//! Requests in flight: what each is for, when it is late, and when it has failed.
+//!
+//! The timeouts follow from round-trip times (RFC 6298): a request is *late* after the peer's
+//! usual time and four deviations, and has *failed* after [`FAIL_FACTOR`] times as long, within
+//! [`FAIL_AFTER`]. A reply that comes after that is no violation: the IDs of the last requests
+//! that were given up are remembered for as long as one can come.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use voiddht_wire::peer::Body;
+use voiddht_wire::{Key, RpcId};
+
+use crate::config::{FAIL_AFTER, FAIL_FACTOR, MIN_LATE, STRANGER_TIMEOUT};
+use crate::event::Destination;
+use crate::time::Moment;
+
+/// Requests that were given up and whose late reply is still no violation. 32 bytes each.
+pub const MAX_GIVEN_UP: usize = 4096;
+
+/// What a request asked, as far as its reply must fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Ping,
+    Store(Key),
+    FindNode,
+    FindValue(Key),
+}
+
+impl Kind {
+    /// What `body` asks; `None` if it is a reply.
+    pub(crate) fn of(body: &Body) -> Option<Self> {
+        match body {
+            Body::Ping => Some(Self::Ping),
+            Body::Store(record) => Some(Self::Store(record.key)),
+            Body::FindNode { .. } => Some(Self::FindNode),
+            Body::FindValue { key } => Some(Self::FindValue(*key)),
+            _ => None,
+        }
+    }
+
+    /// Whether `reply` can answer this.
+    pub(crate) fn fits(self, reply: &Body) -> bool {
+        match (self, reply) {
+            (_, Body::Error(_)) => true,
+            (Self::Ping, Body::PingReply { .. }) => true,
+            (Self::Store(key), Body::StoreReply { key: replied }) => key == *replied,
+            (Self::FindNode | Self::FindValue(_), Body::FindNodeReply { .. }) => true,
+            (Self::FindValue(key), Body::FindValueReply(record)) => key == record.key,
+            _ => false,
+        }
+    }
+
+    /// The name in logs and metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Ping => "ping",
+            Self::Store(_) => "store",
+            Self::FindNode => "find_node",
+            Self::FindValue(_) => "find_value",
+        }
+    }
+}
+
+/// Why a request was sent: who hears of its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// An operation; it may have ended since.
+    Operation(u64),
+    /// A configured peer whose ID is not known yet.
+    Seed,
+    /// Whether a contact is still there.
+    Liveness,
+    /// A record brought to where it belongs.
+    Upkeep(Key),
+    /// Nobody: a goodbye.
+    Farewell,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct InFlight {
+    pub(crate) to: Destination,
+    pub(crate) kind: Kind,
+    pub(crate) purpose: Purpose,
+    pub(crate) sent: Moment,
+    late: Moment,
+    fails: Moment,
+    is_late: bool,
+}
+
+/// What a deadline brought.
+#[derive(Debug)]
+pub(crate) enum Overdue {
+    /// It is late, and still awaited.
+    Late(InFlight),
+    /// It is given up.
+    Failed(InFlight),
+}
+
+/// Every request in flight.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    in_flight: BTreeMap<RpcId, InFlight>,
+    deadlines: BTreeSet<(Moment, RpcId)>,
+    given_up: BTreeSet<RpcId>,
+    given_up_order: VecDeque<RpcId>,
+}
+
+impl Requests {
+    /// Remembers a request. `usual` is the peer's usual time to answer, if it is known.
+    pub(crate) fn insert(
+        &mut self,
+        rpc_id: RpcId,
+        to: Destination,
+        kind: Kind,
+        purpose: Purpose,
+        usual: Option<Duration>,
+        now: Moment,
+    ) {
+        let late = usual.unwrap_or(STRANGER_TIMEOUT).max(MIN_LATE);
+        let fail = (late * FAIL_FACTOR).clamp(FAIL_AFTER.0, FAIL_AFTER.1).max(late);
+        let request = InFlight {
+            to,
+            kind,
+            purpose,
+            sent: now,
+            late: now + late,
+            fails: now + fail,
+            is_late: false,
+        };
+        self.deadlines.insert((request.late, rpc_id));
+        self.in_flight.insert(rpc_id, request);
+    }
+
+    /// The request that a reply answers, which is no longer in flight.
+    pub(crate) fn take(&mut self, rpc_id: &RpcId) -> Option<InFlight> {
+        let request = self.in_flight.remove(rpc_id)?;
+        let deadline = if request.is_late { request.fails } else { request.late };
+        self.deadlines.remove(&(deadline, *rpc_id));
+        Some(request)
+    }
+
+    /// Whether this request was given up not long ago.
+    pub(crate) fn was_given_up(&self, rpc_id: &RpcId) -> bool {
+        self.given_up.contains(rpc_id)
+    }
+
+    /// The next request that is overdue at `now`.
+    pub(crate) fn next_overdue(&mut self, now: Moment) -> Option<Overdue> {
+        let (deadline, rpc_id) = *self.deadlines.first()?;
+        if deadline > now {
+            return None;
+        }
+        self.deadlines.remove(&(deadline, rpc_id));
+        let request = self.in_flight.get_mut(&rpc_id)?;
+        if !request.is_late {
+            request.is_late = true;
+            self.deadlines.insert((request.fails, rpc_id));
+            return Some(Overdue::Late(*request));
+        }
+        let request = *request;
+        self.in_flight.remove(&rpc_id);
+        self.give_up(rpc_id);
+        Some(Overdue::Failed(request))
+    }
+
+    /// When [`Self::next_overdue`] will next have something.
+    pub(crate) fn next_deadline(&self) -> Option<Moment> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+
+    /// Requests in flight.
+    pub(crate) fn len(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    fn give_up(&mut self, rpc_id: RpcId) {
+        if self.given_up_order.len() >= MAX_GIVEN_UP
+            && let Some(oldest) = self.given_up_order.pop_front()
+        {
+            self.given_up.remove(&oldest);
+        }
+        self.given_up.insert(rpc_id);
+        self.given_up_order.push_back(rpc_id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn requests_with(usual: Option<Duration>) -> Requests {
+        let mut requests = Requests::default();
+        let to = Destination { address: ([127, 0, 0, 1], 1).into_address(), id: None };
+        requests.insert(
+            RpcId::default(),
+            to,
+            Kind::Ping,
+            Purpose::Liveness,
+            usual,
+            Moment::default(),
+        );
+        requests
+    }
+
+    trait IntoAddress {
+        fn into_address(self) -> voiddht_wire::PeerAddress;
+    }
+    impl IntoAddress for ([u8; 4], u16) {
+        fn into_address(self) -> voiddht_wire::PeerAddress {
+            std::net::SocketAddr::from(self).into()
+        }
+    }
+
+    #[test]
+    fn a_request_is_late_before_it_fails_and_its_reply_is_then_no_violation() {
+        let usual = Duration::from_millis(300);
+        let mut requests = requests_with(Some(usual));
+        let start = Moment::default();
+        assert!(requests.next_overdue(start + usual / 2).is_none());
+        assert!(matches!(requests.next_overdue(start + usual), Some(Overdue::Late(_))));
+        assert!(requests.next_overdue(start + usual).is_none());
+        assert!(!requests.was_given_up(&RpcId::default()));
+        let failed = requests.next_overdue(start + usual * FAIL_FACTOR);
+        assert!(matches!(failed, Some(Overdue::Failed(_))));
+        assert!(requests.was_given_up(&RpcId::default()));
+        assert_eq!((requests.len(), requests.next_deadline()), (0, None));
+    }
+
+    #[test]
+    fn timeouts_stay_within_their_bounds() {
+        for (usual, late, fails) in [
+            (Some(Duration::from_micros(50)), MIN_LATE, FAIL_AFTER.0),
+            (None, STRANGER_TIMEOUT, FAIL_AFTER.1),
+            (Some(Duration::from_secs(9)), Duration::from_secs(9), FAIL_AFTER.1),
+        ] {
+            let mut requests = requests_with(usual);
+            assert_eq!(requests.next_deadline(), Some(Moment::default() + late));
+            requests.next_overdue(Moment::default() + late);
+            assert_eq!(requests.next_deadline(), Some(Moment::default() + fails));
+        }
+    }
+
+    #[test]
+    fn an_answered_request_leaves_no_deadline() {
+        let mut requests = requests_with(None);
+        requests.next_overdue(Moment::default() + STRANGER_TIMEOUT);
+        assert!(requests.take(&RpcId::default()).is_some());
+        assert_eq!(requests.next_deadline(), None);
+        assert!(requests.take(&RpcId::default()).is_none());
+    }
+}

@@ -1,0 +1,391 @@
+//! The buckets of a node, as a partition of the ID space (Kademlia, sections 2.4 and 4.2).
+//!
+//! The paper's binary tree is not built: its leaves, in the order of the space, determine it.
+//! They lie in one sorted vector; each half of a slice of it, cut where the next bit turns from
+//! 0 to 1, is a subtree. Every contact of the half in which a target lies is closer to it than
+//! any of the other half, so that going near half first yields contacts in exact XOR order, and
+//! only the few within one bucket need sorting.
+//!
+//! Invariants: the ranges of the buckets are disjoint and cover the space; no bucket holds more
+//! than k contacts; the own ID is in none; an ID is in at most one bucket, once.
+//!
+//! Memory: 80 bytes per contact and 56 per candidate. A table of a network of 100 000 has at
+//! most some 75 buckets: 120 KiB of contacts, and 250 KiB of candidates if all caches are full.
+
+use std::time::Duration;
+
+use voiddht_wire::limits::MAX_NODES;
+use voiddht_wire::peer::NodeInfo;
+use voiddht_wire::{Key, NodeId, PeerAddress};
+
+use super::bucket::{Bucket, BucketRange, BucketView};
+use crate::contact::{AdmittedContact, Contact, RttEstimate};
+use crate::time::Moment;
+
+/// Contacts of a bucket, as in the paper, and as many as one FIND_NODE_REPLY carries.
+pub const K: usize = MAX_NODES;
+/// Bits by which a lookup comes closer with each step, as in the paper.
+pub const B: usize = 5;
+/// Candidates that a bucket remembers. The paper names no number; three for each place is a guess.
+pub const REPLACEMENT_CACHE: usize = 3 * K;
+
+/// How a routing table is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoutingConfig {
+    /// Contacts of a bucket, at least 1. More survive more deaths at once, and cost memory and
+    /// upkeep.
+    pub k: usize,
+    /// Bits per step, at least 1. More make lookups shorter and the table larger, by about
+    /// `(2^b - 1) / b` times.
+    pub b: usize,
+    /// Candidates of a bucket; the least useful is dropped when there are more.
+    pub replacement_cache: usize,
+}
+
+impl Default for RoutingConfig {
+    fn default() -> Self {
+        Self { k: K, b: B, replacement_cache: REPLACEMENT_CACHE }
+    }
+}
+
+/// What became of a contact that was to be inserted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Insertion {
+    /// It is a new member of the table.
+    Added,
+    /// It is a new member, in the place of one that had stopped answering.
+    Replaced {
+        /// Who lost its place.
+        removed: NodeInfo,
+    },
+    /// It was a member already, and is now the most recently seen.
+    Updated,
+    /// It was a member, and now listens elsewhere: the address that answered last counts.
+    Moved {
+        /// Where it listened before.
+        from: PeerAddress,
+    },
+    /// Its bucket is full of responsive contacts; it waits in the replacement cache.
+    Cached,
+    /// It is this node itself.
+    Own,
+}
+
+/// What followed from a contact's failure to answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// There is no such contact.
+    Unknown,
+    /// It keeps its place as a suspect, until another can take it.
+    Kept {
+        /// Who might: to be probed, and inserted if it answers.
+        candidate: Option<NodeInfo>,
+    },
+    /// It failed too often in a row, and is forgotten.
+    Removed {
+        /// Who it was.
+        info: NodeInfo,
+        /// Who might take its place: to be probed, and inserted if it answers.
+        candidate: Option<NodeInfo>,
+    },
+}
+
+/// The contacts of one node.
+#[derive(Clone, Debug)]
+pub struct RoutingTable {
+    own: NodeId,
+    config: RoutingConfig,
+    /// Sorted by prefix; a partition of the space, so never empty.
+    buckets: Vec<Bucket>,
+    /// Contacts in all buckets.
+    len: usize,
+}
+
+impl RoutingTable {
+    /// An empty table: one bucket that covers the whole space. A `k` or `b` of 0 reads as 1.
+    pub fn new(own: NodeId, config: RoutingConfig) -> Self {
+        let config = RoutingConfig { k: config.k.max(1), b: config.b.max(1), ..config };
+        Self { own, config, buckets: vec![Bucket::new(BucketRange::whole())], len: 0 }
+    }
+
+    /// The node whose table this is.
+    pub fn own(&self) -> &NodeId {
+        &self.own
+    }
+
+    /// How it is built.
+    pub fn config(&self) -> &RoutingConfig {
+        &self.config
+    }
+
+    /// Contacts in the table.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is no contact.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The contact with this ID.
+    pub fn get(&self, id: &NodeId) -> Option<&Contact> {
+        self.buckets[self.index_of(id)].get(id)
+    }
+
+    /// Whether there is such a contact, and it failed to answer the last time it was asked.
+    pub fn is_suspect(&self, id: &NodeId) -> bool {
+        self.get(id).is_some_and(Contact::is_suspect)
+    }
+
+    /// How quickly a contact answers; `None` where nothing was measured.
+    pub fn rtt(&self, id: &NodeId) -> Option<RttEstimate> {
+        self.get(id)?.rtt()
+    }
+
+    /// All contacts: by the order of their buckets in the space, within one least recently seen
+    /// first.
+    pub fn iter(&self) -> impl Iterator<Item = &Contact> {
+        self.buckets.iter().flat_map(|bucket| bucket.contacts())
+    }
+
+    /// All buckets, in the order of the space.
+    pub fn buckets(&self) -> impl Iterator<Item = BucketView<'_>> {
+        self.buckets.iter().map(BucketView::new)
+    }
+
+    /// The bucket in which a node would be.
+    pub fn bucket_of(&self, id: &NodeId) -> BucketView<'_> {
+        BucketView::new(&self.buckets[self.index_of(id)])
+    }
+
+    /// Inserts a node that has answered, or notes that a known one did.
+    ///
+    /// A full bucket is split if it covers the own ID or its depth is not a multiple of b;
+    /// otherwise the newcomer takes the place of a suspect, or waits: contacts that live are
+    /// never given up for new ones, for who has been up long will stay up longest (section 2.1).
+    pub fn insert(&mut self, admitted: AdmittedContact, now: Moment) -> Insertion {
+        let NodeInfo { address, id } = admitted.info();
+        if id == self.own {
+            return Insertion::Own;
+        }
+        if let Some(known) = self.answer(&id, None, now) {
+            let from = known.address();
+            if from == address {
+                return Insertion::Updated;
+            }
+            known.moved(address);
+            return Insertion::Moved { from };
+        }
+        let RoutingConfig { k, replacement_cache, .. } = self.config;
+        let index = self.split_for(&id);
+        let bucket = &mut self.buckets[index];
+        if bucket.contacts().len() < k {
+            bucket.push(Contact::new(admitted, now), k);
+            self.len += 1;
+            return Insertion::Added;
+        }
+        match bucket.remove_suspect() {
+            Some(suspect) => {
+                bucket.push(Contact::new(admitted, now), k);
+                Insertion::Replaced { removed: suspect.info() }
+            }
+            None => {
+                bucket.remember(admitted.info(), true, replacement_cache);
+                Insertion::Cached
+            }
+        }
+    }
+
+    /// Whether inserting this node now would make it a new member: whether finding out if it
+    /// answers is worth a probe.
+    pub fn wants(&self, id: &NodeId) -> bool {
+        let bucket = &self.buckets[self.index_of(id)];
+        *id != self.own && bucket.get(id).is_none() && self.has_place_for(id, bucket)
+    }
+
+    /// Notes a node that was only heard of, for the time when there is a place for it. Members
+    /// and the own ID are passed over.
+    pub fn remember_candidate(&mut self, info: NodeInfo) {
+        let index = self.index_of(&info.id);
+        let bucket = &mut self.buckets[index];
+        if info.id != self.own && info.address.is_dialable() && bucket.get(&info.id).is_none() {
+            bucket.remember(info, false, self.config.replacement_cache);
+        }
+    }
+
+    /// Takes the best candidate out of the bucket in which `id` lies, if that has a place: to be
+    /// probed, and inserted if it answers.
+    pub fn candidate_for(&mut self, id: &NodeId) -> Option<NodeInfo> {
+        let index = self.index_of(id);
+        let bucket = &mut self.buckets[index];
+        let place = bucket.contacts().len() < self.config.k || bucket.has_suspect();
+        if place { bucket.take_candidate() } else { None }
+    }
+
+    /// A contact has answered, `rtt` after it was asked where that was measured. Returns whether
+    /// there is such a contact.
+    pub fn answered(&mut self, id: &NodeId, rtt: Option<Duration>, now: Moment) -> bool {
+        self.answer(id, rtt, now).is_some()
+    }
+
+    /// A contact has failed to answer.
+    ///
+    /// It becomes a suspect, and keeps its place until a candidate has answered in its stead or
+    /// it has failed [too often](crate::contact::MAX_FAILURES_IN_A_ROW). Dropping it merely
+    /// because candidates were heard of would let one outage of this node's own network, or a
+    /// liar with a list of invented nodes, empty the table.
+    pub fn failed(&mut self, id: &NodeId, now: Moment) -> Failure {
+        let index = self.index_of(id);
+        let bucket = &mut self.buckets[index];
+        let Some(contact) = bucket.get_mut(id) else { return Failure::Unknown };
+        let before = contact.failures();
+        let too_often = contact.failed(now);
+        let info = contact.info();
+        // One burst of failures asks for one candidate, not for all of them.
+        let counted = contact.failures() > before;
+        if too_often {
+            bucket.remove(id);
+            self.len -= 1;
+        }
+        let candidate = if counted { bucket.take_candidate() } else { None };
+        if too_often { Failure::Removed { info, candidate } } else { Failure::Kept { candidate } }
+    }
+
+    /// Forgets a contact, as member and as candidate: it said goodbye, or was banned.
+    pub fn remove(&mut self, id: &NodeId) -> Option<NodeInfo> {
+        let index = self.index_of(id);
+        let bucket = &mut self.buckets[index];
+        bucket.forget_candidate(id);
+        let removed = bucket.remove(id)?;
+        self.len -= 1;
+        Some(removed.info())
+    }
+
+    /// Replaces what is in `found` by the `count` contacts closest to `target`, closest first.
+    pub fn closest(&self, target: &Key, count: usize, found: &mut Vec<NodeInfo>) {
+        self.collect_closest(target, count, found, |_| true);
+    }
+
+    /// As [`Self::closest`], without suspects.
+    pub fn closest_responsive(&self, target: &Key, count: usize, found: &mut Vec<NodeInfo>) {
+        self.collect_closest(target, count, found, |contact| !contact.is_suspect());
+    }
+
+    /// Notes that a lookup aims at `target`.
+    pub fn mark_looked_up(&mut self, target: &Key, now: Moment) {
+        let index = self.index_of_key(target);
+        self.buckets[index].last_looked_up = Some(now);
+    }
+
+    /// The buckets at which no lookup has aimed since `moment`, in the order of the space.
+    pub fn buckets_unvisited_since(&self, moment: Moment) -> impl Iterator<Item = BucketRange> {
+        self.buckets
+            .iter()
+            .filter(move |bucket| bucket.last_looked_up.is_none_or(|at| at < moment))
+            .map(|bucket| bucket.range)
+    }
+
+    fn answer(&mut self, id: &NodeId, rtt: Option<Duration>, now: Moment) -> Option<&mut Contact> {
+        let index = self.index_of(id);
+        let bucket = &mut self.buckets[index];
+        bucket.make_most_recent(id);
+        let contact = bucket.get_mut(id)?;
+        contact.answered(rtt, now);
+        Some(contact)
+    }
+
+    #[inline]
+    fn index_of(&self, id: &NodeId) -> usize {
+        self.index_of_key(&id.as_key())
+    }
+
+    /// The last bucket that begins at or before the point. There is one: the first begins at 0.
+    #[inline]
+    fn index_of_key(&self, key: &Key) -> usize {
+        self.buckets.partition_point(|bucket| bucket.range.prefix() <= *key).saturating_sub(1)
+    }
+
+    /// Splits the bucket in which `id` lies until it has a place or may not be split. Returns its
+    /// index.
+    fn split_for(&mut self, id: &NodeId) -> usize {
+        loop {
+            let index = self.index_of(id);
+            let bucket = &mut self.buckets[index];
+            let depth = bucket.range.depth();
+            if bucket.contacts().len() < self.config.k
+                || !may_split(&self.own, id, depth, self.config.b)
+            {
+                return index;
+            }
+            let Some(halves) = bucket.split(self.config.replacement_cache) else { return index };
+            self.buckets.splice(index..=index, halves);
+        }
+    }
+
+    /// What [`Self::split_for`] would find, without splitting.
+    fn has_place_for(&self, id: &NodeId, bucket: &Bucket) -> bool {
+        let mut depth = bucket.range.depth();
+        let is_full = |depth: usize| {
+            let neighbours =
+                bucket.contacts().iter().filter(|contact| shared_bits(contact.id(), id) >= depth);
+            neighbours.clone().count() >= self.config.k
+        };
+        while is_full(depth) {
+            if !may_split(&self.own, id, depth, self.config.b) {
+                return bucket
+                    .contacts()
+                    .iter()
+                    .any(|contact| contact.is_suspect() && shared_bits(contact.id(), id) >= depth);
+            }
+            depth += 1;
+        }
+        true
+    }
+
+    fn collect_closest(
+        &self,
+        target: &Key,
+        count: usize,
+        found: &mut Vec<NodeInfo>,
+        wanted: impl Fn(&Contact) -> bool,
+    ) {
+        found.clear();
+        near_first(&self.buckets, 0, target, &mut |bucket| {
+            let start = found.len();
+            found.extend(bucket.contacts().iter().filter(|it| wanted(it)).map(Contact::info));
+            found[start..].sort_unstable_by_key(|node| target.distance(&node.id));
+            found.len() < count
+        });
+        found.truncate(count);
+    }
+}
+
+/// Whether a full bucket of this depth, in which `id` lies, is split: it covers the own ID
+/// (section 2.4), or its depth is not a multiple of b (section 4.2).
+fn may_split(own: &NodeId, id: &NodeId, depth: usize, b: usize) -> bool {
+    !depth.is_multiple_of(b) || shared_bits(own, id) >= depth
+}
+
+/// Length of the prefix that two IDs share.
+fn shared_bits(a: &NodeId, b: &NodeId) -> usize {
+    a.distance(b).leading_zeros() as usize
+}
+
+/// Visits the buckets of the subtree that `buckets` are the leaves of, whose ranges share `depth`
+/// bits, closest to `target` first, until `visit` returns false. Returns whether it never did.
+/// The recursion is no deeper than an ID has bits.
+fn near_first<'a>(
+    buckets: &'a [Bucket],
+    depth: usize,
+    target: &Key,
+    visit: &mut impl FnMut(&'a Bucket) -> bool,
+) -> bool {
+    if let [bucket] = buckets {
+        return visit(bucket);
+    }
+    let middle = buckets.partition_point(|bucket| !bucket.range.prefix().bit(depth));
+    let (zeros, ones) = buckets.split_at(middle);
+    let (near, far) = if target.bit(depth) { (ones, zeros) } else { (zeros, ones) };
+    near_first(near, depth + 1, target, visit) && near_first(far, depth + 1, target, visit)
+}

@@ -1,0 +1,182 @@
+//! The vote of a key's replicas on its value.
+//!
+//! A vote is one node's answer to FIND_VALUE. Values are told apart by their bytes; the version
+//! that goes with the winner is the one that most of its voters name, so that a single liar
+//! cannot push a value's version into the future by agreeing with it.
+
+use bytes::Bytes;
+use voiddht_wire::NodeId;
+
+/// What one node says the value is.
+#[derive(Clone, Debug)]
+pub struct Vote {
+    /// Who says so.
+    pub voter: NodeId,
+    /// The value.
+    pub value: Bytes,
+    /// Its version; `None` from a peer whose dialect has none.
+    pub version: Option<u64>,
+    /// Seconds that it has left to live, as the voter says.
+    pub ttl: u16,
+}
+
+/// The votes on one key. At most one vote counts for each voter, so its size is bounded by the
+/// requests of a lookup.
+#[derive(Clone, Debug, Default)]
+pub struct Ballot {
+    votes: Vec<Vote>,
+}
+
+/// What the vote came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Winner {
+    /// The value.
+    pub value: Bytes,
+    /// The version that most of its voters name, the higher one in a tie.
+    pub version: Option<u64>,
+    /// Votes for it.
+    pub agreeing: usize,
+    /// Votes for others.
+    pub dissenting: usize,
+}
+
+impl Ballot {
+    /// Counts a vote; a second one of the same voter is ignored.
+    pub fn cast(&mut self, vote: Vote) {
+        if !self.has_voted(&vote.voter) {
+            self.votes.push(vote);
+        }
+    }
+
+    /// Whether this node has voted.
+    pub fn has_voted(&self, voter: &NodeId) -> bool {
+        self.votes.iter().any(|vote| vote.voter == *voter)
+    }
+
+    /// Whether at least `quorum` agree and nobody dissents.
+    pub fn is_unanimous(&self, quorum: usize) -> bool {
+        self.votes.len() >= quorum && !self.has_dissent()
+    }
+
+    /// Whether two votes differ.
+    pub fn has_dissent(&self) -> bool {
+        self.votes.split_first().is_some_and(|(first, rest)| {
+            rest.iter().any(|vote| vote.value != first.value)
+        })
+    }
+
+    /// All votes, in the order in which they came.
+    pub fn votes(&self) -> &[Vote] {
+        &self.votes
+    }
+
+    /// The value with the most votes; a tie goes to the higher version, and one between equal
+    /// versions to the greater value, so that every node that counts the same votes agrees.
+    pub fn winner(&self) -> Option<Winner> {
+        let mut best: Option<Winner> = None;
+        for (index, vote) in self.votes.iter().enumerate() {
+            if self.votes[..index].iter().any(|earlier| earlier.value == vote.value) {
+                continue;
+            }
+            let candidate = self.tally(&vote.value);
+            let rank = |one: &Winner| (one.agreeing, one.version, one.value.clone());
+            if best.as_ref().is_none_or(|best| rank(&candidate) > rank(best)) {
+                best = Some(candidate);
+            }
+        }
+        best
+    }
+
+    /// Voters who contradict the winner without the excuse of having missed an update: their
+    /// version is not an older one.
+    pub fn liars<'a>(&'a self, winner: &'a Winner) -> impl Iterator<Item = NodeId> + 'a {
+        self.votes
+            .iter()
+            .filter(|vote| vote.value != winner.value && vote.version >= winner.version)
+            .map(|vote| vote.voter)
+    }
+
+    fn tally(&self, value: &Bytes) -> Winner {
+        let mut versions: Vec<Option<u64>> = Vec::new();
+        for vote in self.votes.iter().filter(|vote| vote.value == *value) {
+            versions.push(vote.version);
+        }
+        versions.sort_unstable();
+        let mut version = (0, None);
+        for run in versions.chunk_by(|a, b| a == b) {
+            if run.len() >= version.0 {
+                version = (run.len(), run[0]);
+            }
+        }
+        Winner {
+            value: value.clone(),
+            version: version.1,
+            agreeing: versions.len(),
+            dissenting: self.votes.len() - versions.len(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ballot(votes: &[(&'static str, u64)]) -> Ballot {
+        let mut ballot = Ballot::default();
+        for (index, (value, version)) in votes.iter().enumerate() {
+            ballot.cast(Vote {
+                voter: NodeId::from_bytes([index as u8 + 1; 32]),
+                value: Bytes::from_static(value.as_bytes()),
+                version: Some(*version),
+                ttl: 60,
+            });
+        }
+        ballot
+    }
+
+    fn check(votes: &[(&'static str, u64)], value: &str, version: u64, agreeing: usize) {
+        let winner = ballot(votes).winner().expect("a vote was cast");
+        assert_eq!(winner.value, value.as_bytes());
+        assert_eq!(winner.version, Some(version));
+        assert_eq!(winner.agreeing, agreeing);
+        assert_eq!(winner.dissenting, votes.len() - agreeing);
+    }
+
+    #[test]
+    fn most_votes_win_and_a_tie_goes_to_the_higher_version() {
+        check(&[("a", 1)], "a", 1, 1);
+        check(&[("a", 9), ("b", 1), ("b", 1)], "b", 1, 2);
+        check(&[("a", 1), ("b", 2)], "b", 2, 1);
+        check(&[("a", 2), ("b", 2)], "b", 2, 1);
+        assert_eq!(ballot(&[]).winner(), None);
+    }
+
+    #[test]
+    fn one_voter_cannot_push_the_version_of_a_value_it_agrees_with() {
+        check(&[("a", 5), ("a", 5), ("a", u64::MAX)], "a", 5, 3);
+    }
+
+    #[test]
+    fn a_node_votes_once() {
+        let mut ballot = ballot(&[("a", 1)]);
+        let again = Vote { value: Bytes::from_static(b"b"), ..ballot.votes()[0].clone() };
+        ballot.cast(again);
+        assert_eq!(ballot.votes().len(), 1);
+        assert!(!ballot.has_dissent());
+    }
+
+    #[test]
+    fn unanimity_needs_the_quorum_and_no_dissent() {
+        assert!(ballot(&[("a", 1); 5]).is_unanimous(5));
+        assert!(!ballot(&[("a", 1); 4]).is_unanimous(5));
+        assert!(!ballot(&[("a", 1), ("a", 1), ("a", 1), ("b", 1), ("a", 1)]).is_unanimous(5));
+    }
+
+    #[test]
+    fn a_replica_that_missed_an_update_is_no_liar() {
+        let ballot = ballot(&[("new", 7), ("new", 7), ("old", 6), ("lie", 8)]);
+        let winner = ballot.winner().unwrap();
+        let liars: Vec<_> = ballot.liars(&winner).collect();
+        assert_eq!(liars, [NodeId::from_bytes([4; 32])]);
+    }
+}

@@ -1,0 +1,15 @@
+//! Nodes for tests of the routing table.
+
+use voiddht_core::contact::AdmittedContact;
+use voiddht_wire::peer::NodeInfo;
+use voiddht_wire::{NodeId, PeerAddress};
+
+/// A node with this ID, at some address.
+pub(crate) fn node(id: NodeId) -> NodeInfo {
+    NodeInfo { address: PeerAddress::new([192, 0, 2, 1].into(), 7402), id }
+}
+
+/// The same, admitted.
+pub(crate) fn admitted(id: NodeId) -> AdmittedContact {
+    AdmittedContact::probed(node(id), true).expect("the address can be dialled")
+}
