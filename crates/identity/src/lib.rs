@@ -1,1 +1,26 @@
-//! identity
+//! Who a peer is: keys, certificates, the TLS verifiers, and pins (PROTOCOL, sections 2 and 4).
+//!
+//! * [`identity`]: this node's own key and certificate.
+//! * [`certificate`]: a peer's certificate, read strictly; [`certificate::CertificateError`] names
+//!   each rule that one can break.
+//! * [`tls`]: the two rustls configurations, and the verifiers behind them.
+//! * [`proof`]: what a finished handshake has proved.
+//! * [`policy`]: the choices of a network and of a node.
+//!
+//! Nothing here opens a socket, and the pins read no clock. A check that has passed leaves a value
+//! behind that only its check can make: [`Certificate`], [`ProvedPeer`].
+
+pub mod certificate;
+mod der;
+pub mod identity;
+
+pub mod policy;
+pub mod proof;
+mod provider;
+pub mod tls;
+
+pub use certificate::{Certificate, CertificateError};
+pub use identity::{Identity, IdentityError};
+pub use policy::{KeyKind, Policy};
+pub use proof::{AcceptedPeer, ProvedPeer, Refusal, accepted_peer, dialed_peer};
+pub use tls::{client_config, server_config};
