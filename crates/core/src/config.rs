@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use voiddht_wire::limits::MAX_NODES;
 
+use crate::record::RecordLimits;
+
 /// Size of a bucket, of the answer to FIND_NODE, and of a replica set (Kademlia, section 2.2).
 pub const K: usize = MAX_NODES;
 /// Requests of one lookup in flight (Kademlia, section 2.3).
@@ -36,7 +38,8 @@ pub const FAIL_FACTOR: u32 = 10;
 /// Bounds of the time after which a request has failed.
 pub const FAIL_AFTER: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10));
 /// First and longest pause between attempts to join.
-pub const JOIN_BACKOFF: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
+pub const JOIN_BACKOFF: (Duration, Duration) =
+    (Duration::from_millis(500), Duration::from_secs(60));
 /// Operations under way at once. Each holds at most a few hundred candidates of 120 bytes.
 pub const MAX_OPERATIONS: usize = 4096;
 
@@ -65,6 +68,8 @@ pub struct Config {
     pub refresh_interval: Duration,
     /// See [`UPKEEP_INTERVAL`].
     pub upkeep_interval: Duration,
+    /// How many records this node keeps, and how many bytes of them.
+    pub records: RecordLimits,
     /// See [`MAX_OPERATIONS`].
     pub max_operations: usize,
     /// Whether reports list every step (for people who ask how an operation went).
@@ -85,6 +90,7 @@ impl Default for Config {
             max_ttl: MAX_TTL,
             refresh_interval: REFRESH_INTERVAL,
             upkeep_interval: UPKEEP_INTERVAL,
+            records: RecordLimits::default(),
             max_operations: MAX_OPERATIONS,
             trace_steps: false,
         }

@@ -1,8 +1,21 @@
 //! Kademlia as a state machine: no sockets, no clock, no threads, no randomness of its own.
+//!
+//! [`Node`] is the way in: one [`event::Input`] goes in, [`event::Output`]s come out, and the driver
+//! hands in the time. See [`node`] for the contract.
 
+pub mod config;
 pub mod contact;
 pub mod event;
+pub mod lookup;
+pub mod node;
+pub mod operation;
 pub mod peer;
+pub mod record;
 pub mod report;
+mod request;
 pub mod routing;
 pub mod time;
+pub mod vote;
+
+pub use config::Config;
+pub use node::Node;

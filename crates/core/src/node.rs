@@ -229,16 +229,22 @@ impl Node {
     fn request(&mut self, to: Destination, body: Body, purpose: Purpose) -> Option<RpcId> {
         let kind = Kind::of(&body)?;
         let rpc_id = RpcId::from_bytes(self.random.random());
-        let usual = to.id.and_then(|id| self.table.rtt(&id)).map(|rtt| {
-            rtt.smoothed() + 4 * rtt.deviation()
-        });
+        let usual = to
+            .id
+            .and_then(|id| self.table.rtt(&id))
+            .map(|rtt| rtt.smoothed() + 4 * rtt.deviation());
         // A time learned on a live connection says nothing of the handshake that a new one needs.
         let usual = usual.filter(|_| to.id.is_some_and(|id| self.connected.contains(&id)));
         self.requests.insert(rpc_id, to, kind, purpose, usual, self.now.mono);
-        let port = if self.leaving.is_some() { 0 } else { self.own.address.port() };
-        let header = Header { sender: self.own.id, port, rpc_id };
+        let header = self.header(rpc_id);
         self.outputs.push_back(Output::Request { to, message: Message { header, body } });
         Some(rpc_id)
+    }
+
+    /// The header of a message of this node. One that leaves no longer listens.
+    fn header(&self, rpc_id: RpcId) -> Header {
+        let port = if self.leaving.is_some() { 0 } else { self.own.address.port() };
+        Header { sender: self.own.id, port, rpc_id }
     }
 
     fn notice(&mut self, notice: Notice) {

@@ -16,7 +16,7 @@ use crate::event::Destination;
 use crate::time::Moment;
 
 /// Requests that were given up and whose late reply is still no violation. 32 bytes each.
-pub const MAX_GIVEN_UP: usize = 4096;
+const MAX_GIVEN_UP: usize = 4096;
 
 /// What a request asked, as far as its reply must fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

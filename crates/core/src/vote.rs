@@ -60,9 +60,9 @@ impl Ballot {
 
     /// Whether two votes differ.
     pub fn has_dissent(&self) -> bool {
-        self.votes.split_first().is_some_and(|(first, rest)| {
-            rest.iter().any(|vote| vote.value != first.value)
-        })
+        self.votes
+            .split_first()
+            .is_some_and(|(first, rest)| rest.iter().any(|vote| vote.value != first.value))
     }
 
     /// All votes, in the order in which they came.

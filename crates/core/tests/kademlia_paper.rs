@@ -93,7 +93,7 @@ fn section_2_2_live_contacts_never_leave_for_new_ones() {
     let before = order(&table, id(0x8000, 1));
     // A flood of new nodes cannot flush the routing state.
     for n in 1_000..2_000 {
-        assert!(!table.wants(&id(0x8000, n)));
+        assert!(!table.wants(&node(id(0x8000, n))));
         assert_eq!(table.insert(admitted(id(0x8000, n)), at(1_000)), Insertion::Cached);
     }
     assert_eq!(order(&table, id(0x8000, 1)), before);
@@ -104,7 +104,7 @@ fn section_2_2_a_contact_that_does_not_respond_makes_room_for_one_that_does() {
     let mut table = with_full_far_bucket();
     let (silent, newcomer) = (id(0x8000, 1), id(0x8000, 100));
     assert_eq!(table.failed(&silent, at(50)), Failure::Kept { candidate: None });
-    assert!(table.wants(&newcomer));
+    assert!(table.wants(&node(newcomer)));
     assert_eq!(
         table.insert(admitted(newcomer), at(51)),
         Insertion::Replaced { removed: node(silent) }

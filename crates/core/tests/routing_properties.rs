@@ -104,13 +104,13 @@ impl Model {
             Event::TakeCandidate(index) => {
                 let candidate = table.candidate_for(&pick(index));
                 self.check_candidate(candidate);
-                assert!(candidate.is_none_or(|candidate| table.wants(&candidate.id)));
+                assert!(candidate.is_none_or(|candidate| table.wants(&candidate)));
             }
         }
     }
 
     fn insert(&mut self, table: &mut RoutingTable, id: NodeId, tick: u64, now: Moment) {
-        let wanted = table.wants(&id);
+        let wanted = table.wants(&node(id));
         let insertion = table.insert(admitted(id), now);
         let added = matches!(insertion, Insertion::Added | Insertion::Replaced { .. });
         assert_eq!(wanted, added, "wants() and insert() disagree: {insertion:?}");

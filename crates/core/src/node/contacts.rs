@@ -41,10 +41,8 @@ impl Probes {
     /// Takes a place for this check, if there is one and it is not futile.
     fn begin(&mut self, contact: &NodeInfo, now: Moment) -> bool {
         self.under_way.retain(|_, since| now.since(*since) < PROBE_PATIENCE);
-        let paused = self
-            .refused
-            .get(contact)
-            .is_some_and(|refused| now.since(*refused) < PROBE_PAUSE);
+        let paused =
+            self.refused.get(contact).is_some_and(|refused| now.since(*refused) < PROBE_PAUSE);
         if paused || self.under_way.len() >= MAX_PROBES || self.under_way.contains_key(&contact.id)
         {
             return false;
@@ -123,7 +121,7 @@ impl Node {
                 }
             }
             Some(_) => self.check_address(contact, peer.is_proved()),
-            None if self.table.wants(&contact.id) => {
+            None if self.table.wants(&contact) => {
                 self.check_address(contact, peer.is_proved());
             }
             None => self.table.remember_candidate(contact),
@@ -142,11 +140,16 @@ impl Node {
 
     /// A request to this contact came to nothing.
     pub(super) fn contact_failed(&mut self, id: NodeId) {
-        if let Failure::Removed { info, candidate } = self.table.failed(&id, self.now.mono) {
-            self.contact_lost(info);
-            if let Some(candidate) = candidate {
-                self.check_address(candidate, false);
+        let candidate = match self.table.failed(&id, self.now.mono) {
+            Failure::Unknown => None,
+            Failure::Kept { candidate } => candidate,
+            Failure::Removed { info, candidate } => {
+                self.contact_lost(info);
+                candidate
             }
+        };
+        if let Some(candidate) = candidate {
+            self.check_address(candidate, false);
         }
     }
 
@@ -193,14 +196,22 @@ impl Node {
             return;
         }
         match self.table.insert(admitted, self.now.mono) {
-            Insertion::Added { .. } => {
-                self.notice(Notice::ContactAdded(contact));
-                self.persist(vec![Write::PutContact(contact)], None);
-                self.contact_joined(contact);
+            Insertion::Added => self.contact_entered(contact),
+            Insertion::Replaced { removed } => {
+                self.contact_lost(removed);
+                self.contact_entered(contact);
             }
-            Insertion::Moved { .. } => self.persist(vec![Write::PutContact(contact)], None),
-            Insertion::Updated | Insertion::Cached | Insertion::Refused => {}
+            Insertion::Moved { .. } => {
+                self.persist(vec![Write::PutContact(contact)], None);
+            }
+            Insertion::Updated | Insertion::Cached | Insertion::Own => {}
         }
+    }
+
+    fn contact_entered(&mut self, contact: NodeInfo) {
+        self.notice(Notice::ContactAdded(contact));
+        self.persist(vec![Write::PutContact(contact)], None);
+        self.contact_joined(contact);
     }
 
     fn contact_lost(&mut self, contact: NodeInfo) {

@@ -24,7 +24,6 @@ use crate::config::JOIN_BACKOFF;
 use crate::event::{CommandId, Destination, Notice, Outcome};
 use crate::operation::Answer;
 use crate::request::Purpose;
-use crate::time::Moment;
 
 /// Peers tried side by side, at most; more wait for the next attempt.
 const MAX_SEEDS_AT_ONCE: usize = 32;
@@ -88,8 +87,7 @@ impl Joining {
 impl Node {
     pub(super) fn start_join(&mut self, id: CommandId, peers: Vec<PeerAddress>) {
         self.joining.command = Some(id);
-        self.joining.peers =
-            peers.into_iter().filter(|peer| *peer != self.own.address).collect();
+        self.joining.peers = peers.into_iter().filter(|peer| *peer != self.own.address).collect();
         self.joining.attempts = 0;
         self.contact_known_peers();
     }
@@ -103,7 +101,7 @@ impl Node {
     /// A configured or remembered peer answered, or did not.
     pub(super) fn handle_seed_answer(&mut self, answer: Answer) {
         let Stage::Contacting { pending } = &mut self.joining.stage else { return };
-        *pending -= 1;
+        *pending = pending.saturating_sub(1);
         let pending = *pending;
         if let Answer::Nodes(_) = answer
             && !self.table.is_empty()
@@ -234,7 +232,8 @@ impl Node {
             let address = self.joining.peers[(self.joining.next_peer + offset) % known];
             peers.push(Destination { address, id: None });
         }
-        self.joining.next_peer = if known == 0 { 0 } else { (self.joining.next_peer + places) % known };
+        self.joining.next_peer =
+            if known == 0 { 0 } else { (self.joining.next_peer + places) % known };
         if peers.is_empty() {
             self.joining.stage = Stage::Idle;
             self.answer_join();
@@ -318,7 +317,7 @@ impl Node {
         }
         if !self.schedule.is_set(Task::LostContacts) {
             let pause = self.joining.lost_pause.max(LOST_PAUSE.0);
-            let at: Moment = self.now.mono + self.jittered(pause);
+            let at = self.now.mono + self.jittered(pause);
             self.schedule.set(Task::LostContacts, at);
         }
     }

@@ -120,9 +120,8 @@ impl Node {
         ttl: Option<Duration>,
         replication: Option<u8>,
     ) {
-        let ttl = ttl
-            .unwrap_or(self.config.default_ttl)
-            .clamp(self.config.min_ttl, self.config.max_ttl);
+        let ttl =
+            ttl.unwrap_or(self.config.default_ttl).clamp(self.config.min_ttl, self.config.max_ttl);
         let replication = match replication {
             None | Some(0) => self.config.replication,
             Some(wanted) => usize::from(wanted),
@@ -164,8 +163,7 @@ impl Node {
         let took = self.now.mono.since(request.sent);
         self.table.answered(&peer.id(), Some(took), self.now.mono);
         let refused = matches!(message.body, Body::Error(_));
-        let outcome =
-            if refused { RequestOutcome::Refused } else { RequestOutcome::Answered };
+        let outcome = if refused { RequestOutcome::Refused } else { RequestOutcome::Answered };
         self.request_ended(&request, outcome);
         let answer = match message.body {
             Body::FindNodeReply { nodes } => Answer::Nodes(nodes),
@@ -185,7 +183,7 @@ impl Node {
 
     pub(super) fn handle_late(&mut self, request: InFlight) {
         let Some(node) = request.to.id else { return };
-        self.table.failed(&node, self.now.mono);
+        self.contact_failed(node);
         if let Purpose::Operation(id) = request.purpose
             && let Some(operation) = self.operations.get_mut(&id)
         {

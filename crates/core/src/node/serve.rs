@@ -14,14 +14,14 @@ use crate::record::{Offer, Refusal};
 use crate::time::Moment;
 
 /// Groups of writes that the disk has not confirmed. Beyond it, new STOREs are refused with
-/// ERROR 13; each holds a reply of about 200 bytes.
-pub const MAX_UNSYNCED: usize = 8192;
+/// ERROR 13; each takes about 150 bytes.
+const MAX_UNSYNCED: usize = 8192;
 
 /// What waits for the disk.
 #[derive(Debug)]
 pub(super) enum Waiting {
     /// The acknowledgement of a peer's STORE.
-    Reply { connection: ConnectionId, acknowledged: Message, refused: Message },
+    Reply { connection: ConnectionId, request: Header, key: Key },
     /// This node's own copy of a PUT.
     Operation(u64),
 }
@@ -69,14 +69,14 @@ impl Node {
         self.reply(connection, &header, reply);
     }
 
-    /// The record of this key, as FIND_VALUE_REPLY and hand-over carry it.
+    /// The record of this key, as FIND_VALUE_REPLY and hand-over carry it. In its last second its
+    /// ttl reads 0: it is still found, and no longer copied.
     pub(super) fn held(&self, key: &Key) -> Option<Record> {
         let record = self.records.get(key, self.now.mono)?;
-        let ttl = self.ttl_left(record.expires);
-        (ttl > 0).then(|| Record {
+        Some(Record {
             key: *key,
             value: record.value.clone(),
-            ttl,
+            ttl: self.ttl_left(record.expires),
             version: Some(record.version),
             maintenance: false,
         })
@@ -90,8 +90,11 @@ impl Node {
             expires: self.now.mono + remaining,
             maintenance: true,
         };
-        if self.records.offer(offer, self.now).is_err() {
-            self.persist(vec![Write::RemoveRecord(record.key)], None);
+        match self.records.offer(offer, self.now) {
+            Ok(_) => self.upkeep_restored(record.key),
+            Err(_) => {
+                self.persist(vec![Write::RemoveRecord(record.key)], None);
+            }
         }
     }
 
@@ -112,9 +115,10 @@ impl Node {
 
     pub(super) fn handle_persisted(&mut self, ticket: Ticket, durable: bool) {
         match self.unsynced.waiting.remove(&ticket) {
-            Some(Waiting::Reply { connection, acknowledged, refused }) => {
-                let message = if durable { acknowledged } else { refused };
-                self.outputs.push_back(Output::Reply { connection, message });
+            Some(Waiting::Reply { connection, request, key }) => {
+                let stored = Body::StoreReply { key };
+                let body = if durable { stored } else { Body::Error(ErrorCode::Busy) };
+                self.reply(connection, &request, body);
             }
             Some(Waiting::Operation(id)) => self.kept_for_operation(id, durable),
             None => {}
@@ -147,11 +151,7 @@ impl Node {
         match self.keep(record) {
             Ok(None) => Some(Body::StoreReply { key }),
             Ok(Some(write)) => {
-                let waiting = Waiting::Reply {
-                    connection,
-                    acknowledged: self.reply_to(header, Body::StoreReply { key }),
-                    refused: self.reply_to(header, Body::Error(ErrorCode::Busy)),
-                };
+                let waiting = Waiting::Reply { connection, request: *header, key };
                 let asked = self.persist(vec![write], Some(waiting));
                 (!asked).then_some(Body::Error(ErrorCode::Busy))
             }
@@ -221,13 +221,8 @@ impl Node {
     }
 
     fn reply(&mut self, connection: ConnectionId, to: &Header, body: Body) {
-        let message = self.reply_to(to, body);
-        self.outputs.push_back(Output::Reply { connection, message });
-    }
-
-    fn reply_to(&self, request: &Header, body: Body) -> Message {
-        let port = if self.leaving.is_some() { 0 } else { self.own.address.port() };
-        Message { header: Header { sender: self.own.id, port, rpc_id: request.rpc_id }, body }
+        let header = self.header(to.rpc_id);
+        self.outputs.push_back(Output::Reply { connection, message: Message { header, body } });
     }
 
     /// How long a record that this node holds has left.

@@ -11,6 +11,7 @@
 //! from publications. They are bounded in flight, jittered, and wait while users are served.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
 use std::time::Duration;
 
 use rand::RngExt;
@@ -169,8 +170,8 @@ impl Node {
     /// Looks through a slice of the records for those that newcomers should hold.
     pub(super) fn run_hand_over(&mut self) {
         let newcomers = self.upkeep.newcomers.clone();
-        let keys: Vec<Key> =
-            self.records.keys_from(self.upkeep.hand_over_from).take(HAND_OVER_SLICE).collect();
+        let from = self.upkeep.hand_over_from.map_or(Bound::Unbounded, Bound::Excluded);
+        let keys: Vec<Key> = self.records.keys_from(from).take(HAND_OVER_SLICE).collect();
         for key in &keys {
             self.hand_over(*key, &newcomers);
         }
@@ -196,7 +197,7 @@ impl Node {
         self.leaving = Some(id);
         self.upkeep.queue.clear();
         self.upkeep.handed_over.clear();
-        let keys: Vec<Key> = self.records.keys_from(None).collect();
+        let keys: Vec<Key> = self.records.keys_from(Bound::Unbounded).collect();
         for key in keys {
             let nodes = self.closest(&key, self.config.k);
             let own = key.distance(&self.own.id);
@@ -253,7 +254,7 @@ impl Node {
         let depth = self.table.bucket_of(&self.own.id).range().depth();
         let soon = self.now.mono + self.config.upkeep_interval.mul_f64(0.1);
         let mut region: Vec<Key> = Vec::new();
-        for near in self.records.keys_from(Some(region_start(&key, depth))) {
+        for near in self.records.keys_from(Bound::Included(region_start(&key, depth))) {
             if shared_bits(&near, &key) < depth || region.len() >= MAX_REGION {
                 break;
             }
@@ -324,7 +325,9 @@ impl Node {
         while self.upkeep.in_flight < COPIES_IN_FLIGHT
             && let Some((key, node)) = self.upkeep.queue.pop_front()
         {
-            let Some(mut record) = self.held(&key) else { continue };
+            let Some(mut record) = self.held(&key).filter(|record| record.ttl > 0) else {
+                continue;
+            };
             record.maintenance = true;
             if self.request(node.into(), Body::Store(record), Purpose::Upkeep(key)).is_some() {
                 self.upkeep.in_flight += 1;

@@ -213,8 +213,12 @@ impl Get {
     }
 
     fn locate(&self) -> Lookup {
-        let seeds: Vec<NodeInfo> =
-            self.search.usable().map(|candidate| candidate.node).take(2 * self.breadth.want).collect();
+        let seeds: Vec<NodeInfo> = self
+            .search
+            .usable()
+            .map(|candidate| candidate.node)
+            .take(2 * self.breadth.want)
+            .collect();
         Lookup::new(self.key, self.own, self.breadth, &seeds)
     }
 

@@ -198,10 +198,14 @@ impl RoutingTable {
     }
 
     /// Whether inserting this node now would make it a new member: whether finding out if it
-    /// answers is worth a probe.
-    pub fn wants(&self, id: &NodeId) -> bool {
+    /// answers is worth a probe. A member of which another address is heard is not wanted.
+    pub fn wants(&self, node: &NodeInfo) -> bool {
+        let id = &node.id;
         let bucket = &self.buckets[self.index_of(id)];
-        *id != self.own && bucket.get(id).is_none() && self.has_place_for(id, bucket)
+        *id != self.own
+            && node.address.is_dialable()
+            && bucket.get(id).is_none()
+            && self.has_place_for(id, bucket)
     }
 
     /// Notes a node that was only heard of, for the time when there is a place for it. Members

@@ -1,0 +1,198 @@
+//! What a lookup never does, whatever its peers answer: it never asks a node twice, never has
+//! more in flight than it may, always ends; and in an honest network it finds the closest.
+
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn node(number: u16) -> NodeInfo {
+    let id = Key::of_value(&number.to_be_bytes()).to_bytes();
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1024 + number));
+    NodeInfo { address: address.into(), id: NodeId::from_bytes(id) }
+}
+
+fn nodes(count: u16) -> Vec<NodeInfo> {
+    (0..count).map(node).collect()
+}
+
+fn closest(of: &[NodeInfo], target: &Key, count: usize) -> Vec<NodeInfo> {
+    let mut nodes = of.to_vec();
+    nodes.sort_unstable_by_key(|node| target.distance(&node.id));
+    nodes.truncate(count);
+    nodes
+}
+
+fn breadth(want: usize, paths: usize) -> Breadth {
+    Breadth { want, alpha: 3, paths }
+}
+
+/// How the peers of a run behave, by their place in a cycle.
+#[derive(Clone, Copy, Debug)]
+enum Manner {
+    Honest,
+    Silent,
+    SlowThenHonest,
+    NamesStrangers,
+}
+
+fn run(lookup: &mut Lookup, all: &[NodeInfo], manners: &[Manner]) -> BTreeSet<NodeId> {
+    let mut asked = BTreeSet::new();
+    let mut waiting: Vec<Ask> = Vec::new();
+    let mut invented = 10_000;
+    for turn in 0.. {
+        while let Some(ask) = lookup.next_ask() {
+            assert!(asked.insert(ask.node.id), "a node was asked twice");
+            assert!(usize::from(ask.path) < MAX_PATHS);
+            waiting.push(ask);
+            assert!(lookup.in_flight() <= lookup.parallelism());
+        }
+        if lookup.is_finished() {
+            return asked;
+        }
+        assert!(!waiting.is_empty(), "not finished, and nothing to wait for");
+        assert!(turn < 10_000, "the lookup does not end");
+        let ask = waiting.remove(turn % waiting.len());
+        let known = closest(all, &lookup.target(), 20);
+        match manners[turn % manners.len()] {
+            Manner::Honest => {
+                lookup.answered(&ask.node.id, &known);
+            }
+            Manner::Silent => {
+                lookup.late(&ask.node.id);
+                lookup.failed(&ask.node.id);
+            }
+            Manner::SlowThenHonest => {
+                lookup.late(&ask.node.id);
+                assert!(lookup.in_flight() < lookup.parallelism());
+                lookup.answered(&ask.node.id, &known);
+            }
+            Manner::NamesStrangers => {
+                let strangers: Vec<_> = (0..20).map(|index| node(invented + index)).collect();
+                invented += 20;
+                lookup.answered(&ask.node.id, &strangers);
+            }
+        }
+    }
+    unreachable!("the loop ends by returning")
+}
+
+fn manner() -> impl Strategy<Value = Manner> {
+    prop_oneof![
+        Just(Manner::Honest),
+        Just(Manner::Silent),
+        Just(Manner::SlowThenHonest),
+        Just(Manner::NamesStrangers),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn it_ends_within_its_bounds_whatever_is_answered(
+        manners in prop::collection::vec(manner(), 1..12),
+        paths in 1usize..=8,
+        want in 1usize..=20,
+        target in any::<u64>(),
+    ) {
+        let all = nodes(200);
+        let target = Key::of_value(&target.to_be_bytes());
+        let seeds = closest(&all[..40], &target, 20);
+        let mut lookup = Lookup::new(target, NodeId::default(), breadth(want, paths), &seeds);
+        let asked = run(&mut lookup, &all, &manners);
+        prop_assert!(asked.len() <= MAX_REQUESTS as usize);
+        prop_assert!(lookup.candidates().len() <= MAX_CANDIDATES);
+    }
+
+    #[test]
+    fn an_honest_network_yields_the_closest(
+        paths in 1usize..=8,
+        want in 1usize..=20,
+        target in any::<u64>(),
+    ) {
+        let all = nodes(200);
+        let target = Key::of_value(&target.to_be_bytes());
+        let mut lookup = Lookup::new(target, NodeId::default(), breadth(want, paths), &all[..20]);
+        run(&mut lookup, &all, &[Manner::Honest]);
+        let found: Vec<_> = lookup.closest_answered(want).collect();
+        prop_assert_eq!(found, closest(&all, &target, want));
+    }
+
+    #[test]
+    fn the_closest_that_answer_are_found_though_others_are_silent(
+        silent in 1usize..=4,
+        target in any::<u64>(),
+    ) {
+        let all = nodes(200);
+        let target = Key::of_value(&target.to_be_bytes());
+        let dead: BTreeSet<_> =
+            all.iter().step_by(silent + 1).map(|node| node.id).collect();
+        let mut lookup = Lookup::new(target, NodeId::default(), breadth(20, 5), &all[..20]);
+        while !lookup.is_finished() {
+            let ask = lookup.next_ask().expect("not finished: there is someone to ask");
+            if dead.contains(&ask.node.id) {
+                lookup.failed(&ask.node.id);
+            } else {
+                lookup.answered(&ask.node.id, &closest(&all, &target, 60));
+            }
+        }
+        let alive: Vec<_> = all.iter().filter(|node| !dead.contains(&node.id)).copied().collect();
+        let found: Vec<_> = lookup.closest_answered(20).collect();
+        prop_assert_eq!(found, closest(&alive, &target, 20));
+    }
+}
+
+#[test]
+fn a_node_that_two_paths_name_belongs_to_the_one_that_asks_first() {
+    let target = Key::default();
+    let all = closest(&nodes(50), &target, 50);
+    let (near, seeds) = (all[0], [all[10], all[11]]);
+    let mut lookup = Lookup::new(target, NodeId::default(), breadth(4, 2), &seeds);
+    let first = lookup.next_ask().unwrap();
+    let second = lookup.next_ask().unwrap();
+    assert_ne!(first.path, second.path);
+    lookup.answered(&first.node.id, &[near]);
+    lookup.answered(&second.node.id, &[near]);
+    let asks: Vec<_> = std::iter::from_fn(|| lookup.next_ask()).collect();
+    assert_eq!(asks.iter().filter(|ask| ask.node == near).count(), 1);
+}
+
+#[test]
+fn a_path_full_of_strangers_does_not_end_the_others() {
+    // Path 0 is answered by a liar that names twenty nodes nearer than any honest one, all of
+    // them its own. Path 1 still asks its closest.
+    let target = Key::default();
+    let all = closest(&nodes(400), &target, 400);
+    let (ground, honest) = all.split_at(20);
+    let seeds = [honest[100], honest[101]];
+    let mut lookup = Lookup::new(target, NodeId::default(), breadth(20, 2), &seeds);
+    let liar = lookup.next_ask().unwrap();
+    lookup.answered(&liar.node.id, ground);
+    let mut reached = BTreeSet::new();
+    while !lookup.is_finished() {
+        let ask = lookup.next_ask().expect("not finished: there is someone to ask");
+        let is_ground = ground.contains(&ask.node);
+        reached.insert(ask.node.id);
+        lookup.answered(&ask.node.id, if is_ground { ground } else { &honest[..20] });
+    }
+    let honest_reached = honest[..20].iter().filter(|node| reached.contains(&node.id)).count();
+    assert!(honest_reached >= 10, "path 1 asked only {honest_reached} of its closest");
+}
+
+#[test]
+fn own_id_and_addresses_that_cannot_be_dialled_are_never_asked() {
+    let own = node(1);
+    let nowhere = NodeInfo { address: own.address.with_port(0), id: node(2).id };
+    let mut lookup = Lookup::new(Key::default(), own.id, breadth(20, 1), &[own, nowhere]);
+    assert_eq!(lookup.next_ask(), None);
+    assert!(lookup.is_finished());
+}
+
+#[test]
+fn an_answer_from_a_node_that_was_not_asked_changes_nothing() {
+    let mut lookup = Lookup::new(Key::default(), node(1).id, breadth(20, 1), &[node(2)]);
+    assert!(!lookup.answered(&node(2).id, &[node(3)]));
+    assert!(!lookup.failed(&node(3).id));
+    assert_eq!(lookup.candidates().len(), 1);
+}

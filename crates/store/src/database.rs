@@ -1,0 +1,362 @@
+//! One redb database: opening it, bringing a group of changes to disk, reading it whole.
+//!
+//! redb refuses all further work after a failed write until its database is closed and opened
+//! again; so a failure here closes it, and the next group opens it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+use redb::{Builder, ReadableDatabase, ReadableTable, Table, TableHandle, WriteTransaction};
+use voiddht_wire::id::ID_BYTES;
+use voiddht_wire::peer::NodeInfo;
+use voiddht_wire::{NodeId, PeerAddress};
+
+use crate::clock::{Age, Stamp};
+use crate::error::Fault;
+use crate::loaded::{LiveRow, Pin};
+use crate::medium::Medium;
+use crate::schema::{self, RecordRow};
+
+/// redb's own cache: its default is a gigabyte. Everything is read once, at the start; afterwards
+/// only the inner pages of six small trees are wanted again, and the pages of a group on their way
+/// to disk, which leave early when they outgrow half of this.
+const CACHE_BYTES: usize = 4 * 1024 * 1024;
+
+/// One change of what the disk remembers, its deadline already on the directory's own axis.
+#[derive(Clone, Debug)]
+pub(crate) enum Change {
+    PutRecord { key: [u8; ID_BYTES], value: Bytes, row: RecordRow },
+    RemoveRecord([u8; ID_BYTES]),
+    PutContact(NodeInfo),
+    RemoveContact(NodeId),
+    PutPin(Pin),
+    RemovePin(NodeId),
+    RememberNode(NodeId),
+}
+
+/// How much is verified when a database is opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verify {
+    /// Every checksum of every page. For a file that others may have touched since: at the start,
+    /// where everything is read anyway.
+    Everything,
+    /// What redb needs to go on. For a database that this process had open a moment ago.
+    Nothing,
+}
+
+/// What a database holds.
+pub(crate) struct Content {
+    pub(crate) node: Option<NodeId>,
+    pub(crate) last_stamp: Option<Stamp>,
+    pub(crate) pins: Vec<Pin>,
+    pub(crate) contacts: Vec<NodeInfo>,
+    /// By key, those that expired among them.
+    pub(crate) records: Vec<(LiveRow, Age)>,
+}
+
+impl Content {
+    /// Whether nothing would be lost with it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.node.is_none()
+            && self.pins.is_empty()
+            && self.contacts.is_empty()
+            && self.records.is_empty()
+    }
+}
+
+/// A database and what it lies on.
+pub(crate) struct Database {
+    medium: Box<dyn Medium>,
+    open: Option<redb::Database>,
+}
+
+impl Database {
+    /// Opens what lies on the medium, or begins a database there.
+    pub(crate) fn open(medium: Box<dyn Medium>, verify: Verify) -> Result<Self, Fault> {
+        let mut database = Self { medium, open: None };
+        database.guarded(|this| this.ensure_open(verify).map(|_| ()))?;
+        Ok(database)
+    }
+
+    /// Reads everything.
+    pub(crate) fn read(&mut self) -> Result<Content, Fault> {
+        self.guarded(|this| read(this.ensure_open(Verify::Nothing)?))
+    }
+
+    /// Brings the changes to disk, in their order, all or none, with the stamp. Also removes up to
+    /// `sweep` records that expired before `stale`; says how many it removed.
+    ///
+    /// After an error the changes may or may not be found later, but nothing committed before is
+    /// touched.
+    pub(crate) fn commit<'a>(
+        &mut self,
+        changes: impl Iterator<Item = &'a Change>,
+        stamp: &Stamp,
+        stale: Age,
+        sweep: usize,
+    ) -> Result<usize, Fault> {
+        self.guarded(|this| {
+            let transaction = begin(this.ensure_open(Verify::Nothing)?)?;
+            let swept = apply(&transaction, changes, stamp, stale, sweep)?;
+            transaction.commit().map_err(redb::Error::from)?;
+            Ok(swept)
+        })
+    }
+
+    /// Closes in good order, so that the next start has nothing to mend.
+    pub(crate) fn close(mut self) -> Result<(), Fault> {
+        match self.open.take() {
+            Some(database) => Ok(database.close().map_err(redb::Error::from)?),
+            None => Ok(()),
+        }
+    }
+
+    fn ensure_open(&mut self, verify: Verify) -> Result<&redb::Database, Fault> {
+        if self.open.is_none() {
+            let mut builder = Builder::new();
+            builder
+                .set_cache_size(CACHE_BYTES)
+                .set_check_integrity_on_open(verify == Verify::Everything);
+            let database = self.medium.open(&builder).map_err(redb::Error::from)?;
+            check_schema(&database)?;
+            self.open = Some(database);
+        }
+        self.open.as_ref().ok_or_else(|| Fault::Damaged("it did not open".to_owned()))
+    }
+
+    /// Runs `work`; whatever fails closes the database. redb does not promise to meet a damaged
+    /// file without a panic, and the writer must outlive that: a panic is a damaged file here.
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
+        let result = catch_unwind(AssertUnwindSafe(|| work(self)))
+            .unwrap_or_else(|_| Err(Fault::Damaged("reading it made no sense".to_owned())));
+        if result.is_err() {
+            let broken = self.open.take();
+            // Closing writes too, and can meet the same damage.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(broken)));
+        }
+        result
+    }
+}
+
+/// Begins a transaction as all of them must be: after a kill, the database opens at once instead
+/// of being walked, and a commit is one only when its last byte is on disk.
+fn begin(database: &redb::Database) -> Result<WriteTransaction, Fault> {
+    let mut transaction = database.begin_write().map_err(redb::Error::from)?;
+    transaction.set_quick_repair(true);
+    Ok(transaction)
+}
+
+/// Finds the version of the tables; makes them where there are none.
+fn check_schema(database: &redb::Database) -> Result<(), Fault> {
+    let reading = database.begin_read().map_err(redb::Error::from)?;
+    let names = reading.list_tables().map_err(redb::Error::from)?;
+    let names: Vec<String> = names.map(|table| table.name().to_owned()).collect();
+    if names.is_empty() {
+        return create_tables(database);
+    }
+    if !names.iter().any(|name| name == schema::META.name()) {
+        return Err(Fault::Damaged("its tables are those of another program".to_owned()));
+    }
+    let meta = reading.open_table(schema::META).map_err(redb::Error::from)?;
+    let row = meta.get(schema::META_SCHEMA).map_err(redb::Error::from)?;
+    let found = row
+        .and_then(|row| Some(u32::from_be_bytes(row.value().try_into().ok()?)))
+        .ok_or_else(|| Fault::Damaged("it does not say its version".to_owned()))?;
+    match found {
+        schema::SCHEMA_VERSION => Ok(()),
+        0 => Err(Fault::Damaged("its version is 0".to_owned())),
+        found => Err(Fault::Newer { found }),
+    }
+}
+
+fn create_tables(database: &redb::Database) -> Result<(), Fault> {
+    let transaction = begin(database)?;
+    {
+        let mut tables = Tables::open(&transaction)?;
+        let version = schema::SCHEMA_VERSION.to_be_bytes();
+        tables.meta.insert(schema::META_SCHEMA, version.as_slice()).map_err(redb::Error::from)?;
+    }
+    Ok(transaction.commit().map_err(redb::Error::from)?)
+}
+
+/// All tables of one write transaction.
+struct Tables<'a> {
+    meta: Table<'a, &'static str, &'static [u8]>,
+    values: Table<'a, &'static [u8; ID_BYTES], &'static [u8]>,
+    records: Table<'a, &'static [u8; ID_BYTES], &'static [u8; schema::RECORD_BYTES]>,
+    expiry: Table<'a, &'static [u8; schema::EXPIRY_BYTES], ()>,
+    contacts: Table<'a, &'static [u8; ID_BYTES], &'static [u8; 18]>,
+    pins: Table<'a, &'static [u8; ID_BYTES], &'static [u8]>,
+}
+
+impl<'a> Tables<'a> {
+    fn open(transaction: &'a WriteTransaction) -> Result<Self, redb::Error> {
+        Ok(Self {
+            meta: transaction.open_table(schema::META)?,
+            values: transaction.open_table(schema::VALUES)?,
+            records: transaction.open_table(schema::RECORDS)?,
+            expiry: transaction.open_table(schema::EXPIRY)?,
+            contacts: transaction.open_table(schema::CONTACTS)?,
+            pins: transaction.open_table(schema::PINS)?,
+        })
+    }
+
+    fn apply(&mut self, change: &Change) -> Result<(), redb::StorageError> {
+        match change {
+            Change::PutRecord { key, value, row } => self.put_record(key, value, *row)?,
+            Change::RemoveRecord(key) => self.remove_record(key)?,
+            Change::PutContact(contact) => {
+                let address = contact.address.to_bytes();
+                self.contacts.insert(&contact.id.to_bytes(), &address)?;
+            }
+            Change::RemoveContact(id) => {
+                self.contacts.remove(&id.to_bytes())?;
+            }
+            Change::PutPin(pin) => {
+                let row = schema::encode_pin(pin);
+                self.pins.insert(&pin.node_id.to_bytes(), row.as_slice())?;
+            }
+            Change::RemovePin(id) => {
+                self.pins.remove(&id.to_bytes())?;
+            }
+            Change::RememberNode(id) => {
+                self.meta.insert(schema::META_NODE, id.to_bytes().as_slice())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn put_record(
+        &mut self,
+        key: &[u8; ID_BYTES],
+        value: &[u8],
+        row: RecordRow,
+    ) -> Result<(), redb::StorageError> {
+        let replaced = self.records.insert(key, &row.encode())?;
+        let replaced = replaced.map(|old| RecordRow::decode(old.value()));
+        if let Some(old) = replaced {
+            self.expiry.remove(&schema::encode_expiry(old.deadline, key))?;
+        }
+        self.expiry.insert(&schema::encode_expiry(row.deadline, key), ())?;
+        self.values.insert(key, value)?;
+        Ok(())
+    }
+
+    fn remove_record(&mut self, key: &[u8; ID_BYTES]) -> Result<(), redb::StorageError> {
+        let removed = self.records.remove(key)?.map(|old| RecordRow::decode(old.value()));
+        if let Some(old) = removed {
+            self.expiry.remove(&schema::encode_expiry(old.deadline, key))?;
+            self.values.remove(key)?;
+        }
+        Ok(())
+    }
+
+    /// Removes records whose deadline lies before `stale`, at most `limit`: a look at the head of
+    /// the expiry index, whatever the number of records.
+    fn sweep(&mut self, stale: Age, limit: usize) -> Result<usize, redb::StorageError> {
+        let end = schema::encode_expiry(stale, &[0; ID_BYTES]);
+        let mut expired = Vec::new();
+        for row in self.expiry.range::<&[u8; schema::EXPIRY_BYTES]>(..&end)?.take(limit) {
+            expired.push(schema::decode_expiry(row?.0.value()));
+        }
+        for (deadline, key) in &expired {
+            self.expiry.remove(&schema::encode_expiry(*deadline, key))?;
+            self.records.remove(key)?;
+            self.values.remove(key)?;
+        }
+        Ok(expired.len())
+    }
+}
+
+fn apply<'a>(
+    transaction: &WriteTransaction,
+    changes: impl Iterator<Item = &'a Change>,
+    stamp: &Stamp,
+    stale: Age,
+    sweep: usize,
+) -> Result<usize, redb::Error> {
+    let mut tables = Tables::open(transaction)?;
+    for change in changes {
+        tables.apply(change)?;
+    }
+    let swept = tables.sweep(stale, sweep)?;
+    tables.meta.insert(schema::META_CLOCK, schema::encode_stamp(stamp).as_slice())?;
+    Ok(swept)
+}
+
+fn read(database: &redb::Database) -> Result<Content, Fault> {
+    let reading = database.begin_read().map_err(redb::Error::from)?;
+    let meta = reading.open_table(schema::META).map_err(redb::Error::from)?;
+    let row = |name| -> Result<Option<Vec<u8>>, redb::Error> {
+        Ok(meta.get(name)?.map(|row| row.value().to_vec()))
+    };
+    let node = match row(schema::META_NODE)? {
+        None => None,
+        Some(id) => {
+            let id = id.try_into().map_err(|_| malformed("the node's ID"))?;
+            Some(NodeId::from_bytes(id))
+        }
+    };
+    let last_stamp = match row(schema::META_CLOCK)? {
+        None => None,
+        Some(stamp) => {
+            Some(schema::decode_stamp(&stamp).ok_or_else(|| malformed("the clock's row"))?)
+        }
+    };
+    Ok(Content {
+        node,
+        last_stamp,
+        pins: read_pins(&reading)?,
+        contacts: read_contacts(&reading)?,
+        records: read_records(&reading)?,
+    })
+}
+
+fn malformed(what: &str) -> Fault {
+    Fault::Damaged(format!("{what} is malformed"))
+}
+
+fn read_contacts(reading: &redb::ReadTransaction) -> Result<Vec<NodeInfo>, Fault> {
+    let table = reading.open_table(schema::CONTACTS).map_err(redb::Error::from)?;
+    let mut contacts = Vec::new();
+    for row in table.iter().map_err(redb::Error::from)? {
+        let (id, address) = row.map_err(redb::Error::from)?;
+        let address = PeerAddress::from_bytes(address.value());
+        contacts.push(NodeInfo { id: NodeId::from_bytes(*id.value()), address });
+    }
+    Ok(contacts)
+}
+
+fn read_pins(reading: &redb::ReadTransaction) -> Result<Vec<Pin>, Fault> {
+    let table = reading.open_table(schema::PINS).map_err(redb::Error::from)?;
+    let mut pins = Vec::new();
+    for row in table.iter().map_err(redb::Error::from)? {
+        let (id, pin) = row.map_err(redb::Error::from)?;
+        let pin = schema::decode_pin(NodeId::from_bytes(*id.value()), pin.value());
+        pins.push(pin.ok_or_else(|| malformed("a pin"))?);
+    }
+    Ok(pins)
+}
+
+/// Both tables of records lie in the order of their keys: they are read side by side.
+fn read_records(reading: &redb::ReadTransaction) -> Result<Vec<(LiveRow, Age)>, Fault> {
+    let rows = reading.open_table(schema::RECORDS).map_err(redb::Error::from)?;
+    let values = reading.open_table(schema::VALUES).map_err(redb::Error::from)?;
+    let mut values = values.iter().map_err(redb::Error::from)?;
+    let mut records = Vec::new();
+    for row in rows.iter().map_err(redb::Error::from)? {
+        let (key, row) = row.map_err(redb::Error::from)?;
+        let value = values.next().ok_or_else(|| malformed("a record without a value"))?;
+        let (value_key, value) = value.map_err(redb::Error::from)?;
+        if value_key.value() != key.value() {
+            return Err(malformed("a value without its record"));
+        }
+        let RecordRow { version, deadline } = RecordRow::decode(row.value());
+        let value = Bytes::copy_from_slice(value.value());
+        records.push((LiveRow { key: *key.value(), value, version }, deadline));
+    }
+    if values.next().is_some() {
+        return Err(malformed("a value without its record"));
+    }
+    Ok(records)
+}

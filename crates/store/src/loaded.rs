@@ -1,0 +1,90 @@
+//! What a data directory held when it was opened.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use voiddht_core::event::StoredRecord;
+use voiddht_core::time::WallTime;
+use voiddht_wire::peer::NodeInfo;
+use voiddht_wire::{NodeId, PeerAddress};
+
+use crate::identity_file::StoredIdentity;
+
+/// Everything a node needs to come back.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Who the node is; `None` in a new directory, until [`crate::Store::save_identity`].
+    pub identity: Option<StoredIdentity>,
+    /// The certificates it pinned, by node ID.
+    pub pins: Vec<Pin>,
+    /// The contacts it knew, by node ID.
+    pub contacts: Vec<NodeInfo>,
+    /// The records that have not expired, by key.
+    pub records: Vec<LoadedRecord>,
+    /// In what condition the directory was.
+    pub condition: Condition,
+}
+
+/// A record and the life that it has left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadedRecord {
+    /// The record. `written` is the instant of loading and `expires` lies `remaining` after it:
+    /// both by the wall clock as it is now, however it stood when the record was written.
+    pub record: StoredRecord,
+    /// More than zero, and never more than what was left when the record was written.
+    pub remaining: Duration,
+}
+
+impl LoadedRecord {
+    pub(crate) fn new(row: LiveRow, remaining: Duration, now: WallTime) -> Self {
+        let LiveRow { key, value, version } = row;
+        let key = voiddht_wire::Key::from_bytes(key);
+        let record = StoredRecord { key, value, version, written: now, expires: now + remaining };
+        Self { record, remaining }
+    }
+}
+
+/// A record as read, before the life it has left is known.
+pub(crate) struct LiveRow {
+    pub(crate) key: [u8; 32],
+    pub(crate) value: Bytes,
+    pub(crate) version: u64,
+}
+
+/// The certificate that a node ID was first seen with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// The node.
+    pub node_id: NodeId,
+    /// Where it listened when it was last seen: the only address where it is asked in a conflict.
+    pub address: PeerAddress,
+    /// When it was last seen, by this machine's clock: for deciding which pins to keep.
+    pub last_seen: WallTime,
+    /// Its certificate, DER.
+    pub certificate_der: Vec<u8>,
+}
+
+/// In what condition a data directory was found. Everything but the first two has been logged as a
+/// warning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// There was none, or nothing in it.
+    New,
+    /// Whole. After a kill as well: that is not damage.
+    Intact,
+    /// The end of the database file was cut off. Every checksum holds: nothing that was committed
+    /// has been lost.
+    CutShort,
+    /// The identity was there, the database was not: pins, contacts and records are gone.
+    DatabaseMissing,
+    /// The database was damaged. It was moved aside and an empty one begun, under the same
+    /// identity: pins, contacts and records are gone from this node, and records come back from
+    /// other replicas.
+    Replaced {
+        /// Where the damaged database lies now.
+        moved_to: PathBuf,
+        /// What was wrong with it.
+        why: String,
+    },
+}

@@ -1,0 +1,150 @@
+//! The tables of the database, and how their rows are laid out. Drawn in `docs/storage.md`.
+//!
+//! Integers are big-endian, so that keys order as numbers do. A change of any of this is a new
+//! [`SCHEMA_VERSION`]; a change of the files' names or of redb's own file format is a new
+//! [`crate::identity_file::DIRECTORY_FORMAT`], which an older version reads before it touches the
+//! database.
+
+use redb::TableDefinition;
+use voiddht_core::time::WallTime;
+use voiddht_wire::address::ADDRESS_BYTES;
+use voiddht_wire::id::ID_BYTES;
+use voiddht_wire::limits::MAX_VALUE_BYTES;
+use voiddht_wire::{NodeId, PeerAddress};
+
+use crate::clock::{Age, Reading, Stamp};
+use crate::loaded::Pin;
+
+/// The version of the tables below.
+pub(crate) const SCHEMA_VERSION: u32 = 1;
+
+type Id = &'static [u8; ID_BYTES];
+
+/// Single values: the names below.
+pub(crate) const META: TableDefinition<&'static str, &'static [u8]> = TableDefinition::new("meta");
+/// Key to value, and nothing beside it: the largest value, its key and redb's own bytes fill a
+/// page of 64 KiB to the last byte but one. Sixteen bytes more in the row would double it.
+pub(crate) const VALUES: TableDefinition<Id, &'static [u8]> = TableDefinition::new("values");
+/// Key to version and deadline.
+pub(crate) const RECORDS: TableDefinition<Id, &'static [u8; RECORD_BYTES]> =
+    TableDefinition::new("records");
+/// Deadline and key, in the order in which records expire.
+pub(crate) const EXPIRY: TableDefinition<&'static [u8; EXPIRY_BYTES], ()> =
+    TableDefinition::new("expiry");
+/// Node ID to address.
+pub(crate) const CONTACTS: TableDefinition<Id, &'static [u8; ADDRESS_BYTES]> =
+    TableDefinition::new("contacts");
+/// Node ID to the certificate it was first seen with.
+pub(crate) const PINS: TableDefinition<Id, &'static [u8]> = TableDefinition::new("pins");
+
+/// In [`META`]: `version u32`.
+pub(crate) const META_SCHEMA: &str = "schema";
+/// In [`META`]: the node's ID, 32 bytes.
+pub(crate) const META_NODE: &str = "node";
+/// In [`META`]: the last [`Stamp`].
+pub(crate) const META_CLOCK: &str = "clock";
+
+/// `version u64 · deadline u64`.
+pub(crate) const RECORD_BYTES: usize = 16;
+/// `deadline u64 · key 32`.
+pub(crate) const EXPIRY_BYTES: usize = 8 + ID_BYTES;
+/// `age u64 · milliseconds since boot u64 · wall clock u64 · boot known u8 · boot ID 16`.
+const STAMP_BYTES: usize = 8 + 8 + 8 + 1 + 16;
+/// `address 18 · last seen u64`, before the certificate.
+const PIN_FIXED_BYTES: usize = ADDRESS_BYTES + 8;
+
+/// A leaf of redb with one row of fixed key and variable value: `type u8 · 0 u8 · pairs u16 · end
+/// of value u32`, then key and value.
+const REDB_LEAF_BYTES: usize = 8;
+const _: () = assert!(
+    REDB_LEAF_BYTES + ID_BYTES + MAX_VALUE_BYTES <= 65_536,
+    "the largest value fits a page of 64 KiB"
+);
+
+/// What is kept of a record beside its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct RecordRow {
+    /// The publisher's clock.
+    pub(crate) version: u64,
+    /// The directory's age at which the record expires.
+    pub(crate) deadline: Age,
+}
+
+impl RecordRow {
+    pub(crate) fn encode(self) -> [u8; RECORD_BYTES] {
+        let mut bytes = [0; RECORD_BYTES];
+        bytes[..8].copy_from_slice(&self.version.to_be_bytes());
+        bytes[8..].copy_from_slice(&self.deadline.0.to_be_bytes());
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: &[u8; RECORD_BYTES]) -> Self {
+        Self { version: u64_at(bytes, 0), deadline: Age(u64_at(bytes, 8)) }
+    }
+}
+
+pub(crate) fn encode_expiry(deadline: Age, key: &[u8; ID_BYTES]) -> [u8; EXPIRY_BYTES] {
+    let mut bytes = [0; EXPIRY_BYTES];
+    bytes[..8].copy_from_slice(&deadline.0.to_be_bytes());
+    bytes[8..].copy_from_slice(key);
+    bytes
+}
+
+pub(crate) fn decode_expiry(bytes: &[u8; EXPIRY_BYTES]) -> (Age, [u8; ID_BYTES]) {
+    let mut key = [0; ID_BYTES];
+    key.copy_from_slice(&bytes[8..]);
+    (Age(u64_at(bytes, 0)), key)
+}
+
+pub(crate) fn encode_stamp(stamp: &Stamp) -> [u8; STAMP_BYTES] {
+    let Reading { boot, since_boot, wall } = stamp.reading;
+    let mut bytes = [0; STAMP_BYTES];
+    bytes[..8].copy_from_slice(&stamp.age.0.to_be_bytes());
+    bytes[8..16].copy_from_slice(&since_boot.to_be_bytes());
+    bytes[16..24].copy_from_slice(&wall.as_millis().to_be_bytes());
+    if let Some(boot) = boot {
+        bytes[24] = 1;
+        bytes[25..].copy_from_slice(&boot);
+    }
+    bytes
+}
+
+pub(crate) fn decode_stamp(bytes: &[u8]) -> Option<Stamp> {
+    let bytes: &[u8; STAMP_BYTES] = bytes.try_into().ok()?;
+    let boot = match bytes[24] {
+        0 => None,
+        1 => Some(bytes[25..].try_into().ok()?),
+        _ => return None,
+    };
+    let reading = Reading {
+        boot,
+        since_boot: u64_at(bytes, 8),
+        wall: WallTime::from_millis(u64_at(bytes, 16)),
+    };
+    Some(Stamp { age: Age(u64_at(bytes, 0)), reading })
+}
+
+pub(crate) fn encode_pin(pin: &Pin) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(PIN_FIXED_BYTES + pin.certificate_der.len());
+    bytes.extend_from_slice(&pin.address.to_bytes());
+    bytes.extend_from_slice(&pin.last_seen.as_millis().to_be_bytes());
+    bytes.extend_from_slice(&pin.certificate_der);
+    bytes
+}
+
+pub(crate) fn decode_pin(node_id: NodeId, bytes: &[u8]) -> Option<Pin> {
+    let (address, rest) = bytes.split_first_chunk::<ADDRESS_BYTES>()?;
+    let (last_seen, certificate) = rest.split_first_chunk::<8>()?;
+    Some(Pin {
+        node_id,
+        address: PeerAddress::from_bytes(address),
+        last_seen: WallTime::from_millis(u64::from_be_bytes(*last_seen)),
+        certificate_der: certificate.to_vec(),
+    })
+}
+
+fn u64_at<const N: usize>(bytes: &[u8; N], start: usize) -> u64 {
+    let mut word = [0; 8];
+    word.copy_from_slice(&bytes[start..start + 8]);
+    u64::from_be_bytes(word)
+}

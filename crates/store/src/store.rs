@@ -1,0 +1,266 @@
+//! The handle on an open data directory.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use voiddht_core::event::{StoredRecord, Ticket, Write};
+use voiddht_wire::NodeId;
+
+use crate::clock::{Age, AgeClock, TimeSource};
+use crate::data_dir::DataDir;
+use crate::database::{Change, Content, Database, Verify};
+use crate::error::{Failure, Fault, Full, SaveIdentityError, WriteFailed};
+use crate::identity_file::StoredIdentity;
+use crate::loaded::{Condition, Loaded, LoadedRecord, Pin};
+use crate::medium::Medium;
+use crate::schema::RecordRow;
+use crate::writer::{Job, Writer};
+
+/// Groups of writes that may wait for the disk; above it, [`Full`]. The writer takes all of them
+/// into one transaction: a thousand small records in 40 ms.
+pub const INBOX_JOBS: usize = 1024;
+/// Bytes of keys and values that may wait for the disk, those being written included; above it,
+/// [`Full`]. Bounds the memory that a slow disk can cost, except that one group always finds room.
+pub const INBOX_BYTES: usize = 16 * 1024 * 1024;
+/// What a change costs in memory beside its value.
+const CHANGE_BYTES: usize = size_of::<Change>();
+
+/// The end of a group of writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// Which group.
+    pub ticket: Ticket,
+    /// Whether it will be found after a power cut. If not, it may or may not be: the writes are
+    /// not tried again, later ones are.
+    pub result: Result<(), WriteFailed>,
+}
+
+/// Told of every completion, in the order in which the groups were submitted, from the writer's
+/// thread: it must not block, and a panic in it ends the writing.
+pub type OnCompletion = Box<dyn Fn(Completion) + Send>;
+
+/// An open data directory. One thread writes to it; this handle feeds that thread.
+///
+/// Dropping it writes what was submitted and closes the database, and waits for that;
+/// [`Store::close`] does the same and says how it went.
+pub struct Store {
+    /// `None` once closed.
+    inbox: Option<SyncSender<Job>>,
+    inbox_bytes: Arc<InboxBytes>,
+    clock: Arc<AgeClock>,
+    writer: Option<JoinHandle<Result<(), WriteFailed>>>,
+    /// Holds the lock on the directory until after the writer has ended.
+    directory: Option<DataDir>,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("directory", &self.directory).finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Opens a database that lies on a medium of the caller's, without a directory around it and
+    /// so without an identity file. For tests: a node's data is opened by [`DataDir::open`].
+    ///
+    /// # Errors
+    /// If the medium fails, or what lies on it is no database of this program.
+    pub fn on_medium(
+        medium: impl Medium,
+        clocks: Arc<dyn TimeSource>,
+        on_completion: OnCompletion,
+    ) -> Result<(Self, Loaded), WriteFailed> {
+        let mut database = Database::open(Box::new(medium), Verify::Everything)?;
+        let content = database.read()?;
+        let clock = AgeClock::resume(clocks, content.last_stamp);
+        Self::begin(database, clock, content, None, None, on_completion)?
+            .map_err(|error| WriteFailed::new(Failure::Io, &error.to_string()))
+    }
+
+    /// Goes on with what was read. The first commit notes the time and the owner: a disk on which
+    /// that fails is not one to start on. The outer error is the disk's, the inner one says that
+    /// no thread could be started.
+    pub(crate) fn begin(
+        mut database: Database,
+        clock: AgeClock,
+        content: Content,
+        identity: Option<StoredIdentity>,
+        directory: Option<DataDir>,
+        on_completion: OnCompletion,
+    ) -> Result<io::Result<(Self, Loaded)>, Fault> {
+        let owner = match (&identity, content.node) {
+            (Some(identity), None) => Some(Change::RememberNode(identity.node_id)),
+            _ => None,
+        };
+        database.commit(owner.iter(), &clock.stamp(), Age(0), 0)?;
+        // Last of all, so that the time that reading took is counted.
+        let now = clock.stamp();
+        let records = content.records.into_iter().filter_map(|(row, deadline)| {
+            let left = deadline.0.checked_sub(now.age.0).filter(|left| *left > 0)?;
+            Some(LoadedRecord::new(row, Duration::from_millis(left), now.reading.wall))
+        });
+        let loaded = Loaded {
+            identity,
+            pins: content.pins,
+            contacts: content.contacts,
+            records: records.collect(),
+            condition: Condition::Intact,
+        };
+        Ok(Self::start(database, clock, directory, on_completion).map(|store| (store, loaded)))
+    }
+
+    fn start(
+        database: Database,
+        clock: AgeClock,
+        directory: Option<DataDir>,
+        on_completion: OnCompletion,
+    ) -> io::Result<Self> {
+        let (sender, inbox) = sync_channel(INBOX_JOBS);
+        let clock = Arc::new(clock);
+        let inbox_bytes = Arc::new(InboxBytes::default());
+        let writer = Writer {
+            database,
+            clock: clock.clone(),
+            inbox,
+            inbox_bytes: inbox_bytes.clone(),
+            on_completion,
+            unsaved_pins: BTreeMap::new(),
+        };
+        let thread =
+            thread::Builder::new().name("voiddht-store".to_owned()).spawn(move || writer.run())?;
+        Ok(Self { inbox: Some(sender), inbox_bytes, clock, writer: Some(thread), directory })
+    }
+
+    /// Hands writes to the writer, without waiting; how it went comes to the callback given at
+    /// opening, once for every ticket that was taken. Everything that waits when the writer is
+    /// free goes into one transaction, in the order of submission.
+    ///
+    /// A record's life is `expires` less `written`; only the difference counts.
+    ///
+    /// # Errors
+    /// [`Full`] if too much waits for the disk; nothing was taken, and no completion will come.
+    pub fn submit(&self, ticket: Ticket, writes: Vec<Write>) -> Result<(), Full> {
+        let age = self.clock.age();
+        let changes: Vec<Change> = writes.into_iter().map(|write| change(write, age)).collect();
+        let bytes = changes.iter().map(cost).sum();
+        self.inbox_bytes.reserve(bytes)?;
+        let sent = self.send(Job::Writes { ticket, changes, bytes });
+        if sent.is_err() {
+            self.inbox_bytes.release(bytes);
+        }
+        sent
+    }
+
+    /// Remembers the certificate of a node, replacing any of the same ID. Returns at once; a pin
+    /// that cannot be written is tried again with every later group.
+    ///
+    /// # Errors
+    /// [`Full`] if too much waits for the disk.
+    pub fn put_pin(&self, pin: Pin) -> Result<(), Full> {
+        self.send(Job::Pin { node: pin.node_id, change: Change::PutPin(pin) })
+    }
+
+    /// Forgets the certificate of a node. As [`Store::put_pin`].
+    ///
+    /// # Errors
+    /// [`Full`] if too much waits for the disk.
+    pub fn remove_pin(&self, node: NodeId) -> Result<(), Full> {
+        self.send(Job::Pin { node, change: Change::RemovePin(node) })
+    }
+
+    /// Makes the directory this node's own, or renews its certificate. Blocks until it is on disk:
+    /// a node must not be seen by others under an identity that it can still lose.
+    ///
+    /// # Errors
+    /// See [`SaveIdentityError`].
+    pub fn save_identity(&self, identity: &StoredIdentity) -> Result<(), SaveIdentityError> {
+        if let Some(directory) = &self.directory {
+            directory.save_identity(identity)?;
+        }
+        let closed = || WriteFailed::new(Failure::Io, "the writer has ended");
+        let (answer, answered) = sync_channel(1);
+        let job = Job::Remember { node: identity.node_id, answer };
+        let inbox = self.inbox.as_ref().ok_or_else(closed)?;
+        inbox.send(job).map_err(|_| closed())?;
+        answered.recv().map_err(|_| closed())??;
+        Ok(())
+    }
+
+    /// Writes everything that was submitted, closes the database, gives the directory free.
+    ///
+    /// # Errors
+    /// If the last writes or the closing failed. The completions have said which writes.
+    pub fn close(mut self) -> Result<(), WriteFailed> {
+        self.end()
+    }
+
+    fn end(&mut self) -> Result<(), WriteFailed> {
+        self.inbox = None;
+        let Some(writer) = self.writer.take() else { return Ok(()) };
+        let result = writer
+            .join()
+            .unwrap_or_else(|_| Err(WriteFailed::new(Failure::Io, "the writer panicked")));
+        self.directory = None;
+        result
+    }
+
+    fn send(&self, job: Job) -> Result<(), Full> {
+        match self.inbox.as_ref().map(|inbox| inbox.try_send(job)) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) | None => Err(Full),
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if let Err(error) = self.end() {
+            tracing::warn!(%error, "the data directory was not closed in good order");
+        }
+    }
+}
+
+/// Counts the bytes that wait for the disk.
+#[derive(Debug, Default)]
+pub(crate) struct InboxBytes(AtomicUsize);
+
+impl InboxBytes {
+    fn reserve(&self, bytes: usize) -> Result<(), Full> {
+        let add = |waiting: usize| {
+            let total = waiting.saturating_add(bytes);
+            // A group that is larger than the bound would otherwise never find room.
+            (waiting == 0 || total <= INBOX_BYTES).then_some(total)
+        };
+        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, add).map(drop).map_err(|_| Full)
+    }
+
+    pub(crate) fn release(&self, bytes: usize) {
+        self.0.fetch_sub(bytes, Ordering::AcqRel);
+    }
+}
+
+fn change(write: Write, age: Age) -> Change {
+    match write {
+        Write::PutRecord(StoredRecord { key, value, version, written, expires }) => {
+            let life = u64::try_from(expires.since(written).as_millis()).unwrap_or(u64::MAX);
+            let deadline = Age(age.0.saturating_add(life));
+            Change::PutRecord { key: key.to_bytes(), value, row: RecordRow { version, deadline } }
+        }
+        Write::RemoveRecord(key) => Change::RemoveRecord(key.to_bytes()),
+        Write::PutContact(contact) => Change::PutContact(contact),
+        Write::RemoveContact(id) => Change::RemoveContact(id),
+    }
+}
+
+fn cost(change: &Change) -> usize {
+    let value = match change {
+        Change::PutRecord { value, .. } => value.len(),
+        _ => 0,
+    };
+    CHANGE_BYTES + value
+}

@@ -1,0 +1,125 @@
+//! The one thread that writes: it takes what lies in its inbox, brings it to disk in one
+//! transaction, and says so.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
+use std::time::Duration;
+
+use voiddht_core::event::Ticket;
+use voiddht_wire::NodeId;
+
+use crate::clock::{Age, AgeClock};
+use crate::database::{Change, Database};
+use crate::error::WriteFailed;
+use crate::store::{Completion, INBOX_JOBS, InboxBytes, OnCompletion};
+
+/// How long the writer is idle before it notes the time all the same. Across a boot of the machine
+/// only the wall clock tells how long it was off; a correction of that clock misleads by no more
+/// than what passed between it and the last note. A guess: one small commit a minute.
+const STAMP_INTERVAL: Duration = Duration::from_secs(60);
+/// How long after its deadline a record is swept. The core removes what expires by itself; this is
+/// for removals that were lost to a full inbox, a failed disk, or an end in between.
+const SWEEP_AFTER: u64 = 60_000;
+/// Records swept in one transaction: some 20 ms of work, so that a PUT behind it does not notice.
+const SWEEP_RECORDS: usize = 512;
+/// Pins that wait for a disk that fails. A pin has no ticket; it is tried again until it is on
+/// disk, and above this number the newest are forgotten, with a line in the log.
+const MAX_UNSAVED_PINS: usize = 1024;
+
+/// One thing for the writer to do.
+pub(crate) enum Job {
+    /// A group of the core's.
+    Writes { ticket: Ticket, changes: Vec<Change>, bytes: usize },
+    /// A pin made, moved or removed.
+    Pin { node: NodeId, change: Change },
+    /// The node's ID, for a caller that waits.
+    Remember { node: NodeId, answer: SyncSender<Result<(), WriteFailed>> },
+}
+
+/// The state of the thread.
+pub(crate) struct Writer {
+    pub(crate) database: Database,
+    pub(crate) clock: Arc<AgeClock>,
+    pub(crate) inbox: Receiver<Job>,
+    pub(crate) inbox_bytes: Arc<InboxBytes>,
+    pub(crate) on_completion: OnCompletion,
+    pub(crate) unsaved_pins: BTreeMap<NodeId, Change>,
+}
+
+impl Writer {
+    /// Works until every sender is gone and the inbox empty; then closes the database.
+    pub(crate) fn run(mut self) -> Result<(), WriteFailed> {
+        let mut group = Vec::new();
+        let mut wait = STAMP_INTERVAL;
+        loop {
+            match self.inbox.recv_timeout(wait) {
+                Ok(job) => group.push(job),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            while group.len() < INBOX_JOBS
+                && let Ok(job) = self.inbox.try_recv()
+            {
+                group.push(job);
+            }
+            let swept = self.commit(&mut group);
+            // A full sweep means that more is waiting: go on as soon as there is nothing else.
+            wait = if swept == SWEEP_RECORDS { Duration::ZERO } else { STAMP_INTERVAL };
+        }
+        let last = self.transact(&[]).map(|_| ());
+        let closed = self.database.close().map_err(WriteFailed::from);
+        last.and(closed)
+    }
+
+    /// Commits one group and answers everybody in it. Says how many records were swept.
+    fn commit(&mut self, group: &mut Vec<Job>) -> usize {
+        let result = self.transact(group);
+        for job in group.drain(..) {
+            let result = result.clone().map(|_| ());
+            match job {
+                Job::Writes { ticket, changes, bytes } => {
+                    drop(changes);
+                    self.inbox_bytes.release(bytes);
+                    (self.on_completion)(Completion { ticket, result });
+                }
+                Job::Remember { answer, .. } => {
+                    // The caller waits for it: if it is gone, so is its interest.
+                    let _ = answer.send(result);
+                }
+                Job::Pin { node, change } if result.is_err() => self.keep_pin(node, change),
+                Job::Pin { .. } => {}
+            }
+        }
+        result.unwrap_or(0)
+    }
+
+    fn transact(&mut self, group: &[Job]) -> Result<usize, WriteFailed> {
+        let stamp = self.clock.stamp();
+        let stale = Age(stamp.age.0.saturating_sub(SWEEP_AFTER));
+        let remembered: Vec<Change> = group
+            .iter()
+            .filter_map(|job| match job {
+                Job::Remember { node, .. } => Some(Change::RememberNode(*node)),
+                _ => None,
+            })
+            .collect();
+        let in_group = group.iter().flat_map(|job| match job {
+            Job::Writes { changes, .. } => changes.as_slice(),
+            Job::Pin { change, .. } => std::slice::from_ref(change),
+            Job::Remember { .. } => &[],
+        });
+        let changes = self.unsaved_pins.values().chain(&remembered).chain(in_group);
+        let swept = self.database.commit(changes, &stamp, stale, SWEEP_RECORDS)?;
+        self.unsaved_pins.clear();
+        Ok(swept)
+    }
+
+    fn keep_pin(&mut self, node: NodeId, change: Change) {
+        if self.unsaved_pins.len() < MAX_UNSAVED_PINS || self.unsaved_pins.contains_key(&node) {
+            self.unsaved_pins.insert(node, change);
+        } else {
+            tracing::warn!(node = %node.short(), "a pin is not kept: too many wait for the disk");
+        }
+    }
+}
