@@ -49,10 +49,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     output.conclude(run(arguments, &output))
 }
 
-fn run(
-    arguments: impl IntoIterator<Item = OsString>,
-    output: &Output,
-) -> Result<Exit, Failure> {
+fn run(arguments: impl IntoIterator<Item = OsString>, output: &Output) -> Result<Exit, Failure> {
     let Typed::Arguments(typed, _) = arguments::parse::<Arguments>(arguments)? else {
         return Ok(Exit::Success);
     };

@@ -1,10 +1,13 @@
 //! The values that options take, parsed once; the errors say what would be right.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 /// A machine by address or by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +89,14 @@ where
     }
 }
 
+/// A parser of one of several names, which help and completions show.
+pub fn choice<T>(names: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err: Error + Send + Sync + 'static> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(names).try_map(|name| name.parse())
+}
+
 fn digits<T: FromStr>(text: &str) -> Option<T> {
     // The standard parser takes a plus sign, which nobody means.
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
@@ -105,7 +116,8 @@ impl FromStr for Host {
             (1..=63).contains(&part.len()) && part.bytes().all(is_allowed)
         };
         let name = text.strip_suffix('.').unwrap_or(text);
-        let ends_in_number = name.rsplit('.').next().is_some_and(|last| digits::<u64>(last).is_some());
+        let ends_in_number =
+            name.rsplit('.').next().is_some_and(|last| digits::<u64>(last).is_some());
         if name.len() <= 253 && name.split('.').all(is_part) && !ends_in_number {
             Ok(Self::Name(text.to_owned()))
         } else {
@@ -187,9 +199,26 @@ mod tests {
     #[test]
     fn wrong_hosts_and_ports_are_refused() {
         for text in [
-            "", ":", "7402", "example.org", "example.org:", ":7402", "::1:7402", "[::1]", "[::1:7402",
-            "example.org:0", "example.org:65536", "example.org:+1", "1.2.3:7402", "1.2.3.256:7402",
-            "a..b:1", "a b:1", "[1.2.3.4]:1", "[example.org]:1", "a:b:1", "http://a:1",
+            "",
+            ":",
+            "7402",
+            "example.org",
+            "example.org:",
+            ":7402",
+            "::1:7402",
+            "[::1]",
+            "[::1:7402",
+            "example.org:0",
+            "example.org:65536",
+            "example.org:+1",
+            "1.2.3:7402",
+            "1.2.3.256:7402",
+            "a..b:1",
+            "a b:1",
+            "[1.2.3.4]:1",
+            "[example.org]:1",
+            "a:b:1",
+            "http://a:1",
         ] {
             assert_eq!(text.parse::<HostPort>(), Err(Expected::HostPort), "{text:?}");
         }
