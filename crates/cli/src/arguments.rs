@@ -10,7 +10,7 @@ pub mod values;
 use std::ffi::OsString;
 
 use clap::error::ErrorKind;
-use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
 
 use crate::outcome::Failure;
 
@@ -31,7 +31,7 @@ pub fn parse<T: CommandFactory + FromArgMatches>(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<Typed<T>, Failure> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let mut command = T::command();
+    let mut command = names_only(T::command());
     // Commands build their arguments when they are used; a complaint may look at all of them.
     command.build();
     let matched = command.try_get_matches_from_mut(arguments.iter());
@@ -44,4 +44,9 @@ pub fn parse<T: CommandFactory + FromArgMatches>(
         }
         Err(error) => Err(Failure::Usage(complaint::one_line(&error, &command, &arguments))),
     }
+}
+
+/// Shows the names of variables without their values: those would end up in pasted help texts.
+fn names_only(command: Command) -> Command {
+    command.mut_args(|argument| argument.hide_env_values(true)).mut_subcommands(names_only)
 }

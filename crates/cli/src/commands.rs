@@ -4,6 +4,7 @@ mod get;
 mod key;
 mod node;
 mod put;
+mod testnet;
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -34,6 +35,7 @@ pub struct Arguments {
 enum Command {
     Put(put::Arguments),
     Get(get::Arguments),
+    Testnet(testnet::Arguments),
 }
 
 const EXIT_STATUS: &str = "\
@@ -59,6 +61,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>, output: &Output) -> Result
             on_a_runtime(resolved.run(output))
         }
         Command::Get(get) => on_a_runtime(get.run(output)),
+        Command::Testnet(testnet) => on_a_runtime(testnet.run(output)),
     }
 }
 
