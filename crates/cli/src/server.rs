@@ -41,7 +41,7 @@ async fn serve(typed: args::Arguments, matches: &ArgMatches) -> Result<Exit, Fai
     let node = Node::start(settings).await.map_err(Failure::failed)?;
     info!(
         id = %node.id().short(),
-        peers = %node.p2p_address(),
+        p2p = %node.p2p_address(),
         api = %node.api_address(),
         "serving"
     );
