@@ -23,6 +23,9 @@ pub const VOTE_QUORUM: usize = 5;
 pub const DEFAULT_TTL: Duration = Duration::from_secs(6 * 3600);
 /// The longest life of a value: what `ttl u16` can say.
 pub const MAX_TTL: Duration = Duration::from_secs(u16::MAX as u64);
+/// How far a version may be ahead of this node's clock. A guess: clocks without NTP drift by
+/// seconds in a day, and a version from the far future could never be replaced.
+pub const FUTURE_TOLERANCE: Duration = Duration::from_secs(300);
 /// Interval of bucket refresh (Kademlia, section 2.3).
 pub const REFRESH_INTERVAL: Duration = Duration::from_secs(3600);
 /// Interval in which a node makes sure that its records lie on the k closest nodes (Kademlia,

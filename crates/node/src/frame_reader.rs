@@ -27,6 +27,9 @@ pub(crate) trait FrameRules {
     /// Whether a size of 0 announces a long frame.
     fn has_long_frames(&self) -> bool;
 
+    /// Whether the other side is read while it does not itself take what is written to it.
+    fn reads_while_writing(&self) -> bool;
+
     /// Whether a frame of that type can have a body as long.
     fn admit(&self, kind: u16, body_bytes: usize) -> Result<(), Self::Broken>;
 }
@@ -208,6 +211,10 @@ mod tests {
         type Broken = FrameError;
 
         fn has_long_frames(&self) -> bool {
+            true
+        }
+
+        fn reads_while_writing(&self) -> bool {
             true
         }
 

@@ -146,7 +146,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: FrameRules + Unpin> Link<S, R> {
                 Poll::Pending if self.outbox.is_killed(cx) => return Err(LinkEnd::Killed),
                 Poll::Pending => {
                     let late = poll_deadline(&mut self.write_deadline, WRITE_STALL_DEADLINE, cx);
-                    return if late.is_ready() { Err(LinkEnd::StalledWrite) } else { Ok(true) };
+                    let read = self.reader.rules().reads_while_writing();
+                    return if late.is_ready() { Err(LinkEnd::StalledWrite) } else { Ok(read) };
                 }
             }
         }
@@ -213,6 +214,10 @@ mod tests {
 
         fn has_long_frames(&self) -> bool {
             false
+        }
+
+        fn reads_while_writing(&self) -> bool {
+            true
         }
 
         fn admit(&self, _: u16, _: usize) -> Result<(), FrameError> {

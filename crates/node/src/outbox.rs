@@ -35,6 +35,9 @@ impl Budget {
     }
 }
 
+/// What each outbox takes beyond its bounds to say that they are reached.
+const RESERVED_BYTES: usize = 16 * 1024;
+
 /// The bounds of one outbox.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OutboxLimits {
@@ -117,11 +120,34 @@ impl Outbox {
         &self,
         encode: impl FnOnce(&mut BytesMut) -> Result<(), E>,
     ) -> Result<(), PushError<E>> {
+        if self.budget.is_spent() {
+            return Err(PushError::Full);
+        }
+        self.push_within(self.limits.bytes, encode)
+    }
+
+    /// As [`Outbox::push`], for the few bytes that say that there is no room: a reserve beyond the
+    /// bounds is kept for those.
+    ///
+    /// # Errors
+    /// [`PushError`]; the outbox is then as it was.
+    pub(crate) fn push_small<E>(
+        &self,
+        encode: impl FnOnce(&mut BytesMut) -> Result<(), E>,
+    ) -> Result<(), PushError<E>> {
+        self.push_within(self.limits.bytes.saturating_add(RESERVED_BYTES), encode)
+    }
+
+    fn push_within<E>(
+        &self,
+        bytes: usize,
+        encode: impl FnOnce(&mut BytesMut) -> Result<(), E>,
+    ) -> Result<(), PushError<E>> {
         let mut state = self.lock();
         if state.phase != Phase::Open {
             return Err(PushError::Closed);
         }
-        if state.waiting() >= self.limits.bytes || self.budget.is_spent() {
+        if state.waiting() >= bytes {
             return Err(PushError::Full);
         }
         let before = state.pending.len();
@@ -298,6 +324,18 @@ mod tests {
         drop(one);
         drop(two);
         assert_eq!(budget.used(), 0, "what a connection leaves behind is given back");
+    }
+
+    #[test]
+    fn a_full_outbox_can_still_say_so() {
+        let outbox = outbox(4, 1, &Budget::new(4));
+        push(&outbox, b"1234").unwrap();
+        let busy = |buffer: &mut BytesMut| {
+            buffer.put_slice(&[0; 100]);
+            Ok::<_, Infallible>(())
+        };
+        let said = (0..).take_while(|_| outbox.push_small(busy).is_ok()).count();
+        assert_eq!(said, RESERVED_BYTES.div_ceil(100), "not without a bound either");
     }
 
     #[test]

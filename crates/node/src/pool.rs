@@ -19,7 +19,7 @@ use std::time::Duration;
 use voiddht_core::event::{Destination, Input, Undelivered};
 use voiddht_core::peer::{ConnectionId, Peer};
 use voiddht_core::time::Moment;
-use voiddht_wire::peer::{Body, Dialect, ErrorCode, Message};
+use voiddht_wire::peer::{Body, Dialect, ErrorCode, Header, Message};
 use voiddht_wire::{NodeId, PeerAddress};
 
 use self::awaited::Awaited;
@@ -151,6 +151,12 @@ impl Pool {
         }
     }
 
+    /// Has the driver tell the core something after what it is doing now: an input may not come
+    /// while another one's outputs are being carried out.
+    pub(crate) fn tell(&mut self, input: Input) {
+        self.effects.push_back(Effect::Input(input));
+    }
+
     /// What the driver is to do next.
     pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
@@ -177,10 +183,11 @@ impl Pool {
         new_id: impl FnOnce() -> ConnectionId,
     ) {
         let rpc_id = message.header.rpc_id;
+        let most = self.limits.requests_per_peer;
         let sent = if let Some(connection) = self.live(&to) {
             self.send_request(now, connection, &message)
         } else if let Some(dial) = self.dial_to(&to) {
-            if dial.waiting.len() < self.limits.requests_per_peer {
+            if dial.waiting.len() < most {
                 dial.waiting.push(message);
                 Ok(())
             } else {
@@ -233,6 +240,19 @@ impl Pool {
         Some(peer)
     }
 
+    /// The reply that a legacy ERROR stands for: it names no request, but only one is under way on
+    /// its connection.
+    pub(crate) fn answer_for_bare_error(
+        &self,
+        connection: ConnectionId,
+        code: ErrorCode,
+    ) -> Option<Message> {
+        let entry = self.connections.get(&connection)?;
+        let rpc_id = entry.awaited.only()?;
+        let header = Header { sender: entry.proved?.id, port: 0, rpc_id };
+        Some(Message { header, body: Body::Error(code) })
+    }
+
     /// Who is at the other end of a connection, if that was proved.
     pub(crate) fn proved_peer(&self, connection: ConnectionId) -> Option<Peer> {
         let entry = self.connections.get(&connection)?;
@@ -283,8 +303,13 @@ impl Pool {
 
     /// Closes every connection with a peer, after what is queued has gone out.
     pub(crate) fn hang_up(&mut self, peer: &NodeId) {
-        while let Some(connections) = self.peers.get(peer) {
-            self.close(connections.current);
+        if let Some(connections) = self.peers.get(peer) {
+            // The replaced ones first, so that none of them inherits.
+            let mut all = connections.replaced.clone();
+            all.push(connections.current);
+            for connection in all {
+                self.close(connection);
+            }
         }
         let dials: Vec<ConnectionId> = self.dials_to(peer).collect();
         for dial in dials {
@@ -315,14 +340,24 @@ impl Pool {
         }
     }
 
-    /// Closes replaced connections that have done their work, and idle ones over the limit,
-    /// which may have shrunk.
-    pub(crate) fn sweep(&mut self, now: Moment, connections_limit: usize) {
-        self.limits.connections = connections_limit;
-        while self.len() > connections_limit && self.evict(now) {}
-        if self.draining == 0 {
-            return;
-        }
+    /// Whether there is a connection that has not ended, though it may be closing.
+    pub(crate) fn has_connections(&self) -> bool {
+        !self.connections.is_empty()
+    }
+
+    /// Changes the bound on connections. A [`Pool::sweep`] makes it hold.
+    pub(crate) fn limit_connections(&mut self, connections: usize) {
+        self.limits.connections = connections;
+    }
+
+    /// Whether there is something for a sweep to do, now or soon.
+    pub(crate) fn wants_sweep(&self) -> bool {
+        self.draining > 0 || self.len() > self.limits.connections
+    }
+
+    /// Closes replaced connections that have done their work, and idle ones over the limit.
+    pub(crate) fn sweep(&mut self, now: Moment) {
+        while self.len() > self.limits.connections && self.evict(now) {}
         let done: Vec<ConnectionId> = self
             .connections
             .iter()

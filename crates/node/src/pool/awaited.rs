@@ -44,6 +44,14 @@ impl Awaited {
         self.0.is_empty()
     }
 
+    /// The one that is awaited, where it is one.
+    pub(super) fn only(&self) -> Option<RpcId> {
+        match self.0[..] {
+            [(rpc_id, _)] => Some(rpc_id),
+            _ => None,
+        }
+    }
+
     /// Forgets what is older than any timeout.
     pub(super) fn forget_old(&mut self, now: Moment) {
         self.0.retain(|(_, sent)| now.since(*sent) < LONGEST_REQUEST);
