@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use voiddht_wire::limits::MAX_NODES;
 
+use crate::quota::RequestLimits;
 use crate::record::RecordLimits;
 
 /// Size of a bucket, of the answer to FIND_NODE, and of a replica set (Kademlia, section 2.2).
@@ -23,9 +24,6 @@ pub const VOTE_QUORUM: usize = 5;
 pub const DEFAULT_TTL: Duration = Duration::from_secs(6 * 3600);
 /// The longest life of a value: what `ttl u16` can say.
 pub const MAX_TTL: Duration = Duration::from_secs(u16::MAX as u64);
-/// How far a version may be ahead of this node's clock. A guess: clocks without NTP drift by
-/// seconds in a day, and a version from the far future could never be replaced.
-pub const FUTURE_TOLERANCE: Duration = Duration::from_secs(300);
 /// Interval of bucket refresh (Kademlia, section 2.3).
 pub const REFRESH_INTERVAL: Duration = Duration::from_secs(3600);
 /// Interval in which a node makes sure that its records lie on the k closest nodes (Kademlia,
@@ -73,6 +71,8 @@ pub struct Config {
     pub upkeep_interval: Duration,
     /// How many records this node keeps, and how many bytes of them.
     pub records: RecordLimits,
+    /// How many requests a peer, and an address prefix, may send in a time.
+    pub requests: RequestLimits,
     /// See [`MAX_OPERATIONS`].
     pub max_operations: usize,
     /// Whether reports list every step (for people who ask how an operation went).
@@ -94,6 +94,7 @@ impl Default for Config {
             refresh_interval: REFRESH_INTERVAL,
             upkeep_interval: UPKEEP_INTERVAL,
             records: RecordLimits::default(),
+            requests: RequestLimits::default(),
             max_operations: MAX_OPERATIONS,
             trace_steps: false,
         }

@@ -5,11 +5,13 @@
 
 pub mod config;
 pub mod contact;
+pub mod diversity;
 pub mod event;
 pub mod lookup;
 pub mod node;
 pub mod operation;
 pub mod peer;
+pub mod quota;
 pub mod record;
 pub mod report;
 mod request;

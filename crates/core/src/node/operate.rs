@@ -9,7 +9,6 @@ use voiddht_wire::{Key, NodeId};
 
 use super::Node;
 use super::serve::Kept;
-use crate::config::FUTURE_TOLERANCE;
 use crate::event::{CommandId, Misbehaviour, Outcome, RequestOutcome};
 use crate::lookup::{Breadth, Lookup};
 use crate::operation::{Answer, Find, Get, Next, Put, publication};
@@ -132,7 +131,7 @@ impl Node {
         let record = publication(key, value, version, ttl);
         let breadth = self.breadth(self.config.alpha.max(self.config.disjoint_paths));
         let search = self.lookup(key, breadth);
-        let highest = self.now.wall + FUTURE_TOLERANCE / 2;
+        let highest = self.now.wall + self.config.records.future_version_tolerance / 2;
         let put = Put::new(record, replication, &self.own.id, search, highest.as_millis());
         self.start(Origin::Command(id), Kind::Put(Box::new(put)));
     }

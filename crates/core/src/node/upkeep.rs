@@ -158,7 +158,7 @@ impl Node {
             self.restart_find_self();
         }
         if self.leaving.is_none()
-            && self.records.len() > 0
+            && !self.records.is_empty()
             && self.upkeep.newcomers.len() < MAX_NEWCOMERS
         {
             self.upkeep.newcomers.insert(contact.id);
@@ -289,7 +289,7 @@ impl Node {
     }
 
     /// How many contacts are closer to a key than this node, counted up to k.
-    fn own_rank(&self, key: &Key) -> usize {
+    pub(super) fn own_rank(&self, key: &Key) -> usize {
         let own = key.distance(&self.own.id);
         let nodes = self.closest(key, self.config.k);
         nodes.partition_point(|node| key.distance(&node.id) < own)
