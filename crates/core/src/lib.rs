@@ -21,4 +21,4 @@ pub mod time;
 pub mod vote;
 
 pub use config::Config;
-pub use node::Node;
+pub use node::{Node, OperationView};

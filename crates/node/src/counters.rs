@@ -144,7 +144,7 @@ impl Counters {
             Notice::Banned { .. } => self.banned.add(),
             Notice::Isolated => self.isolated.add(),
             Notice::Misbehaviour { .. } => self.misbehaved.add(),
-            Notice::Joined { .. } | Notice::JoinFailed { .. } => {}
+            Notice::Joined { .. } | Notice::JoinFailed { .. } | Notice::LookupEnded { .. } => {}
         }
     }
 

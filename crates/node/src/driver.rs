@@ -298,7 +298,7 @@ impl Driver {
             Notice::ContactRemoved(contact) => {
                 tracing::debug!(peer = contact.id.short(), "contact removed");
             }
-            Notice::RequestEnded { .. } => {}
+            Notice::RequestEnded { .. } | Notice::LookupEnded { .. } => {}
         }
     }
 
