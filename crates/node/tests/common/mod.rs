@@ -35,7 +35,7 @@ pub async fn start(settings: Settings) -> Node {
     Node::start(settings).await.expect("a node starts on loopback")
 }
 
-/// Nodes that all have joined through the first.
+/// Nodes that have joined through the first, and all know each other.
 pub async fn network(count: usize) -> Vec<Node> {
     let mut nodes = vec![node(&[]).await];
     for _ in 1..count {
@@ -44,8 +44,15 @@ pub async fn network(count: usize) -> Vec<Node> {
     }
     for node in &nodes {
         soon(node.joined()).await;
+        knows(node, count - 1).await;
     }
     nodes
+}
+
+/// Waits until a node has as many contacts.
+pub async fn knows(node: &Node, contacts: usize) {
+    let handle = node.handle();
+    until(|| async { handle.status().await.unwrap().core.contacts.len() >= contacts }).await;
 }
 
 pub async fn stop(nodes: Vec<Node>) {
