@@ -18,9 +18,9 @@ use crate::medium::Medium;
 use crate::schema::{self, RecordRow};
 
 /// redb's own cache: its default is a gigabyte. Everything is read once, at the start; afterwards
-/// only the inner pages of six small trees are wanted again, and the pages of a group on their way
-/// to disk, which leave early when they outgrow half of this.
-const CACHE_BYTES: usize = 4 * 1024 * 1024;
+/// only the inner pages of six small trees are wanted again. Half of this may hold the pages of a
+/// group on their way to disk; more leave early. With 16 MiB it was no faster than with one.
+const CACHE_BYTES: usize = 1024 * 1024;
 
 /// One change of what the disk remembers, its deadline already on the directory's own axis.
 #[derive(Clone, Debug)]
