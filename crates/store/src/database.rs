@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use redb::{Builder, ReadableDatabase, ReadableTable, Table, TableHandle, WriteTransaction};
+use voiddht_wire::address::ADDRESS_BYTES;
 use voiddht_wire::id::ID_BYTES;
 use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{NodeId, PeerAddress};
@@ -193,7 +194,7 @@ struct Tables<'a> {
     values: Table<'a, &'static [u8; ID_BYTES], &'static [u8]>,
     records: Table<'a, &'static [u8; ID_BYTES], &'static [u8; schema::RECORD_BYTES]>,
     expiry: Table<'a, &'static [u8; schema::EXPIRY_BYTES], ()>,
-    contacts: Table<'a, &'static [u8; ID_BYTES], &'static [u8; 18]>,
+    contacts: Table<'a, &'static [u8; ID_BYTES], &'static [u8; ADDRESS_BYTES]>,
     pins: Table<'a, &'static [u8; ID_BYTES], &'static [u8]>,
 }
 

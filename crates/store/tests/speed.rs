@@ -24,7 +24,7 @@ fn per_second(count: u64, took: Duration) -> u64 {
 
 /// Puts records of one size in groups of one size; then opens the directory again.
 fn measure(records: u64, bytes: usize, group: u64) {
-    let disk = Disk::new();
+    let disk = Disk::durable();
     let (store, _, completions) = disk.open();
     store.save_identity(&identity(1)).unwrap();
     let start = Instant::now();
@@ -50,7 +50,7 @@ fn measure(records: u64, bytes: usize, group: u64) {
 
 /// Puts one record a group, as many groups under way as there are PUTs; the writer groups them.
 fn measure_in_flight(records: u64, in_flight: u64) {
-    let disk = Disk::new();
+    let disk = Disk::durable();
     let (store, _, completions) = disk.open();
     let start = Instant::now();
     let send = |n| store.submit(Ticket(n), vec![put(spread(n, 100))]).unwrap();
