@@ -2,7 +2,7 @@
 
 const CHARTS = [
   {
-    title: "Operations of users, per second",
+    title: "Operations per second",
     series: [["gets_per_second", "GET"], ["puts_per_second", "PUT"]],
     say: rate,
   },
@@ -12,12 +12,12 @@ const CHARTS = [
     say: millis,
   },
   {
-    title: "Messages, bytes per second",
+    title: "Bytes per second",
     series: [["received_bytes_per_second", "in"], ["sent_bytes_per_second", "out"]],
     say: (value) => (value == null ? "–" : bytes(value)),
   },
   {
-    title: "Requests, per second",
+    title: "Requests per second",
     series: [["served_per_second", "served"], ["failed_requests_per_second", "failed"]],
     say: rate,
   },

@@ -92,7 +92,11 @@ function showNetwork(view) {
     figure("Connections", number(Math.round(sum((node) => node.connections) / 2)), "each between two"),
     figure("Operations", number(sum((node) => node.operations)), "under way"));
   ring.update(view);
-  showLegend([["joined", "joined"], nodes.some((node) => node.records > 0) && ["held", "records held"]]);
+  const others = ["degraded", "joining", "isolated", "leaving", "silent"].filter((one) => nodes.some((node) => node.state === one));
+  showLegend([
+    ["joined", "joined"], ...others.map((one) => [one, one]), nodes.some((node) => node.records > 0) && ["held", "records held"],
+    ["line path-0", "GET"], ["line path-1", "PUT"], ["line own-lookup", "a node's own lookup"],
+  ]);
   const rows = nodes.map((node, index) => ({ ...node, index }));
   table.update(rows);
   showEvents(view.events, view.taken_at_ms, nodes);

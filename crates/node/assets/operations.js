@@ -67,7 +67,7 @@ class Operations {
     this.shownAt = performance.now();
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
     // A network goes on by itself; one operation stands still in it only when it was chosen.
-    if (!this.nodes || this.chosen) this.ring.show(operation, !still);
+    if (!this.nodes || this.chosen) this.ring.show(operation, !still, this.chosen);
     fill(byId("operation"), ...this.describe(operation));
     this.list();
   }

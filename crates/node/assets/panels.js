@@ -108,6 +108,8 @@ function showLegend(entries) {
       ? draw("path", { class: "key-tick", d: "M6 2V10" })
       : look === "held"
         ? draw("path", { class: "held", d: "M6 1V11", "stroke-width": 3 })
+        : look.startsWith("line")
+          ? draw("path", { class: look, d: "M0 9Q6 -3 12 9", fill: "none", "stroke-width": 1.6 })
         : look === "self"
           ? draw("g", {}, draw("circle", { class: "self", cx: 6, cy: 6, r: 5 }), draw("circle", { class: "self-core", cx: 6, cy: 6, r: 2 }))
           : draw("circle", { class: `dot ${look}`, cx: 6, cy: 6, r: 4.5 });

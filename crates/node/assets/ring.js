@@ -8,14 +8,16 @@
 const TOP = -Math.PI / 2;
 const TURN = 2 * Math.PI;
 const HOLE = 62;
-const LEAF = 184;
-const TICK = [192, 198];
-const RIM = 214;
 const EDGE = 292;
+// From the leaves of the tree to the marks of records, and to the first row of contacts.
+const TICK = [8, 15];
+const ROOM = 30;
 const NETWORK_RIM = 244;
 const CHORD_PULL = 0.34;
 // All steps of an operation are drawn within this time, in proportion to when they happened.
 const FLIGHT_MS = 1500;
+// Operations that cross a network's ring with each view: more are a tangle.
+const FLIGHTS_PER_VIEW = 4;
 
 class Ring {
   constructor(place) {
@@ -46,11 +48,14 @@ class Ring {
   }
 
   centre(count, ...lines) {
-    const start = -4 - 8 * (lines.length - 1);
+    // On a phone the drawing is small, and its words larger in it.
+    const pitch = matchMedia("(max-width: 640px)").matches ? 24 : 17;
+    const start = -4 - 0.5 * pitch * (lines.length - 1);
     fill(
       this.layers.centre,
+      draw("circle", { class: "hub", r: HOLE }),
       draw("text", { class: "count", y: start + 4 }, number(count)),
-      ...lines.map((line, index) => draw("text", { class: "under", y: start + 24 + 17 * index }, line)),
+      ...lines.map((line, index) => draw("text", { class: "under", y: start + 7 + pitch * (index + 1) }, line)),
     );
   }
 
@@ -80,12 +85,11 @@ class Ring {
     showTip(spot.tip(), box.left + (spot.x + 300) * scale, box.top + (spot.y + 300) * scale);
   }
 
-  // Draws an operation: from the node that asks, over those that named others, to those asked.
+  // Draws an operation: from the place of the node that asks, over those that named others, to those asked.
   // Returns the group, for the caller to remove.
-  flight(operation, origin, rim, moves) {
+  flight(operation, start, rim, moves, colour) {
     const places = new Map(this.spots.map((spot) => [spot.id, [spot.x, spot.y]]));
     const placeOf = (id) => places.get(id) ?? polar(this.angleOf(id), rim);
-    const start = placeOf(origin);
     const last = Math.max(0.001, ...operation.steps.map((step) => step.asked_after_ms));
     const lines = [];
     const stops = [];
@@ -94,7 +98,7 @@ class Ring {
       const to = placeOf(step.id);
       const bend = point([(from[0] + to[0]) * CHORD_PULL, (from[1] + to[1]) * CHORD_PULL]);
       const failed = step.answer === "failed" || step.answer === "refused";
-      const look = `path-${step.path % 5}${failed ? " failed" : ""}`;
+      const look = `${colour ?? `path-${step.path % 5}`}${failed ? " failed" : ""}`;
       const line = draw("path", {
         class: `flight ${look}${moves && !failed ? " draws" : ""}`,
         d: `M${point(from)}Q${bend} ${point(to)}`,
@@ -146,6 +150,9 @@ class TableRing extends Ring {
   update(view) {
     const { table, node, records } = view;
     this.own = node.id;
+    // Many contacts need several rows, and so a smaller tree.
+    this.leaf = table.contacts <= 40 ? 228 : table.contacts <= 160 ? 216 : table.contacts <= 400 ? 200 : 184;
+    this.rim = this.leaf + ROOM;
     this.lay(table.buckets);
     this.drawTree();
     this.drawKeys(records.sample);
@@ -181,15 +188,15 @@ class TableRing extends Ring {
   drawTree() {
     const { leaves } = this;
     const deepest = Math.max(1, ...leaves.map((leaf) => leaf.depth));
-    const radiusAt = (depth) => HOLE + (LEAF - HOLE - 8) * (depth / deepest) ** 0.8;
-    const parts = [draw("circle", { class: `branch${leaves.length > 1 ? "" : " own"}`, r: HOLE })];
+    const radiusAt = (depth) => HOLE + (this.leaf - HOLE - 8) * (depth / deepest) ** 0.8;
+    const parts = [];
     const owns = [];
     // The buckets in their order are the leaves of a binary tree; a split lies where the next bit
     // of their prefixes turns from 0 to 1.
     const grow = (low, high, depth) => {
       if (high - low === 1) {
         const leaf = leaves[low];
-        return { angle: (leaf.from + leaf.to) / 2, own: leaf.own, reach: LEAF };
+        return { angle: (leaf.from + leaf.to) / 2, own: leaf.own, reach: this.leaf };
       }
       let cut = low;
       while (cut < high && bitAt(leaves[cut].prefix, depth) === 0) cut += 1;
@@ -212,10 +219,10 @@ class TableRing extends Ring {
     };
     if (leaves.length > 1) grow(0, leaves.length, 0);
     for (const leaf of leaves) {
-      const line = { class: `leaf${leaf.own ? " own" : ""}`, d: arc(LEAF, leaf.from, leaf.to) };
+      const line = { class: `leaf${leaf.own ? " own" : ""}`, d: arc(this.leaf, leaf.from, leaf.to) };
       (leaf.own ? owns : parts).push(draw("path", line));
     }
-    const [x, y] = polar(this.angleOf(this.own), LEAF);
+    const [x, y] = this.start();
     owns.push(draw("circle", { class: "self", cx: x, cy: y, r: 6.5 }), draw("circle", { class: "self-core", cx: x, cy: y, r: 2.6 }));
     fill(this.layers.tree, ...parts, ...owns);
   }
@@ -223,7 +230,7 @@ class TableRing extends Ring {
   drawKeys(sample) {
     fill(this.layers.keys, ...sample.map((record) => {
       const angle = this.angleOf(record.key);
-      const [from, to] = TICK.map((radius) => point(polar(angle, radius)));
+      const [from, to] = TICK.map((above) => point(polar(angle, this.leaf + above)));
       return draw("path", { class: `key-tick${record.cached ? " cached" : ""}`, d: `M${from}L${to}` });
     }));
   }
@@ -233,24 +240,24 @@ class TableRing extends Ring {
     const count = table.contacts;
     const radius = count <= 24 ? 6.5 : count <= 80 ? 5.2 : count <= 240 ? 4.1 : count <= 600 ? 3.3 : 2.7;
     const step = 2 * radius + Math.max(1.2, radius * 0.45);
-    const rows = Math.max(1, Math.floor((EDGE - RIM) / step) + 1);
+    const rows = Math.max(1, Math.floor((EDGE - this.rim) / step) + 1);
     const ends = new Array(rows).fill(-Infinity);
     const twigs = [];
     const spots = [];
     for (const leaf of this.leaves) {
       const placed = [...leaf.contacts].sort((a, b) => (a.id < b.id ? -1 : 1));
-      const inset = Math.min(step / RIM / 2, (leaf.to - leaf.from) / 4);
+      const inset = Math.min(step / this.rim / 2, (leaf.to - leaf.from) / 4);
       for (const contact of placed) {
         const part = fractionWithin(contact.id, leaf.depth);
         const wanted = leaf.from + inset + (leaf.to - leaf.from - 2 * inset) * part;
-        let row = ends.findIndex((end, index) => end + step / (RIM + index * step) <= wanted);
+        let row = ends.findIndex((end, index) => end + step / (this.rim + index * step) <= wanted);
         if (row < 0) row = ends.indexOf(Math.min(...ends));
-        const distance = RIM + row * step;
+        const distance = this.rim + row * step;
         const angle = Math.max(wanted, ends[row] + (0.6 * step) / distance);
         ends[row] = angle;
         const [x, y] = polar(angle, distance);
         if (count <= 160) {
-          const foot = polar(angle, LEAF + 2);
+          const foot = polar(angle, this.leaf + 2);
           twigs.push(draw("path", { class: "twig", d: `M${point(foot)}L${point([x, y])}` }));
         }
         spots.push({ id: contact.id, x, y, contact, health: healthOf(contact, table.rtt_median_ms), bucket: leaf });
@@ -264,14 +271,19 @@ class TableRing extends Ring {
     })));
   }
 
-  // Shows one operation, or none.
-  show(operation, moves) {
+  // Where this node is.
+  start() {
+    return polar(this.angleOf(this.own), this.leaf);
+  }
+
+  // Shows one operation: for as long as it is the chosen one, or in passing; or none.
+  show(operation, moves, stays) {
     this.layers.flights.replaceChildren();
     const shown = Boolean(operation && operation.steps.length > 0);
-    this.svg.classList.toggle("with-flight", shown);
+    this.svg.classList.toggle("with-flight", shown && stays);
     if (!shown) return;
-    this.flight(operation, this.own, RIM, moves);
-    // It begins where this node is, not among its contacts.
+    const group = this.flight(operation, this.start(), this.rim, moves);
+    if (!stays) group.classList.add("fleeting");
     const asked = new Set(operation.steps.map((step) => step.id));
     for (const dot of this.layers.dots.querySelectorAll(".dot")) {
       dot.classList.toggle("on-way", asked.has(dot.dataset.id));
@@ -316,12 +328,13 @@ class NetworkRing extends Ring {
   // Lets operations cross the ring and fade, spread over the time until the next ones come.
   play(operations) {
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    const drawn = operations.filter((one) => one.steps.length > 0).slice(-24);
+    const drawn = operations.filter((one) => one.steps.length > 0).slice(-FLIGHTS_PER_VIEW);
     drawn.forEach((operation, index) => {
       setTimeout(() => {
         const origin = this.spots[operation.node];
         if (!origin || this.held) return;
-        const group = this.flight(operation, origin.id, NETWORK_RIM, !still);
+        const colour = operation.purpose !== "command" ? "own-lookup" : operation.kind === "put" ? "path-1" : "path-0";
+        const group = this.flight(operation, [origin.x, origin.y], NETWORK_RIM, !still, colour);
         group.classList.add("fleeting");
         setTimeout(() => group.remove(), 3400);
       }, (index / drawn.length) * 1000);
@@ -335,7 +348,7 @@ class NetworkRing extends Ring {
     this.svg.classList.toggle("with-flight", this.held);
     if (!this.held) return;
     const origin = this.spots[operation.node];
-    this.flight(operation, origin ? origin.id : operation.key, NETWORK_RIM, moves);
+    this.flight(operation, origin ? [origin.x, origin.y] : [0, 0], NETWORK_RIM, moves);
     const asked = new Set(operation.steps.map((step) => step.id));
     if (origin) asked.add(origin.id);
     for (const dot of this.layers.dots.querySelectorAll(".dot")) {
