@@ -45,7 +45,7 @@ impl Server {
         });
         let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
         let mut server = Self { process, p2p: unknown, api: unknown, lines };
-        let line = server.line_with(" serving ");
+        let line = server.line_with(" listening ");
         server.p2p = field(&line, "p2p");
         server.api = field(&line, "api");
         server
@@ -59,7 +59,7 @@ impl Server {
 
     /// Waits until the node has contacts.
     pub(crate) fn joined(self) -> Self {
-        self.line_with("part of the network");
+        self.line_with("joined the network");
         self
     }
 
