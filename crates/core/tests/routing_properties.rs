@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use proptest::prelude::*;
 use voiddht_core::contact::AdmittedContact;
-use voiddht_core::diversity::{DiversityLimits, prefixes};
+use voiddht_core::diversity::{AddressPrefix, DiversityLimits, prefixes};
 use voiddht_core::routing::{Failure, Insertion, RoutingConfig, RoutingTable};
 use voiddht_core::time::Moment;
 use voiddht_wire::peer::NodeInfo;
@@ -151,6 +151,9 @@ impl Model {
         let insertion = table.insert(admitted, now);
         let added = matches!(insertion, Insertion::Added | Insertion::Replaced { .. });
         assert_eq!(wanted, added, "wants() and insert() disagree: {insertion:?}");
+        if let Insertion::TooAlike { .. } = insertion {
+            self.check_too_alike(table, info);
+        }
         let member = Member { last_seen: tick, suspect: false, address: info.address };
         let former = match insertion {
             Insertion::Own => return assert_eq!(info.id, *table.own()),
@@ -171,6 +174,20 @@ impl Model {
             Insertion::Moved { from } => Some(from),
         };
         assert_eq!(self.members.insert(info.id, member).map(|member| member.address), former);
+    }
+
+    /// Others fill a prefix of this node, in its bucket or in the table.
+    fn check_too_alike(&self, table: &RoutingTable, info: NodeInfo) {
+        let range = table.bucket_of(&info.id).range();
+        let is_full = |prefix: &AddressPrefix| {
+            let alike = self.members.iter().filter(|(id, member)| {
+                **id != info.id && prefixes(&member.address).any(|it| it == *prefix)
+            });
+            let in_bucket = alike.clone().filter(|(id, _)| range.contains(id)).count();
+            in_bucket >= table.config().per_bucket.limit(prefix)
+                || alike.count() >= table.config().per_table.limit(prefix)
+        };
+        assert!(prefixes(&info.address).any(|prefix| is_full(&prefix)), "there is room");
     }
 
     fn removed(&mut self, info: NodeInfo) -> Member {
