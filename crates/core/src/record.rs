@@ -278,6 +278,11 @@ impl RecordStore {
         self.bytes
     }
 
+    /// Whether more than half of a limit is used: time to know which records may go.
+    pub fn is_filling(&self) -> bool {
+        self.len() > self.limits.max_records / 2 || self.bytes > self.limits.max_bytes / 2
+    }
+
     /// What is held on a peer's bill.
     pub fn usage_of(&self, peer: &NodeId) -> Usage {
         self.quota.of_peer(peer)
