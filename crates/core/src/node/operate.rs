@@ -108,7 +108,8 @@ impl Node {
         let held = self.held(&key);
         let breadth = self.breadth(self.config.k);
         let search = self.lookup(key, breadth);
-        let get = Get::new(self.own.id, search, breadth, self.config.vote_quorum, floor, held);
+        let (quorum, size) = (self.config.vote_quorum, self.size.estimate());
+        let get = Get::new(self.own.id, search, breadth, quorum, size, floor, held);
         self.start(Origin::Command(id), Kind::Get(Box::new(get)));
     }
 
@@ -132,7 +133,8 @@ impl Node {
         let breadth = self.breadth(self.config.alpha.max(self.config.disjoint_paths));
         let search = self.lookup(key, breadth);
         let highest = self.now.wall + self.config.records.future_version_tolerance / 2;
-        let put = Put::new(record, replication, &self.own.id, search, highest.as_millis());
+        let size = self.size.estimate();
+        let put = Put::new(record, replication, &self.own.id, search, size, highest.as_millis());
         self.start(Origin::Command(id), Kind::Put(Box::new(put)));
     }
 
@@ -151,13 +153,13 @@ impl Node {
     pub(super) fn handle_reply(&mut self, peer: Peer, message: Message) {
         let Some(request) = self.requests.take(&message.header.rpc_id) else {
             if !self.requests.was_given_up(&message.header.rpc_id) {
-                self.blame(peer.id(), Misbehaviour::UnawaitedReply);
+                self.handle_misbehaved(peer, Misbehaviour::UnawaitedReply);
             }
             return;
         };
         let from_asked = request.to.id.is_none_or(|id| id == peer.id());
         if !from_asked || !request.kind.fits(&message.body) {
-            self.blame(peer.id(), Misbehaviour::WrongReply);
+            self.handle_misbehaved(peer, Misbehaviour::WrongReply);
             self.end_failed(request, RequestOutcome::Undelivered);
             return;
         }
@@ -240,6 +242,9 @@ impl Node {
     fn drive(&mut self, id: u64) {
         while let Some(operation) = self.operations.get_mut(&id) {
             match operation.kind.next_step() {
+                Next::Ask { node, .. } if self.reputation.is_banned(&node.id, self.now.mono) => {
+                    operation.kind.handle_answer(&node.id, Answer::Failed);
+                }
                 Next::Ask { node, path, body } => self.ask(id, node, path, body),
                 Next::KeepLocally(record) => self.keep_for_operation(id, record),
                 Next::Wait => return,
@@ -256,7 +261,11 @@ impl Node {
                 let step = Step {
                     node,
                     path,
-                    named_by: operation.kind.lookup().named_by(&node.id),
+                    named_by: operation
+                        .kind
+                        .lookup()
+                        .candidate(&node.id)
+                        .and_then(|candidate| candidate.named_by),
                     asked_after: self.now.mono.since(operation.started),
                     took: None,
                     answer: StepAnswer::Pending,
@@ -283,6 +292,9 @@ impl Node {
         let Operation { origin, kind, started, mut report } = operation;
         report.took = self.now.mono.since(started);
         report.hops = kind.lookup().hops();
+        if matches!(origin, Origin::Join | Origin::Refresh) {
+            self.observe_density(kind.lookup());
+        }
         let outcome = match kind {
             Kind::Get(get) => self.finish_get(&get, report),
             Kind::Put(put) => {
@@ -313,6 +325,14 @@ impl Node {
         Outcome::Get { value: found.value, version: found.version, report }
     }
 
+    /// Learns the size of the network from a lookup of a point that nobody else has chosen.
+    fn observe_density(&mut self, lookup: &Lookup) {
+        let target = lookup.target();
+        let distances: Vec<_> =
+            lookup.closest_answered(self.config.k).map(|node| target.distance(&node.id)).collect();
+        self.size.observe(&distances);
+    }
+
     fn internal_ended(&mut self, origin: Origin, nodes: Vec<NodeInfo>) {
         match origin {
             Origin::Join => self.handle_join_lookup_ended(),
@@ -322,7 +342,12 @@ impl Node {
     }
 
     fn breadth(&self, want: usize) -> Breadth {
-        Breadth { want, alpha: self.config.alpha, paths: self.config.disjoint_paths }
+        Breadth {
+            want,
+            alpha: self.config.alpha,
+            paths: self.config.disjoint_paths,
+            diversity: self.config.diversity.lookup,
+        }
     }
 
     fn lookup(&self, target: Key, breadth: Breadth) -> Lookup {
