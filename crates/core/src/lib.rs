@@ -14,6 +14,7 @@ pub mod peer;
 pub mod quota;
 pub mod record;
 pub mod report;
+pub mod reputation;
 mod request;
 pub mod routing;
 pub mod time;
