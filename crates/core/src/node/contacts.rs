@@ -202,7 +202,7 @@ impl Node {
                 self.contact_entered(contact);
             }
             Insertion::Moved { .. } => {
-                self.persist(vec![Write::PutContact(contact)], None);
+                self.persist(vec![Write::PutContact(contact)]);
             }
             Insertion::Updated | Insertion::Cached | Insertion::Own => {}
         }
@@ -210,7 +210,7 @@ impl Node {
 
     fn contact_entered(&mut self, contact: NodeInfo) {
         self.notice(Notice::ContactAdded(contact));
-        self.persist(vec![Write::PutContact(contact)], None);
+        self.persist(vec![Write::PutContact(contact)]);
         self.contact_joined(contact);
     }
 
@@ -221,7 +221,7 @@ impl Node {
 
     fn contact_left(&mut self, contact: NodeInfo) {
         self.notice(Notice::ContactRemoved(contact));
-        self.persist(vec![Write::RemoveContact(contact.id)], None);
+        self.persist(vec![Write::RemoveContact(contact.id)]);
         self.after_contact_left();
     }
 }

@@ -137,17 +137,30 @@ impl Network {
 
     /// Starts a node again that was killed, from what its disk has; it knows nobody else.
     pub(crate) fn restart(&mut self, number: usize) {
+        let now = self.now_at(address(number)).wall;
+        let records = self.disks[&address(number)].records.values();
+        let lives = records.map(|record| (record.clone(), record.expires.since(now))).collect();
+        self.restart_from(number, lives);
+    }
+
+    /// The same, where the data directory has found out how long its records have to live.
+    pub(crate) fn restart_with_lives(&mut self, number: usize, left: Duration) {
+        let records = self.disks[&address(number)].records.values();
+        let lives = records.map(|record| (record.clone(), left)).collect();
+        self.restart_from(number, lives);
+    }
+
+    fn restart_from(&mut self, number: usize, mut records: Vec<(StoredRecord, Duration)>) {
         self.add(number);
         let now = self.now_at(address(number));
-        let disk = self.disks.get_mut(&address(number)).expect("every node has one");
-        let records = disk.records.values().cloned();
-        let records = records.map(|record| (record.clone(), record.expires.since(now.wall)));
-        let contacts: Vec<NodeInfo> = disk.contacts.values().copied().collect();
-        let records: Vec<_> = records.filter(|(_, left)| !left.is_zero()).collect();
+        records.retain(|(_, left)| !left.is_zero());
+        let contacts = self.disks[&address(number)].contacts.values();
+        let peers = contacts.map(|contact| contact.address).collect();
         let node = self.nodes.get_mut(&address(number)).expect("it was just added");
         node.restore(now, records);
-        let peers = contacts.iter().map(|contact| contact.address).collect();
-        self.command(number, Command::Join { peers });
+        // Nobody waits for its end.
+        let id = CommandId(u64::MAX);
+        self.step(address(number), Input::Command { id, command: Command::Join { peers } });
     }
 
     pub(crate) fn command(&mut self, number: usize, command: Command) {
