@@ -234,7 +234,7 @@ impl Node {
         let expired = self.records.expire(self.now.mono);
         if !expired.is_empty() {
             let writes = expired.into_iter().map(Write::RemoveRecord).collect();
-            self.persist(writes, None);
+            self.persist(writes);
         }
     }
 

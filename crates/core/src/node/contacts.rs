@@ -230,7 +230,7 @@ impl Node {
                 self.contact_entered(contact);
             }
             Insertion::Moved { .. } => {
-                self.persist(vec![Write::PutContact(contact)], None);
+                self.persist(vec![Write::PutContact(contact)]);
             }
             Insertion::TooAlike { removed: Some(removed) } => self.contact_left(removed),
             Insertion::TooAlike { removed: None }
@@ -242,7 +242,7 @@ impl Node {
 
     fn contact_entered(&mut self, contact: NodeInfo) {
         self.notice(Notice::ContactAdded(contact));
-        self.persist(vec![Write::PutContact(contact)], None);
+        self.persist(vec![Write::PutContact(contact)]);
         self.contact_joined(contact);
     }
 
@@ -253,7 +253,7 @@ impl Node {
 
     fn contact_left(&mut self, contact: NodeInfo) {
         self.notice(Notice::ContactRemoved(contact));
-        self.persist(vec![Write::RemoveContact(contact.id)], None);
+        self.persist(vec![Write::RemoveContact(contact.id)]);
         self.after_contact_left();
     }
 }
