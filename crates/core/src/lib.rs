@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod contact;
+pub mod density;
 pub mod diversity;
 pub mod event;
 pub mod lookup;
@@ -14,6 +15,7 @@ pub mod peer;
 pub mod quota;
 pub mod record;
 pub mod report;
+pub mod reputation;
 mod request;
 pub mod routing;
 pub mod time;

@@ -9,7 +9,7 @@ mod support;
 use proptest::prelude::*;
 use rcgen::KeyPair;
 use support::forge::{
-    ADDRESS_OID, Forge, ID_OID, SEQUENCE, alternative_names, element, extension, name, time,
+    ADDRESS_OID, Forge, ID_OID, SEQUENCE, alternative_names, element, extension, name, oid, time,
 };
 use support::{HOST, NOW, identity};
 use voiddht_identity::certificate::{DerError, VALIDITY_GRACE_SECONDS};
@@ -129,6 +129,28 @@ fn a_length_longer_than_needed() {
     assert_eq!(der[..2], [SEQUENCE, 0x82]);
     der.splice(1..2, [0x83, 0]);
     check(&der, CertificateError::Der(DerError::Length));
+}
+
+#[test]
+fn other_forms_than_der_deep_inside() {
+    // Signed over, so that nothing else is wrong: a truth that is 1 instead of 255, in the address
+    // extension, where it does not matter; and a name with a length of two bytes.
+    let loose =
+        |value| element(SEQUENCE, &[&oid(ADDRESS_OID), &[1, 1, value], &element(4, &[&address()])]);
+    read(&Forge::with_extensions(|extensions| extensions[0] = loose(0xff))).unwrap();
+    let der = Forge::with_extensions(|extensions| extensions[0] = loose(1));
+    check(&der, CertificateError::Der(DerError::Value));
+    let der = Forge::with(|forge| {
+        assert!(forge.subject[1] < 0x80);
+        forge.subject.insert(1, 0x81);
+        forge.issuer.clone_from(&forge.subject);
+    });
+    check(&der, CertificateError::Der(DerError::Length));
+}
+
+/// The content of a right address extension.
+fn address() -> Vec<u8> {
+    element(SEQUENCE, &[&element(0x87, &[&[0; 16]])])
 }
 
 #[test]

@@ -206,4 +206,3 @@ impl FrameRules for PeerRules {
         if body_bytes <= most { Ok(()) } else { Err(MessageError::WrongSize { kind, body_bytes }) }
     }
 }
-

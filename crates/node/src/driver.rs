@@ -73,10 +73,10 @@ pub(crate) struct Parts {
 
 /// What woke the driver.
 enum Woken {
-    ByEvent(Event),
-    ByDisk(Ticket, bool),
-    ByAlarm,
-    ByStop,
+    Event(Event),
+    Disk(Ticket, bool),
+    Alarm,
+    Stop,
 }
 
 impl Driver {
@@ -108,22 +108,22 @@ impl Driver {
             self.set_alarm();
             let woken = tokio::select! {
                 biased;
-                () = &mut stopped => Woken::ByStop,
-                event = self.inbox.recv() => event.map_or(Woken::ByStop, Woken::ByEvent),
+                () = &mut stopped => Woken::Stop,
+                event = self.inbox.recv() => event.map_or(Woken::Stop, Woken::Event),
                 done = self.persistence.completed() => {
-                    Woken::ByDisk(done.ticket, done.result.is_ok())
+                    Woken::Disk(done.ticket, done.result.is_ok())
                 }
-                () = self.alarm.wait() => Woken::ByAlarm,
+                () = self.alarm.wait() => Woken::Alarm,
             };
             let now = self.clock.now();
             match woken {
-                Woken::ByEvent(event) => self.handle_events(now, event).await,
-                Woken::ByDisk(ticket, durable) => {
+                Woken::Event(event) => self.handle_events(now, event).await,
+                Woken::Disk(ticket, durable) => {
                     self.feed(now, Input::Persisted { ticket, durable });
                     self.settle(now);
                 }
-                Woken::ByAlarm => {}
-                Woken::ByStop => break,
+                Woken::Alarm => {}
+                Woken::Stop => break,
             }
             self.handle_due(now);
         }

@@ -65,17 +65,12 @@ impl DataDir {
         let identity = directory.identity.read()?;
         let (database, content, condition) = directory.open_database(identity.is_some())?;
         directory.check_owner(identity.as_ref(), &content)?;
-        report(&condition, &directory.database_path());
-        let failed = {
-            let path = directory.database_path();
-            move |fault| open_error(fault, &path)
-        };
+        let database_path = directory.database_path();
+        report(&condition, &database_path);
         let clock = AgeClock::resume(clocks, content.last_stamp);
-        let thread_failed = directory.path.clone();
         let (store, mut loaded) =
             Store::begin(database, clock, content, identity, Some(directory), on_completion)
-                .map_err(failed)?
-                .map_err(|error| OpenError::from_io(&thread_failed, error))?;
+                .map_err(|fault| open_error(fault, &database_path))?;
         loaded.condition = condition;
         Ok((store, loaded))
     }

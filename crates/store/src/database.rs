@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use redb::{Builder, ReadableDatabase, ReadableTable, Table, TableHandle, WriteTransaction};
+use voiddht_wire::address::ADDRESS_BYTES;
 use voiddht_wire::id::ID_BYTES;
 use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{NodeId, PeerAddress};
@@ -18,9 +19,9 @@ use crate::medium::Medium;
 use crate::schema::{self, RecordRow};
 
 /// redb's own cache: its default is a gigabyte. Everything is read once, at the start; afterwards
-/// only the inner pages of six small trees are wanted again, and the pages of a group on their way
-/// to disk, which leave early when they outgrow half of this.
-const CACHE_BYTES: usize = 4 * 1024 * 1024;
+/// only the inner pages of six small trees are wanted again. Half of this may hold the pages of a
+/// group on their way to disk; more leave early. With 16 MiB it was no faster than with one.
+const CACHE_BYTES: usize = 1024 * 1024;
 
 /// One change of what the disk remembers, its deadline already on the directory's own axis.
 #[derive(Clone, Debug)]
@@ -193,7 +194,7 @@ struct Tables<'a> {
     values: Table<'a, &'static [u8; ID_BYTES], &'static [u8]>,
     records: Table<'a, &'static [u8; ID_BYTES], &'static [u8; schema::RECORD_BYTES]>,
     expiry: Table<'a, &'static [u8; schema::EXPIRY_BYTES], ()>,
-    contacts: Table<'a, &'static [u8; ID_BYTES], &'static [u8; 18]>,
+    contacts: Table<'a, &'static [u8; ID_BYTES], &'static [u8; ADDRESS_BYTES]>,
     pins: Table<'a, &'static [u8; ID_BYTES], &'static [u8]>,
 }
 

@@ -77,13 +77,11 @@ impl Store {
     ) -> Result<(Self, Loaded), WriteFailed> {
         let (database, content) = Database::open(Box::new(medium), Expect::Anything)?;
         let clock = AgeClock::resume(clocks, content.last_stamp);
-        Self::begin(database, clock, content, None, None, on_completion)?
-            .map_err(|error| WriteFailed::new(Failure::Io, &error.to_string()))
+        Ok(Self::begin(database, clock, content, None, None, on_completion)?)
     }
 
     /// Goes on with what was read. The first commit notes the time and the owner: a disk on which
-    /// that fails is not one to start on. The outer error is the disk's, the inner one says that
-    /// no thread could be started.
+    /// that fails is not one to start on.
     pub(crate) fn begin(
         mut database: Database,
         clock: AgeClock,
@@ -91,7 +89,7 @@ impl Store {
         identity: Option<StoredIdentity>,
         directory: Option<DataDir>,
         on_completion: OnCompletion,
-    ) -> Result<io::Result<(Self, Loaded)>, Fault> {
+    ) -> Result<(Self, Loaded), Fault> {
         let owner = match (&identity, content.node) {
             (Some(identity), None) => Some(Change::RememberNode(identity.node_id)),
             _ => None,
@@ -110,7 +108,8 @@ impl Store {
             records: records.collect(),
             condition: Condition::Intact,
         };
-        Ok(Self::start(database, clock, directory, on_completion).map(|store| (store, loaded)))
+        let store = Self::start(database, clock, directory, on_completion).map_err(Fault::Io)?;
+        Ok((store, loaded))
     }
 
     fn start(

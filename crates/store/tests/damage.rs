@@ -144,8 +144,8 @@ fn a_database_with_a_changed_byte_is_kept_or_replaced() {
     let original = Disk::used(&records());
     let whole = length(&original.file(DATABASE));
     let mut replaced = 0;
-    // Every byte of the header in use, then some in every page.
-    for offset in (0..400).chain((400..whole).step_by(1601)) {
+    // The header closely, then something in every page.
+    for offset in (0..400).step_by(3).chain((400..whole).step_by(3203)) {
         let disk = copy_of(&original);
         let file = File::options().read(true).write(true).open(disk.file(DATABASE)).unwrap();
         let mut byte = [0];
@@ -154,7 +154,7 @@ fn a_database_with_a_changed_byte_is_kept_or_replaced() {
         let condition = check_kept_or_replaced(&disk, &format!("byte {offset} of {whole}"));
         replaced += u32::from(matches!(condition, Condition::Replaced { .. }));
     }
-    assert!(replaced > 50, "{replaced}");
+    assert!(replaced > 20, "{replaced}");
 }
 
 #[test]

@@ -22,6 +22,8 @@ const PART: &str = "VOIDDHT_STORE_TEST_PART";
 const DIRECTORY: &str = "VOIDDHT_STORE_TEST_DIRECTORY";
 /// Marks what the second process says, among what the test harness says.
 const SAYS: &str = "child says ";
+/// What makes this program run [`second_process`] alone.
+const ARGUMENTS: [&str; 3] = ["--exact", "second_process", "--nocapture"];
 /// A user other than root: nobody, on most systems.
 const OTHER_USER: u32 = 65_534;
 
@@ -41,6 +43,7 @@ fn second_process() {
             std::io::stdin().lines().for_each(drop);
         }
         "stream" => stream(Path::new(&directory)),
+        "fill" => fill(Path::new(&directory)),
         other => panic!("no such part: {other}"),
     }
 }
@@ -62,6 +65,27 @@ fn stream(directory: &Path) {
         say(&completion.ticket.0.to_string());
         submit(&store, completion.ticket.0 + 20);
     }
+}
+
+/// Writes until there is no room, says so, makes room, and says whether that helped.
+fn fill(directory: &Path) {
+    let (on_completion, completions) = completions();
+    let (store, _) = DataDir::open(directory, on_completion).unwrap();
+    store.save_identity(&identity(1)).unwrap();
+    let put_one = |number| {
+        store.submit(Ticket(number), vec![put(record(number, &[7; 60_000], 3600))]).unwrap();
+        completions.recv().unwrap().result
+    };
+    let (full, failed) = (1..).find_map(|n| put_one(n).err().map(|failed| (n, failed))).unwrap();
+    say(&format!("{:?}", failed.failure));
+    for number in 1..=3 {
+        let key = record(number, b"", 0).key;
+        store.submit(Ticket(0), vec![Write::RemoveRecord(key)]).unwrap();
+        completions.recv().unwrap().result.unwrap();
+    }
+    put_one(full).unwrap();
+    store.close().unwrap();
+    say(&full.to_string());
 }
 
 /// A record of its own for every number, and one of ten that are replaced again and again.
@@ -91,7 +115,11 @@ struct Second {
 impl Second {
     fn start(program: &Path, part: &str, directory: &Path, user: Option<u32>) -> Self {
         let mut command = Command::new(program);
-        command.args(["--exact", "second_process", "--nocapture"]);
+        command.args(ARGUMENTS);
+        Self::spawn(command, part, directory, user)
+    }
+
+    fn spawn(mut command: Command, part: &str, directory: &Path, user: Option<u32>) -> Self {
         command.env(PART, part).env(DIRECTORY, directory);
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         if let Some(user) = user {
@@ -230,4 +258,21 @@ fn a_directory_that_cannot_be_made_is_named() {
     fs::write(disk.path(), "a file").unwrap();
     let error = DataDir::open(disk.path(), Box::new(|_| {})).unwrap_err();
     assert!(matches!(error, OpenError::Io { .. }), "{error}");
+}
+
+/// A limit on the length of files stands in for a full disk: it needs no disk of its own.
+#[test]
+fn a_disk_that_fills_up_and_is_given_room_goes_on() {
+    let disk = Disk::new();
+    let mut shell = Command::new("sh");
+    // In blocks of 512 or 1024 bytes, as the shell will have it; either is room for a few records.
+    shell.args(["-c", "trap '' XFSZ; ulimit -f 4096; exec \"$0\" \"$@\""]);
+    shell.arg(this_program()).args(ARGUMENTS);
+    let mut second = Second::spawn(shell, "fill", &disk.path(), None);
+    assert_eq!(second.next().as_deref(), Some("DiskFull"));
+    let last: u64 = second.next().unwrap().parse().unwrap();
+    second.process.wait().unwrap();
+    let (_store, loaded, _) = disk.open();
+    let found: Vec<_> = loaded.records.iter().map(|r| r.record.key).collect();
+    assert_eq!(found, (4..=last).map(|n| record(n, b"", 0).key).collect::<Vec<_>>());
 }

@@ -154,6 +154,7 @@ impl Node {
         record: Record,
     ) -> Option<Body> {
         let key = record.key;
+        let maintenance = record.maintenance;
         match self.keep(record, Some(Account::from(peer))) {
             Ok(None) => Some(Body::StoreReply { key }),
             Ok(Some(write)) => {
@@ -161,7 +162,12 @@ impl Node {
                 let asked = self.persist(vec![write], Some(waiting));
                 (!asked).then_some(Body::Error(ErrorCode::Busy))
             }
-            Err(code) => Some(Body::Error(code)),
+            Err(code) => {
+                if maintenance && code == ErrorCode::NotAcceptable {
+                    self.bring_up_to_date(key, peer);
+                }
+                Some(Body::Error(code))
+            }
         }
     }
 
@@ -175,7 +181,6 @@ impl Node {
         let ttl = Duration::from_secs(ttl.into()).min(self.config.max_ttl);
         let version = version.unwrap_or_else(|| self.now.wall.as_millis());
         let expires = self.now.mono + ttl;
-        self.upkeep_saw_copy(&key, maintenance);
         let offer = Offer { key, value, version, expires, maintenance };
         let taken = match bill {
             Some(account) => self.records.offer_from(account, offer, self.now),
@@ -189,6 +194,9 @@ impl Node {
                     self.persist(gone, None);
                 }
                 if !accepted.changed {
+                    if maintenance {
+                        self.upkeep_saw_copy(key);
+                    }
                     return Ok(None);
                 }
                 self.upkeep_holds(key);

@@ -158,6 +158,7 @@ fn a_takeover_is_accepted_after_three_silences_and_not_before() {
     assert_eq!(pins.certificate(&id(1)), Some(owner.certificate()), "only when it comes again");
     assert_eq!(pins.observe(&newcomer, at(2), clock.now()), Verdict::Replaced);
     assert_eq!(pins.observe(&newcomer, at(2), clock.now()), Verdict::Known);
+    assert!(pins.table.get(&id(1)).is_some_and(|pin| pin.member), "membership is the ID's");
     let saved = drain(&mut pins).saved;
     assert_eq!(saved.len(), 1);
     assert_eq!(saved[0].certificate, newcomer.certificate().der().to_vec());
