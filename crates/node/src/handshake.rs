@@ -197,3 +197,6 @@ fn tls_failed(error: io::Error) -> HandshakeError {
         HandshakeError::Cut(error)
     }
 }
+
+#[cfg(test)]
+mod tests;

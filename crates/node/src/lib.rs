@@ -32,6 +32,8 @@ mod persistence;
 mod pool;
 pub mod settings;
 mod status;
+#[cfg(test)]
+mod testing;
 
 pub use counters::Counts;
 pub use handle::{GetOutcome, Handle, HandleError, LookupOutcome, PutOutcome};
