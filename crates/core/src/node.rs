@@ -53,6 +53,7 @@ mod upkeep;
 use contacts::Probes;
 use join::Joining;
 use operate::Operation;
+pub use operate::OperationView;
 use published::Publications;
 use schedule::{Schedule, Task};
 use serve::Unsynced;
@@ -203,6 +204,17 @@ impl Node {
         (self.requests.len(), self.operations.len())
     }
 
+    /// The operations under way, the oldest first.
+    pub fn operations(&self) -> impl Iterator<Item = OperationView<'_>> {
+        self.operations.values().map(Operation::view)
+    }
+
+    /// Whether operations that start from now on list every step in their reports: see
+    /// [`Config::trace_steps`], with which a node begins. Makes no difference to what they do.
+    pub fn set_trace_steps(&mut self, trace: bool) {
+        self.config.trace_steps = trace;
+    }
+
     /// Whether this node is part of a network: it has a contact, or was told of no peer to find.
     pub fn is_joined(&self) -> bool {
         !self.table.is_empty() || self.joining.has_nobody_to_find()
@@ -282,7 +294,8 @@ impl Node {
 
     fn request_ended(&mut self, request: &InFlight, outcome: RequestOutcome) {
         let took = self.now.mono.since(request.sent);
-        self.notice(Notice::RequestEnded { kind: request.kind.name(), outcome, took });
+        let (kind, purpose) = (request.kind.name(), request.purpose.name());
+        self.notice(Notice::RequestEnded { kind, purpose, outcome, took });
     }
 
     fn handle_undelivered(&mut self, rpc_id: &RpcId, why: Undelivered) {

@@ -9,7 +9,7 @@ use voiddht_wire::{Key, NodeId};
 
 use super::Node;
 use super::serve::Kept;
-use crate::event::{CommandId, Misbehaviour, Outcome, RequestOutcome};
+use crate::event::{CommandId, Misbehaviour, Notice, Outcome, RequestOutcome};
 use crate::lookup::{Breadth, Lookup};
 use crate::operation::{Answer, Find, Get, Next, Put, publication};
 use crate::peer::Peer;
@@ -23,7 +23,24 @@ pub(super) struct Operation {
     origin: Origin,
     kind: Kind,
     started: Moment,
+    /// Whether the report lists every step.
+    traced: bool,
     report: Report,
+}
+
+/// What can be seen of an operation under way.
+#[derive(Clone, Copy, Debug)]
+pub struct OperationView<'a> {
+    /// `get`, `put` or `lookup`.
+    pub kind: &'static str,
+    /// What it was started for: `command`, `join`, `refresh` or `upkeep`.
+    pub purpose: &'static str,
+    /// The key, or the point that is searched.
+    pub target: Key,
+    /// When it started.
+    pub started: Moment,
+    /// How it goes so far. Its `took` and `hops` are filled in at the end.
+    pub report: &'a Report,
 }
 
 /// Who hears of an operation's end.
@@ -37,6 +54,17 @@ pub(super) enum Origin {
     Refresh,
     /// Finding where the records of a region belong.
     Upkeep,
+}
+
+impl Origin {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Command(_) => "command",
+            Self::Join => "join",
+            Self::Refresh => "refresh",
+            Self::Upkeep => "upkeep",
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -71,6 +99,14 @@ impl Kind {
         }
     }
 
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Get(_) => "get",
+            Self::Put(_) => "put",
+            Self::Find(_) => "lookup",
+        }
+    }
+
     fn lookup(&self) -> &Lookup {
         match self {
             Self::Get(get) => get.lookup(),
@@ -81,6 +117,16 @@ impl Kind {
 }
 
 impl Operation {
+    pub(super) fn view(&self) -> OperationView<'_> {
+        OperationView {
+            kind: self.kind.name(),
+            purpose: self.origin.name(),
+            target: self.kind.lookup().target(),
+            started: self.started,
+            report: &self.report,
+        }
+    }
+
     fn count(&mut self, from: &NodeId, answer: &Answer, now: Moment) {
         let outcome = match answer {
             Answer::Nodes(nodes) => StepAnswer::Nodes(nodes.len() as u8),
@@ -222,7 +268,7 @@ impl Node {
 
     fn start(&mut self, origin: Origin, kind: Kind) {
         if self.operations.len() >= self.config.max_operations {
-            self.notice(crate::event::Notice::LimitReached { limit: "max_operations" });
+            self.notice(Notice::LimitReached { limit: "max_operations" });
             if let Origin::Command(id) = origin {
                 self.answer(id, Outcome::Busy);
             } else {
@@ -233,8 +279,9 @@ impl Node {
         let id = self.next_operation;
         self.next_operation += 1;
         self.table.mark_looked_up(&kind.lookup().target(), self.now.mono);
-        let started = self.now.mono;
-        self.operations.insert(id, Operation { origin, kind, started, report: Report::default() });
+        let (started, traced) = (self.now.mono, self.config.trace_steps);
+        let report = Report::default();
+        self.operations.insert(id, Operation { origin, kind, started, traced, report });
         self.drive(id);
     }
 
@@ -254,10 +301,9 @@ impl Node {
     }
 
     fn ask(&mut self, id: u64, node: NodeInfo, path: u8, body: Body) {
-        let trace = self.config.trace_steps;
         if let Some(operation) = self.operations.get_mut(&id) {
             operation.report.asked += 1;
-            if trace {
+            if operation.traced {
                 let step = Step {
                     node,
                     path,
@@ -289,12 +335,13 @@ impl Node {
 
     fn finish(&mut self, id: u64) {
         let Some(operation) = self.operations.remove(&id) else { return };
-        let Operation { origin, kind, started, mut report } = operation;
+        let Operation { origin, kind, started, mut report, .. } = operation;
         report.took = self.now.mono.since(started);
         report.hops = kind.lookup().hops();
         if matches!(origin, Origin::Join | Origin::Refresh) {
             self.observe_density(kind.lookup());
         }
+        let target = kind.lookup().target();
         let outcome = match kind {
             Kind::Get(get) => self.finish_get(&get, report),
             Kind::Put(put) => {
@@ -305,7 +352,11 @@ impl Node {
         };
         match (origin, outcome) {
             (Origin::Command(command), outcome) => self.answer(command, outcome),
-            (origin, Outcome::Lookup { nodes, .. }) => self.internal_ended(origin, nodes),
+            (origin, Outcome::Lookup { nodes, report }) => {
+                let (purpose, found) = (origin.name(), nodes.len());
+                self.notice(Notice::LookupEnded { purpose, target, found, report });
+                self.internal_ended(origin, nodes);
+            }
             _ => {}
         }
     }
