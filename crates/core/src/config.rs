@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use voiddht_wire::limits::MAX_NODES;
 
+use crate::quota::RequestLimits;
 use crate::record::RecordLimits;
 
 /// Size of a bucket, of the answer to FIND_NODE, and of a replica set (Kademlia, section 2.2).
@@ -70,6 +71,8 @@ pub struct Config {
     pub upkeep_interval: Duration,
     /// How many records this node keeps, and how many bytes of them.
     pub records: RecordLimits,
+    /// How many requests a peer, and an address prefix, may send in a time.
+    pub requests: RequestLimits,
     /// See [`MAX_OPERATIONS`].
     pub max_operations: usize,
     /// Whether reports list every step (for people who ask how an operation went).
@@ -91,6 +94,7 @@ impl Default for Config {
             refresh_interval: REFRESH_INTERVAL,
             upkeep_interval: UPKEEP_INTERVAL,
             records: RecordLimits::default(),
+            requests: RequestLimits::default(),
             max_operations: MAX_OPERATIONS,
             trace_steps: false,
         }

@@ -5,13 +5,17 @@
 
 pub mod config;
 pub mod contact;
+pub mod density;
+pub mod diversity;
 pub mod event;
 pub mod lookup;
 pub mod node;
 pub mod operation;
 pub mod peer;
+pub mod quota;
 pub mod record;
 pub mod report;
+pub mod reputation;
 mod request;
 pub mod routing;
 pub mod time;

@@ -34,6 +34,7 @@ use crate::event::{
     Command, CommandId, Destination, Input, Notice, Outcome, Output, RequestOutcome, StoredRecord,
     Undelivered, Write,
 };
+use crate::quota::RequestQuota;
 use crate::record::RecordStore;
 use crate::request::{InFlight, Kind, Overdue, Purpose, Requests};
 use crate::routing::{RoutingConfig, RoutingTable};
@@ -63,6 +64,7 @@ pub struct Node {
     now: Now,
     table: RoutingTable,
     records: RecordStore,
+    quota: RequestQuota,
     requests: Requests,
     operations: BTreeMap<u64, Operation>,
     next_operation: u64,
@@ -92,6 +94,7 @@ impl Node {
             now: Now::default(),
             table: RoutingTable::new(own.id, routing),
             records: RecordStore::new(own.id, config.records),
+            quota: RequestQuota::new(config.requests),
             requests: Requests::default(),
             operations: BTreeMap::new(),
             next_operation: 0,

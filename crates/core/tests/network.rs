@@ -20,6 +20,8 @@ struct Network {
     now: Moment,
     nodes: BTreeMap<PeerAddress, Node>,
     queue: BTreeMap<(Moment, u64), (PeerAddress, Input)>,
+    wakes: BTreeMap<PeerAddress, Moment>,
+    wake_queue: BTreeSet<(Moment, PeerAddress)>,
     connected: BTreeSet<(PeerAddress, PeerAddress)>,
     sent: u64,
     outcomes: VecDeque<(CommandId, Outcome)>,
@@ -36,6 +38,8 @@ impl Network {
             now: Moment::from_micros(1),
             nodes: BTreeMap::new(),
             queue: BTreeMap::new(),
+            wakes: BTreeMap::new(),
+            wake_queue: BTreeSet::new(),
             connected: BTreeSet::new(),
             sent: 0,
             outcomes: VecDeque::new(),
@@ -87,7 +91,7 @@ impl Network {
     }
 
     fn next_event(&self) -> Option<Moment> {
-        let wake = self.nodes.values().filter_map(Node::next_wakeup).min();
+        let wake = self.wake_queue.first().map(|(at, _)| *at);
         let message = self.queue.keys().next().map(|(at, _)| *at);
         wake.into_iter().chain(message).min()
     }
@@ -101,8 +105,7 @@ impl Network {
             let (to, input) = entry.remove();
             return self.step(to, input);
         }
-        let due = self.nodes.iter().find(|(_, node)| node.next_wakeup() == Some(at));
-        let address = *due.expect("the wake-up is somebody's").0;
+        let (_, address) = *self.wake_queue.first().expect("the wake-up is somebody's");
         self.step(address, Input::WakeUp);
     }
 
@@ -118,8 +121,20 @@ impl Network {
         while let Some(output) = node.poll_output() {
             outputs.push(output);
         }
+        let wakeup = node.next_wakeup();
+        self.plan_wakeup(at, wakeup);
         for output in outputs {
             self.carry(own, output);
+        }
+    }
+
+    fn plan_wakeup(&mut self, node: PeerAddress, at: Option<Moment>) {
+        if let Some(before) = self.wakes.remove(&node) {
+            self.wake_queue.remove(&(before, node));
+        }
+        if let Some(at) = at {
+            self.wakes.insert(node, at);
+            self.wake_queue.insert((at, node));
         }
     }
 
@@ -186,6 +201,7 @@ impl Network {
     fn kill(&mut self, number: usize) {
         let dead = address(number);
         let id = self.nodes.remove(&dead).expect("it lived").own().id;
+        self.plan_wakeup(dead, None);
         let peers: Vec<_> =
             self.connected.iter().filter(|(a, _)| *a == dead).map(|(_, b)| *b).collect();
         self.connected.retain(|(a, b)| *a != dead && *b != dead);
@@ -262,7 +278,7 @@ fn a_value_ends_with_its_ttl_everywhere() {
     for number in 0..30 {
         assert_eq!(network.get(number), None, "at node {number}");
     }
-    assert!(network.nodes.values().all(|node| node.records().len() == 0));
+    assert!(network.nodes.values().all(|node| node.records().is_empty()));
 }
 
 #[test]

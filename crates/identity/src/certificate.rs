@@ -266,22 +266,21 @@ fn read_key(
 fn read_extensions(x509: &X509Certificate<'_>) -> Result<(NodeId, IpAddr), CertificateError> {
     let (mut id, mut address) = (None, None);
     for extension in x509.extensions() {
-        match extension.oid.as_bytes() {
-            oid if oid == ID_EXTENSION => {
-                if extension.critical {
-                    return Err(CertificateError::CriticalId);
-                }
-                if id.replace(extension.value).is_some() {
-                    return Err(CertificateError::RepeatedId);
-                }
+        let oid = extension.oid.as_bytes();
+        if oid == ID_EXTENSION {
+            if extension.critical {
+                return Err(CertificateError::CriticalId);
             }
-            oid if oid == ADDRESS_EXTENSION => {
-                if address.replace(extension.value).is_some() {
-                    return Err(CertificateError::RepeatedAddress);
-                }
+            if id.replace(extension.value).is_some() {
+                return Err(CertificateError::RepeatedId);
             }
-            _ if extension.critical => return Err(CertificateError::UnknownCritical),
-            _ => {}
+        } else if oid == ADDRESS_EXTENSION {
+            // Critical or not, it is understood here.
+            if address.replace(extension.value).is_some() {
+                return Err(CertificateError::RepeatedAddress);
+            }
+        } else if extension.critical {
+            return Err(CertificateError::UnknownCritical);
         }
     }
     let id = id.ok_or(CertificateError::MissingId)?;
@@ -316,6 +315,3 @@ fn check_second_reader(bytes: &[u8], spki: &[u8]) -> Result<(), CertificateError
         _ => Err(CertificateError::NotACertificate),
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -17,7 +17,8 @@ use rustls::sign::CertifiedKey;
 use voiddht_wire::NodeId;
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::certificate::{Certificate, CertificateError, Clock, encode_pem, key_id};
+use crate::certificate::{Certificate, CertificateError, Clock, DerError, encode_pem, key_id};
+use crate::der;
 use crate::policy::{KeyKind, Policy};
 use crate::provider::random_id;
 use crate::tls;
@@ -44,9 +45,6 @@ pub enum IdentityError {
     /// The certificate is another key's.
     #[error("the certificate does not belong to the private key")]
     Mismatch,
-    /// An ID was to be given where the key decides it.
-    #[error("under the self-certifying policy the key decides the ID")]
-    ChosenId,
 }
 
 /// The key, the certificate and the ID of this node. Cheap to clone.
@@ -131,9 +129,9 @@ impl Identity {
             .self_signed(&key)
             .map_err(|error| IdentityError::Make(error.to_string()))?;
         let mut key = PrivatePkcs8KeyDer::from(key);
-        let identity = Self::from_parts(key.secret_pkcs8_der(), certificate.der(), policy);
+        let first_version = first_version(key.secret_pkcs8_der());
         key.zeroize();
-        identity
+        Self::from_parts(&first_version?, certificate.der(), policy)
     }
 
     /// The same key and ID with a certificate that names `host`: for a node whose address has
@@ -211,6 +209,28 @@ fn algorithm(kind: KeyKind) -> &'static SignatureAlgorithm {
 /// An RSA key of the default size is one of 2048 bits; `from_parts` would refuse another.
 fn make_key(kind: KeyKind) -> Result<KeyPair, IdentityError> {
     KeyPair::generate_for(algorithm(kind)).map_err(|error| IdentityError::Make(error.to_string()))
+}
+
+/// A private key in the first version of PKCS #8 (RFC 5208), without the copy of the public key
+/// that the second may have (RFC 5958): OpenSSL reads no other, and people have OpenSSL.
+fn first_version(pkcs8: &[u8]) -> Result<Zeroizing<Vec<u8>>, IdentityError> {
+    let unreadable = |error| IdentityError::Make(format!("a new key is not PKCS #8: {error}"));
+    let (key, _) = der::read(pkcs8).map_err(unreadable)?;
+    let (version, rest) = der::read(key.content).map_err(unreadable)?;
+    if version.content == [0] {
+        return Ok(Zeroizing::new(pkcs8.to_vec()));
+    }
+    let (algorithm, rest) = der::read(rest).map_err(unreadable)?;
+    let (private, _) = der::read(rest).map_err(unreadable)?;
+    let content = [&[2, 1, 0], algorithm.raw, private.raw];
+    let length = content.iter().map(|part| part.len()).sum::<usize>();
+    // Only Ed25519 comes in the second version, and is short.
+    let length = u8::try_from(length).ok().filter(|length| *length < 0x80);
+    let length = length.ok_or(DerError::Length).map_err(unreadable)?;
+    let mut first = Zeroizing::new(Vec::with_capacity(2 + usize::from(length)));
+    first.extend([0x30, length]);
+    content.iter().for_each(|part| first.extend_from_slice(part));
+    Ok(first)
 }
 
 /// The certificate of PROTOCOL, section 2, column "ours".

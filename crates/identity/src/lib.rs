@@ -5,6 +5,8 @@
 //!   each rule that one can break.
 //! * [`tls`]: the two rustls configurations, and the verifiers behind them.
 //! * [`proof`]: what a finished handshake has proved.
+//! * [`pin`]: which certificate each node ID was first proved with, and what happens when another
+//!   one is shown.
 //! * [`policy`]: the choices of a network and of a node.
 //!
 //! Nothing here opens a socket, and the pins read no clock. A check that has passed leaves a value
@@ -13,7 +15,7 @@
 pub mod certificate;
 mod der;
 pub mod identity;
-
+pub mod pin;
 pub mod policy;
 pub mod proof;
 mod provider;
@@ -21,6 +23,7 @@ pub mod tls;
 
 pub use certificate::{Certificate, CertificateError};
 pub use identity::{Identity, IdentityError};
+pub use pin::{PinLimits, PinOutput, PinRecord, Pins, Verdict};
 pub use policy::{KeyKind, Policy};
 pub use proof::{AcceptedPeer, ProvedPeer, Refusal, accepted_peer, dialed_peer};
 pub use tls::{client_config, server_config};

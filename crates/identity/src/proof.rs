@@ -205,3 +205,33 @@ impl From<Refusal> for rustls::Error {
         rustls::CertificateError::Other(OtherError(Arc::new(refusal))).into()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_found_again_in_whatever_rustls_wraps_around_it() {
+        for refusal in [Refusal::Swapped, CertificateError::MissingId.into()] {
+            let error = rustls::Error::from(refusal);
+            assert_eq!(Refusal::of(&error), Some(refusal));
+            let error = io::Error::new(io::ErrorKind::InvalidData, error);
+            assert_eq!(Refusal::of_io(&error), Some(refusal));
+        }
+        let of_tls = rustls::Error::from(rustls::CertificateError::BadSignature);
+        assert_eq!(Refusal::of(&of_tls), None);
+        assert_eq!(Refusal::of_io(&io::ErrorKind::TimedOut.into()), None);
+        assert_eq!(Refusal::of_io(&io::Error::other("not TLS at all")), None);
+    }
+
+    #[test]
+    fn a_handshake_that_has_not_begun_proves_nothing() {
+        let host = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
+        let policy = Policy::SelfCertifying;
+        let kind = crate::policy::KeyKind::Ed25519;
+        let identity = Identity::generate(kind, policy, host).unwrap();
+        let server = ServerConnection::new(crate::server_config(&identity)).unwrap();
+        let refusal = accepted_peer(&server, &identity, 0).unwrap_err();
+        assert_eq!(refusal, Refusal::NothingProved);
+    }
+}

@@ -1,1 +1,40 @@
-//! node
+//! A voiddht node on tokio: its ports, its connections, and the loop that drives the core.
+//!
+//! [`Node::start`] starts one, [`Handle`] speaks to it.
+//!
+//! * `driver`: the one task that owns the core, and carries out what it asks.
+//! * `pool`: which connection carries what, and which goes when there is no room. No sockets.
+//! * `connection`, `link`, `frame_reader`, `outbox`: one connection, from its task down to its bytes.
+//! * `listener`, `dialer`, `handshake`: how a connection comes about.
+//! * `api`: the module API server.
+//! * `persistence`: the way to the disk and back.
+//!
+//! Nothing here decides about Kademlia: who is asked, who is a contact, what a value's replicas
+//! are. That is `voiddht_core`.
+
+mod api;
+mod clock;
+mod connection;
+mod context;
+mod counters;
+mod descriptors;
+mod dialer;
+mod driver;
+mod event;
+mod frame_reader;
+mod handle;
+pub mod handshake;
+mod link;
+mod listener;
+mod node;
+mod outbox;
+mod persistence;
+mod pool;
+pub mod settings;
+mod status;
+
+pub use counters::Counts;
+pub use handle::{GetOutcome, Handle, HandleError, LookupOutcome, PutOutcome};
+pub use node::{Node, StartError};
+pub use settings::{Limits, Settings};
+pub use status::{CoreStatus, Status};

@@ -8,7 +8,7 @@ use std::process;
 use std::sync::Arc;
 
 use crate::clock::{AgeClock, SystemClocks, TimeSource};
-use crate::database::{Content, Database, Verify};
+use crate::database::{Content, Database, Expect};
 use crate::error::{Fault, OpenError, SaveIdentityError};
 use crate::identity_file::{IdentityFile, StoredIdentity, sync_directory};
 use crate::loaded::{Condition, Loaded};
@@ -65,17 +65,12 @@ impl DataDir {
         let identity = directory.identity.read()?;
         let (database, content, condition) = directory.open_database(identity.is_some())?;
         directory.check_owner(identity.as_ref(), &content)?;
-        report(&condition, &directory.database_path());
-        let failed = {
-            let path = directory.database_path();
-            move |fault| open_error(fault, &path)
-        };
+        let database_path = directory.database_path();
+        report(&condition, &database_path);
         let clock = AgeClock::resume(clocks, content.last_stamp);
-        let thread_failed = directory.path.clone();
         let (store, mut loaded) =
             Store::begin(database, clock, content, identity, Some(directory), on_completion)
-                .map_err(failed)?
-                .map_err(|error| OpenError::from_io(&thread_failed, error))?;
+                .map_err(|fault| open_error(fault, &database_path))?;
         loaded.condition = condition;
         Ok((store, loaded))
     }
@@ -102,31 +97,25 @@ impl DataDir {
         has_identity: bool,
     ) -> Result<(Database, Content, Condition), OpenError> {
         let path = self.database_path();
-        let failed = |fault| open_error(fault, &path);
-        let exists = path.try_exists().map_err(|error| OpenError::from_io(&path, error))?;
-        if !exists {
+        if !path.try_exists().map_err(|error| OpenError::from_io(&path, error))? {
             let (database, content) = self.create_database()?;
             let condition = if has_identity { Condition::DatabaseMissing } else { Condition::New };
             return Ok((database, content, condition));
         }
-        let why = match open_and_read(&path) {
+        let why = match open_file(&path) {
             Ok((database, content)) => {
                 let is_new = !has_identity && content.is_empty();
                 let condition = if is_new { Condition::New } else { Condition::Intact };
                 return Ok((database, content, condition));
             }
-            Err(Fault::Damaged(why)) => why,
-            Err(other) => return Err(failed(other)),
+            Err(Fault::Damaged(why)) if has_identity => why,
+            Err(other) => return Err(open_error(other, &path)),
         };
-        if quarantine::restore_length(&path).map_err(|error| OpenError::from_io(&path, error))? {
-            match open_and_read(&path) {
-                Ok((database, content)) => return Ok((database, content, Condition::CutShort)),
-                Err(Fault::Damaged(_)) => {}
-                Err(other) => return Err(failed(other)),
-            }
-        }
-        if !has_identity {
-            return Err(OpenError::Damaged { path, why });
+        quarantine::lengthen(&path).map_err(|error| OpenError::from_io(&path, error))?;
+        match open_file(&path) {
+            Ok((database, content)) => return Ok((database, content, Condition::CutShort)),
+            Err(Fault::Damaged(_)) => {}
+            Err(other) => return Err(open_error(other, &path)),
         }
         let moved_to = quarantine::move_aside(&self.path, DATABASE_NAME)
             .map_err(|error| OpenError::from_io(&path, error))?;
@@ -146,13 +135,13 @@ impl DataDir {
             _ => {}
         }
         let medium = Box::new(FileMedium { path: unfinished.clone() });
-        Database::open(medium, Verify::Nothing)
-            .and_then(Database::close)
+        Database::open(medium, Expect::Anything)
+            .and_then(|(database, _)| database.close())
             .map_err(|fault| open_error(fault, &unfinished))?;
         fs::rename(&unfinished, &path)
             .and_then(|()| sync_directory(&self.path))
             .map_err(|error| OpenError::from_io(&path, error))?;
-        open_and_read(&path).map_err(|fault| open_error(fault, &path))
+        open_file(&path).map_err(|fault| open_error(fault, &path))
     }
 
     /// Makes sure that the database is the identity's own.
@@ -179,11 +168,14 @@ impl DataDir {
     }
 }
 
-fn open_and_read(path: &Path) -> Result<(Database, Content), Fault> {
-    let medium = Box::new(FileMedium { path: path.to_owned() });
-    let mut database = Database::open(medium, Verify::Everything)?;
-    let content = database.read()?;
-    Ok((database, content))
+/// Opens a database that was whole once.
+fn open_file(path: &Path) -> Result<(Database, Content), Fault> {
+    let length = fs::metadata(path).map_err(Fault::Io)?.len();
+    if length == 0 {
+        // redb would take it for a new one.
+        return Err(Fault::Damaged("it is empty".to_owned()));
+    }
+    Database::open(Box::new(FileMedium { path: path.to_owned() }), Expect::Database)
 }
 
 fn open_error(fault: Fault, path: &Path) -> OpenError {

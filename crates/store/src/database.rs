@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use redb::{Builder, ReadableDatabase, ReadableTable, Table, TableHandle, WriteTransaction};
+use voiddht_wire::address::ADDRESS_BYTES;
 use voiddht_wire::id::ID_BYTES;
 use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{NodeId, PeerAddress};
@@ -18,9 +19,9 @@ use crate::medium::Medium;
 use crate::schema::{self, RecordRow};
 
 /// redb's own cache: its default is a gigabyte. Everything is read once, at the start; afterwards
-/// only the inner pages of six small trees are wanted again, and the pages of a group on their way
-/// to disk, which leave early when they outgrow half of this.
-const CACHE_BYTES: usize = 4 * 1024 * 1024;
+/// only the inner pages of six small trees are wanted again. Half of this may hold the pages of a
+/// group on their way to disk; more leave early. With 16 MiB it was no faster than with one.
+const CACHE_BYTES: usize = 1024 * 1024;
 
 /// One change of what the disk remembers, its deadline already on the directory's own axis.
 #[derive(Clone, Debug)]
@@ -34,14 +35,13 @@ pub(crate) enum Change {
     RememberNode(NodeId),
 }
 
-/// How much is verified when a database is opened.
+/// What must lie on a medium when it is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verify {
-    /// Every checksum of every page. For a file that others may have touched since: at the start,
-    /// where everything is read anyway.
-    Everything,
-    /// What redb needs to go on. For a database that this process had open a moment ago.
-    Nothing,
+pub(crate) enum Expect {
+    /// Nothing, or a database that may still be without tables.
+    Anything,
+    /// A whole database: an empty one has lost what it held.
+    Database,
 }
 
 /// What a database holds.
@@ -71,16 +71,18 @@ pub(crate) struct Database {
 }
 
 impl Database {
-    /// Opens what lies on the medium, or begins a database there.
-    pub(crate) fn open(medium: Box<dyn Medium>, verify: Verify) -> Result<Self, Fault> {
+    /// Opens what lies on the medium and reads all of it. Every checksum of every page is verified:
+    /// others may have touched it since, and a page that is read anyway costs little to verify.
+    pub(crate) fn open(medium: Box<dyn Medium>, expect: Expect) -> Result<(Self, Content), Fault> {
         let mut database = Self { medium, open: None };
-        database.guarded(|this| this.ensure_open(verify).map(|_| ()))?;
-        Ok(database)
-    }
-
-    /// Reads everything.
-    pub(crate) fn read(&mut self) -> Result<Content, Fault> {
-        self.guarded(|this| read(this.ensure_open(Verify::Nothing)?))
+        let content = database.guarded(|this| {
+            let mut builder = builder();
+            builder.set_check_integrity_on_open(true);
+            let opened = this.medium.open(&builder).map_err(redb::Error::from)?;
+            check_schema(&opened, expect)?;
+            read(this.open.insert(opened))
+        })?;
+        Ok((database, content))
     }
 
     /// Brings the changes to disk, in their order, all or none, with the stamp. Also removes up to
@@ -96,7 +98,7 @@ impl Database {
         sweep: usize,
     ) -> Result<usize, Fault> {
         self.guarded(|this| {
-            let transaction = begin(this.ensure_open(Verify::Nothing)?)?;
+            let transaction = begin(this.ensure_open()?)?;
             let swept = apply(&transaction, changes, stamp, stale, sweep)?;
             transaction.commit().map_err(redb::Error::from)?;
             Ok(swept)
@@ -111,15 +113,13 @@ impl Database {
         }
     }
 
-    fn ensure_open(&mut self, verify: Verify) -> Result<&redb::Database, Fault> {
+    /// Opens again what an earlier failure closed, without the long look that [`Self::open`] took:
+    /// this process alone has written here since.
+    fn ensure_open(&mut self) -> Result<&redb::Database, Fault> {
         if self.open.is_none() {
-            let mut builder = Builder::new();
-            builder
-                .set_cache_size(CACHE_BYTES)
-                .set_check_integrity_on_open(verify == Verify::Everything);
-            let database = self.medium.open(&builder).map_err(redb::Error::from)?;
-            check_schema(&database)?;
-            self.open = Some(database);
+            let opened = self.medium.open(&builder()).map_err(redb::Error::from)?;
+            check_schema(&opened, Expect::Database)?;
+            self.open = Some(opened);
         }
         self.open.as_ref().ok_or_else(|| Fault::Damaged("it did not open".to_owned()))
     }
@@ -138,6 +138,12 @@ impl Database {
     }
 }
 
+fn builder() -> Builder {
+    let mut builder = Builder::new();
+    builder.set_cache_size(CACHE_BYTES);
+    builder
+}
+
 /// Begins a transaction as all of them must be: after a kill, the database opens at once instead
 /// of being walked, and a commit is one only when its last byte is on disk.
 fn begin(database: &redb::Database) -> Result<WriteTransaction, Fault> {
@@ -146,13 +152,16 @@ fn begin(database: &redb::Database) -> Result<WriteTransaction, Fault> {
     Ok(transaction)
 }
 
-/// Finds the version of the tables; makes them where there are none.
-fn check_schema(database: &redb::Database) -> Result<(), Fault> {
+/// Finds the version of the tables; makes them where there may be none.
+fn check_schema(database: &redb::Database, expect: Expect) -> Result<(), Fault> {
     let reading = database.begin_read().map_err(redb::Error::from)?;
     let names = reading.list_tables().map_err(redb::Error::from)?;
     let names: Vec<String> = names.map(|table| table.name().to_owned()).collect();
     if names.is_empty() {
-        return create_tables(database);
+        return match expect {
+            Expect::Anything => create_tables(database),
+            Expect::Database => Err(Fault::Damaged("it is empty".to_owned())),
+        };
     }
     if !names.iter().any(|name| name == schema::META.name()) {
         return Err(Fault::Damaged("its tables are those of another program".to_owned()));
@@ -185,7 +194,7 @@ struct Tables<'a> {
     values: Table<'a, &'static [u8; ID_BYTES], &'static [u8]>,
     records: Table<'a, &'static [u8; ID_BYTES], &'static [u8; schema::RECORD_BYTES]>,
     expiry: Table<'a, &'static [u8; schema::EXPIRY_BYTES], ()>,
-    contacts: Table<'a, &'static [u8; ID_BYTES], &'static [u8; 18]>,
+    contacts: Table<'a, &'static [u8; ID_BYTES], &'static [u8; ADDRESS_BYTES]>,
     pins: Table<'a, &'static [u8; ID_BYTES], &'static [u8]>,
 }
 

@@ -25,6 +25,8 @@ mod store;
 mod writer;
 
 #[cfg(any(test, feature = "faulty"))]
+pub mod faulty;
+#[cfg(any(test, feature = "faulty"))]
 pub mod memory;
 
 pub use clock::{BootId, Reading, TimeSource};

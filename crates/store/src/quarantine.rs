@@ -8,24 +8,22 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::identity_file::sync_directory;
 
-/// redb's page. A file's length is a multiple of it, unless its end was cut off.
+/// redb's unit of allocation: the length of a file is a multiple of it, unless its end was cut off.
 const PAGE_BYTES: u64 = 4096;
+/// The room that the largest value takes, and so the largest page that can have been the last.
+const LARGEST_PAGE_BYTES: u64 = 64 * 1024;
 /// Damaged databases that are kept; older ones make room, lest a disk that damages one file a day
 /// is filled with them.
 const MAX_KEPT: usize = 3;
 
-/// Gives a file whose last page was cut off its length back, with zeros. If the page held nothing,
-/// as the end of a database mostly does, that mends it, and the checksums will say so. Returns
-/// whether there was anything to do.
-pub(crate) fn restore_length(path: &Path) -> io::Result<bool> {
+/// Adds zeros to a file whose end may have been cut off, past where the end can have been. If what
+/// is gone held nothing, as the end of a database mostly does, that mends it, and the checksums
+/// say so.
+pub(crate) fn lengthen(path: &Path) -> io::Result<()> {
     let file = OpenOptions::new().write(true).open(path)?;
     let length = file.metadata()?.len();
-    if length % PAGE_BYTES == 0 {
-        return Ok(false);
-    }
-    file.set_len(length.next_multiple_of(PAGE_BYTES))?;
-    file.sync_all()?;
-    Ok(true)
+    file.set_len(length.next_multiple_of(PAGE_BYTES) + LARGEST_PAGE_BYTES)?;
+    file.sync_all()
 }
 
 /// Renames a damaged file so that its name says what it is and since when; returns the new path.
@@ -83,15 +81,17 @@ mod tests {
     }
 
     #[test]
-    fn only_a_length_that_no_database_has_is_restored() {
+    fn a_lengthened_file_keeps_its_bytes_and_has_a_length_that_a_database_can_have() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("db");
-        for (length, restored) in [(0, 0), (4096, 4096), (4097, 8192), (8191, 8192)] {
-            fs::write(&path, vec![1; length as usize]).unwrap();
-            assert_eq!(restore_length(&path).unwrap(), length != restored);
+        for length in [1, 4095, 4096, 4097] {
+            fs::write(&path, vec![1; length]).unwrap();
+            lengthen(&path).unwrap();
             let content = fs::read(&path).unwrap();
-            assert_eq!(content.len() as u64, restored);
-            assert!(content[length as usize..].iter().all(|byte| *byte == 0));
+            assert_eq!(content.len() % 4096, 0);
+            assert!(content.len() >= length + 65_536);
+            assert!(content[..length].iter().all(|byte| *byte == 1));
+            assert!(content[length..].iter().all(|byte| *byte == 0));
         }
     }
 }

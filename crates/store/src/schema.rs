@@ -148,3 +148,51 @@ fn u64_at<const N: usize>(bytes: &[u8; N], start: usize) -> u64 {
     word.copy_from_slice(&bytes[start..start + 8]);
     u64::from_be_bytes(word)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows that lie on disks somewhere: a change here is a new [`SCHEMA_VERSION`].
+    #[test]
+    fn rows_are_laid_out_as_drawn() {
+        let row = RecordRow { version: 0x0102, deadline: Age(0x0304) };
+        assert_eq!(row.encode(), [0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 3, 4]);
+        assert_eq!(RecordRow::decode(&row.encode()), row);
+
+        let expiry = encode_expiry(Age(0x0506), &[9; ID_BYTES]);
+        assert_eq!(expiry[..8], [0, 0, 0, 0, 0, 0, 5, 6]);
+        assert_eq!(expiry[8..], [9; 32]);
+        assert_eq!(decode_expiry(&expiry), (Age(0x0506), [9; ID_BYTES]));
+
+        let wall = WallTime::from_millis(3);
+        for (boot, known) in [(Some([7; 16]), 1), (None, 0)] {
+            let stamp = Stamp { age: Age(1), reading: Reading { boot, since_boot: 2, wall } };
+            let bytes = encode_stamp(&stamp);
+            assert_eq!((bytes[7], bytes[15], bytes[23], bytes[24]), (1, 2, 3, known));
+            assert_eq!(bytes[25..], boot.unwrap_or_default());
+            assert_eq!(decode_stamp(&bytes), Some(stamp));
+        }
+
+        let node_id = NodeId::from_bytes([1; 32]);
+        let address = PeerAddress::new([127, 0, 0, 1].into(), 7402);
+        let pin = Pin { node_id, address, last_seen: wall, certificate_der: vec![4, 5] };
+        let bytes = encode_pin(&pin);
+        assert_eq!(bytes[..18], address.to_bytes());
+        assert_eq!(bytes[18..], [0, 0, 0, 0, 0, 0, 0, 3, 4, 5]);
+        assert_eq!(decode_pin(node_id, &bytes), Some(pin));
+    }
+
+    #[test]
+    fn rows_of_another_form_are_not_read() {
+        assert_eq!(decode_stamp(&[0; STAMP_BYTES - 1]), None);
+        assert_eq!(decode_stamp(&[2; STAMP_BYTES]), None);
+        assert_eq!(decode_pin(NodeId::default(), &[0; PIN_FIXED_BYTES - 1]), None);
+    }
+
+    #[test]
+    fn earlier_deadlines_come_first() {
+        let row = |deadline, key| encode_expiry(Age(deadline), &[key; ID_BYTES]);
+        assert!(row(255, 9) < row(256, 0) && row(256, 0) < row(256, 1));
+    }
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use voiddht_wire::NodeId;
 
 use crate::clock::{Age, AgeClock, TimeSource};
 use crate::data_dir::DataDir;
-use crate::database::{Change, Content, Database, Verify};
+use crate::database::{Change, Content, Database, Expect};
 use crate::error::{Failure, Fault, Full, SaveIdentityError, WriteFailed};
 use crate::identity_file::StoredIdentity;
 use crate::loaded::{Condition, Loaded, LoadedRecord, Pin};
@@ -75,16 +75,13 @@ impl Store {
         clocks: Arc<dyn TimeSource>,
         on_completion: OnCompletion,
     ) -> Result<(Self, Loaded), WriteFailed> {
-        let mut database = Database::open(Box::new(medium), Verify::Everything)?;
-        let content = database.read()?;
+        let (database, content) = Database::open(Box::new(medium), Expect::Anything)?;
         let clock = AgeClock::resume(clocks, content.last_stamp);
-        Self::begin(database, clock, content, None, None, on_completion)?
-            .map_err(|error| WriteFailed::new(Failure::Io, &error.to_string()))
+        Ok(Self::begin(database, clock, content, None, None, on_completion)?)
     }
 
     /// Goes on with what was read. The first commit notes the time and the owner: a disk on which
-    /// that fails is not one to start on. The outer error is the disk's, the inner one says that
-    /// no thread could be started.
+    /// that fails is not one to start on.
     pub(crate) fn begin(
         mut database: Database,
         clock: AgeClock,
@@ -92,7 +89,7 @@ impl Store {
         identity: Option<StoredIdentity>,
         directory: Option<DataDir>,
         on_completion: OnCompletion,
-    ) -> Result<io::Result<(Self, Loaded)>, Fault> {
+    ) -> Result<(Self, Loaded), Fault> {
         let owner = match (&identity, content.node) {
             (Some(identity), None) => Some(Change::RememberNode(identity.node_id)),
             _ => None,
@@ -111,7 +108,8 @@ impl Store {
             records: records.collect(),
             condition: Condition::Intact,
         };
-        Ok(Self::start(database, clock, directory, on_completion).map(|store| (store, loaded)))
+        let store = Self::start(database, clock, directory, on_completion).map_err(Fault::Io)?;
+        Ok((store, loaded))
     }
 
     fn start(
@@ -162,7 +160,7 @@ impl Store {
     /// # Errors
     /// [`Full`] if too much waits for the disk.
     pub fn put_pin(&self, pin: Pin) -> Result<(), Full> {
-        self.send(Job::Pin { node: pin.node_id, change: Change::PutPin(pin) })
+        self.send(Job::Pin { node: pin.node_id, change: Box::new(Change::PutPin(pin)) })
     }
 
     /// Forgets the certificate of a node. As [`Store::put_pin`].
@@ -170,7 +168,7 @@ impl Store {
     /// # Errors
     /// [`Full`] if too much waits for the disk.
     pub fn remove_pin(&self, node: NodeId) -> Result<(), Full> {
-        self.send(Job::Pin { node, change: Change::RemovePin(node) })
+        self.send(Job::Pin { node, change: Box::new(Change::RemovePin(node)) })
     }
 
     /// Makes the directory this node's own, or renews its certificate. Blocks until it is on disk:
@@ -210,10 +208,9 @@ impl Store {
     }
 
     fn send(&self, job: Job) -> Result<(), Full> {
-        match self.inbox.as_ref().map(|inbox| inbox.try_send(job)) {
-            Some(Ok(())) => Ok(()),
-            Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) | None => Err(Full),
-        }
+        // A writer that has ended takes nothing, as a full one does.
+        let inbox = self.inbox.as_ref().ok_or(Full)?;
+        inbox.try_send(job).map_err(|_| Full)
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) enum Job {
     /// A group of the core's.
     Writes { ticket: Ticket, changes: Vec<Change>, bytes: usize },
     /// A pin made, moved or removed.
-    Pin { node: NodeId, change: Change },
+    Pin { node: NodeId, change: Box<Change> },
     /// The node's ID, for a caller that waits.
     Remember { node: NodeId, answer: SyncSender<Result<(), WriteFailed>> },
 }
@@ -87,7 +87,7 @@ impl Writer {
                     // The caller waits for it: if it is gone, so is its interest.
                     let _ = answer.send(result);
                 }
-                Job::Pin { node, change } if result.is_err() => self.keep_pin(node, change),
+                Job::Pin { node, change } if result.is_err() => self.keep_pin(node, *change),
                 Job::Pin { .. } => {}
             }
         }
@@ -106,7 +106,7 @@ impl Writer {
             .collect();
         let in_group = group.iter().flat_map(|job| match job {
             Job::Writes { changes, .. } => changes.as_slice(),
-            Job::Pin { change, .. } => std::slice::from_ref(change),
+            Job::Pin { change, .. } => std::slice::from_ref(&**change),
             Job::Remember { .. } => &[],
         });
         let changes = self.unsaved_pins.values().chain(&remembered).chain(in_group);

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use common::{Disk, contact, identity, node, pin, put, record, submit};
+use redb::{ReadableDatabase, ReadableTableMetadata};
 use voiddht_core::event::Write;
 use voiddht_store::{Condition, DataDir, OpenError, SaveIdentityError};
 use voiddht_wire::Key;
@@ -83,4 +84,14 @@ fn another_identity_is_not_taken() {
     store.save_identity(&renewed).unwrap();
     store.close().unwrap();
     assert_eq!(disk.open().1.identity, Some(renewed));
+}
+
+#[test]
+fn the_largest_value_takes_64_kib_and_no_more() {
+    const VALUES: redb::TableDefinition<&[u8; 32], &[u8]> = redb::TableDefinition::new("values");
+    let disk = Disk::used(&[record(1, &[7; MAX_VALUE_BYTES], 60)]);
+    let database = redb::Database::open(disk.file("records.redb")).unwrap();
+    let stats = database.begin_read().unwrap().open_table(VALUES).unwrap().stats().unwrap();
+    let room = stats.stored_bytes() + stats.metadata_bytes() + stats.fragmented_bytes();
+    assert_eq!(room, 64 * 1024);
 }

@@ -147,9 +147,7 @@ impl Answer {
             DHT_SUCCESS if body.len() > ID_BYTES => {
                 Ok(Self::Success { key: take_key(&mut body), value: body })
             }
-            DHT_FAILURE if body.len() == ID_BYTES => {
-                Ok(Self::Failure { key: take_key(&mut body) })
-            }
+            DHT_FAILURE if body.len() == ID_BYTES => Ok(Self::Failure { key: take_key(&mut body) }),
             DHT_SUCCESS | DHT_FAILURE => Err(wrong_size),
             other => Err(ApiError::UnexpectedType(other)),
         }
@@ -212,10 +210,7 @@ mod tests {
         let frame = frame_of(&Request::Put(put.clone()));
         assert_eq!(&frame[..8], &[0, 41, 0x02, 0x8a, 1, 2, 3, 1]);
         assert_eq!(&frame[8..], [&[0xaa; 32][..], b"v"].concat());
-        assert_eq!(
-            Request::decode(DHT_PUT, frame.freeze().slice(4..)),
-            Ok(Request::Put(put))
-        );
+        assert_eq!(Request::decode(DHT_PUT, frame.freeze().slice(4..)), Ok(Request::Put(put)));
     }
 
     #[test]

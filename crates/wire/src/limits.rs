@@ -13,8 +13,7 @@ pub const MAX_SHORT_FRAME_BYTES: usize = u16::MAX as usize;
 /// `ttl u16 · replication u8 · flags u8 · key 32` of DHT PUT.
 pub const API_PUT_FIXED_BYTES: usize = 4 + ID_BYTES;
 /// The largest value of a DHT PUT, and so the largest value there is.
-pub const MAX_VALUE_BYTES: usize =
-    MAX_SHORT_FRAME_BYTES - FRAME_HEADER_BYTES - API_PUT_FIXED_BYTES;
+pub const MAX_VALUE_BYTES: usize = MAX_SHORT_FRAME_BYTES - FRAME_HEADER_BYTES - API_PUT_FIXED_BYTES;
 
 /// `sender's node ID 32 · sender's listening port u16 · RPC ID 32`.
 pub const RPC_HEADER_BYTES: usize = ID_BYTES + 2 + ID_BYTES;

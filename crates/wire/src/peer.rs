@@ -238,10 +238,7 @@ impl Body {
 
     /// Whether the message asks for something; all others answer.
     pub fn is_request(&self) -> bool {
-        matches!(
-            self,
-            Self::Ping | Self::Store(_) | Self::FindNode { .. } | Self::FindValue { .. }
-        )
+        matches!(self, Self::Ping | Self::Store(_) | Self::FindNode { .. } | Self::FindValue { .. })
     }
 
     fn encoded_bytes(&self, dialect: Dialect) -> usize {

@@ -204,7 +204,11 @@ impl Node {
             Insertion::Moved { .. } => {
                 self.persist(vec![Write::PutContact(contact)], None);
             }
-            Insertion::Updated | Insertion::Cached | Insertion::Own => {}
+            Insertion::TooAlike { removed: Some(removed) } => self.contact_left(removed),
+            Insertion::TooAlike { removed: None }
+            | Insertion::Updated
+            | Insertion::Cached
+            | Insertion::Own => {}
         }
     }
 

@@ -131,7 +131,8 @@ impl Node {
         let record = publication(key, value, version, ttl);
         let breadth = self.breadth(self.config.alpha.max(self.config.disjoint_paths));
         let search = self.lookup(key, breadth);
-        let put = Put::new(record, replication, &self.own.id, search);
+        let highest = self.now.wall + self.config.records.future_version_tolerance / 2;
+        let put = Put::new(record, replication, &self.own.id, search, highest.as_millis());
         self.start(Origin::Command(id), Kind::Put(Box::new(put)));
     }
 
@@ -284,7 +285,10 @@ impl Node {
         report.hops = kind.lookup().hops();
         let outcome = match kind {
             Kind::Get(get) => self.finish_get(&get, report),
-            Kind::Put(put) => Outcome::Put { stored: put.confirmed(), report },
+            Kind::Put(put) => {
+                self.published.raise(put.record());
+                Outcome::Put { stored: put.confirmed(), report }
+            }
             Kind::Find(find) => Outcome::Lookup { nodes: find.found(self.config.k), report },
         };
         match (origin, outcome) {

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use voiddht_wire::Key;
+use voiddht_wire::peer::Record;
 
 use crate::operation::Published;
 use crate::time::{Moment, Now};
@@ -50,6 +51,16 @@ impl Publications {
             self.forget(&oldest);
         }
         version
+    }
+
+    /// The record of a publication was stored with a higher version in the end.
+    pub(super) fn raise(&mut self, record: &Record) {
+        if let Some(entry) = self.by_key.get_mut(&record.key)
+            && entry.published.value == record.value
+            && let Some(version) = record.version
+        {
+            entry.published.version = entry.published.version.max(version);
+        }
     }
 
     /// What was published under this key and has not expired.

@@ -10,6 +10,7 @@ use voiddht_wire::peer::{Body, ErrorCode, Header, Message, NodeInfo, Record};
 use super::Node;
 use crate::event::{Notice, Output, StoredRecord, Ticket, Write};
 use crate::peer::{ConnectionId, Peer};
+use crate::quota::Account;
 use crate::record::{Offer, Refusal};
 use crate::time::Moment;
 
@@ -47,6 +48,10 @@ pub(super) enum Kept {
 impl Node {
     pub(super) fn serve(&mut self, connection: ConnectionId, peer: Peer, message: Message) {
         let Message { header, body } = message;
+        if let Err(quota) = self.quota.admit(&Account::from(&peer), self.now.mono) {
+            self.notice(Notice::LimitReached { limit: quota.name() });
+            return self.reply(connection, &header, Body::Error(ErrorCode::Busy));
+        }
         if header.port != 0 {
             self.heard_from(&peer, header.port);
         } else if body == Body::Ping {
@@ -59,7 +64,7 @@ impl Node {
                 Some(record) => Body::FindValueReply(record),
                 None => self.nodes_near(&key, &peer),
             },
-            Body::Store(record) => match self.serve_store(connection, &header, record) {
+            Body::Store(record) => match self.serve_store(connection, &peer, &header, record) {
                 Some(reply) => reply,
                 None => return,
             },
@@ -100,7 +105,7 @@ impl Node {
 
     /// Keeps this node's own copy of a PUT.
     pub(super) fn keep_for_put(&mut self, record: Record, operation: u64) -> Kept {
-        match self.keep(record) {
+        match self.keep(record, None) {
             Ok(None) => Kept::Now,
             Ok(Some(write)) => {
                 if self.persist(vec![write], Some(Waiting::Operation(operation))) {
@@ -144,23 +149,31 @@ impl Node {
     fn serve_store(
         &mut self,
         connection: ConnectionId,
+        peer: &Peer,
         header: &Header,
         record: Record,
     ) -> Option<Body> {
         let key = record.key;
-        match self.keep(record) {
+        let maintenance = record.maintenance;
+        match self.keep(record, Some(Account::from(peer))) {
             Ok(None) => Some(Body::StoreReply { key }),
             Ok(Some(write)) => {
                 let waiting = Waiting::Reply { connection, request: *header, key };
                 let asked = self.persist(vec![write], Some(waiting));
                 (!asked).then_some(Body::Error(ErrorCode::Busy))
             }
-            Err(code) => Some(Body::Error(code)),
+            Err(code) => {
+                if maintenance && code == ErrorCode::NotAcceptable {
+                    self.bring_up_to_date(key, peer);
+                }
+                Some(Body::Error(code))
+            }
         }
     }
 
-    /// Keeps a record in memory. What comes back must be written, if anything.
-    fn keep(&mut self, record: Record) -> Result<Option<Write>, ErrorCode> {
+    /// Keeps a record in memory, on the bill of the peer that brought it. What comes back must be
+    /// written, if anything.
+    fn keep(&mut self, record: Record, bill: Option<Account>) -> Result<Option<Write>, ErrorCode> {
         let Record { key, value, ttl, version, maintenance } = record;
         if ttl == 0 {
             return Err(ErrorCode::BadRequest);
@@ -168,9 +181,12 @@ impl Node {
         let ttl = Duration::from_secs(ttl.into()).min(self.config.max_ttl);
         let version = version.unwrap_or_else(|| self.now.wall.as_millis());
         let expires = self.now.mono + ttl;
-        self.upkeep_saw_copy(&key, maintenance);
         let offer = Offer { key, value, version, expires, maintenance };
-        match self.records.offer(offer, self.now) {
+        let taken = match bill {
+            Some(account) => self.records.offer_from(account, offer, self.now),
+            None => self.records.offer(offer, self.now),
+        };
+        match taken {
             Ok(accepted) => {
                 let gone: Vec<Write> =
                     accepted.evicted.into_iter().map(Write::RemoveRecord).collect();
@@ -178,9 +194,15 @@ impl Node {
                     self.persist(gone, None);
                 }
                 if !accepted.changed {
+                    if maintenance {
+                        self.upkeep_saw_copy(key);
+                    }
                     return Ok(None);
                 }
                 self.upkeep_holds(key);
+                if self.records.is_filling() && self.own_rank(&key) >= self.config.k {
+                    self.records.mark_cached(&key, true);
+                }
                 Ok(self.stored(&key).map(Write::PutRecord))
             }
             Err(refusal) => {

@@ -23,6 +23,7 @@ use super::operate::Origin;
 use super::schedule::Task;
 use crate::event::{CommandId, Destination, Outcome};
 use crate::operation::Answer;
+use crate::peer::Peer;
 use crate::request::Purpose;
 use crate::time::Moment;
 
@@ -98,10 +99,18 @@ impl Node {
         self.plan_renewal(key, 0.70..0.80);
     }
 
-    /// Somebody stored this record here: its replicas were just looked after.
-    pub(super) fn upkeep_saw_copy(&mut self, key: &Key, maintenance: bool) {
-        if maintenance && self.upkeep.plans.contains_key(key) {
-            self.plan_renewal(*key, 0.90..1.00);
+    /// Another holder has renewed this record: all replicas were just looked after.
+    pub(super) fn upkeep_saw_copy(&mut self, key: Key) {
+        if self.upkeep.plans.contains_key(&key) {
+            self.plan_renewal(key, 0.90..1.00);
+        }
+    }
+
+    /// A holder renews a record of which this node has a newer version: it missed an update.
+    pub(super) fn bring_up_to_date(&mut self, key: Key, peer: &Peer) {
+        if let Some(contact) = self.table.get(&peer.id()).map(|contact| contact.info()) {
+            self.upkeep.enqueue(key, contact);
+            self.send_copies();
         }
     }
 
@@ -158,7 +167,7 @@ impl Node {
             self.restart_find_self();
         }
         if self.leaving.is_none()
-            && self.records.len() > 0
+            && !self.records.is_empty()
             && self.upkeep.newcomers.len() < MAX_NEWCOMERS
         {
             self.upkeep.newcomers.insert(contact.id);
@@ -289,7 +298,7 @@ impl Node {
     }
 
     /// How many contacts are closer to a key than this node, counted up to k.
-    fn own_rank(&self, key: &Key) -> usize {
+    pub(super) fn own_rank(&self, key: &Key) -> usize {
         let own = key.distance(&self.own.id);
         let nodes = self.closest(key, self.config.k);
         nodes.partition_point(|node| key.distance(&node.id) < own)

@@ -92,6 +92,8 @@ impl Get {
                         self.stage = Stage::Decided;
                     } else if self.ballot.has_dissent() {
                         self.stage = Stage::Locating(self.locate());
+                    } else if self.could_be_enough() {
+                        return Next::Wait;
                     } else if let Some(ask) = self.search.next_ask() {
                         let body = Body::FindValue { key: self.key };
                         return Next::Ask { node: ask.node, path: ask.path, body };
@@ -197,6 +199,11 @@ impl Get {
         }
     }
 
+    /// Whether the requests under way can complete the quorum: then no further one is sent.
+    fn could_be_enough(&self) -> bool {
+        self.ballot.votes().len() + self.search.in_flight() >= self.quorum
+    }
+
     fn count(&mut self, voter: NodeId, record: Record) {
         if self.key.proves(&record.value) {
             self.proof = Some(record.value);
@@ -226,5 +233,153 @@ impl Get {
         if let Stage::Polling { asked, .. } = &mut self.stage {
             asked.retain(|one| one != from);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUORUM: usize = 3;
+
+    fn node(number: u8) -> NodeInfo {
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], 1000 + u16::from(number)));
+        NodeInfo { address: address.into(), id: NodeId::from_bytes([number; 32]) }
+    }
+
+    fn own() -> NodeId {
+        NodeId::from_bytes([0xff; 32])
+    }
+
+    fn get(key: Key, nodes: u8, floor: Option<Published>) -> Get {
+        let seeds: Vec<NodeInfo> = (1..=nodes).map(node).collect();
+        let breadth = Breadth { want: 20, alpha: 3, paths: 3 };
+        let search = Lookup::new(key, own(), breadth, &seeds);
+        Get::new(own(), search, breadth, QUORUM, floor, None)
+    }
+
+    fn value(text: &'static str, version: u64) -> Answer {
+        Answer::Value(Record {
+            key: Key::default(),
+            value: Bytes::from_static(text.as_bytes()),
+            ttl: 60,
+            version: Some(version),
+            maintenance: false,
+        })
+    }
+
+    fn asked(get: &mut Get) -> Vec<u8> {
+        let mut asked = Vec::new();
+        while let Next::Ask { node, .. } = get.next_step() {
+            asked.push(node.id.to_bytes()[0]);
+        }
+        asked.sort_unstable();
+        asked
+    }
+
+    fn is_done(get: &mut Get) -> bool {
+        matches!(get.next_step(), Next::Done)
+    }
+
+    fn found(get: &Get) -> String {
+        String::from_utf8(get.found().value.expect("a value was found").to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_quorum_without_dissent_is_enough_and_nobody_else_is_asked() {
+        let mut get = get(Key::default(), 10, None);
+        assert_eq!(asked(&mut get), [1, 2, 3]);
+        get.handle_answer(&node(1).id, value("a", 1));
+        get.handle_answer(&node(2).id, value("a", 1));
+        assert_eq!(asked(&mut get), [] as [u8; 0], "the third may still complete it");
+        get.handle_answer(&node(3).id, value("a", 1));
+        assert!(is_done(&mut get));
+        assert_eq!((get.found().agreeing, found(&get)), (3, "a".into()));
+    }
+
+    #[test]
+    fn a_node_that_has_no_value_or_is_late_is_made_up_for() {
+        let mut get = get(Key::default(), 10, None);
+        asked(&mut get);
+        get.handle_answer(&node(1).id, Answer::Nodes(Vec::new()));
+        get.handle_late(&node(2).id);
+        assert_eq!(asked(&mut get).len(), 2);
+    }
+
+    #[test]
+    fn dissent_asks_the_whole_neighbourhood_and_most_votes_win() {
+        let mut get = get(Key::default(), 7, None);
+        asked(&mut get);
+        get.handle_answer(&node(1).id, value("lie", 9));
+        get.handle_answer(&node(2).id, value("true", 1));
+        get.handle_answer(&node(3).id, value("lie", 9));
+        // Those that gave values named no neighbours: they are asked for them now.
+        let mut voters = Vec::new();
+        for _ in 0..20 {
+            for number in asked(&mut get) {
+                let polling = matches!(get.stage, Stage::Polling { .. });
+                let answer = if polling { value("true", 1) } else { Answer::Nodes(Vec::new()) };
+                if polling {
+                    voters.push(number);
+                }
+                get.handle_answer(&node(number).id, answer);
+            }
+        }
+        assert!(is_done(&mut get));
+        voters.sort_unstable();
+        assert_eq!(voters, [4, 5, 6, 7], "nobody votes twice");
+        assert_eq!((found(&get), get.found().dissenting), ("true".into(), 2));
+        assert_eq!(get.liars(), [node(1).id, node(3).id]);
+    }
+
+    #[test]
+    fn fewer_than_the_quorum_decide_among_themselves() {
+        let mut get = get(Key::default(), 2, None);
+        assert_eq!(asked(&mut get), [1, 2]);
+        get.handle_answer(&node(1).id, value("a", 1));
+        assert!(!is_done(&mut get));
+        get.handle_answer(&node(2).id, Answer::Failed);
+        assert!(is_done(&mut get));
+        assert_eq!(found(&get), "a");
+    }
+
+    #[test]
+    fn a_value_that_proves_itself_needs_no_vote() {
+        let mut get = get(Key::of_value(b"proof"), 10, None);
+        asked(&mut get);
+        get.handle_answer(&node(1).id, value("lie", 9));
+        get.handle_answer(&node(2).id, value("proof", 1));
+        assert!(is_done(&mut get));
+        assert_eq!(found(&get), "proof");
+    }
+
+    #[test]
+    fn votes_for_less_than_this_node_published_do_not_count() {
+        let floor = Published { value: Bytes::from_static(b"mine"), version: 5 };
+        let mut get = get(Key::default(), 3, Some(floor.clone()));
+        asked(&mut get);
+        for number in 1..=3 {
+            get.handle_answer(&node(number).id, value("old", 4));
+        }
+        assert!(is_done(&mut get));
+        assert_eq!(found(&get), "mine");
+
+        let mut get = self::get(Key::default(), 3, Some(floor));
+        asked(&mut get);
+        for number in 1..=3 {
+            get.handle_answer(&node(number).id, value("newer", 6));
+        }
+        assert!(is_done(&mut get));
+        assert_eq!(found(&get), "newer");
+    }
+
+    #[test]
+    fn without_any_value_the_answer_is_that_there_is_none() {
+        let mut get = get(Key::default(), 2, None);
+        for number in asked(&mut get) {
+            get.handle_answer(&node(number).id, Answer::Nodes(Vec::new()));
+        }
+        assert!(is_done(&mut get));
+        assert_eq!(get.found(), Found::default());
     }
 }

@@ -4,6 +4,10 @@
 //! The lookup has done enough once the few closest nodes have answered: each of them knows its
 //! own neighbourhood, and together they name the k closest. The others prove by the STORE itself
 //! that they are alive; asking them first would cost a second round of requests for nothing.
+//!
+//! A replica that refuses because it has a newer version was told one by a publisher whose clock
+//! is ahead. Whoever puts last means to replace: the version is learned from those replicas, and
+//! the record is stored once more with the next one, if no clock that may be believed is passed.
 
 use std::collections::BTreeMap;
 
@@ -13,6 +17,9 @@ use voiddht_wire::{Distance, NodeId};
 use super::{Answer, Next};
 use crate::lookup::Lookup;
 
+/// Replicas that are asked for the version that they would not give up.
+const MAX_TEACHERS: usize = 5;
+
 /// A record on its way to its replicas.
 #[derive(Clone, Debug)]
 pub struct Put {
@@ -20,9 +27,21 @@ pub struct Put {
     replication: usize,
     own_distance: Distance,
     lookup: Lookup,
-    locating: bool,
+    stage: Stage,
+    /// The highest version that replicas accept by this node's clock.
+    highest_version: u64,
     local: Placement,
     placements: BTreeMap<NodeId, Placement>,
+}
+
+#[derive(Clone, Debug)]
+enum Stage {
+    /// Looking for the closest nodes.
+    Locating,
+    /// Storing. `again` is whether this is the second time.
+    Storing { again: bool },
+    /// Asking those who have a newer version for it: whom next, and who has not answered.
+    Learning { open: Vec<NodeInfo>, asked: Vec<NodeId>, newest: u64 },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,14 +62,21 @@ enum Placement {
 
 impl Put {
     /// Stores `record` on the `replication` closest nodes that `lookup` finds; `own` is one of
-    /// them where it is close enough.
-    pub fn new(record: Record, replication: usize, own: &NodeId, lookup: Lookup) -> Self {
+    /// them where it is close enough. Its version is raised to `highest_version` at the most.
+    pub fn new(
+        record: Record,
+        replication: usize,
+        own: &NodeId,
+        lookup: Lookup,
+        highest_version: u64,
+    ) -> Self {
         Self {
             own_distance: record.key.distance(own),
             record,
             replication: replication.max(1),
             lookup,
-            locating: true,
+            stage: Stage::Locating,
+            highest_version,
             local: Placement::Open,
             placements: BTreeMap::new(),
         }
@@ -61,6 +87,11 @@ impl Put {
         &self.lookup
     }
 
+    /// The record as it was stored last.
+    pub fn record(&self) -> &Record {
+        &self.record
+    }
+
     /// On how many nodes the record lies, this one included.
     pub fn confirmed(&self) -> usize {
         self.count(|placement| placement == Placement::Confirmed)
@@ -68,21 +99,58 @@ impl Put {
 
     /// What to do next.
     pub fn next_step(&mut self) -> Next {
-        if self.locating {
-            if let Some(ask) = self.lookup.next_ask() {
-                let body = Body::FindNode { target: self.record.key };
-                return Next::Ask { node: ask.node, path: ask.path, body };
+        loop {
+            match &mut self.stage {
+                Stage::Locating => {
+                    if let Some(ask) = self.lookup.next_ask() {
+                        let body = Body::FindNode { target: self.record.key };
+                        return Next::Ask { node: ask.node, path: ask.path, body };
+                    }
+                    if !self.lookup.is_finished() {
+                        return Next::Wait;
+                    }
+                    self.stage = Stage::Storing { again: false };
+                }
+                Stage::Storing { again } => {
+                    let again = *again;
+                    match self.next_placement() {
+                        Next::Done if !again && self.is_superseded() => self.learn(),
+                        next => return next,
+                    }
+                }
+                Stage::Learning { open, asked, newest } => {
+                    if let Some(node) = open.pop() {
+                        asked.push(node.id);
+                        let body = Body::FindValue { key: self.record.key };
+                        return Next::Ask { node, path: 0, body };
+                    }
+                    if !asked.is_empty() {
+                        return Next::Wait;
+                    }
+                    let newest = *newest;
+                    if self.record.version.is_none_or(|version| version > newest) {
+                        return Next::Done;
+                    }
+                    self.record.version = Some(newest + 1);
+                    self.placements.clear();
+                    self.local = Placement::Open;
+                    self.stage = Stage::Storing { again: true };
+                }
             }
-            if !self.lookup.is_finished() {
-                return Next::Wait;
-            }
-            self.locating = false;
         }
-        self.next_placement()
     }
 
     /// An answer to a FIND_NODE or a STORE came.
     pub fn handle_answer(&mut self, from: &NodeId, answer: Answer) {
+        if let Stage::Learning { asked, newest, .. } = &mut self.stage {
+            asked.retain(|one| one != from);
+            if let Answer::Value(Record { version: Some(version), .. }) = answer
+                && version < self.highest_version
+            {
+                *newest = version.max(*newest);
+            }
+            return;
+        }
         match answer {
             Answer::Nodes(nodes) => {
                 self.lookup.answered(from, &nodes);
@@ -113,6 +181,23 @@ impl Put {
     /// This node kept the record, or could not.
     pub fn handle_kept_locally(&mut self, kept: bool) {
         self.local = if kept { Placement::Confirmed } else { Placement::Failed };
+    }
+
+    /// Whether more nodes have something newer than took the record.
+    fn is_superseded(&self) -> bool {
+        self.count(|placement| placement == Placement::Superseded) > self.confirmed()
+    }
+
+    fn learn(&mut self) {
+        let superseded = |id: &NodeId| self.placements.get(id) == Some(&Placement::Superseded);
+        let open: Vec<NodeInfo> = self
+            .lookup
+            .usable()
+            .map(|candidate| candidate.node)
+            .filter(|node| superseded(&node.id))
+            .take(MAX_TEACHERS)
+            .collect();
+        self.stage = Stage::Learning { open, asked: Vec::new(), newest: 0 };
     }
 
     fn next_placement(&mut self) -> Next {
@@ -166,5 +251,101 @@ impl Put {
     fn count(&self, which: impl Fn(Placement) -> bool) -> usize {
         let remote = self.placements.values().filter(|placement| which(**placement)).count();
         remote + usize::from(which(self.local))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use voiddht_wire::Key;
+
+    use super::*;
+    use crate::lookup::Breadth;
+
+    fn node(number: u8) -> NodeInfo {
+        let address = std::net::SocketAddr::from(([127, 0, 0, 1], 1000 + u16::from(number)));
+        NodeInfo { address: address.into(), id: NodeId::from_bytes([number; 32]) }
+    }
+
+    /// A PUT of version 100 to `replication` of the nodes 1 to `nodes`, located already.
+    fn located(nodes: u8, replication: usize) -> Put {
+        let seeds: Vec<NodeInfo> = (1..=nodes).map(node).collect();
+        let own = NodeId::from_bytes([0xff; 32]);
+        let breadth = Breadth { want: 1, alpha: 1, paths: 1 };
+        let lookup = Lookup::new(Key::default(), own, breadth, &seeds);
+        let record = Record {
+            key: Key::default(),
+            value: Bytes::from_static(b"value"),
+            ttl: 60,
+            version: Some(100),
+            maintenance: false,
+        };
+        let mut put = Put::new(record, replication, &own, lookup, 1000);
+        let asked = asked(&mut put);
+        assert_eq!(asked, [1], "the closest is asked for its neighbours");
+        put.handle_answer(&node(1).id, Answer::Nodes(Vec::new()));
+        put
+    }
+
+    fn asked(put: &mut Put) -> Vec<u8> {
+        let mut asked = Vec::new();
+        while let Next::Ask { node, .. } = put.next_step() {
+            asked.push(node.id.to_bytes()[0]);
+        }
+        asked
+    }
+
+    #[test]
+    fn those_that_refuse_or_are_late_are_replaced_by_the_next_closest() {
+        let mut put = located(8, 3);
+        assert_eq!(asked(&mut put), [1, 2, 3]);
+        put.handle_answer(&node(1).id, Answer::Stored);
+        put.handle_answer(&node(2).id, Answer::Refused(ErrorCode::Busy));
+        put.handle_late(&node(3).id);
+        assert_eq!(asked(&mut put), [4, 5]);
+        put.handle_answer(&node(4).id, Answer::Failed);
+        assert_eq!(asked(&mut put), [6]);
+        put.handle_answer(&node(5).id, Answer::Stored);
+        put.handle_answer(&node(6).id, Answer::Stored);
+        assert!(matches!(put.next_step(), Next::Done));
+        assert_eq!(put.confirmed(), 3);
+        put.handle_answer(&node(3).id, Answer::Stored);
+        assert_eq!(put.confirmed(), 4, "late is not lost");
+    }
+
+    #[test]
+    fn it_ends_with_what_it_has_when_nobody_is_left() {
+        let mut put = located(2, 20);
+        assert_eq!(asked(&mut put), [1, 2]);
+        assert!(matches!(put.next_step(), Next::Wait));
+        put.handle_kept_locally(true);
+        put.handle_answer(&node(1).id, Answer::Failed);
+        put.handle_answer(&node(2).id, Answer::Stored);
+        assert!(matches!(put.next_step(), Next::Done));
+        assert_eq!(put.confirmed(), 2);
+    }
+
+    #[test]
+    fn a_newer_version_is_learned_and_passed_once() {
+        let mut put = located(3, 3);
+        assert_eq!(asked(&mut put), [1, 2, 3]);
+        for number in 1..=3 {
+            put.handle_answer(&node(number).id, Answer::Refused(ErrorCode::NotAcceptable));
+        }
+        assert_eq!(asked(&mut put), [3, 2, 1], "asked for their version");
+        let newer = |version| {
+            Answer::Value(Record { version: Some(version), ..located(1, 1).record.clone() })
+        };
+        put.handle_answer(&node(1).id, newer(500));
+        put.handle_answer(&node(2).id, newer(700));
+        // Beyond what any clock may be believed: no reason to follow it there.
+        put.handle_answer(&node(3).id, newer(u64::MAX));
+        assert_eq!(asked(&mut put), [1, 2, 3]);
+        assert_eq!(put.record().version, Some(701));
+        for number in 1..=3 {
+            put.handle_answer(&node(number).id, Answer::Refused(ErrorCode::NotAcceptable));
+        }
+        assert!(matches!(put.next_step(), Next::Done), "but only once");
+        assert_eq!(put.confirmed(), 0);
     }
 }

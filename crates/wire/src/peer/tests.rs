@@ -4,11 +4,7 @@ use super::*;
 use crate::limits::{MAX_FRAME_BYTES, MAX_LEGACY_VALUE_BYTES, MAX_SHORT_FRAME_BYTES};
 
 fn header() -> Header {
-    Header {
-        sender: NodeId::from_bytes([1; 32]),
-        port: 7402,
-        rpc_id: RpcId::from_bytes([2; 32]),
-    }
+    Header { sender: NodeId::from_bytes([1; 32]), port: 7402, rpc_id: RpcId::from_bytes([2; 32]) }
 }
 
 fn record(value_bytes: usize) -> Record {
@@ -80,7 +76,8 @@ fn every_message_reads_back_in_our_dialect() {
 fn the_legacy_dialect_has_neither_versions_nor_a_header_on_errors() {
     for body in bodies() {
         let decoded = decode(Dialect::Legacy, encode(Dialect::Legacy, body.clone()).unwrap());
-        let legacy = |record: Record, ttl| Record { version: None, maintenance: false, ttl, ..record };
+        let legacy =
+            |record: Record, ttl| Record { version: None, maintenance: false, ttl, ..record };
         let expected = match body {
             Body::Error(code) => {
                 assert_eq!(decoded, Ok(Decoded::BareError(code)));
@@ -91,10 +88,7 @@ fn the_legacy_dialect_has_neither_versions_nor_a_header_on_errors() {
             Body::PingReply { .. } => Body::PingReply { observed: None },
             other => other,
         };
-        assert_eq!(
-            decoded,
-            Ok(Decoded::Message(Message { header: header(), body: expected }))
-        );
+        assert_eq!(decoded, Ok(Decoded::Message(Message { header: header(), body: expected })));
     }
 }
 

@@ -1,0 +1,7 @@
+//! The person's tool; see `voiddht_cli::commands`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    voiddht_cli::commands::main(std::env::args_os()).into()
+}

@@ -1,0 +1,152 @@
+//! `dht put`: a value from an argument, a file or standard input.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use voiddht_client::{Key, MAX_VALUE_BYTES, Put};
+use voiddht_wire::limits::MAX_NODES;
+
+use super::key;
+use super::node::NodeArguments;
+use crate::arguments::values::number;
+use crate::outcome::{Exit, Failure};
+use crate::output::Output;
+
+/// Put a value under a key, and print on how many nodes it now lies
+///
+/// Ends with status 0 if at least one node has confirmed that it stored the value.
+#[derive(Debug, Args)]
+#[command(
+    after_help = EXAMPLES,
+    override_usage = "dht put [OPTIONS] KEY [VALUE]\n       dht put [OPTIONS] --content-addressed [VALUE]"
+)]
+pub(super) struct Arguments {
+    /// 64 hexadecimal digits, or any text, of which the SHA-256 is taken
+    #[arg(required_unless_present = "content_addressed")]
+    key: Option<OsString>,
+
+    /// The value, 1 to 65495 bytes; without it and without --file, standard input is read
+    value: Option<OsString>,
+
+    /// Read the value from a file; - is standard input
+    #[arg(short, long, env = "VOIDDHT_PUT_FILE", value_name = "FILE")]
+    file: Option<PathBuf>,
+
+    /// Put the value under its own SHA-256, and print that key instead
+    ///
+    /// Whoever finds such a value can check it, so that a single honest copy is enough.
+    #[arg(short, long, env = "VOIDDHT_PUT_CONTENT_ADDRESSED")]
+    content_addressed: bool,
+
+    /// How long the value shall live [default: as the node is set]
+    #[arg(
+        short,
+        long,
+        env = "VOIDDHT_PUT_TTL",
+        value_name = "SECONDS",
+        value_parser = number::<u16>(1..=u16::MAX)
+    )]
+    ttl: Option<u16>,
+
+    /// On how many nodes the value shall lie [default: as the node is set]
+    #[arg(
+        short,
+        long,
+        env = "VOIDDHT_PUT_REPLICATION",
+        value_name = "NODES",
+        value_parser = number::<u8>(1..=MAX_NODES as u8)
+    )]
+    replication: Option<u8>,
+
+    #[command(flatten)]
+    node: NodeArguments,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  dht put greeting hello
+  dht put --ttl 600 greeting --file hello.txt
+  date | dht put now
+  key=$(dht put --content-addressed --file photo.jpg) && dht get $key > copy.jpg";
+
+/// A PUT that is ready to be sent.
+#[derive(Debug)]
+pub(super) struct Resolved {
+    put: Put,
+    content_addressed: bool,
+    node: NodeArguments,
+}
+
+impl Arguments {
+    /// Reads the value from where it is, so that nothing is sent before all of it is there.
+    pub(super) fn resolve(self) -> Result<Resolved, Failure> {
+        let (key, value) = match (self.content_addressed, self.key, self.value) {
+            (false, key, value) => (key, value),
+            // The value stands where the key would, which is not there.
+            (true, value, None) => (None, value),
+            (true, _, Some(surplus)) => {
+                return Err(Failure::Usage(format!(
+                    "{surplus:?} is one argument too many: the value is its own key"
+                )));
+            }
+        };
+        let value = read_value(value, self.file.as_deref())?;
+        let key = key.map_or_else(|| Key::of_value(&value), |text| key::of_text(&text));
+        let put = Put::new(key, value)
+            .ttl_seconds(self.ttl.unwrap_or(0))
+            .replication(self.replication.unwrap_or(0));
+        Ok(Resolved { put, content_addressed: self.content_addressed, node: self.node })
+    }
+}
+
+impl Resolved {
+    pub(super) async fn run(self, output: &Output) -> Result<Exit, Failure> {
+        let client = self.node.connect().await?;
+        let key = self.put.key();
+        let stored = client.put_acknowledged(self.put).await;
+        let stored = stored.map_err(|error| self.node.explain(error))?;
+        if stored == 0 {
+            output.complaint("no node has stored the value");
+            return Ok(Exit::Negative);
+        }
+        let nodes = if stored == 1 { "node" } else { "nodes" };
+        if self.content_addressed {
+            output.line(key)?;
+            output.notice(format_args!("stored on {stored} {nodes}"));
+        } else {
+            output.line(format_args!("stored on {stored} {nodes}"))?;
+        }
+        Ok(Exit::Success)
+    }
+}
+
+fn read_value(argument: Option<OsString>, file: Option<&Path>) -> Result<Vec<u8>, Failure> {
+    let (value, source) = match (argument, file) {
+        (Some(_), Some(_)) => {
+            let twice = "the value is given twice: either VALUE or --file";
+            return Err(Failure::Usage(twice.to_owned()));
+        }
+        (Some(value), None) => (Ok(value.into_vec()), "the argument".to_owned()),
+        (None, Some(file)) if file != Path::new("-") => {
+            (File::open(file).and_then(read_to_limit), file.display().to_string())
+        }
+        (None, _) => (read_to_limit(io::stdin().lock()), "standard input".to_owned()),
+    };
+    let value = value.map_err(|error| Failure::Usage(format!("{source}: {error}")))?;
+    match value.len() {
+        0 => Err(Failure::Usage(format!("{source}: a value has at least one byte"))),
+        1..=MAX_VALUE_BYTES => Ok(value),
+        _ => Err(Failure::Usage(format!("{source}: a value has at most {MAX_VALUE_BYTES} bytes"))),
+    }
+}
+
+/// Reads no more than tells a value that is too long from one that is not.
+fn read_to_limit(source: impl Read) -> io::Result<Vec<u8>> {
+    let mut value = Vec::new();
+    source.take(MAX_VALUE_BYTES as u64 + 1).read_to_end(&mut value)?;
+    Ok(value)
+}

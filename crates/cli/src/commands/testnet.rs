@@ -1,0 +1,203 @@
+//! `dht testnet`: a network of real nodes in this one process, values put and got through their
+//! module APIs, and what that took.
+//!
+//! `network` starts and stops the nodes, `workload` puts and gets, `figures` is the table,
+//! `progress` what is seen meanwhile.
+
+mod figures;
+mod network;
+mod progress;
+mod workload;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use clap::Args;
+use rand::rngs::{ChaCha8Rng, SysRng};
+use rand::{SeedableRng, TryRng};
+use voiddht_wire::limits::MAX_VALUE_BYTES;
+
+use self::figures::Figures;
+use self::network::{Network, Plan};
+use self::progress::Progress;
+use self::workload::Workload;
+use crate::arguments::values::{address, number};
+use crate::logging::{self, LogLevel};
+use crate::outcome::{Exit, Failure};
+use crate::output::Output;
+use crate::process;
+use crate::signals::StopSignals;
+
+/// Start a network of nodes in this process, and put and get values
+///
+/// Each node has its own sockets, certificate and TLS on loopback. Values are put through random
+/// nodes' module APIs and each is got through another's; then a table tells how that went, and
+/// the network stays for your own programs until Ctrl-C.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// Nodes of the network
+    #[arg(long, env = "VOIDDHT_TESTNET_NODES", value_name = "NUMBER", default_value_t = 20, value_parser = number::<usize>(1..=10_000))]
+    nodes: usize,
+
+    /// Values to put and get
+    #[arg(long, env = "VOIDDHT_TESTNET_VALUES", value_name = "NUMBER", default_value_t = 200, value_parser = number::<usize>(0..=1_000_000))]
+    values: usize,
+
+    /// Bytes of each value
+    #[arg(long, env = "VOIDDHT_TESTNET_VALUE_SIZE", value_name = "BYTES", default_value_t = 100, value_parser = number::<usize>(1..=MAX_VALUE_BYTES))]
+    value_size: usize,
+
+    /// End after the table, with status 1 if any value was missing or wrong
+    #[arg(long, env = "VOIDDHT_TESTNET_EXIT")]
+    exit: bool,
+
+    /// How long to put, and then to get, with --at-once operations in flight; 0 leaves it out
+    #[arg(long, env = "VOIDDHT_TESTNET_LOAD_SECONDS", value_name = "SECONDS", default_value_t = 2, value_parser = number::<u64>(0..=3600))]
+    load_seconds: u64,
+
+    /// Operations in flight under load
+    #[arg(long, env = "VOIDDHT_TESTNET_AT_ONCE", value_name = "NUMBER", default_value_t = 64, value_parser = number::<usize>(1..=4096))]
+    at_once: usize,
+
+    /// The loopback address of all nodes
+    #[arg(short = 'a', long, env = "VOIDDHT_TESTNET_HOST_ADDRESS", value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_parser = loopback)]
+    host_address: IpAddr,
+
+    /// Port of the first node's module API; its port for peers is the next one, and so on
+    ///
+    /// Without it, the system chooses ports that are free.
+    #[arg(long, env = "VOIDDHT_TESTNET_BASE_PORT", value_name = "PORT", value_parser = number::<u16>(1..=u16::MAX))]
+    base_port: Option<u16>,
+
+    /// Threads that the nodes are spread over [default: one for each processor]
+    #[arg(long, env = "VOIDDHT_TESTNET_THREADS", value_name = "NUMBER", value_parser = number::<usize>(1..=1024))]
+    threads: Option<usize>,
+
+    /// Repeats the random choices of another run: keys, values, and which nodes are asked
+    #[arg(long, env = "VOIDDHT_TESTNET_SEED", value_name = "NUMBER", value_parser = number::<u64>(0..=u64::MAX))]
+    seed: Option<u64>,
+
+    /// How much the nodes log, on standard error
+    #[arg(
+        short,
+        long,
+        env = "VOIDDHT_LOGLEVEL",
+        value_name = "LEVEL",
+        default_value = "warn",
+        ignore_case = true
+    )]
+    loglevel: LogLevel,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  dht testnet
+  dht testnet --nodes 64 --values 1000 --exit
+  dht testnet --base-port 7401    the first node where dht looks for one";
+
+/// How long all nodes together may take to join, beyond which something is wrong.
+const JOIN_DEADLINE: Duration = Duration::from_secs(180);
+/// Addresses that are shown to be tried.
+const SHOWN_ADDRESSES: usize = 5;
+
+impl Arguments {
+    pub(super) async fn run(self, output: &Output) -> Result<Exit, Failure> {
+        logging::start(self.loglevel);
+        let mut signals = StopSignals::catch().map_err(Failure::failed)?;
+        let plan = self.plan()?;
+        let network = tokio::select! {
+            network = Network::start(plan, Progress::new(self.nodes, output)) => network?,
+            signal = signals.next() => std::process::exit(signal.exit_status()),
+        };
+        let exit = tokio::select! {
+            exit = self.exercise(&network, output) => exit?,
+            signal = signals.next() => {
+                network.stop(&mut signals).await;
+                std::process::exit(signal.exit_status())
+            }
+        };
+        if !self.exit {
+            show_how_to_try(&network.apis(), output)?;
+            signals.next().await;
+        }
+        network.stop(&mut signals).await;
+        Ok(exit)
+    }
+
+    fn plan(&self) -> Result<Plan, Failure> {
+        let last = self.base_port.map_or(0, |base| usize::from(base) + 2 * self.nodes - 1);
+        if last > usize::from(u16::MAX) {
+            return Err(Failure::Usage(format!(
+                "--base-port: {} nodes need two ports each, and the last would be {last}",
+                self.nodes
+            )));
+        }
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Ok(Plan {
+            nodes: self.nodes,
+            threads: self.threads.unwrap_or(processors).min(self.nodes),
+            host: self.host_address,
+            base_port: self.base_port,
+            open_files: process::raise_open_files(),
+            deadline: JOIN_DEADLINE,
+        })
+    }
+
+    /// Puts and gets, and shows the table.
+    async fn exercise(&self, network: &Network, output: &Output) -> Result<Exit, Failure> {
+        let seed = match self.seed {
+            Some(seed) => seed,
+            None => SysRng.try_next_u64().map_err(Failure::failed)?,
+        };
+        let mut workload =
+            Workload::new(network.apis(), self.value_size, ChaCha8Rng::seed_from_u64(seed)).await?;
+        let puts = workload.put_one_at_a_time(self.values).await?;
+        let gets = workload.get_one_at_a_time().await?;
+        let load = Duration::from_secs(self.load_seconds);
+        let (mut puts_at_once, mut gets_at_once) = (None, None);
+        if self.load_seconds > 0 {
+            puts_at_once = Some(workload.put_at_once(self.at_once, load).await?);
+            gets_at_once = Some(workload.get_at_once(self.at_once, load).await?);
+        }
+        let figures = Figures {
+            seed,
+            nodes: self.nodes,
+            threads: network.threads(),
+            joined_after: network.joined_after(),
+            bytes_per_node: network.bytes_per_node(),
+            value_bytes: self.value_size,
+            at_once: self.at_once,
+            puts,
+            gets,
+            puts_at_once,
+            gets_at_once,
+        };
+        output.line(&figures)?;
+        Ok(if figures.is_flawless() { Exit::Success } else { Exit::Negative })
+    }
+}
+
+fn show_how_to_try(apis: &[SocketAddr], output: &Output) -> Result<(), Failure> {
+    let (first, last) = match apis {
+        [first, .., last] => (first, last),
+        [only] => (only, only),
+        [] => return Ok(()),
+    };
+    output.line("\nModule APIs:")?;
+    for api in apis.iter().take(SHOWN_ADDRESSES) {
+        output.line(format_args!("  {api}"))?;
+    }
+    if apis.len() > SHOWN_ADDRESSES {
+        output.line(format_args!("  … and {} more", apis.len() - SHOWN_ADDRESSES))?;
+    }
+    output.line(format_args!(
+        "\nTry, in another terminal:\n  dht put --node {first} greeting hello\n  dht get --node \
+         {last} greeting\n\nCtrl-C ends the network."
+    ))
+}
+
+fn loopback(text: &str) -> Result<IpAddr, String> {
+    let expected = || "must be a loopback address, like 127.0.0.1 or ::1".to_owned();
+    address(text).ok().filter(IpAddr::is_loopback).ok_or_else(expected)
+}

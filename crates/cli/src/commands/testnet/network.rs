@@ -1,0 +1,229 @@
+//! The nodes of a test network: spread over threads, each with a runtime of its own, because a
+//! request that changes threads waits longer for that than for everything else.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use voiddht_node::{Limits, Node, Settings};
+
+use super::progress::Progress;
+use crate::outcome::Failure;
+use crate::process;
+use crate::signals::StopSignals;
+
+/// Nodes that join at once. More of them would learn of one another later, not sooner.
+const JOINING_AT_ONCE: usize = 8;
+/// Peers that a node is started with. One would do, were it sure to live.
+const KNOWN_PEERS: usize = 3;
+/// Files of a node that are not connections with peers: its listeners, the module API's
+/// connections that the workload opens, both ends of them, and what a runtime needs.
+const OTHER_FILES_PER_NODE: u64 = 5;
+/// Files of this process that no node uses.
+const OTHER_FILES: u64 = 64;
+
+/// What is to be started.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) nodes: usize,
+    pub(super) threads: usize,
+    pub(super) host: IpAddr,
+    pub(super) base_port: Option<u16>,
+    /// Files that this process may open; `None` if any number.
+    pub(super) open_files: Option<u64>,
+    /// How long all of them may take to join.
+    pub(super) deadline: Duration,
+}
+
+/// Nodes that have joined one another.
+#[derive(Debug)]
+pub(super) struct Network {
+    nodes: VecDeque<Node>,
+    threads: Vec<NodeThread>,
+    joined_after: Duration,
+    bytes_per_node: Option<u64>,
+}
+
+/// A thread that drives a runtime until it is told to stop.
+#[derive(Debug)]
+struct NodeThread {
+    runtime: Handle,
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+impl Network {
+    /// Starts the first node, and then the others through some that have joined.
+    pub(super) async fn start(plan: Plan, progress: Progress) -> Result<Self, Failure> {
+        let threads: Result<Vec<_>, _> = (0..plan.threads).map(NodeThread::start).collect();
+        let threads = threads.map_err(Failure::failed)?;
+        let memory_before = process::resident_bytes();
+        let started = Instant::now();
+        let joining = join_all(&plan, &threads, &progress);
+        let nodes = match tokio::time::timeout(plan.deadline, joining).await {
+            Ok(nodes) => nodes?,
+            Err(_) => {
+                return Err(Failure::Failed(format!(
+                    "only {} of {} nodes have joined within {:?}",
+                    progress.position(),
+                    plan.nodes,
+                    plan.deadline
+                )));
+            }
+        };
+        let joined_after = started.elapsed();
+        progress.finish();
+        let grown = match (memory_before, process::resident_bytes()) {
+            (Ok(before), Ok(after)) => Some(after.saturating_sub(before) / plan.nodes as u64),
+            _ => None,
+        };
+        Ok(Self { nodes: nodes.into(), threads, joined_after, bytes_per_node: grown })
+    }
+
+    /// Where the nodes' module APIs listen.
+    pub(super) fn apis(&self) -> Vec<SocketAddr> {
+        self.nodes.iter().map(Node::api_address).collect()
+    }
+
+    pub(super) fn threads(&self) -> usize {
+        self.threads.len()
+    }
+
+    /// From the start of the first node until the last had joined.
+    pub(super) fn joined_after(&self) -> Duration {
+        self.joined_after
+    }
+
+    /// Memory that the process grew by, for each node, until all had joined.
+    pub(super) fn bytes_per_node(&self) -> Option<u64> {
+        self.bytes_per_node
+    }
+
+    /// Stops all nodes; a signal meanwhile ends the process at once.
+    pub(super) async fn stop(self, signals: &mut StopSignals) {
+        let Self { nodes, threads, .. } = self;
+        let mut stopping = JoinSet::new();
+        for (node, thread) in nodes.into_iter().zip(threads.iter().cycle()) {
+            stopping.spawn_on(async move { node.shutdown().await }, &thread.runtime);
+        }
+        tokio::select! {
+            _ = stopping.join_all() => {}
+            signal = signals.next() => std::process::exit(signal.exit_status()),
+        }
+        for NodeThread { stop, thread, .. } in threads {
+            drop(stop);
+            // A panic in a node has been reported when it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn join_all(
+    plan: &Plan,
+    threads: &[NodeThread],
+    progress: &Progress,
+) -> Result<Vec<Node>, Failure> {
+    let mut joined: Vec<Option<Node>> = (0..plan.nodes).map(|_| None).collect();
+    let mut known: VecDeque<SocketAddr> = VecDeque::new();
+    let mut joining = JoinSet::new();
+    let mut next = 0;
+    loop {
+        // Nobody can join before the first node is there.
+        let at_once = if known.is_empty() { 1 } else { JOINING_AT_ONCE };
+        while next < plan.nodes && joining.len() < at_once {
+            let settings = plan.settings(next, known.iter().take(KNOWN_PEERS).copied().collect());
+            let thread = &threads[next % threads.len()];
+            joining.spawn_on(join_one(next, settings), &thread.runtime);
+            // The next one asks others, so that no node is everybody's first.
+            known.rotate_left(KNOWN_PEERS.min(known.len()));
+            next += 1;
+        }
+        let Some(ended) = joining.join_next().await else {
+            return Ok(joined.into_iter().flatten().collect());
+        };
+        let (index, node) = ended.map_err(Failure::failed)??;
+        known.push_back(node.p2p_address());
+        joined[index] = Some(node);
+        progress.advance();
+    }
+}
+
+async fn join_one(index: usize, settings: Settings) -> Result<(usize, Node), Failure> {
+    let node = Node::start(settings).await.map_err(Failure::failed)?;
+    node.joined().await;
+    Ok((index, node))
+}
+
+impl Plan {
+    fn settings(&self, index: usize, peers: Vec<SocketAddr>) -> Settings {
+        // Two for each node, and the last has been checked to be a port.
+        let port = |offset: usize| {
+            let port = self.base_port.map(|base| usize::from(base) + 2 * index + offset);
+            port.and_then(|port| u16::try_from(port).ok()).unwrap_or(0)
+        };
+        Settings {
+            host: self.host,
+            api: SocketAddr::new(self.host, port(0)),
+            p2p_port: port(1),
+            peers,
+            limits: Limits { connections: self.connections(), ..Limits::default() },
+            ..Settings::loopback()
+        }
+    }
+
+    /// Connections of a node with its peers, so that all nodes together have files for them.
+    fn connections(&self) -> usize {
+        let usual = Limits::default().connections;
+        let Some(files) = self.open_files else { return usual };
+        let share = files.saturating_sub(OTHER_FILES) / self.nodes as u64;
+        let connections = share.saturating_sub(OTHER_FILES_PER_NODE).max(1);
+        usize::try_from(connections).unwrap_or(usual).min(usual)
+    }
+}
+
+impl NodeThread {
+    fn start(index: usize) -> std::io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel();
+        let drive = move || {
+            // Ends with an error when the sender is dropped, which means the same.
+            let _ = runtime.block_on(stopped);
+        };
+        let thread = std::thread::Builder::new().name(format!("nodes-{index}")).spawn(drive)?;
+        Ok(Self { runtime: handle, stop, thread })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(nodes: usize, open_files: Option<u64>) -> Plan {
+        let host = [127, 0, 0, 1].into();
+        let base_port = Some(7401);
+        Plan { nodes, threads: 2, host, base_port, open_files, deadline: Duration::MAX }
+    }
+
+    #[test]
+    fn all_nodes_together_stay_within_the_open_files() {
+        let usual = Limits::default().connections;
+        assert_eq!(plan(20, None).connections(), usual);
+        assert_eq!(plan(20, Some(1 << 20)).connections(), usual);
+        for (nodes, files) in [(20, 1024), (1000, 20_000), (64, 20_000)] {
+            let connections = plan(nodes, Some(files)).connections() as u64;
+            assert!(nodes as u64 * (connections + OTHER_FILES_PER_NODE) < files, "{connections}");
+        }
+        assert_eq!(plan(10_000, Some(100)).connections(), 1);
+    }
+
+    #[test]
+    fn ports_come_in_pairs() {
+        let settings = plan(3, None).settings(2, Vec::new());
+        assert_eq!((settings.api.port(), settings.p2p_port), (7405, 7406));
+    }
+}

@@ -1,0 +1,53 @@
+//! What is seen while the nodes join: a bar on a terminal, a few lines elsewhere.
+
+use std::io::IsTerminal;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::output::Output;
+
+/// Lines that are printed where there is no terminal.
+const LINES: u64 = 4;
+
+/// How far the joining is.
+#[derive(Clone, Debug)]
+pub(super) struct Progress {
+    bar: ProgressBar,
+    lines: Option<Output>,
+}
+
+impl Progress {
+    /// Of this many nodes, none has joined.
+    pub(super) fn new(nodes: usize, output: &Output) -> Self {
+        let is_terminal = std::io::stderr().is_terminal();
+        let target = match is_terminal {
+            true => ProgressDrawTarget::stderr(),
+            false => ProgressDrawTarget::hidden(),
+        };
+        let bar = ProgressBar::with_draw_target(Some(nodes as u64), target);
+        let style =
+            ProgressStyle::with_template("{pos:>5} of {len} nodes joined {wide_bar} {elapsed}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self { bar, lines: (!is_terminal).then_some(*output) }
+    }
+
+    /// One more has joined.
+    pub(super) fn advance(&self) {
+        self.bar.inc(1);
+        let (position, length) = (self.bar.position(), self.bar.length().unwrap_or(0));
+        let quarter = |nodes: u64| nodes * LINES / length.max(1);
+        if let Some(output) = self.lines.filter(|_| quarter(position) > quarter(position - 1)) {
+            output.notice(format_args!("{position} of {length} nodes joined"));
+        }
+    }
+
+    /// How many have joined.
+    pub(super) fn position(&self) -> u64 {
+        self.bar.position()
+    }
+
+    /// All have joined: the bar makes room for the table.
+    pub(super) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,52 @@
+//! What the operating system says about this process: open files, processor time, memory.
+
+use std::io;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::time::{ClockId, clock_gettime};
+
+/// Raises the limit of open files to what the operator allows at most: every connection is one,
+/// and the usual soft limit of 1 024 is for programs that use `select`. The answer is the limit
+/// that now holds, `None` if there is none.
+pub fn raise_open_files() -> Option<u64> {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current == maximum {
+        return current;
+    }
+    match setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        Ok(()) => maximum,
+        Err(_) => current,
+    }
+}
+
+/// Processor time of all threads of this process so far.
+pub fn processor_time() -> Duration {
+    let spent = clock_gettime(ClockId::ProcessCPUTime);
+    let seconds = u64::try_from(spent.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(spent.tv_nsec).unwrap_or(0))
+}
+
+/// Bytes of this process that lie in memory.
+///
+/// # Errors
+/// Where there is no `/proc`.
+pub fn resident_bytes() -> io::Result<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm")?;
+    let pages = statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
+    let pages = pages.ok_or_else(|| io::Error::other("/proc/self/statm is not as it should be"))?;
+    Ok(pages * rustix::param::page_size() as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_figures_are_of_this_process() {
+        assert!(raise_open_files().is_none_or(|files| files > 0));
+        assert_eq!(getrlimit(Resource::Nofile).current, getrlimit(Resource::Nofile).maximum);
+        assert!(processor_time() > Duration::ZERO);
+        assert!(resident_bytes().unwrap() > 100 * 1024);
+    }
+}

@@ -1,0 +1,186 @@
+//! From what was typed to what the node runs with: positions and options brought together,
+//! names resolved, relations checked.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+use voiddht_node::{Limits, Settings};
+
+use super::args::{Arguments, Network};
+use crate::arguments::values::HostPort;
+use crate::outcome::Failure;
+
+/// Addresses that are tried of one name. A name with more is a large network's entry, of which
+/// a few are as good as all.
+const ADDRESSES_PER_NAME: usize = 8;
+
+/// Settles everything. A name that cannot be resolved is told to `warn`, unless no peer is left.
+///
+/// # Errors
+/// [`Failure::Usage`] for values that contradict each other, [`Failure::Failed`] where names
+/// were given and none of them can be resolved.
+pub async fn resolve(
+    typed: Arguments,
+    matches: &ArgMatches,
+    warn: impl Fn(String),
+) -> Result<Settings, Failure> {
+    let Arguments { mut network, keeping, limits, .. } = place(typed, matches)?;
+    let core = voiddht_core::Config {
+        default_ttl: Duration::from_secs(keeping.default_ttl.into()),
+        min_ttl: Duration::from_secs(keeping.min_ttl.into()),
+        max_ttl: Duration::from_secs(keeping.max_ttl.into()),
+        upkeep_interval: Duration::from_secs(keeping.upkeep_interval),
+        refresh_interval: Duration::from_secs(keeping.refresh_interval),
+        ..voiddht_core::Config::default()
+    };
+    core.check().map_err(|wrong| Failure::Usage(wrong.to_string()))?;
+    let known = known_peers(&mut network);
+    let resolved = resolve_all(&known, warn).await?;
+    let host = network.host_address.unwrap_or_else(|| host_towards(resolved.first()));
+    let api_address = network.api_address.unwrap_or_else(|| loopback_like(host));
+    Ok(Settings {
+        host,
+        p2p_port: network.p2p_port,
+        api: SocketAddr::new(api_address, network.module_port),
+        peers: of_family(host, resolved),
+        policy: network.identity,
+        key_kind: keeping.key_type,
+        data_dir: keeping.data_dir,
+        limits: Limits {
+            connections: limits.max_connections,
+            connections_per_address: limits.max_connections_per_address,
+            handshakes: limits.max_handshakes,
+            requests_per_peer: limits.max_requests_per_peer,
+            api_connections: limits.max_api_connections,
+            api_requests_per_connection: limits.max_api_requests,
+            leave_deadline: Duration::from_secs(limits.leave_deadline),
+            ..Limits::default()
+        },
+        core,
+        seed: None,
+    })
+}
+
+/// Puts what stands by position where its option is. Given both ways on the command line, it is
+/// a mistake; a position wins over the environment.
+fn place(mut typed: Arguments, matches: &ArgMatches) -> Result<Arguments, Failure> {
+    let is_typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
+    let once = |id: &str, name: &str| match is_typed(id) {
+        true => Err(Failure::Usage(format!("{name} is given twice: by its name and by position"))),
+        false => Ok(()),
+    };
+    let (positions, network) = (typed.positions.clone(), &mut typed.network);
+    if let Some(address) = positions.host_address_position {
+        once("host_address", "--host-address")?;
+        network.host_address = Some(address);
+    }
+    if let Some(port) = positions.module_port_position {
+        once("module_port", "--module-port")?;
+        network.module_port = port;
+    }
+    if let Some(port) = positions.p2p_port_position {
+        once("p2p_port", "--p2p-port")?;
+        network.p2p_port = port;
+    }
+    if let Some(host) = positions.peer_address_position {
+        once("peer_address", "--peer-address")?;
+        network.peer_address = Some(host);
+    }
+    if let Some(port) = positions.peer_port_position {
+        once("peer_port", "--peer-port")?;
+        network.peer_port = port;
+    }
+    if network.peer_address.is_none() && is_typed("peer_port") {
+        let alone = "--peer-port is the port of --peer-address, which is missing";
+        return Err(Failure::Usage(alone.to_owned()));
+    }
+    Ok(typed)
+}
+
+fn known_peers(network: &mut Network) -> Vec<HostPort> {
+    let port = network.peer_port;
+    let first = network.peer_address.take().map(|host| HostPort { host, port });
+    let mut peers: Vec<_> = first.into_iter().chain(network.peer.drain(..)).collect();
+    let mut seen = Vec::new();
+    peers.retain(|peer| {
+        let is_new = !seen.contains(peer);
+        seen.extend(is_new.then(|| peer.clone()));
+        is_new
+    });
+    peers
+}
+
+/// The addresses of each peer, in the order in which the peers were given.
+async fn resolve_all(
+    peers: &[HostPort],
+    warn: impl Fn(String),
+) -> Result<Vec<Vec<SocketAddr>>, Failure> {
+    let mut resolved = Vec::new();
+    let mut unresolved = Vec::new();
+    for peer in peers {
+        match peer.resolve().await {
+            Ok(mut addresses) => {
+                addresses.truncate(ADDRESSES_PER_NAME);
+                resolved.push(addresses);
+            }
+            Err(error) => unresolved.push(format!("the peer {peer} cannot be resolved: {error}")),
+        }
+    }
+    match unresolved.first() {
+        Some(first) if resolved.is_empty() => Err(Failure::Failed(first.clone())),
+        _ => {
+            unresolved.into_iter().for_each(warn);
+            Ok(resolved)
+        }
+    }
+}
+
+/// All addresses of the peers; of a name that has some of the node's own family, only those.
+fn of_family(host: IpAddr, peers: Vec<Vec<SocketAddr>>) -> Vec<SocketAddr> {
+    let is_like_host = |address: &SocketAddr| address.is_ipv4() == host.is_ipv4();
+    let chosen = peers.into_iter().flat_map(|mut addresses| {
+        if addresses.iter().any(is_like_host) {
+            addresses.retain(is_like_host);
+        }
+        addresses
+    });
+    chosen.collect()
+}
+
+/// The address from which this machine reaches a peer; without a peer, loopback.
+fn host_towards(peer: Option<&Vec<SocketAddr>>) -> IpAddr {
+    let route = peer.into_iter().flatten().find_map(|peer| {
+        let unspecified: IpAddr = match peer {
+            SocketAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+        };
+        // Connecting a UDP socket asks the routing table, and sends nothing.
+        let socket = UdpSocket::bind((unspecified, 0)).ok()?;
+        socket.connect(peer).ok()?;
+        socket.local_addr().ok().map(|local| local.ip())
+    });
+    route.unwrap_or_else(default_loopback)
+}
+
+/// ::1 where the machine has it.
+fn default_loopback() -> IpAddr {
+    match UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)) {
+        Ok(_) => Ipv6Addr::LOCALHOST.into(),
+        Err(_) => Ipv4Addr::LOCALHOST.into(),
+    }
+}
+
+/// The loopback address of the family of `host`: that address itself, where it is one, so that
+/// nodes with different loopback addresses do not compete for one port.
+fn loopback_like(host: IpAddr) -> IpAddr {
+    match host {
+        _ if host.is_loopback() => host,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,101 @@
+use std::ffi::OsString;
+
+use super::*;
+use crate::arguments::{self, Typed};
+
+async fn resolved(line: &str) -> Result<Settings, Failure> {
+    let words = std::iter::once("dht_server").chain(line.split_whitespace());
+    match arguments::parse::<Arguments>(words.map(OsString::from))? {
+        Typed::Arguments(typed, matches) => resolve(typed, &matches, |_| ()).await,
+        Typed::Answered => panic!("{line} is answered by a text"),
+    }
+}
+
+async fn usage(line: &str) -> String {
+    match resolved(line).await {
+        Err(Failure::Usage(text)) => text,
+        other => panic!("{line} became {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn defaults_are_the_originals_ports_on_loopback() {
+    let settings = resolved("").await.unwrap();
+    assert!(settings.host.is_loopback());
+    assert_eq!(settings.p2p_port, 7402);
+    assert_eq!(settings.api, SocketAddr::new(settings.host, 7401));
+    assert!(settings.peers.is_empty());
+    assert_eq!(settings.limits, Limits::default());
+}
+
+#[tokio::test]
+async fn options_and_positions_mean_the_same() {
+    let by_name = resolved("-a ::1 -m 1 -p 2 -A ::1 -P 3").await.unwrap();
+    let by_long_name = resolved(
+        "--host-address ::1 --module-port 1 --p2p-port 2 --peer-address ::1 --peer-port 3 \
+         --verify_certificates",
+    );
+    let by_position = resolved("::1 1 2 ::1 3 -v").await.unwrap();
+    let mixed = resolved("-p 2 ::1 1 --peer [::1]:3").await.unwrap();
+    for settings in [by_name, by_long_name.await.unwrap(), by_position, mixed] {
+        assert_eq!(settings.api, "[::1]:1".parse().unwrap());
+        assert_eq!((settings.host, settings.p2p_port), ("::1".parse().unwrap(), 2));
+        assert_eq!(settings.peers, ["[::1]:3".parse().unwrap()]);
+    }
+}
+
+#[tokio::test]
+async fn the_module_api_stays_on_loopback_unless_told() {
+    for (line, api) in [
+        ("-a 192.0.2.1", "127.0.0.1:7401"),
+        ("-a 2001:db8::1", "[::1]:7401"),
+        ("-a 0.0.0.0", "127.0.0.1:7401"),
+        ("-a 127.0.0.5 -m 9", "127.0.0.5:9"),
+        ("-a 192.0.2.1 --api-address 0.0.0.0", "0.0.0.0:7401"),
+    ] {
+        assert_eq!(resolved(line).await.unwrap().api, api.parse().unwrap(), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn without_an_own_address_the_way_to_the_peer_decides() {
+    let settings = resolved("--peer 127.0.0.1:7402").await.unwrap();
+    assert_eq!(settings.host, IpAddr::V4(Ipv4Addr::LOCALHOST));
+}
+
+#[tokio::test]
+async fn peers_are_gathered_once_each_in_the_nodes_family() {
+    let settings = resolved(
+        "-a 127.0.0.1 -A localhost --peer localhost:7402 --peer 127.0.0.1:1,127.0.0.2:1 --peer [::1]:5",
+    );
+    let expected: Vec<SocketAddr> = ["127.0.0.1:7402", "127.0.0.1:1", "127.0.0.2:1", "[::1]:5"]
+        .map(|peer| peer.parse().unwrap())
+        .to_vec();
+    assert_eq!(settings.await.unwrap().peers, expected);
+}
+
+#[tokio::test]
+async fn contradictions_are_told_in_one_line() {
+    for (line, needle) in [
+        ("-a ::1 ::1", "--host-address is given twice"),
+        ("::1 1 -m 2", "--module-port is given twice"),
+        ("-P 7402", "--peer-address, which is missing"),
+        ("--min-ttl 20 --max-ttl 10 --default-ttl 15", "ttl"),
+        ("-m 65536", "must be a port from 1 to 65535, or 0"),
+        ("-P 0 -A ::1", "must be a port from 1 to 65535"),
+        ("-a localhost", "must be an IPv4 or IPv6 address"),
+        ("--peer ::1:7402", "must be HOST:PORT"),
+        ("-l loud", "must be one of trace, debug, info, warn, err, critical, off"),
+        ("--identity none", "must be one of self-certifying, tofu"),
+        ("--key-type rsa", "must be one of ed25519, p256, rsa2048"),
+        ("--max-connections 0", "must be a number from 1 to 65536"),
+        ("--port 3", "there is no option --port"),
+        ("::1 1 2 ::1 3 4", "one argument too many"),
+        ("-a", "--host-address <ADDRESS> needs a value"),
+        ("-m 1 -m 2", "--module-port <PORT> can be given only once"),
+    ] {
+        let text = usage(line).await;
+        assert!(text.contains(needle), "{line}: {text}");
+        assert!(!text.contains('\n'), "{text}");
+    }
+}

@@ -1,0 +1,251 @@
+//! How many requests a peer, and all peers of its prefix together, may send: token buckets.
+//!
+//! A bucket is kept as the moment at which it will be full again (the "virtual scheduling" form
+//! of the generic cell rate algorithm, ITU-T I.371): eight bytes, exact, and a bucket that is full
+//! is the same as one that was never kept. So forgetting changes nothing, and the table stays
+//! small: at its limit, and until buckets have filled, those for whom there is no place share one.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use voiddht_wire::NodeId;
+
+use super::{Account, QuotaReached};
+use crate::diversity::{AddressPrefix, is_private, prefixes};
+use crate::time::Moment;
+
+/// Requests of one peer per second in the long run: a node that serves 100 users at once asks one
+/// peer less often. A guess.
+pub const PEER_RATE: u32 = 500;
+/// Requests of one peer at once, after silence: a hand-over of some thousand records. A guess.
+pub const PEER_BURST: u32 = 5_000;
+/// The same for all peers of a /24, /64 or /48 together: as many as four peers. A guess.
+pub const PREFIX_RATE: u32 = 4 * PEER_RATE;
+/// See [`PREFIX_RATE`].
+pub const PREFIX_BURST: u32 = 4 * PEER_BURST;
+/// Peers, and as many prefixes again, whose buckets are kept apart. About 100 bytes each.
+pub const MAX_TRACKED: usize = 16_384;
+/// How often full buckets are looked for at most, once the table is at its limit.
+const SWEEP_PAUSE: Duration = Duration::from_secs(1);
+
+/// A rate with the burst that it allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// Requests per second in the long run; 0 reads as 1. Kept to a microsecond per request, so
+    /// that more than a million is no limit.
+    pub per_second: u32,
+    /// Requests at once after silence; 0 reads as 1.
+    pub burst: u32,
+}
+
+impl Rate {
+    /// The time in which the bucket gains one token.
+    fn interval(&self) -> Duration {
+        Duration::from_micros(1_000_000 / u64::from(self.per_second.max(1)))
+    }
+
+    /// How far the moment at which the bucket is full may lie ahead for a token to be there.
+    fn tolerance(&self) -> Duration {
+        self.interval() * (self.burst.max(1) - 1)
+    }
+}
+
+/// How many requests are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestLimits {
+    /// For one peer.
+    pub per_peer: Rate,
+    /// For each /24, /64 and /48.
+    pub per_prefix: Rate,
+    /// Whether loopback and private addresses are held to it.
+    pub count_private: bool,
+    /// See [`MAX_TRACKED`].
+    pub max_tracked: usize,
+}
+
+impl Default for RequestLimits {
+    fn default() -> Self {
+        Self {
+            per_peer: Rate { per_second: PEER_RATE, burst: PEER_BURST },
+            per_prefix: Rate { per_second: PREFIX_RATE, burst: PREFIX_BURST },
+            count_private: false,
+            max_tracked: MAX_TRACKED,
+        }
+    }
+}
+
+/// The buckets of all who send requests.
+#[derive(Clone, Debug)]
+pub struct RequestQuota {
+    limits: RequestLimits,
+    peers: Buckets<NodeId>,
+    prefixes: Buckets<AddressPrefix>,
+}
+
+impl RequestQuota {
+    /// All buckets full.
+    pub fn new(limits: RequestLimits) -> Self {
+        Self {
+            limits,
+            peers: Buckets::new(limits.per_peer, limits.max_tracked),
+            prefixes: Buckets::new(limits.per_prefix, limits.max_tracked),
+        }
+    }
+
+    /// Takes one token from each of the peer's buckets, or none at all.
+    ///
+    /// # Errors
+    /// The quota that is used up.
+    pub fn admit(&mut self, account: &Account, now: Moment) -> Result<(), QuotaReached> {
+        if !self.limits.count_private && is_private(&account.address) {
+            return Ok(());
+        }
+        if !self.peers.has_token(&account.id, now) {
+            return Err(QuotaReached::PeerRequests);
+        }
+        if !prefixes(&account.address).all(|prefix| self.prefixes.has_token(&prefix, now)) {
+            return Err(QuotaReached::PrefixRequests);
+        }
+        self.peers.take_token(account.id, now);
+        for prefix in prefixes(&account.address) {
+            self.prefixes.take_token(prefix, now);
+        }
+        Ok(())
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Buckets<K> {
+    rate: Rate,
+    max: usize,
+    /// When each bucket will be full.
+    full_at: BTreeMap<K, Moment>,
+    /// The bucket of all for whom there is no place.
+    shared: Moment,
+    swept: Moment,
+}
+
+impl<K: Ord> Buckets<K> {
+    fn new(rate: Rate, max: usize) -> Self {
+        let start = Moment::default();
+        Self { rate, max, full_at: BTreeMap::new(), shared: start, swept: start }
+    }
+
+    fn has_token(&mut self, key: &K, now: Moment) -> bool {
+        self.make_place(key, now);
+        let full_at = match self.full_at.get(key) {
+            Some(at) => *at,
+            None if self.full_at.len() < self.max => return true,
+            None => self.shared,
+        };
+        full_at.since(now) <= self.rate.tolerance()
+    }
+
+    fn take_token(&mut self, key: K, now: Moment) {
+        let full_at = if self.full_at.len() < self.max || self.full_at.contains_key(&key) {
+            self.full_at.entry(key).or_default()
+        } else {
+            &mut self.shared
+        };
+        *full_at = (*full_at).max(now) + self.rate.interval();
+    }
+
+    fn make_place(&mut self, key: &K, now: Moment) {
+        let crowded = self.full_at.len() >= self.max && !self.full_at.contains_key(key);
+        if crowded && now.since(self.swept) >= SWEEP_PAUSE {
+            self.full_at.retain(|_, full_at| *full_at > now);
+            self.swept = now;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use voiddht_wire::PeerAddress;
+
+    use super::*;
+
+    const LIMITS: RequestLimits = RequestLimits {
+        per_peer: Rate { per_second: 10, burst: 5 },
+        per_prefix: Rate { per_second: 20, burst: 8 },
+        count_private: false,
+        max_tracked: 4,
+    };
+
+    fn at(millis: u64) -> Moment {
+        Moment::default() + Duration::from_millis(millis)
+    }
+
+    fn account(id: u8, ip: [u8; 4]) -> Account {
+        Account { id: NodeId::from_bytes([id; 32]), address: PeerAddress::new(ip.into(), 1) }
+    }
+
+    /// How many of 100 requests at one moment are served, and why the first is not.
+    fn burst(quota: &mut RequestQuota, account: &Account, now: Moment) -> (usize, QuotaReached) {
+        let mut outcomes = (0..100).map(|_| quota.admit(account, now));
+        let mut admitted = 0;
+        loop {
+            match outcomes.next().expect("the limit is below 100") {
+                Ok(()) => admitted += 1,
+                Err(reached) => return (admitted, reached),
+            }
+        }
+    }
+
+    #[test]
+    fn a_burst_is_served_then_the_rate() {
+        let mut quota = RequestQuota::new(LIMITS);
+        let alice = account(1, [203, 0, 113, 1]);
+        assert_eq!(burst(&mut quota, &alice, at(1_000)), (5, QuotaReached::PeerRequests));
+        assert_eq!(burst(&mut quota, &alice, at(1_099)), (0, QuotaReached::PeerRequests));
+        assert_eq!(burst(&mut quota, &alice, at(1_100)), (1, QuotaReached::PeerRequests));
+        assert_eq!(burst(&mut quota, &alice, at(1_400)), (3, QuotaReached::PeerRequests));
+        assert_eq!(burst(&mut quota, &alice, at(60_000)), (5, QuotaReached::PeerRequests));
+    }
+
+    #[test]
+    fn many_ids_behind_one_prefix_share_what_it_has() {
+        let mut quota = RequestQuota::new(LIMITS);
+        let now = at(1_000);
+        let neighbour = |n: u8| account(n, [203, 0, 113, n]);
+        assert_eq!(burst(&mut quota, &neighbour(1), now).0, 5);
+        assert_eq!(burst(&mut quota, &neighbour(2), now), (3, QuotaReached::PrefixRequests));
+        assert_eq!(burst(&mut quota, &neighbour(3), now), (0, QuotaReached::PrefixRequests));
+        assert_eq!(burst(&mut quota, &account(4, [198, 51, 100, 1]), now).0, 5);
+    }
+
+    #[test]
+    fn a_refused_request_costs_nothing() {
+        let mut quota = RequestQuota::new(LIMITS);
+        let alice = account(1, [203, 0, 113, 1]);
+        for _ in 0..10 {
+            burst(&mut quota, &alice, at(1_000));
+        }
+        assert_eq!(burst(&mut quota, &alice, at(1_500)).0, 5);
+    }
+
+    #[test]
+    fn private_addresses_are_exempt_unless_counted() {
+        let local = account(1, [127, 0, 0, 1]);
+        let mut quota = RequestQuota::new(LIMITS);
+        assert!((0..10_000).all(|_| quota.admit(&local, at(0)).is_ok()));
+        let mut quota = RequestQuota::new(RequestLimits { count_private: true, ..LIMITS });
+        assert_eq!(burst(&mut quota, &local, at(0)).0, 5);
+    }
+
+    #[test]
+    fn at_the_limit_of_the_table_strangers_share_one_bucket_until_others_are_full() {
+        let mut quota = RequestQuota::new(LIMITS);
+        let stranger = |n: u8| account(n, [n, 0, 0, 1]);
+        for n in 20..24 {
+            assert_eq!(burst(&mut quota, &stranger(n), at(2_000)).0, 5);
+        }
+        assert_eq!(burst(&mut quota, &stranger(30), at(2_000)).0, 5);
+        assert_eq!(burst(&mut quota, &stranger(31), at(2_000)).0, 0);
+        assert_eq!(quota.peers.full_at.len(), LIMITS.max_tracked);
+        // The known ones are not concerned, and what has filled makes room.
+        assert_eq!(burst(&mut quota, &stranger(20), at(2_200)).0, 2);
+        assert_eq!(burst(&mut quota, &stranger(31), at(9_000)).0, 5);
+        assert_eq!(burst(&mut quota, &stranger(32), at(9_000)).0, 5);
+    }
+}

@@ -1,0 +1,329 @@
+//! The rules of the store, its limits, and its books under any sequence of events.
+
+use proptest::prelude::*;
+use voiddht_wire::PeerAddress;
+
+use super::*;
+use crate::time::WallTime;
+
+const WALL: u64 = 1_700_000_000_000;
+
+fn now(seconds: u64) -> Now {
+    Now {
+        mono: Moment::default() + Duration::from_secs(seconds),
+        wall: WallTime::from_millis(WALL + seconds * 1_000),
+    }
+}
+
+/// The keys in the order of their distance from the node 0.
+fn key(n: u8) -> Key {
+    Key::from_bytes([n; 32])
+}
+
+fn offer(key: Key, value: &[u8], version: u64, expires: u64) -> Offer {
+    let value = Bytes::copy_from_slice(value);
+    Offer { key, value, version, expires: now(expires).mono, maintenance: false }
+}
+
+fn store_of(max_records: usize, max_bytes: usize) -> RecordStore {
+    RecordStore::new(NodeId::default(), RecordLimits::of_size(max_records, max_bytes))
+}
+
+/// Offers one after the other to an empty store at second 0, and checks what becomes of each.
+fn check(offers: &[(Offer, Result<bool, Refusal>)]) -> RecordStore {
+    let mut store = store_of(100, 1 << 20);
+    for (offer, expected) in offers {
+        let got = store.offer(offer.clone(), now(0)).map(|accepted| accepted.changed);
+        assert_eq!(got, *expected, "{offer:?}");
+    }
+    store
+}
+
+fn held(store: &RecordStore, key: &Key) -> Option<(Vec<u8>, u64)> {
+    store.get(key, now(0).mono).map(|record| (record.value.to_vec(), record.version))
+}
+
+#[test]
+fn a_higher_version_replaces_a_lower_one_never_the_other_way_round() {
+    let store = check(&[
+        (offer(key(1), b"one", 1, 60), Ok(true)),
+        (offer(key(1), b"two", 2, 60), Ok(true)),
+        (offer(key(1), b"one", 1, 60), Err(Refusal::Older)),
+        (offer(key(1), b"two", 1, 60), Err(Refusal::Older)),
+        (offer(key(1), b"two", 3, 60), Ok(true)),
+    ]);
+    assert_eq!(held(&store, &key(1)), Some((b"two".to_vec(), 3)));
+}
+
+#[test]
+fn no_copy_of_the_same_version_changes_when_a_record_expires() {
+    for maintenance in [false, true] {
+        for expires in [1, 600] {
+            let again = Offer { maintenance, ..offer(key(1), b"value", 1, expires) };
+            let store = check(&[(offer(key(1), b"value", 1, 60), Ok(true)), (again, Ok(false))]);
+            assert_eq!(store.get(&key(1), now(0).mono).unwrap().expires, now(60).mono);
+        }
+    }
+}
+
+#[test]
+fn a_new_publication_has_a_life_of_its_own_shorter_or_longer() {
+    for expires in [1, 600] {
+        let mut store = check(&[
+            (offer(key(1), b"value", 1, 60), Ok(true)),
+            (offer(key(1), b"value", 2, expires), Ok(true)),
+        ]);
+        assert_eq!(store.next_expiry(), Some(now(expires).mono));
+        assert_eq!(store.expire(now(expires).mono), [key(1)]);
+    }
+}
+
+#[test]
+fn a_tie_goes_to_the_same_value_at_every_replica() {
+    let (low, high) =
+        if Key::of_value(b"a") < Key::of_value(b"b") { (b"a", b"b") } else { (b"b", b"a") };
+    let low_first =
+        check(&[(offer(key(1), low, 1, 60), Ok(true)), (offer(key(1), high, 1, 60), Ok(true))]);
+    let high_first = check(&[
+        (offer(key(1), high, 1, 60), Ok(true)),
+        (offer(key(1), low, 1, 60), Err(Refusal::Outranked)),
+    ]);
+    assert_eq!(held(&low_first, &key(1)), held(&high_first, &key(1)));
+}
+
+#[test]
+fn a_value_that_proves_itself_yields_to_no_version() {
+    let proved = Key::of_value(b"proof");
+    check(&[
+        (offer(proved, b"proof", 5, 60), Ok(true)),
+        (offer(proved, b"forged", 4, 60), Err(Refusal::Older)),
+        (offer(proved, b"forged", 5, 60), Err(Refusal::Outproved)),
+        (offer(proved, b"forged", 6, 60), Err(Refusal::Outproved)),
+        (offer(proved, b"proof", 6, 60), Ok(true)),
+    ]);
+    for version in [4, 5, 6] {
+        let store = check(&[
+            (offer(proved, b"forged", 5, 60), Ok(true)),
+            (offer(proved, b"proof", version, 60), Ok(true)),
+        ]);
+        assert_eq!(held(&store, &proved), Some((b"proof".to_vec(), version)));
+    }
+}
+
+#[test]
+fn versions_from_the_future_are_refused() {
+    let tolerated = WALL + FUTURE_VERSION_TOLERANCE.as_millis() as u64;
+    check(&[
+        (offer(key(1), b"value", tolerated + 1, 60), Err(Refusal::FutureVersion)),
+        (offer(key(1), b"value", u64::MAX, 60), Err(Refusal::FutureVersion)),
+        (offer(key(1), b"value", tolerated, 60), Ok(true)),
+    ]);
+}
+
+#[test]
+fn an_expired_record_is_not_found_and_stands_in_nobodys_way() {
+    let mut store = check(&[
+        (offer(key(1), b"dead", 9, 0), Err(Refusal::Expired)),
+        (offer(key(1), b"value", 9, 10), Ok(true)),
+    ]);
+    assert!(store.get(&key(1), now(9).mono).is_some());
+    assert!(store.get(&key(1), now(10).mono).is_none());
+    assert!(store.offer(offer(key(1), b"older", 8, 20), now(10)).unwrap().changed);
+    assert_eq!(store.expire(now(10).mono), []);
+    assert_eq!(store.expire(now(99).mono), [key(1)]);
+    assert_eq!((store.len(), store.bytes(), store.next_expiry()), (0, 0, None));
+}
+
+#[test]
+fn records_expire_in_order_and_only_when_due() {
+    let mut store = store_of(100, 1 << 20);
+    for n in [3, 1, 2] {
+        store.offer(offer(key(n), b"value", 1, n.into()), now(0)).unwrap();
+    }
+    assert_eq!(store.next_expiry(), Some(now(1).mono));
+    assert_eq!(store.expire(now(0).mono), []);
+    assert_eq!(store.expire(now(2).mono), [key(1), key(2)]);
+    assert_eq!(store.next_expiry(), Some(now(3).mono));
+}
+
+#[test]
+fn at_a_limit_cached_records_go_first_those_farthest_away_before_the_others() {
+    let mut store = store_of(3, 1 << 20);
+    for n in [2, 3, 4] {
+        store.offer(offer(key(n), b"value", 1, 60), now(0)).unwrap();
+    }
+    let full = Err(Refusal::Full { limit: "max_records" });
+    assert_eq!(store.offer(offer(key(1), b"value", 1, 60), now(0)), full);
+    store.mark_cached(&key(2), true);
+    store.mark_cached(&key(3), true);
+    store.mark_cached(&key(9), true);
+    let evicted = |n| Ok(Accepted { changed: true, evicted: vec![key(n)] });
+    assert_eq!(store.offer(offer(key(1), b"value", 1, 60), now(0)), evicted(3));
+    store.mark_cached(&key(2), false);
+    assert_eq!(store.offer(offer(key(5), b"value", 1, 60), now(0)), full);
+    store.mark_cached(&key(2), true);
+    assert_eq!(store.offer(offer(key(5), b"value", 1, 60), now(0)), evicted(2));
+    assert_eq!(store.keys_from(Bound::Unbounded).collect::<Vec<_>>(), [1, 4, 5].map(key));
+}
+
+#[test]
+fn bytes_are_counted_with_their_overhead_and_a_refusal_changes_nothing() {
+    let one = RECORD_OVERHEAD_BYTES + 100;
+    let mut store = store_of(100, 2 * one);
+    store.offer(offer(key(1), &[7; 100], 1, 60), now(0)).unwrap();
+    store.offer(offer(key(2), &[7; 100], 1, 60), now(0)).unwrap();
+    assert_eq!(store.bytes(), 2 * one);
+    let full = Err(Refusal::Full { limit: "max_bytes" });
+    assert_eq!(store.offer(offer(key(3), b"x", 1, 60), now(0)), full);
+    // A larger version of a held record is no exception, and does not evict itself.
+    store.mark_cached(&key(2), true);
+    store.mark_cached(&key(1), true);
+    let too_large = offer(key(2), &[7; 2_000], 2, 60);
+    assert_eq!(store.offer(too_large, now(0)), full);
+    assert_eq!((store.len(), store.bytes()), (2, 2 * one));
+    let grown = offer(key(2), &[7; 101], 2, 60);
+    assert_eq!(store.offer(grown, now(0)).unwrap().evicted, [key(1)]);
+    assert!(store.get(&key(2), now(0).mono).unwrap().is_cached());
+    assert_eq!(store.bytes(), one + 1);
+}
+
+#[test]
+fn a_value_does_not_keep_the_buffer_alive_that_it_came_in() {
+    let mut store = store_of(100, 1 << 20);
+    let buffer = Bytes::from(vec![7; 65_000]);
+    let value = buffer.slice(..5);
+    store.offer(Offer { value, ..offer(key(1), b"", 1, 60) }, now(0)).unwrap();
+    assert!(buffer.is_unique(), "the store shares the buffer");
+}
+
+#[test]
+fn keys_come_in_their_order_from_any_point() {
+    let mut store = store_of(100, 1 << 20);
+    for n in [5, 1, 3] {
+        store.offer(offer(key(n), b"value", 1, 60), now(0)).unwrap();
+    }
+    let from = |bound| store.keys_from(bound).collect::<Vec<_>>();
+    assert_eq!(from(Bound::Unbounded), [1, 3, 5].map(key));
+    assert_eq!(from(Bound::Included(key(3))), [3, 5].map(key));
+    assert_eq!(from(Bound::Excluded(key(3))), [key(5)]);
+}
+
+fn account(n: u8) -> Account {
+    Account {
+        id: NodeId::from_bytes([n; 32]),
+        address: PeerAddress::new([203, 0, n, 1].into(), 7402),
+    }
+}
+
+#[test]
+fn what_a_peer_stores_is_on_its_bill_until_it_goes() {
+    let mut store = store_of(8, 1 << 20);
+    let value = |n| offer(key(n), b"value", 1, 60);
+    for n in [1, 2] {
+        store.offer_from(account(1), value(n), now(0)).unwrap();
+    }
+    let full = Err(Refusal::Full { limit: "records_per_peer" });
+    assert_eq!(store.offer_from(account(1), value(3), now(0)), full);
+    // Others, and this node's own users, are not concerned.
+    store.offer_from(account(2), value(3), now(0)).unwrap();
+    store.offer(value(4), now(0)).unwrap();
+    // Who publishes a newer version takes over the bill.
+    store.offer_from(account(2), offer(key(1), b"newer", 2, 60), now(0)).unwrap();
+    assert_eq!(store.usage_of(&account(1).id).records, 1);
+    assert_eq!(store.usage_of(&account(2).id).records, 2);
+    store.expire(now(60).mono);
+    assert_eq!(store.usage_of(&account(2).id), Usage::default());
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Offer { n: u8, len: usize, version: u64, ttl: u64, by: Option<u8> },
+    Mark { n: u8, cached: bool },
+    Remove { n: u8 },
+    Pass { seconds: u64 },
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let offer = (0..12u8, 1..400usize, 0..4u64, 0..20u64, prop::option::of(0..3u8))
+        .prop_map(|(n, len, version, ttl, by)| Event::Offer { n, len, version, ttl, by });
+    prop_oneof![
+        6 => offer,
+        2 => (0..12u8, any::<bool>()).prop_map(|(n, cached)| Event::Mark { n, cached }),
+        1 => (0..12u8).prop_map(|n| Event::Remove { n }),
+        1 => (1..8u64).prop_map(|seconds| Event::Pass { seconds }),
+    ]
+}
+
+fn check_books(store: &RecordStore) {
+    assert!(store.len() <= store.limits.max_records && store.bytes() <= store.limits.max_bytes);
+    assert_eq!(store.bytes(), store.records.values().map(Record::cost).sum::<usize>());
+    let expiries = store.records.iter().map(|(key, record)| (record.expires, *key)).collect();
+    assert_eq!(store.expiries, expiries);
+    let cached = store.records.iter().filter(|(_, record)| record.cached);
+    let cached = cached.map(|(key, _)| (key.distance(&store.own), *key)).collect();
+    assert_eq!(store.evictable, cached);
+    for n in 0..3 {
+        let on_bill = store.records.values().filter(|record| record.bill == Some(account(n)));
+        let usage = on_bill.fold(Usage::default(), |usage, record| Usage {
+            records: usage.records + 1,
+            bytes: usage.bytes + record.cost(),
+        });
+        assert_eq!(store.usage_of(&account(n).id), usage);
+        assert!(usage.records <= store.limits.quota.per_peer.records);
+        assert!(usage.bytes <= store.limits.quota.per_peer.bytes);
+    }
+}
+
+proptest! {
+    #[test]
+    fn the_books_are_right_after_any_events(events in prop::collection::vec(event(), 0..200)) {
+        let mut store = store_of(8, 6 * RECORD_OVERHEAD_BYTES);
+        let mut at = 0;
+        for event in events {
+            match event {
+                Event::Offer { n, len, version, ttl, by } => {
+                    let offer = offer(key(n), &vec![n; len], version, at + ttl);
+                    let before = store.records.get(&key(n)).map(|held| (held.version, held.expires));
+                    let taken = match by {
+                        Some(by) => store.offer_from(account(by), offer, now(at)),
+                        None => store.offer(offer, now(at)),
+                    };
+                    let after = store.records.get(&key(n)).map(|held| (held.version, held.expires));
+                    match taken {
+                        Ok(accepted) if accepted.changed => prop_assert_eq!(after.unwrap().0, version),
+                        _ => prop_assert_eq!(before, after),
+                    }
+                }
+                Event::Mark { n, cached } => store.mark_cached(&key(n), cached),
+                Event::Remove { n } => {
+                    store.remove(&key(n));
+                }
+                Event::Pass { seconds } => {
+                    at += seconds;
+                    store.expire(now(at).mono);
+                    prop_assert!(store.next_expiry().is_none_or(|next| next > now(at).mono));
+                }
+            }
+            check_books(&store);
+        }
+    }
+
+    #[test]
+    fn replicas_that_saw_the_same_offers_hold_the_same(
+        offers in prop::collection::vec((0..4u8, 0..3u64), 1..12),
+        order in any::<u64>(),
+    ) {
+        // The value 0 proves itself under the key.
+        let key = Key::of_value(&[0]);
+        let mut shuffled = offers.clone();
+        shuffled.sort_by_key(|(value, version)| (u64::from(*value) * 4 + version + 1).wrapping_mul(order | 1));
+        let final_of = |offers: &[(u8, u64)]| {
+            let mut store = store_of(8, 1 << 20);
+            for (value, version) in offers {
+                let _refused_or_not = store.offer(offer(key, &[*value], *version, 60), now(0));
+            }
+            held(&store, &key)
+        };
+        prop_assert_eq!(final_of(&offers), final_of(&shuffled));
+    }
+}

@@ -1,0 +1,231 @@
+//! The module API server: local programs PUT and GET through their node (PROTOCOL, section 1).
+//!
+//! Each connection has one task. It reads requests and hands them to the driver in order, and
+//! writes answers as they are ready, several at once. While too many of its requests are
+//! unanswered, or it does not read its answers, a connection is not read: the program feels that
+//! as back-pressure. What breaks a rule costs its own connection only.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::BufReader;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use voiddht_core::event::{Command, Outcome};
+use voiddht_wire::Key;
+use voiddht_wire::api::{Answer, ApiError, DHT_GET, DHT_PUT, Put, Request};
+use voiddht_wire::frame::FrameError;
+use voiddht_wire::id::ID_BYTES;
+use voiddht_wire::limits::API_PUT_FIXED_BYTES;
+
+use crate::context::Context;
+use crate::counters::Limit;
+use crate::event::{AnswerTo, Event};
+use crate::frame_reader::{Frame, FrameRules};
+use crate::link::{Link, LinkEnd};
+use crate::listener::accept;
+use crate::outbox::{Budget, Outbox, OutboxLimits};
+
+/// What is read from a program's socket at once: some hundred GETs.
+const READ_BUFFER_BYTES: usize = 4 * 1024;
+
+/// Accepts local programs until the node stops.
+pub(crate) async fn run(context: Arc<Context>, listener: TcpListener) {
+    let places = Arc::new(Semaphore::new(context.limits.api_connections));
+    // Bounded by the requests that each connection may have, and not by what peers take.
+    let budget = Budget::new(usize::MAX);
+    loop {
+        let (tcp, remote) = accept(&listener).await;
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            context.counters.limit_reached(Limit::ApiConnections);
+            tracing::warn!(address = %remote, "too many module API connections: closed");
+            continue;
+        };
+        let connection = ApiConnection::new(Arc::clone(&context), tcp, remote, &budget);
+        context.tasks.spawn(connection.run(place));
+    }
+}
+
+struct ApiConnection {
+    context: Arc<Context>,
+    remote: SocketAddr,
+    link: Link<BufReader<TcpStream>, ApiRules>,
+}
+
+impl ApiConnection {
+    fn new(
+        context: Arc<Context>,
+        tcp: TcpStream,
+        remote: SocketAddr,
+        budget: &Arc<Budget>,
+    ) -> Self {
+        // An error here means that the connection is gone already.
+        let _ = tcp.set_nodelay(true);
+        let unanswered = context.limits.api_requests_per_connection;
+        let limits = OutboxLimits { bytes: usize::MAX, unanswered };
+        let outbox = Outbox::new(limits, Arc::clone(budget));
+        let stream = BufReader::with_capacity(READ_BUFFER_BYTES, tcp);
+        Self { context, remote, link: Link::new(stream, ApiRules, outbox) }
+    }
+
+    async fn run(mut self, _place: OwnedSemaphorePermit) {
+        self.context.counters.api_connections.add();
+        let end = self.serve().await;
+        self.log(&end);
+        if matches!(end, LinkEnd::Theirs | LinkEnd::Ours) {
+            self.link.close().await;
+        }
+        self.context.counters.api_connections.subtract();
+    }
+
+    /// Takes requests to the driver until the connection ends, or the node stops: then what is
+    /// answered already still goes out.
+    async fn serve(&mut self) -> LinkEnd<ApiBroken> {
+        let context = Arc::clone(&self.context);
+        let mut stopped = std::pin::pin!(context.stop.cancelled());
+        let mut stopping = false;
+        loop {
+            let frame = tokio::select! {
+                biased;
+                () = &mut stopped, if !stopping => {
+                    stopping = true;
+                    self.link.outbox().close();
+                    continue;
+                }
+                frame = self.link.next() => frame,
+            };
+            let event = match frame.and_then(|frame| self.command(frame)) {
+                Ok(event) => event,
+                Err(end) => return end,
+            };
+            if !context.tell(event).await {
+                return LinkEnd::Killed;
+            }
+        }
+    }
+
+    fn command(&self, frame: Frame) -> Result<Event, LinkEnd<ApiBroken>> {
+        let request =
+            Request::decode(frame.kind, frame.body).map_err(|rule| LinkEnd::Broken(rule.into()))?;
+        // There is room: the link reads only while there is.
+        self.link.outbox().begin_request();
+        let outbox = Arc::clone(self.link.outbox());
+        let (command, answer) = match request {
+            Request::Get { key } => {
+                self.context.counters.api_gets.add();
+                (Command::Get { key }, ApiAnswer { outbox, key, wanted: true })
+            }
+            Request::Put(put) => {
+                self.context.counters.api_puts.add();
+                let answer = ApiAnswer { outbox, key: put.key, wanted: put.acknowledge };
+                (put_command(put), answer)
+            }
+        };
+        Ok(Event::Command { command, answer: AnswerTo::Api(answer) })
+    }
+
+    fn log(&self, end: &LinkEnd<ApiBroken>) {
+        let address = self.remote;
+        match end {
+            LinkEnd::Broken(rule) => {
+                self.context.counters.api_broken.add();
+                tracing::warn!(%address, %rule, "a program broke a rule of the module API");
+            }
+            LinkEnd::StalledFrame => {
+                self.context.counters.api_broken.add();
+                let rule = "a frame that was begun must be finished in time";
+                tracing::warn!(%address, %rule, "a program broke a rule of the module API");
+            }
+            LinkEnd::StalledWrite => {
+                tracing::info!(%address, "a program does not read its answers");
+            }
+            LinkEnd::CutOff => {
+                tracing::info!(%address, "a program left in the middle of a message");
+            }
+            LinkEnd::Io(error) => {
+                tracing::debug!(%address, %error, "module API connection failed");
+            }
+            end => tracing::debug!(%address, ?end, "module API connection ended"),
+        }
+    }
+}
+
+fn put_command(put: Put) -> Command {
+    Command::Put {
+        key: put.key,
+        value: put.value,
+        ttl: (put.ttl != 0).then(|| Duration::from_secs(put.ttl.into())),
+        replication: (put.replication != 0).then_some(put.replication),
+    }
+}
+
+/// Where the answer to a program's request goes.
+#[derive(Debug)]
+pub(crate) struct ApiAnswer {
+    outbox: Arc<Outbox>,
+    key: Key,
+    /// Whether the program wants one: a PUT without the flag does not.
+    wanted: bool,
+}
+
+impl ApiAnswer {
+    /// Sends what the core found out.
+    pub(crate) fn send(self, outcome: Outcome) {
+        if self.wanted {
+            let answer = self.answer(outcome);
+            // Closed: the program has gone. Nothing else can happen: the outbox has room for as
+            // many answers as it has requests, and every value fits an answer.
+            let _ = self.outbox.push(|buffer| answer.encode(buffer));
+        }
+        self.outbox.end_request();
+    }
+
+    fn answer(&self, outcome: Outcome) -> Answer {
+        let key = self.key;
+        match outcome {
+            Outcome::Get { value: Some(value), .. } => Answer::Success { key, value },
+            Outcome::Put { stored: stored @ 1.., .. } => {
+                let stored = u8::try_from(stored).unwrap_or(u8::MAX);
+                Answer::Success { key, value: vec![stored].into() }
+            }
+            _ => Answer::Failure { key },
+        }
+    }
+}
+
+/// What can be said of a program's frame before its body is read.
+#[derive(Debug)]
+struct ApiRules;
+
+/// A rule that a program broke.
+#[derive(Debug, thiserror::Error)]
+enum ApiBroken {
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    Request(#[from] ApiError),
+}
+
+impl FrameRules for ApiRules {
+    type Broken = ApiBroken;
+
+    fn has_long_frames(&self) -> bool {
+        false
+    }
+
+    /// No: whoever does not read its answers has asked enough.
+    fn reads_while_writing(&self) -> bool {
+        false
+    }
+
+    fn admit(&self, kind: u16, body_bytes: usize) -> Result<(), ApiBroken> {
+        Err(match kind {
+            DHT_GET if body_bytes == ID_BYTES => return Ok(()),
+            DHT_PUT if body_bytes > API_PUT_FIXED_BYTES => return Ok(()),
+            DHT_PUT if body_bytes == API_PUT_FIXED_BYTES => ApiError::EmptyValue.into(),
+            DHT_GET | DHT_PUT => ApiError::WrongSize { kind, body_bytes }.into(),
+            other => ApiError::UnexpectedType(other).into(),
+        })
+    }
+}

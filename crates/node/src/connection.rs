@@ -1,0 +1,208 @@
+//! One connection with a peer: the task that reads its messages and writes its outbox.
+//!
+//! Frames become messages here, and messages that break a rule become the connection's end, with
+//! one line in the log that says who broke which rule. What a message means is the core's
+//! business.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::TcpStream;
+use tokio_rustls::TlsStream;
+use voiddht_core::event::Misbehaviour;
+use voiddht_core::peer::ConnectionId;
+use voiddht_wire::NodeId;
+use voiddht_wire::limits::{MAX_NODES, NODE_INFO_BYTES, RPC_HEADER_BYTES};
+use voiddht_wire::peer::{
+    Decoded, Dialect, ERROR, ErrorCode, FIND_NODE_REPLY, FIND_VALUE, FIND_VALUE_REPLY, Message,
+    MessageError, PING, PING_REPLY, STORE,
+};
+
+use crate::context::Context;
+use crate::event::{Ending, Event};
+use crate::frame_reader::{Frame, FrameRules};
+use crate::handshake::Established;
+use crate::link::{Link, LinkEnd};
+use crate::pool::{Opened, Proved};
+
+/// See the module's description.
+pub(crate) struct Connection {
+    context: Arc<Context>,
+    id: ConnectionId,
+    proved: Option<NodeId>,
+    remote: SocketAddr,
+    /// Boxed: a TLS session is two kilobytes that the task need not move about.
+    link: Box<Link<TlsStream<TcpStream>, PeerRules>>,
+}
+
+/// Why a connection ended.
+enum End {
+    Link(LinkEnd<MessageError>),
+    Broken(Misbehaviour),
+    /// The driver is gone.
+    Stopped,
+}
+
+impl Connection {
+    /// Announces a connection to the driver. `None`: there is no driver any more.
+    pub(crate) async fn open(
+        context: Arc<Context>,
+        id: ConnectionId,
+        established: Established,
+        dialed: bool,
+    ) -> Option<Self> {
+        let Established { stream, proved, remote } = established;
+        let dialect = proved.as_ref().map_or(Dialect::Legacy, |proved| proved.dialect());
+        let outbox = context.peer_outbox();
+        let proved = proved.map(|proved| Proved {
+            id: proved.node_id(),
+            fingerprint: proved.certificate().fingerprint(),
+        });
+        let opened = Opened {
+            connection: id,
+            proved,
+            remote: remote.into(),
+            dialed: dialed.then(|| remote.into()),
+            dialect,
+            outbox: Arc::clone(&outbox),
+        };
+        let proved = proved.map(|proved| proved.id);
+        let link = Box::new(Link::new(stream, PeerRules { dialect }, outbox));
+        let told = context.tell(Event::Opened(Box::new(opened))).await;
+        told.then_some(Self { context, id, proved, remote, link })
+    }
+
+    /// Serves the connection to its end.
+    pub(crate) async fn run(mut self) {
+        self.context.counters.connections.add();
+        let end = loop {
+            match self.next().await {
+                Ok(()) => {}
+                Err(end) => break end,
+            }
+        };
+        self.log(&end);
+        let ending = Ending::of(&end);
+        let event = Event::Closed { connection: self.id, ending };
+        self.context.tell(event).await;
+        if matches!(end, End::Link(LinkEnd::Ours) | End::Broken(_)) {
+            self.link.close().await;
+        }
+        self.context.counters.connections.subtract();
+    }
+
+    /// Takes one message to the driver.
+    async fn next(&mut self) -> Result<(), End> {
+        let frame = self.link.next().await.map_err(End::Link)?;
+        let event = match self.decode(frame)? {
+            Decoded::BareError(code) => Event::BareError { connection: self.id, code },
+            Decoded::Message(message) if self.admits(&message) => {
+                Event::Received { connection: self.id, message }
+            }
+            Decoded::Message(request) => return self.refuse(&request),
+        };
+        self.context.counters.messages_received.add();
+        if self.context.tell(event).await { Ok(()) } else { Err(End::Stopped) }
+    }
+
+    fn decode(&self, frame: Frame) -> Result<Decoded, End> {
+        let dialect = self.link.rules().dialect;
+        let decoded = Message::decode(dialect, frame.kind, frame.body)
+            .map_err(|error| End::Broken(error.into()))?;
+        match (&decoded, self.proved) {
+            (Decoded::Message(message), Some(proved)) if message.header.sender != proved => {
+                Err(End::Broken(Misbehaviour::ForeignSender))
+            }
+            _ => Ok(decoded),
+        }
+    }
+
+    /// Whether a message may go to the driver: a reply, or a request within the limit.
+    fn admits(&self, message: &Message) -> bool {
+        !message.body.is_request() || self.link.outbox().begin_request()
+    }
+
+    /// Too many of the peer's requests are unanswered: this one is refused here and now.
+    fn refuse(&self, request: &Message) -> Result<(), End> {
+        self.context.counters.limit_reached(crate::counters::Limit::RequestsPerPeer);
+        let busy = self.context.error(request, ErrorCode::Busy);
+        let dialect = self.link.rules().dialect;
+        // A peer that does not even read its refusals has its connection closed by the write's
+        // own deadline.
+        let _ = self.link.outbox().push_small(|buffer| busy.encode(dialect, buffer));
+        Ok(())
+    }
+
+    fn log(&self, end: &End) {
+        let peer = self.proved.map(|peer| peer.short());
+        let peer = peer.as_deref().unwrap_or("unproved");
+        let address = self.remote;
+        match end {
+            End::Broken(rule) => {
+                tracing::warn!(peer, %address, %rule, "a peer broke a rule: connection closed");
+            }
+            End::Link(LinkEnd::Broken(rule)) => {
+                tracing::warn!(peer, %address, %rule, "a peer broke a rule: connection closed");
+            }
+            End::Link(LinkEnd::StalledFrame) => {
+                let rule = Misbehaviour::StalledFrame;
+                tracing::warn!(peer, %address, %rule, "a peer broke a rule: connection closed");
+            }
+            End::Link(LinkEnd::StalledWrite) => {
+                tracing::info!(peer, %address, "a peer does not read: connection closed");
+            }
+            End::Link(LinkEnd::Io(error)) => {
+                tracing::debug!(peer, %address, %error, "connection failed");
+            }
+            End::Link(end) => {
+                tracing::debug!(peer, %address, ?end, "connection ended");
+            }
+            End::Stopped => {}
+        }
+    }
+}
+
+impl Ending {
+    fn of(end: &End) -> Self {
+        let (clean, broken) = match end {
+            End::Link(LinkEnd::Theirs | LinkEnd::Ours | LinkEnd::Killed) | End::Stopped => {
+                (true, None)
+            }
+            End::Link(LinkEnd::Broken(rule)) => (false, Some((*rule).into())),
+            End::Link(LinkEnd::StalledFrame) => (false, Some(Misbehaviour::StalledFrame)),
+            End::Link(LinkEnd::CutOff | LinkEnd::Io(_) | LinkEnd::StalledWrite) => (false, None),
+            End::Broken(rule) => (false, Some(*rule)),
+        };
+        Self { clean, broken }
+    }
+}
+
+/// What can be said of a peer's frame before its body is read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PeerRules {
+    /// How the peer speaks.
+    pub(crate) dialect: Dialect,
+}
+
+impl FrameRules for PeerRules {
+    type Broken = MessageError;
+
+    fn has_long_frames(&self) -> bool {
+        self.dialect.has_long_frames()
+    }
+
+    /// Yes: two nodes that both stopped reading while they write would wait for each other.
+    fn reads_while_writing(&self) -> bool {
+        true
+    }
+
+    fn admit(&self, kind: u16, body_bytes: usize) -> Result<(), MessageError> {
+        let most = match kind {
+            STORE | FIND_VALUE_REPLY => return Ok(()),
+            FIND_NODE_REPLY => RPC_HEADER_BYTES + MAX_NODES * NODE_INFO_BYTES,
+            PING..=FIND_VALUE | PING_REPLY..=FIND_VALUE_REPLY | ERROR => 2 * RPC_HEADER_BYTES,
+            _ => return Err(MessageError::UnknownType(kind)),
+        };
+        if body_bytes <= most { Ok(()) } else { Err(MessageError::WrongSize { kind, body_bytes }) }
+    }
+}

@@ -1,0 +1,76 @@
+//! What all the tasks of a node share.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustls::ServerConfig;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use voiddht_core::peer::ConnectionId;
+use voiddht_identity::Identity;
+use voiddht_wire::peer::{Body, ErrorCode, Message, NodeInfo};
+
+use crate::counters::Counters;
+use crate::event::Event;
+use crate::outbox::{Budget, Outbox, OutboxLimits};
+use crate::settings::Limits;
+
+/// See the module's description.
+#[derive(Debug)]
+pub(crate) struct Context {
+    pub(crate) identity: Identity,
+    pub(crate) server_config: Arc<ServerConfig>,
+    /// Who this node is, and where it is reached.
+    pub(crate) own: NodeInfo,
+    /// The address to dial from, so that peers see this node come from where it listens.
+    pub(crate) source: Option<IpAddr>,
+    pub(crate) limits: Limits,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) budget: Arc<Budget>,
+    pub(crate) inbox: mpsc::Sender<Event>,
+    /// Every task of the node, so that its end can be awaited.
+    pub(crate) tasks: TaskTracker,
+    /// Cancelled when the node stops: whoever accepts, dials or shakes hands ends then.
+    pub(crate) stop: CancellationToken,
+    pub(crate) next_connection: AtomicU64,
+}
+
+impl Context {
+    pub(crate) fn new_connection_id(&self) -> ConnectionId {
+        ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// An outbox for a connection with a peer.
+    pub(crate) fn peer_outbox(&self) -> Arc<Outbox> {
+        let limits = OutboxLimits {
+            bytes: self.limits.queued_bytes_per_connection,
+            unanswered: self.limits.requests_per_peer,
+        };
+        Outbox::new(limits, Arc::clone(&self.budget))
+    }
+
+    /// Hands an event to the driver, waiting for a place. `false`: the driver has ended.
+    ///
+    /// The wait is boxed: it is rare, and every connection's task would carry it otherwise.
+    pub(crate) async fn tell(&self, event: Event) -> bool {
+        match self.inbox.try_send(event) {
+            Ok(()) => true,
+            Err(mpsc::error::TrySendError::Full(event)) => {
+                Box::pin(self.inbox.send(event)).await.is_ok()
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => false,
+        }
+    }
+
+    /// The answer to a request that is not carried out.
+    pub(crate) fn error(&self, request: &Message, code: ErrorCode) -> Message {
+        let header = voiddht_wire::peer::Header {
+            sender: self.own.id,
+            port: self.own.address.port(),
+            rpc_id: request.header.rpc_id,
+        };
+        Message { header, body: Body::Error(code) }
+    }
+}

@@ -1,0 +1,81 @@
+//! The tasks that go out: dials, and probes of where a contact says that it listens.
+
+use std::sync::Arc;
+
+use voiddht_core::event::Destination;
+use voiddht_core::peer::ConnectionId;
+use voiddht_wire::peer::NodeInfo;
+
+use crate::connection::Connection;
+use crate::context::Context;
+use crate::event::Event;
+use crate::handshake::{self, Established, HandshakeError};
+use crate::pool::Proved;
+
+/// Dials, tells the driver how it went, and serves the connection to its end. Ends early when
+/// `context` stops; whoever cancels a single dial aborts its task.
+pub(crate) async fn dial(context: Arc<Context>, id: ConnectionId, to: Destination) {
+    let Some(connection) = Box::pin(connect(&context, id, to)).await else { return };
+    connection.run().await;
+}
+
+async fn connect(context: &Arc<Context>, id: ConnectionId, to: Destination) -> Option<Connection> {
+    let handshake = handshake::dial(context, &to);
+    let result = context.stop.run_until_cancelled(handshake).await?;
+    match result.and_then(|established| not_oneself(context, established)) {
+        Ok(established) => {
+            context.counters.dialed.add();
+            Connection::open(Arc::clone(context), id, established, true).await
+        }
+        Err(error) => {
+            context.counters.dials_failed.add();
+            log_failure(&to, &error);
+            let why = error.undelivered();
+            context.tell(Event::DialFailed { connection: id, why }).await;
+            None
+        }
+    }
+}
+
+/// A configured peer may turn out to be this very node.
+fn not_oneself(context: &Context, established: Established) -> Result<Established, HandshakeError> {
+    let own = context.own.id;
+    match &established.proved {
+        Some(peer) if peer.node_id() == own => {
+            let error = std::io::Error::other("this node itself is there");
+            Err(HandshakeError::Unreachable(error))
+        }
+        _ => Ok(established),
+    }
+}
+
+/// Fetches the certificate that is pushed where a contact says it listens.
+pub(crate) async fn probe(context: Arc<Context>, contact: NodeInfo, proved: Option<Proved>) {
+    let fetch = handshake::fetch_certificate(&context, contact.address.socket_addr());
+    let Some(result) = context.stop.run_until_cancelled(Box::pin(fetch)).await else { return };
+    let listening = match (&result, proved) {
+        // Equal hashes are equal bytes; the pool keeps the hash, because it is the smaller.
+        (Ok(pushed), Some(proved)) => pushed.fingerprint() == proved.fingerprint,
+        _ => false,
+    };
+    if !listening {
+        let peer = contact.id.short();
+        tracing::debug!(peer, address = %contact.address, "a peer does not listen where it says");
+    }
+    context.tell(Event::Probed { contact, listening }).await;
+}
+
+fn log_failure(to: &Destination, error: &HandshakeError) {
+    let peer = to.id.map(|id| id.short());
+    let peer = peer.as_deref().unwrap_or("configured");
+    let address = to.address;
+    match error {
+        HandshakeError::NoSocket(_) => {
+            tracing::warn!(peer, %address, %error, "cannot dial");
+        }
+        _ if error.is_violation() => {
+            tracing::warn!(peer, %address, rule = %error, "a dialled peer was refused");
+        }
+        _ => tracing::debug!(peer, %address, %error, "a dial came to nothing"),
+    }
+}

@@ -1,0 +1,364 @@
+//! The one task that owns the core, and carries out what it asks (see `voiddht_core::node` for
+//! the contract).
+//!
+//! It waits in one place only: for the next event, the next wake-up, the disk, or the end. It
+//! never waits for a connection: outboxes take bytes at once or refuse. After each wake-up it
+//! handles what lies in its inbox, so that the bytes of a burst leave in one write per connection.
+
+mod shutdown;
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, Sleep, sleep_until};
+use voiddht_core::Node;
+use voiddht_core::event::{
+    Command, CommandId, Destination, Input, Notice, Outcome, Output, Ticket, Write,
+};
+use voiddht_core::peer::ConnectionId;
+use voiddht_core::time::{Moment, Now};
+use voiddht_wire::peer::{ErrorCode, Message, NodeInfo};
+
+use crate::clock::Clock;
+use crate::context::Context;
+use crate::counters::Limit;
+use crate::descriptors::Share;
+use crate::dialer;
+use crate::event::{AnswerTo, Ending, Event};
+use crate::persistence::Persistence;
+use crate::pool::{Effect, Opened, Pool};
+use crate::status::CoreStatus;
+
+/// Events handled before other tasks have their turn. So many messages leave in one write per
+/// connection, and so long, some tenths of a millisecond, nobody else runs.
+const EVENTS_PER_TURN: usize = 64;
+/// How often connections that were replaced are looked at, while there are any.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+/// A wake-up that is further away is not known, and does not matter, more exactly.
+const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
+
+/// See the module's description.
+pub(crate) struct Driver {
+    context: Arc<Context>,
+    clock: Clock,
+    core: Node,
+    pool: Pool,
+    share: Share,
+    persistence: Persistence,
+    inbox: mpsc::Receiver<Event>,
+    commands: HashMap<CommandId, AnswerTo>,
+    next_command: u64,
+    dials: HashMap<ConnectionId, AbortHandle>,
+    probes: usize,
+    next_sweep: Option<Moment>,
+    joined: watch::Sender<bool>,
+    alarm: Alarm,
+}
+
+/// What a driver is made of.
+pub(crate) struct Parts {
+    pub(crate) context: Arc<Context>,
+    pub(crate) clock: Clock,
+    pub(crate) core: Node,
+    pub(crate) pool: Pool,
+    pub(crate) share: Share,
+    pub(crate) persistence: Persistence,
+    pub(crate) inbox: mpsc::Receiver<Event>,
+    pub(crate) joined: watch::Sender<bool>,
+}
+
+/// What woke the driver.
+enum Woken {
+    Event(Event),
+    Disk(Ticket, bool),
+    Alarm,
+    Stop,
+}
+
+impl Driver {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { context, clock, core, pool, share, persistence, inbox, joined } = parts;
+        Self {
+            context,
+            clock,
+            core,
+            pool,
+            share,
+            persistence,
+            inbox,
+            commands: HashMap::new(),
+            next_command: 0,
+            dials: HashMap::new(),
+            probes: 0,
+            next_sweep: None,
+            joined,
+            alarm: Alarm::default(),
+        }
+    }
+
+    /// Works until the node is told to stop, and then ends everything.
+    pub(crate) async fn run(mut self) {
+        let context = Arc::clone(&self.context);
+        let mut stopped = std::pin::pin!(context.stop.cancelled());
+        loop {
+            self.set_alarm();
+            let woken = tokio::select! {
+                biased;
+                () = &mut stopped => Woken::Stop,
+                event = self.inbox.recv() => event.map_or(Woken::Stop, Woken::Event),
+                done = self.persistence.completed() => {
+                    Woken::Disk(done.ticket, done.result.is_ok())
+                }
+                () = self.alarm.wait() => Woken::Alarm,
+            };
+            let now = self.clock.now();
+            match woken {
+                Woken::Event(event) => self.handle_events(now, event).await,
+                Woken::Disk(ticket, durable) => {
+                    self.feed(now, Input::Persisted { ticket, durable });
+                    self.settle(now);
+                }
+                Woken::Alarm => {}
+                Woken::Stop => break,
+            }
+            self.handle_due(now);
+        }
+        self.shut_down().await;
+    }
+
+    /// Handles an event and those that lie behind it.
+    async fn handle_events(&mut self, now: Now, first: Event) {
+        self.handle(now, first);
+        for _ in 1..EVENTS_PER_TURN {
+            match self.inbox.try_recv() {
+                Ok(event) => self.handle(now, event),
+                Err(_) => return,
+            }
+        }
+        // There may be more: those who write must have their turn first.
+        tokio::task::yield_now().await;
+    }
+
+    fn handle(&mut self, now: Now, event: Event) {
+        match event {
+            Event::Received { connection, message } => self.received(now, connection, message),
+            Event::BareError { connection, code } => self.bare_error(now, connection, code),
+            Event::Opened(opened) => self.opened(now, *opened),
+            Event::DialFailed { connection, why } => {
+                self.dials.remove(&connection);
+                self.pool.dial_failed(connection, why);
+            }
+            Event::Closed { connection, ending } => self.closed(now, connection, ending),
+            Event::Probed { contact, listening } => {
+                self.probes -= 1;
+                self.feed(now, Input::Probed { contact, listening });
+            }
+            Event::Command { command, answer } => self.command(now, command, answer),
+            Event::Status(asking) => {
+                // Whoever asked may have gone.
+                let _ = asking.send(CoreStatus::of(&self.core));
+            }
+        }
+        self.settle(now);
+    }
+
+    fn received(&mut self, now: Now, connection: ConnectionId, message: Message) {
+        let Some(peer) = self.pool.received(now.mono, connection, &message) else { return };
+        // The core hears of a connection before it hears what came over it.
+        self.settle(now);
+        self.feed(now, Input::Received { connection, peer, message });
+    }
+
+    fn bare_error(&mut self, now: Now, connection: ConnectionId, code: ErrorCode) {
+        if let Some(message) = self.pool.answer_for_bare_error(connection, code) {
+            self.received(now, connection, message);
+        }
+    }
+
+    fn opened(&mut self, now: Now, opened: Opened) {
+        self.dials.remove(&opened.connection);
+        self.pool.opened(now.mono, opened);
+        self.plan_sweep(now.mono);
+    }
+
+    fn closed(&mut self, now: Now, connection: ConnectionId, ending: Ending) {
+        if let (Some(what), Some(peer)) = (ending.broken, self.pool.proved_peer(connection)) {
+            self.feed(now, Input::Misbehaved { peer, what });
+        }
+        self.pool.closed(connection, ending.clean);
+    }
+
+    fn command(&mut self, now: Now, command: Command, answer: AnswerTo) {
+        let id = CommandId(self.next_command);
+        self.next_command += 1;
+        self.commands.insert(id, answer);
+        self.feed(now, Input::Command { id, command });
+    }
+
+    fn feed(&mut self, now: Now, input: Input) {
+        self.core.handle_input(now, input);
+        while let Some(output) = self.core.poll_output() {
+            self.carry_out(now, output);
+        }
+    }
+
+    fn carry_out(&mut self, now: Now, output: Output) {
+        match output {
+            Output::Request { to, message } => {
+                self.context.counters.messages_sent.add();
+                let context = &self.context;
+                self.pool.request(now.mono, to, message, || context.new_connection_id());
+            }
+            Output::Reply { connection, message } => {
+                self.context.counters.messages_sent.add();
+                self.pool.reply(connection, &message);
+            }
+            Output::Probe { contact } => self.probe(contact),
+            Output::HangUp { peer } => self.pool.hang_up(&peer),
+            Output::Persist { ticket, writes } => self.persist(ticket, writes),
+            Output::Answer { id, outcome } => self.answer(id, outcome),
+            Output::Notice(notice) => self.notice(&notice),
+        }
+    }
+
+    /// Carries out what the pool wants, until it wants nothing more.
+    fn settle(&mut self, now: Now) {
+        while let Some(effect) = self.pool.poll_effect() {
+            match effect {
+                Effect::Input(input) => self.feed(now, input),
+                Effect::Dial { connection, to } => self.dial(connection, to),
+                Effect::CancelDial(connection) => {
+                    if let Some(dial) = self.dials.remove(&connection) {
+                        dial.abort();
+                    }
+                }
+            }
+        }
+    }
+
+    fn dial(&mut self, connection: ConnectionId, to: Destination) {
+        let task = dialer::dial(Arc::clone(&self.context), connection, to);
+        let abort = self.context.tasks.spawn(task).abort_handle();
+        self.dials.insert(connection, abort);
+    }
+
+    fn probe(&mut self, contact: NodeInfo) {
+        self.probes += 1;
+        let proved = self.pool.proved(&contact.id);
+        let has_room = self.probes <= self.context.limits.probes;
+        if !has_room {
+            self.context.counters.limit_reached(Limit::Probes);
+        }
+        let context = Arc::clone(&self.context);
+        self.context.tasks.spawn(dialer::probe(context, contact, proved.filter(|_| has_room)));
+    }
+
+    fn persist(&mut self, ticket: Ticket, writes: Vec<Write>) {
+        if let Some(durable) = self.persistence.submit(ticket, writes) {
+            self.pool.tell(Input::Persisted { ticket, durable });
+        }
+    }
+
+    fn answer(&mut self, id: CommandId, outcome: Outcome) {
+        match self.commands.remove(&id) {
+            Some(AnswerTo::Api(answer)) => answer.send(outcome),
+            // Whoever asked may have gone.
+            Some(AnswerTo::Handle(asking)) => drop(asking.send(outcome)),
+            Some(AnswerTo::Nobody) | None => {}
+        }
+    }
+
+    fn notice(&mut self, notice: &Notice) {
+        self.context.counters.notice(notice);
+        match notice {
+            Notice::Joined { contacts } => {
+                tracing::info!(contacts, "joined the network");
+                self.joined.send_replace(true);
+            }
+            Notice::Isolated => {
+                tracing::warn!("no contact is left: trying to find the network again");
+            }
+            Notice::JoinFailed { retry_in } => {
+                tracing::warn!(?retry_in, "none of the known peers answered: trying again");
+            }
+            Notice::Misbehaviour { peer, what } => {
+                tracing::info!(peer = peer.short(), rule = %what, "a peer misbehaved");
+            }
+            Notice::Banned { peer, lasts } => {
+                tracing::warn!(peer = peer.short(), ?lasts, "a peer is banned");
+            }
+            Notice::LimitReached { limit } => tracing::debug!(limit, "a limit is reached"),
+            Notice::ContactAdded(contact) => {
+                tracing::debug!(peer = contact.id.short(), address = %contact.address, "contact");
+            }
+            Notice::ContactRemoved(contact) => {
+                tracing::debug!(peer = contact.id.short(), "contact removed");
+            }
+            Notice::RequestEnded { .. } => {}
+        }
+    }
+
+    /// What the time demands.
+    fn handle_due(&mut self, now: Now) {
+        if self.core.next_wakeup().is_some_and(|wakeup| wakeup <= now.mono) {
+            self.feed(now, Input::WakeUp);
+            self.settle(now);
+        }
+        if self.next_sweep.is_some_and(|sweep| sweep <= now.mono) {
+            self.next_sweep = None;
+            self.pool.sweep(now.mono);
+            self.settle(now);
+            self.plan_sweep(now.mono);
+        }
+    }
+
+    fn plan_sweep(&mut self, now: Moment) {
+        self.pool.limit_connections(self.context.limits.connections.min(self.share.sockets()));
+        if self.next_sweep.is_none() && self.pool.wants_sweep() {
+            self.next_sweep = Some(now + SWEEP_INTERVAL);
+        }
+    }
+
+    fn set_alarm(&mut self) {
+        let wakeup = [self.core.next_wakeup(), self.next_sweep].into_iter().flatten().min();
+        self.alarm.set(wakeup.map(|moment| self.clock.instant(moment)));
+    }
+}
+
+/// One timer, moved as rarely as possible: nearly every step brings a new deadline, which mostly
+/// is later than the one that is set. The alarm then goes off too early, which costs one look.
+#[derive(Default)]
+struct Alarm {
+    sleep: Option<Pin<Box<Sleep>>>,
+    set_for: Option<Instant>,
+}
+
+impl Alarm {
+    /// Goes off at `deadline` at the latest.
+    fn set(&mut self, deadline: Option<Instant>) {
+        let Some(deadline) = deadline else { return };
+        if self.set_for.is_some_and(|set_for| set_for <= deadline) {
+            return;
+        }
+        let deadline = deadline.min(Instant::now() + LONGEST_SLEEP);
+        self.set_for = Some(deadline);
+        match &mut self.sleep {
+            Some(sleep) => sleep.as_mut().reset(deadline),
+            none => *none = Some(Box::pin(sleep_until(deadline))),
+        }
+    }
+
+    async fn wait(&mut self) {
+        match &mut self.sleep {
+            Some(sleep) if self.set_for.is_some() => {
+                sleep.await;
+                self.set_for = None;
+            }
+            _ => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Everything that reaches the driver, through its one bounded inbox.
+
+use tokio::sync::oneshot;
+use voiddht_core::event::{Command, Misbehaviour, Outcome, Undelivered};
+use voiddht_core::peer::ConnectionId;
+use voiddht_wire::peer::{ErrorCode, Message, NodeInfo};
+
+use crate::api::ApiAnswer;
+use crate::pool::Opened;
+use crate::status::CoreStatus;
+
+/// One thing that happened outside the driver.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A message came from a peer.
+    Received {
+        /// On which connection.
+        connection: ConnectionId,
+        /// What it says.
+        message: Message,
+    },
+    /// A legacy ERROR came, which names no request.
+    BareError {
+        /// On which connection.
+        connection: ConnectionId,
+        /// What it says.
+        code: ErrorCode,
+    },
+    /// A handshake ended well. Boxed: it is large and rare.
+    Opened(Box<Opened>),
+    /// A dial brought no connection.
+    DialFailed {
+        /// The name that the connection would have had.
+        connection: ConnectionId,
+        /// Why.
+        why: Undelivered,
+    },
+    /// A connection ended.
+    Closed {
+        /// Which.
+        connection: ConnectionId,
+        /// How.
+        ending: Ending,
+    },
+    /// A probe ended.
+    Probed {
+        /// Who was probed, and where.
+        contact: NodeInfo,
+        /// Whether the certificate was the proved one.
+        listening: bool,
+    },
+    /// Somebody wants something.
+    Command {
+        /// What.
+        command: Command,
+        /// Who gets the answer.
+        answer: AnswerTo,
+    },
+    /// Somebody wants to know how the core is.
+    Status(oneshot::Sender<CoreStatus>),
+}
+
+/// How a connection ended, as far as the core wants to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ending {
+    /// Whether it was closed in good order, by either side.
+    pub(crate) clean: bool,
+    /// The rule that the peer broke, if that was the reason.
+    pub(crate) broken: Option<Misbehaviour>,
+}
+
+/// Who gets the answer to a command.
+#[derive(Debug)]
+pub(crate) enum AnswerTo {
+    /// A handle of this process.
+    Handle(oneshot::Sender<Outcome>),
+    /// A local program.
+    Api(ApiAnswer),
+    /// Nobody waits.
+    Nobody,
+}

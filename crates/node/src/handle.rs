@@ -1,0 +1,148 @@
+//! How the rest of a process speaks to its node.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::oneshot;
+use voiddht_core::event::{Command, Outcome};
+use voiddht_core::report::Report;
+use voiddht_wire::limits::MAX_VALUE_BYTES;
+use voiddht_wire::peer::NodeInfo;
+use voiddht_wire::{Key, NodeId};
+
+use crate::context::Context;
+use crate::event::{AnswerTo, Event};
+use crate::node::Addresses;
+use crate::status::Status;
+
+/// A node, from elsewhere in its process. Cheap to clone. It does not keep the node running.
+#[derive(Clone, Debug)]
+pub struct Handle {
+    context: Arc<Context>,
+    addresses: Addresses,
+}
+
+/// Why a command has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HandleError {
+    /// The node has stopped, or is stopping.
+    #[error("the node has stopped")]
+    Stopped,
+    /// Too many operations are under way: later.
+    #[error("too many operations are under way")]
+    Busy,
+    /// A value that no message can carry.
+    #[error("a value has 1 to {MAX_VALUE_BYTES} bytes, not {0}")]
+    ValueSize(usize),
+}
+
+/// How a PUT ended.
+#[derive(Clone, Debug)]
+pub struct PutOutcome {
+    /// On how many nodes the value now lies; 0 is failure.
+    pub stored: usize,
+    /// How it went.
+    pub report: Report,
+}
+
+/// How a GET ended.
+#[derive(Clone, Debug)]
+pub struct GetOutcome {
+    /// The value, if a node has it.
+    pub value: Option<Bytes>,
+    /// Its version, where there is one.
+    pub version: Option<u64>,
+    /// How it went.
+    pub report: Report,
+}
+
+/// How a lookup ended.
+#[derive(Clone, Debug)]
+pub struct LookupOutcome {
+    /// The closest nodes that answered, nearest first.
+    pub nodes: Vec<NodeInfo>,
+    /// How it went.
+    pub report: Report,
+}
+
+impl Handle {
+    pub(crate) fn new(context: Arc<Context>, addresses: Addresses) -> Self {
+        Self { context, addresses }
+    }
+
+    /// The node's ID.
+    pub fn id(&self) -> NodeId {
+        self.context.own.id
+    }
+
+    /// Stores a value on the closest nodes. `ttl` and `replication`: `None` is the default.
+    ///
+    /// # Errors
+    /// [`HandleError`].
+    pub async fn put(
+        &self,
+        key: Key,
+        value: Bytes,
+        ttl: Option<Duration>,
+        replication: Option<u8>,
+    ) -> Result<PutOutcome, HandleError> {
+        if !(1..=MAX_VALUE_BYTES).contains(&value.len()) {
+            return Err(HandleError::ValueSize(value.len()));
+        }
+        match self.command(Command::Put { key, value, ttl, replication }).await? {
+            Outcome::Put { stored, report } => Ok(PutOutcome { stored, report }),
+            _ => Err(HandleError::Busy),
+        }
+    }
+
+    /// Finds a value.
+    ///
+    /// # Errors
+    /// [`HandleError`].
+    pub async fn get(&self, key: Key) -> Result<GetOutcome, HandleError> {
+        match self.command(Command::Get { key }).await? {
+            Outcome::Get { value, version, report } => Ok(GetOutcome { value, version, report }),
+            _ => Err(HandleError::Busy),
+        }
+    }
+
+    /// Finds the nodes closest to a point.
+    ///
+    /// # Errors
+    /// [`HandleError`].
+    pub async fn lookup(&self, target: Key) -> Result<LookupOutcome, HandleError> {
+        match self.command(Command::Lookup { target }).await? {
+            Outcome::Lookup { nodes, report } => Ok(LookupOutcome { nodes, report }),
+            _ => Err(HandleError::Busy),
+        }
+    }
+
+    /// How the node is.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`].
+    pub async fn status(&self) -> Result<Status, HandleError> {
+        let (asking, answer) = oneshot::channel();
+        if !self.context.tell(Event::Status(asking)).await {
+            return Err(HandleError::Stopped);
+        }
+        Ok(Status {
+            id: self.id(),
+            p2p_address: self.addresses.p2p,
+            api_address: self.addresses.api,
+            core: answer.await.map_err(|_| HandleError::Stopped)?,
+            counts: self.context.counters.read(),
+        })
+    }
+
+    /// Has the core do something, and waits for its answer.
+    pub(crate) async fn command(&self, command: Command) -> Result<Outcome, HandleError> {
+        let (asking, answer) = oneshot::channel();
+        let event = Event::Command { command, answer: AnswerTo::Handle(asking) };
+        if !self.context.tell(event).await {
+            return Err(HandleError::Stopped);
+        }
+        answer.await.map_err(|_| HandleError::Stopped)
+    }
+}

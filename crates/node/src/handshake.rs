@@ -1,0 +1,196 @@
+//! From a TCP connection to a proved peer, in both directions (PROTOCOL, section 2).
+//!
+//! The server pushes its certificate, then both sides speak TLS 1.3. What the certificate must
+//! be, and what the handshake has proved, is decided in `voiddht_identity`; here are the sockets,
+//! the order of the phases, and their deadlines. Each deadline is absolute: whatever trickles in
+//! does not move it.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::timeout;
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+use voiddht_core::event::{Destination, Undelivered};
+use voiddht_identity::certificate::pushed_length;
+use voiddht_identity::{
+    AcceptedPeer, Certificate, Policy, ProvedPeer, Refusal, accepted_peer, client_config,
+    dialed_peer,
+};
+
+use crate::clock::wall_seconds;
+use crate::context::Context;
+
+/// From the dial to the last byte of the pushed certificate (PROTOCOL, section 2).
+pub const CERTIFICATE_DEADLINE: Duration = Duration::from_secs(3);
+/// From there to the end of the TLS handshake (PROTOCOL, section 2).
+pub const TLS_DEADLINE: Duration = Duration::from_secs(5);
+/// The longest that an accepted connection may take until its handshake is over.
+pub const ACCEPT_DEADLINE: Duration = TLS_DEADLINE;
+
+/// A silent connection is asked by TCP after this time whether the other end still exists, so
+/// that a machine that vanished is noticed. A guess: a minute is what address translators allow.
+const KEEPALIVE: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+const KEEPALIVE_RETRIES: u32 = 4;
+
+/// A handshake that went well.
+#[derive(Debug)]
+pub(crate) struct Established {
+    pub(crate) stream: TlsStream<TcpStream>,
+    /// The other end; `None` for a client that showed no certificate.
+    pub(crate) proved: Option<ProvedPeer>,
+    pub(crate) remote: SocketAddr,
+}
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum HandshakeError {
+    /// This process or machine could not even try.
+    #[error("no socket: {0}")]
+    NoSocket(io::Error),
+    /// Nobody listens there.
+    #[error("{0}")]
+    Unreachable(io::Error),
+    /// Too slow.
+    #[error("no certificate within {CERTIFICATE_DEADLINE:?}")]
+    LateCertificate,
+    /// Too slow.
+    #[error("no TLS handshake within {TLS_DEADLINE:?}")]
+    LateTls,
+    /// The other side went away.
+    #[error("the connection ended during the handshake: {0}")]
+    Cut(io::Error),
+    /// The other side broke a rule of TLS.
+    #[error("{0}")]
+    Tls(io::Error),
+    /// The other side is not who it must be, or cannot prove it.
+    #[error("{0}")]
+    Refused(#[from] Refusal),
+}
+
+impl HandshakeError {
+    /// What the core is told.
+    pub(crate) fn undelivered(&self) -> Undelivered {
+        match self {
+            Self::NoSocket(_) => Undelivered::LocalLimit,
+            Self::Unreachable(_) => Undelivered::Refused,
+            Self::LateCertificate | Self::LateTls => Undelivered::DialTimeout,
+            Self::Cut(_) => Undelivered::ConnectionLost,
+            Self::Tls(_) | Self::Refused(_) => Undelivered::WrongIdentity,
+        }
+    }
+
+    /// Whether the other side broke a rule, rather than being slow or gone.
+    pub(crate) fn is_violation(&self) -> bool {
+        matches!(self, Self::Tls(_) | Self::Refused(_))
+    }
+}
+
+/// Connects, and proves who is there.
+pub(crate) async fn dial(
+    context: &Context,
+    to: &Destination,
+) -> Result<Established, HandshakeError> {
+    let address = to.address.socket_addr();
+    let (tcp, pushed) = timeout(CERTIFICATE_DEADLINE, async {
+        let mut tcp = connect(context.source, address).await?;
+        let pushed = read_pushed(&mut tcp, context.identity.policy()).await?;
+        Ok::<_, HandshakeError>((tcp, pushed))
+    })
+    .await
+    .map_err(|_| HandshakeError::LateCertificate)??;
+    prepare(&tcp);
+    let config = client_config(&context.identity, pushed.clone(), to.id)?;
+    let name = ServerName::IpAddress(address.ip().into());
+    let stream = timeout(TLS_DEADLINE, TlsConnector::from(config).connect(name, tcp))
+        .await
+        .map_err(|_| HandshakeError::LateTls)?
+        .map_err(tls_failed)?;
+    let proved = dialed_peer(stream.get_ref().1, &pushed, &context.identity)?;
+    Ok(Established { stream: stream.into(), proved: Some(proved), remote: address })
+}
+
+/// Pushes the certificate to whoever connected, and has it prove itself.
+pub(crate) async fn accept(
+    context: &Context,
+    mut tcp: TcpStream,
+    remote: SocketAddr,
+) -> Result<Established, HandshakeError> {
+    prepare(&tcp);
+    let acceptor = TlsAcceptor::from(context.server_config.clone());
+    let stream = timeout(ACCEPT_DEADLINE, async {
+        tcp.write_all(&context.identity.pushed()).await?;
+        acceptor.accept(tcp).await
+    })
+    .await
+    .map_err(|_| HandshakeError::LateTls)?
+    .map_err(tls_failed)?;
+    let proved = match accepted_peer(stream.get_ref().1, &context.identity, wall_seconds())? {
+        AcceptedPeer::Proved(proved) => Some(proved),
+        AcceptedPeer::Unproved => None,
+    };
+    Ok(Established { stream: stream.into(), proved, remote })
+}
+
+/// Connects and reads the pushed certificate, no more: what a probe needs.
+pub(crate) async fn fetch_certificate(
+    context: &Context,
+    address: SocketAddr,
+) -> Result<Certificate, HandshakeError> {
+    timeout(CERTIFICATE_DEADLINE, async {
+        let mut tcp = connect(context.source, address).await?;
+        read_pushed(&mut tcp, context.identity.policy()).await
+    })
+    .await
+    .map_err(|_| HandshakeError::LateCertificate)?
+}
+
+async fn connect(source: Option<IpAddr>, to: SocketAddr) -> Result<TcpStream, HandshakeError> {
+    let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let socket = socket.map_err(HandshakeError::NoSocket)?;
+    if let Some(source) = source.filter(|source| source.is_ipv4() == to.is_ipv4()) {
+        socket.bind(SocketAddr::new(source, 0)).map_err(HandshakeError::NoSocket)?;
+    }
+    socket.connect(to).await.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse => {
+            HandshakeError::NoSocket(error)
+        }
+        _ => HandshakeError::Unreachable(error),
+    })
+}
+
+/// Reads exactly the pushed certificate: what may follow in the same segment belongs to TLS.
+async fn read_pushed(tcp: &mut TcpStream, policy: Policy) -> Result<Certificate, HandshakeError> {
+    let mut length = [0; 4];
+    tcp.read_exact(&mut length).await.map_err(HandshakeError::Cut)?;
+    let length = pushed_length(length).map_err(Refusal::from)?;
+    let mut pushed = vec![0; length];
+    tcp.read_exact(&mut pushed).await.map_err(HandshakeError::Cut)?;
+    let certificate = Certificate::parse_pushed(&pushed, policy, wall_seconds());
+    Ok(certificate.map_err(Refusal::from)?)
+}
+
+/// An error here means that the connection is gone already, which the next read will say.
+fn prepare(tcp: &TcpStream) {
+    let _ = tcp.set_nodelay(true);
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE)
+        .with_interval(KEEPALIVE_INTERVAL)
+        .with_retries(KEEPALIVE_RETRIES);
+    let _ = SockRef::from(tcp).set_tcp_keepalive(&keepalive);
+}
+
+fn tls_failed(error: io::Error) -> HandshakeError {
+    if let Some(refusal) = Refusal::of_io(&error) {
+        HandshakeError::Refused(refusal)
+    } else if error.kind() == io::ErrorKind::InvalidData {
+        HandshakeError::Tls(error)
+    } else {
+        HandshakeError::Cut(error)
+    }
+}

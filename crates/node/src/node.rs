@@ -1,0 +1,95 @@
+//! A running node: its start, and its end.
+
+mod start;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+use voiddht_core::event::Command;
+use voiddht_wire::NodeId;
+
+use crate::context::Context;
+use crate::handle::Handle;
+use crate::settings::Settings;
+pub use start::StartError;
+
+/// How long the tasks of a node may take to end once it has been told to stop: what the driver
+/// allows its connections, and their goodbyes, and the disk a moment.
+const STOP_DEADLINE: Duration = Duration::from_secs(5);
+
+/// A running node. Dropping it stops it at once; [`Node::shutdown`] does so in good order.
+#[derive(Debug)]
+pub struct Node {
+    context: Arc<Context>,
+    addresses: Addresses,
+    joined: watch::Receiver<bool>,
+}
+
+/// Where a node listens.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Addresses {
+    pub(crate) p2p: SocketAddr,
+    pub(crate) api: SocketAddr,
+}
+
+impl Node {
+    /// Starts a node on the current runtime. When this returns it listens on both ports and has
+    /// begun to look for its peers.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        start::start(settings).await
+    }
+
+    /// The node's ID.
+    pub fn id(&self) -> NodeId {
+        self.context.own.id
+    }
+
+    /// Where it listens for peers.
+    pub fn p2p_address(&self) -> SocketAddr {
+        self.addresses.p2p
+    }
+
+    /// Where it listens for local programs.
+    pub fn api_address(&self) -> SocketAddr {
+        self.addresses.api
+    }
+
+    /// Speaks to it from elsewhere.
+    pub fn handle(&self) -> Handle {
+        Handle::new(Arc::clone(&self.context), self.addresses)
+    }
+
+    /// Waits until the node is part of a network: it has a contact, or knows of no peer to ask.
+    pub async fn joined(&self) {
+        // An error means that the node has stopped: nobody will join it any more.
+        let _ = self.joined.clone().wait_for(|joined| *joined).await;
+    }
+
+    /// Stops the node in good order: it hands over what it holds and says goodbye, for at most
+    /// [`crate::settings::Limits::leave_deadline`]; then its connections and ports are closed.
+    pub async fn shutdown(self) {
+        let leave_deadline = self.context.limits.leave_deadline;
+        let leaving = self.handle();
+        let left = timeout(leave_deadline, leaving.command(Command::Leave)).await;
+        if left.is_err() {
+            tracing::warn!("leaving took too long: not everything was handed over");
+        }
+        self.context.stop.cancel();
+        self.context.tasks.close();
+        if timeout(STOP_DEADLINE, self.context.tasks.wait()).await.is_err() {
+            tracing::warn!("some tasks did not end in time");
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.context.stop.cancel();
+    }
+}

@@ -1,0 +1,205 @@
+//! The start of a node: its data, its identity, its ports, its tasks.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use rand::SeedableRng;
+use rand::rngs::{ChaCha8Rng, SysRng};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use voiddht_core::config::ConfigError;
+use voiddht_core::event::{Command, StoredRecord};
+use voiddht_identity::{Identity, IdentityError, server_config};
+use voiddht_store::{LoadedRecord, OpenError, SaveIdentityError, StoredIdentity};
+use voiddht_wire::PeerAddress;
+use voiddht_wire::peer::NodeInfo;
+
+use super::{Addresses, Node};
+use crate::clock::Clock;
+use crate::context::Context;
+use crate::counters::Counters;
+use crate::descriptors::Share;
+use crate::driver::{Driver, Parts};
+use crate::event::{AnswerTo, Event};
+use crate::outbox::Budget;
+use crate::persistence::Persistence;
+use crate::pool::{Pool, PoolLimits};
+use crate::settings::Settings;
+use crate::{api, listener};
+
+/// Why a node could not be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A port could not be listened on.
+    #[error("cannot listen on {address} ({purpose}): {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// What for.
+        purpose: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The data directory could not be opened.
+    #[error(transparent)]
+    DataDir(#[from] OpenError),
+    /// The identity could not be kept in the data directory.
+    #[error(transparent)]
+    SaveIdentity(#[from] SaveIdentityError),
+    /// There is no usable identity.
+    #[error("no identity: {0}")]
+    Identity(#[from] IdentityError),
+    /// The core's settings contradict each other.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The operating system gave no randomness.
+    #[error("no randomness: {0}")]
+    Randomness(String),
+}
+
+/// What a data directory, or nothing, gives a node to begin with.
+struct Beginning {
+    identity: Identity,
+    persistence: Persistence,
+    records: Vec<LoadedRecord>,
+    contacts: Vec<NodeInfo>,
+}
+
+pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
+    settings.core.check()?;
+    let beginning = begin(&settings)?;
+    let p2p = listen(SocketAddr::new(settings.host, settings.p2p_port), "p2p").await?;
+    let api = listen(settings.api, "module API").await?;
+    let addresses = Addresses { p2p: address(&p2p), api: address(&api) };
+    let own = NodeInfo {
+        address: PeerAddress::new(settings.host, addresses.p2p.port()),
+        id: beginning.identity.node_id(),
+    };
+    let clock = Clock::start();
+    let mut core = voiddht_core::Node::new(own, settings.core.clone(), randomness(&settings)?)?;
+    core.restore(clock.now(), restored(beginning.records));
+
+    let (sender, inbox) = mpsc::channel(settings.limits.inbox_events);
+    let counters = Arc::new(Counters::default());
+    let context = Arc::new(Context {
+        server_config: server_config(&beginning.identity),
+        identity: beginning.identity,
+        own,
+        source: source(&settings),
+        budget: Budget::new(settings.limits.queued_bytes),
+        counters: Arc::clone(&counters),
+        inbox: sender,
+        tasks: TaskTracker::new(),
+        stop: CancellationToken::new(),
+        next_connection: AtomicU64::new(0),
+        limits: settings.limits,
+    });
+    let share = Share::claim();
+    let limits = PoolLimits {
+        connections: context.limits.connections.min(share.sockets()),
+        requests_per_peer: context.limits.requests_per_peer,
+    };
+    let pool = Pool::new(own.id, limits, counters);
+    let peers = known_peers(beginning.contacts, settings.peers);
+    let (joined_sender, joined) = watch::channel(peers.is_empty());
+    let driver = Driver::new(Parts {
+        context: Arc::clone(&context),
+        clock,
+        core,
+        pool,
+        share,
+        persistence: beginning.persistence,
+        inbox,
+        joined: joined_sender,
+    });
+    context.tasks.spawn(driver.run());
+    spawn_listener(&context, listener::run(Arc::clone(&context), p2p));
+    spawn_listener(&context, api::run(Arc::clone(&context), api));
+    let join = Event::Command { command: Command::Join { peers }, answer: AnswerTo::Nobody };
+    context.tell(join).await;
+    tracing::info!(id = %own.id, p2p = %addresses.p2p, api = %addresses.api, "listening");
+    Ok(Node { context, addresses, joined })
+}
+
+fn begin(settings: &Settings) -> Result<Beginning, StartError> {
+    let fresh = || Identity::generate(settings.key_kind, settings.policy, settings.host);
+    let Some(path) = &settings.data_dir else {
+        tracing::info!("no data directory: nothing is kept on disk");
+        let identity = fresh()?;
+        let persistence = Persistence::Nowhere;
+        return Ok(Beginning { identity, persistence, records: Vec::new(), contacts: Vec::new() });
+    };
+    let (persistence, loaded) = Persistence::open(path)?;
+    let identity = match &loaded.identity {
+        Some(stored) => {
+            Identity::from_parts(&stored.private_key_der, &stored.certificate_der, settings.policy)?
+                .with_host(settings.host)?
+        }
+        None => fresh()?,
+    };
+    let stored = StoredIdentity {
+        node_id: identity.node_id(),
+        private_key_der: identity.private_key_der(),
+        certificate_der: identity.certificate().der().to_vec(),
+    };
+    if loaded.identity.as_ref() != Some(&stored)
+        && let Some(store) = persistence.store()
+    {
+        store.save_identity(&stored)?;
+    }
+    let contacts = loaded.contacts;
+    Ok(Beginning { identity, persistence, records: loaded.records, contacts })
+}
+
+async fn listen(address: SocketAddr, purpose: &'static str) -> Result<TcpListener, StartError> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|source| StartError::Listen { address, purpose, source })
+}
+
+/// A bound socket has an address; if the system will not tell it, nobody can be told either.
+fn address(listener: &TcpListener) -> SocketAddr {
+    listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)))
+}
+
+fn spawn_listener(context: &Arc<Context>, listener: impl Future<Output = ()> + Send + 'static) {
+    let stop = context.stop.clone();
+    context.tasks.spawn(async move {
+        // Ends by the token alone.
+        let _ = stop.run_until_cancelled_owned(listener).await;
+    });
+}
+
+fn randomness(settings: &Settings) -> Result<ChaCha8Rng, StartError> {
+    match settings.seed {
+        Some(seed) => Ok(ChaCha8Rng::seed_from_u64(seed)),
+        None => ChaCha8Rng::try_from_rng(&mut SysRng)
+            .map_err(|error| StartError::Randomness(error.to_string())),
+    }
+}
+
+fn restored(records: Vec<LoadedRecord>) -> Vec<(StoredRecord, Duration)> {
+    records.into_iter().map(|loaded| (loaded.record, loaded.remaining)).collect()
+}
+
+/// Contacts of the last run, then configured peers; each address once.
+fn known_peers(contacts: Vec<NodeInfo>, configured: Vec<SocketAddr>) -> Vec<PeerAddress> {
+    let contacts = contacts.into_iter().map(|contact| contact.address);
+    let mut known: Vec<PeerAddress> = Vec::new();
+    for address in contacts.chain(configured.into_iter().map(PeerAddress::from)) {
+        if !known.contains(&address) {
+            known.push(address);
+        }
+    }
+    known
+}
+
+/// Peers take the address that a connection comes from for the one that its node listens on. The
+/// system would choose another one where a host has several.
+fn source(settings: &Settings) -> Option<std::net::IpAddr> {
+    Some(settings.host).filter(|host| !host.is_unspecified())
+}

@@ -1,0 +1,81 @@
+//! The way to the disk and back: the core's writes go to the store's own thread, and what that
+//! has brought to disk comes back to the driver. Without a data directory nothing is written, and
+//! every write counts as done at once.
+
+use tokio::sync::mpsc;
+use voiddht_core::event::{Ticket, Write};
+use voiddht_store::{Completion, DataDir, INBOX_JOBS, Loaded, OpenError, Store};
+
+use std::path::Path;
+
+/// Groups of writes whose end the driver has not heard of: what the store's inbox takes, and the
+/// one group that its thread has in hand. Beyond it, writes fail as on a full disk.
+const UNFINISHED: usize = 2 * INBOX_JOBS;
+
+/// See the module's description.
+#[derive(Debug)]
+pub(crate) enum Persistence {
+    /// Nothing is kept.
+    Nowhere,
+    /// A data directory.
+    Directory(Directory),
+}
+
+/// An open data directory.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    store: Store,
+    completions: mpsc::Receiver<Completion>,
+    unfinished: usize,
+}
+
+impl Persistence {
+    /// Opens a data directory, and reads all of it. Blocks.
+    pub(crate) fn open(path: &Path) -> Result<(Self, Loaded), OpenError> {
+        let (sender, completions) = mpsc::channel(UNFINISHED);
+        // There is room: no more than that are unfinished. It must not block.
+        let tell = move |completion| drop(sender.try_send(completion));
+        let (store, loaded) = DataDir::open(path, Box::new(tell))?;
+        Ok((Self::Directory(Directory { store, completions, unfinished: 0 }), loaded))
+    }
+
+    /// The store, where there is one.
+    pub(crate) fn store(&self) -> Option<&Store> {
+        match self {
+            Self::Nowhere => None,
+            Self::Directory(directory) => Some(&directory.store),
+        }
+    }
+
+    /// Brings writes to disk. The answer is how it went, if that is known at once.
+    pub(crate) fn submit(&mut self, ticket: Ticket, writes: Vec<Write>) -> Option<bool> {
+        let Self::Directory(directory) = self else { return Some(true) };
+        if directory.unfinished >= UNFINISHED || directory.store.submit(ticket, writes).is_err() {
+            return Some(false);
+        }
+        directory.unfinished += 1;
+        None
+    }
+
+    /// The next group whose end is known. May be dropped and called again.
+    pub(crate) async fn completed(&mut self) -> Completion {
+        let Self::Directory(directory) = self else { return std::future::pending().await };
+        match directory.completions.recv().await {
+            Some(completion) => {
+                directory.unfinished -= 1;
+                completion
+            }
+            // The store's thread has ended, and said why in the log: its `submit` refuses now.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Writes what was submitted, and closes the database.
+    pub(crate) async fn close(self) {
+        let Self::Directory(directory) = self else { return };
+        let closed = tokio::task::spawn_blocking(|| directory.store.close()).await;
+        if let Ok(Err(error)) = closed {
+            tracing::error!(%error, "the data directory was not closed in good order");
+        }
+    }
+}

@@ -1,0 +1,548 @@
+//! The connections of a node: one per pair of nodes, used by both sides.
+//!
+//! The pool decides which connection carries a request, when to dial, and which connection goes
+//! when there is no room. It holds no sockets: the driver carries out its [`Effect`]s, and a
+//! connection is its outbox. So every decision here is made in one place, by one task, without a
+//! lock or a wait.
+//!
+//! Invariants: a request that was accepted ends in a reply, in [`Input::Undelivered`], or in the
+//! core's own timeout; [`Input::Disconnected`] follows the last connection of a peer for which
+//! there was an [`Input::Connected`], and no other.
+
+mod awaited;
+mod choice;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use voiddht_core::event::{Destination, Input, Undelivered};
+use voiddht_core::peer::{ConnectionId, Peer};
+use voiddht_core::time::Moment;
+use voiddht_wire::peer::{Body, Dialect, ErrorCode, Header, Message};
+use voiddht_wire::{NodeId, PeerAddress};
+
+use self::awaited::Awaited;
+use crate::counters::{Counters, Limit};
+use crate::outbox::{Outbox, PushError};
+
+/// How long an inbound connection is left alone after its last use, when room is needed. Long
+/// enough for whoever dialled to send what it dialled for: a round trip or two on any path.
+const INBOUND_REST: Duration = Duration::from_secs(5);
+/// How long a connection that was replaced stays after its last use: requests of the other side
+/// may still be on their way.
+const DRAINED_AFTER: Duration = Duration::from_secs(2);
+/// As [`DRAINED_AFTER`], for the side that did not dial it, in case the dialler forgets.
+const DRAINED_BY_ACCEPTOR_AFTER: Duration = Duration::from_secs(20);
+
+/// What the driver is to do for the pool.
+#[derive(Debug)]
+pub(crate) enum Effect {
+    /// Tell the core.
+    Input(Input),
+    /// Dial, and name the connection so.
+    Dial {
+        /// The name of the connection to be.
+        connection: ConnectionId,
+        /// Where, and who must be there.
+        to: Destination,
+    },
+    /// A dial is not needed any more.
+    CancelDial(ConnectionId),
+}
+
+/// A connection whose handshake has ended.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    /// Its name: a new one, or the one of the dial.
+    pub(crate) connection: ConnectionId,
+    /// Who is there; `None` for a client that showed no certificate.
+    pub(crate) proved: Option<Proved>,
+    /// The other end of the TCP connection.
+    pub(crate) remote: PeerAddress,
+    /// Where it was dialled, if this node did.
+    pub(crate) dialed: Option<PeerAddress>,
+    /// How it speaks.
+    pub(crate) dialect: Dialect,
+    /// What is written to it.
+    pub(crate) outbox: Arc<Outbox>,
+}
+
+/// What a handshake proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Proved {
+    /// The node.
+    pub(crate) id: NodeId,
+    /// SHA-256 of its certificate.
+    pub(crate) fingerprint: [u8; 32],
+}
+
+/// The bounds of a pool.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PoolLimits {
+    /// Connections and dials together.
+    pub(crate) connections: usize,
+    /// Requests to one peer that await their answer, or the end of a dial.
+    pub(crate) requests_per_peer: usize,
+}
+
+/// See the module's description.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    me: NodeId,
+    limits: PoolLimits,
+    counters: Arc<Counters>,
+    connections: HashMap<ConnectionId, Connection>,
+    /// The connections that proved peers may be reached by.
+    peers: HashMap<NodeId, PeerConnections>,
+    dials: HashMap<ConnectionId, Dial>,
+    /// Connections that were replaced and not yet closed.
+    draining: usize,
+    effects: VecDeque<Effect>,
+}
+
+#[derive(Debug)]
+struct Connection {
+    proved: Option<Proved>,
+    remote: PeerAddress,
+    dialed: Option<PeerAddress>,
+    dialect: Dialect,
+    outbox: Arc<Outbox>,
+    awaited: Awaited,
+    opened: Moment,
+    last_used: Moment,
+    /// Whether the core was told of it. A connection that this node dialled is announced with its
+    /// first message: until then the other side may refuse this node's certificate.
+    announced: bool,
+    /// Whether another one serves new requests.
+    draining: bool,
+    /// Whether it is being closed.
+    closing: bool,
+}
+
+/// The connections with one peer.
+#[derive(Debug)]
+struct PeerConnections {
+    /// Serves new requests.
+    current: ConnectionId,
+    /// Being drained; the latest last.
+    replaced: Vec<ConnectionId>,
+    /// Whether any of them was announced.
+    announced: bool,
+}
+
+#[derive(Debug)]
+struct Dial {
+    to: Destination,
+    waiting: Vec<Message>,
+}
+
+impl Pool {
+    pub(crate) fn new(me: NodeId, limits: PoolLimits, counters: Arc<Counters>) -> Self {
+        Self {
+            me,
+            limits,
+            counters,
+            connections: HashMap::new(),
+            peers: HashMap::new(),
+            dials: HashMap::new(),
+            draining: 0,
+            effects: VecDeque::new(),
+        }
+    }
+
+    /// Has the driver tell the core something after what it is doing now: an input may not come
+    /// while another one's outputs are being carried out.
+    pub(crate) fn tell(&mut self, input: Input) {
+        self.effects.push_back(Effect::Input(input));
+    }
+
+    /// What the driver is to do next.
+    pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// Connections and dials.
+    pub(crate) fn len(&self) -> usize {
+        self.connections.len() + self.dials.len()
+    }
+
+    /// What a live connection with this node has proved.
+    pub(crate) fn proved(&self, peer: &NodeId) -> Option<Proved> {
+        let peer = self.peers.get(peer)?;
+        self.connections.get(&peer.current)?.proved
+    }
+
+    /// Sends a request: on the live connection, or after the dial that is under way, or after a
+    /// new one. `new_id` names the connection of a new dial.
+    pub(crate) fn request(
+        &mut self,
+        now: Moment,
+        to: Destination,
+        message: Message,
+        new_id: impl FnOnce() -> ConnectionId,
+    ) {
+        let rpc_id = message.header.rpc_id;
+        let most = self.limits.requests_per_peer;
+        let sent = if let Some(connection) = self.live(&to) {
+            self.send_request(now, connection, &message)
+        } else if let Some(dial) = self.dial_to(&to) {
+            if dial.waiting.len() < most {
+                dial.waiting.push(message);
+                Ok(())
+            } else {
+                self.counters.limit_reached(Limit::RequestsPerPeer);
+                Err(Undelivered::LocalLimit)
+            }
+        } else {
+            self.dial(now, to, message, new_id)
+        };
+        if let Err(why) = sent {
+            self.effects.push_back(Effect::Input(Input::Undelivered { rpc_id, why }));
+        }
+    }
+
+    /// Sends a reply on the connection of its request; if that is gone, drops it.
+    pub(crate) fn reply(&mut self, connection: ConnectionId, message: &Message) {
+        let Some(connection) = self.connections.get(&connection) else { return };
+        let outbox = &connection.outbox;
+        let dialect = connection.dialect;
+        match outbox.push(|buffer| message.encode(dialect, buffer)) {
+            Ok(()) | Err(PushError::Closed) => {}
+            Err(PushError::Full) => {
+                self.counters.limit_reached(Limit::QueuedBytes);
+                refuse(outbox, dialect, message, ErrorCode::Busy);
+            }
+            Err(PushError::Encode(_)) => {
+                refuse(outbox, dialect, message, ErrorCode::NotAcceptable);
+            }
+        }
+        outbox.end_request();
+    }
+
+    /// Notes that a message came, and says from whom. `None`: the connection is closing, and
+    /// nothing that comes from it matters any more.
+    pub(crate) fn received(
+        &mut self,
+        now: Moment,
+        connection: ConnectionId,
+        message: &Message,
+    ) -> Option<Peer> {
+        let entry = self.connections.get_mut(&connection).filter(|entry| !entry.closing)?;
+        entry.last_used = now;
+        if !message.body.is_request() {
+            entry.awaited.remove(&message.header.rpc_id);
+        }
+        let peer = entry.peer(message.header.sender);
+        if !entry.announced {
+            self.announce(connection);
+        }
+        Some(peer)
+    }
+
+    /// The reply that a legacy ERROR stands for: it names no request, but only one is under way on
+    /// its connection.
+    pub(crate) fn answer_for_bare_error(
+        &self,
+        connection: ConnectionId,
+        code: ErrorCode,
+    ) -> Option<Message> {
+        let entry = self.connections.get(&connection)?;
+        let rpc_id = entry.awaited.only()?;
+        let header = Header { sender: entry.proved?.id, port: 0, rpc_id };
+        Some(Message { header, body: Body::Error(code) })
+    }
+
+    /// Who is at the other end of a connection, if that was proved.
+    pub(crate) fn proved_peer(&self, connection: ConnectionId) -> Option<Peer> {
+        let entry = self.connections.get(&connection)?;
+        entry.proved.map(|proved| Peer::danger_assume_proved(proved.id, entry.remote))
+    }
+
+    /// A handshake has ended well.
+    pub(crate) fn opened(&mut self, now: Moment, opened: Opened) {
+        let id = opened.connection;
+        let waiting = match (opened.dialed, self.dials.remove(&id)) {
+            (Some(_), Some(dial)) => dial.waiting,
+            // The dial was given up meanwhile.
+            (Some(_), None) => return opened.outbox.close(),
+            (None, _) if self.make_room(now) => Vec::new(),
+            (None, _) => {
+                self.counters.limit_reached(Limit::Connections);
+                return opened.outbox.close();
+            }
+        };
+        let connection = Connection::new(opened, now);
+        let inbound = connection.dialed.is_none();
+        let proved = connection.proved;
+        self.connections.insert(id, connection);
+        let Some(proved) = proved else { return };
+        self.add_to_peer(id, proved.id, now);
+        if inbound {
+            self.announce(id);
+            self.serve_dial_by_inbound(now, proved.id);
+        }
+        for message in waiting {
+            self.send_waiting(now, proved.id, message);
+        }
+    }
+
+    /// A dial has ended without a connection.
+    pub(crate) fn dial_failed(&mut self, connection: ConnectionId, why: Undelivered) {
+        for message in self.dials.remove(&connection).into_iter().flat_map(|dial| dial.waiting) {
+            let rpc_id = message.header.rpc_id;
+            self.effects.push_back(Effect::Input(Input::Undelivered { rpc_id, why }));
+        }
+    }
+
+    /// A connection has ended. `clean`: in good order, by either side.
+    pub(crate) fn closed(&mut self, connection: ConnectionId, clean: bool) {
+        self.retire(connection, clean);
+        self.connections.remove(&connection);
+    }
+
+    /// Closes every connection with a peer, after what is queued has gone out.
+    pub(crate) fn hang_up(&mut self, peer: &NodeId) {
+        if let Some(connections) = self.peers.get(peer) {
+            // The replaced ones first, so that none of them inherits.
+            let mut all = connections.replaced.clone();
+            all.push(connections.current);
+            for connection in all {
+                self.close(connection);
+            }
+        }
+        let dials: Vec<ConnectionId> = self.dials_to(peer).collect();
+        for dial in dials {
+            self.cancel_dial(dial);
+        }
+    }
+
+    /// Closes one connection, after what is queued has gone out.
+    pub(crate) fn close(&mut self, connection: ConnectionId) {
+        if let Some(entry) = self.connections.get(&connection) {
+            entry.outbox.close();
+            self.retire(connection, true);
+        }
+    }
+
+    /// Closes everything; `kill`: without writing what is queued.
+    pub(crate) fn close_all(&mut self, kill: bool) {
+        for connection in self.connections.values() {
+            if kill {
+                connection.outbox.kill();
+            } else {
+                connection.outbox.close();
+            }
+        }
+        let dials: Vec<ConnectionId> = self.dials.keys().copied().collect();
+        for dial in dials {
+            self.cancel_dial(dial);
+        }
+    }
+
+    /// Whether there is a connection that has not ended, though it may be closing.
+    pub(crate) fn has_connections(&self) -> bool {
+        !self.connections.is_empty()
+    }
+
+    /// Changes the bound on connections. A [`Pool::sweep`] makes it hold.
+    pub(crate) fn limit_connections(&mut self, connections: usize) {
+        self.limits.connections = connections;
+    }
+
+    /// Whether there is something for a sweep to do, now or soon.
+    pub(crate) fn wants_sweep(&self) -> bool {
+        self.draining > 0 || self.len() > self.limits.connections
+    }
+
+    /// Closes replaced connections that have done their work, and idle ones over the limit.
+    pub(crate) fn sweep(&mut self, now: Moment) {
+        while self.len() > self.limits.connections && self.evict(now) {}
+        let done: Vec<ConnectionId> = self
+            .connections
+            .iter()
+            .filter(|(_, connection)| connection.is_drained(now))
+            .map(|(id, _)| *id)
+            .collect();
+        for id in done {
+            self.close(id);
+        }
+    }
+
+    /// The live connection for a destination.
+    fn live(&self, to: &Destination) -> Option<ConnectionId> {
+        match to.id {
+            Some(id) => self.peers.get(&id).map(|peer| peer.current),
+            // Only the address of a configured peer is known: rare, so a search will do.
+            None => self
+                .peers
+                .values()
+                .map(|peer| peer.current)
+                .find(|id| self.connections[id].dialed == Some(to.address)),
+        }
+    }
+
+    /// The dial that is under way to a destination.
+    fn dial_to(&mut self, to: &Destination) -> Option<&mut Dial> {
+        let same = |dial: &&mut Dial| match to.id {
+            Some(id) => dial.to.id == Some(id),
+            None => dial.to.id.is_none() && dial.to.address == to.address,
+        };
+        self.dials.values_mut().find(same)
+    }
+
+    fn dials_to(&self, peer: &NodeId) -> impl Iterator<Item = ConnectionId> {
+        self.dials.iter().filter(|(_, dial)| dial.to.id == Some(*peer)).map(|(id, _)| *id)
+    }
+
+    fn dial(
+        &mut self,
+        now: Moment,
+        to: Destination,
+        message: Message,
+        new_id: impl FnOnce() -> ConnectionId,
+    ) -> Result<(), Undelivered> {
+        if !self.make_room(now) {
+            self.counters.limit_reached(Limit::Connections);
+            return Err(Undelivered::LocalLimit);
+        }
+        let connection = new_id();
+        self.dials.insert(connection, Dial { to, waiting: vec![message] });
+        self.effects.push_back(Effect::Dial { connection, to });
+        Ok(())
+    }
+
+    fn cancel_dial(&mut self, dial: ConnectionId) {
+        self.effects.push_back(Effect::CancelDial(dial));
+        self.dial_failed(dial, Undelivered::ConnectionLost);
+    }
+
+    /// Sends what waited for a dial.
+    fn send_waiting(&mut self, now: Moment, peer: NodeId, message: Message) {
+        let rpc_id = message.header.rpc_id;
+        let current = self.peers.get(&peer).map(|peer| peer.current);
+        let sent = match current {
+            Some(connection) => self.send_request(now, connection, &message),
+            None => Err(Undelivered::ConnectionLost),
+        };
+        if let Err(why) = sent {
+            self.effects.push_back(Effect::Input(Input::Undelivered { rpc_id, why }));
+        }
+    }
+
+    fn send_request(
+        &mut self,
+        now: Moment,
+        connection: ConnectionId,
+        message: &Message,
+    ) -> Result<(), Undelivered> {
+        let Some(entry) = self.connections.get_mut(&connection) else {
+            return Err(Undelivered::ConnectionLost);
+        };
+        if !entry.awaited.has_room(now, self.limits.requests_per_peer) {
+            self.counters.limit_reached(Limit::RequestsPerPeer);
+            return Err(Undelivered::LocalLimit);
+        }
+        let dialect = entry.dialect;
+        match entry.outbox.push(|buffer| message.encode(dialect, buffer)) {
+            Ok(()) => {
+                entry.awaited.insert(now, message.header.rpc_id);
+                entry.last_used = now;
+                Ok(())
+            }
+            Err(PushError::Full) => {
+                self.counters.limit_reached(Limit::QueuedBytes);
+                Err(Undelivered::LocalLimit)
+            }
+            Err(PushError::Closed) => Err(Undelivered::ConnectionLost),
+            Err(PushError::Encode(_)) => Err(Undelivered::DoesNotFit),
+        }
+    }
+
+    /// Tells the core of a connection.
+    fn announce(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        connection.announced = true;
+        let Some(proved) = connection.proved else { return };
+        let Some(peer) = self.peers.get_mut(&proved.id) else { return };
+        peer.announced = true;
+        self.effects.push_back(Effect::Input(Input::Connected {
+            connection: id,
+            peer: Peer::danger_assume_proved(proved.id, connection.remote),
+            dialed: connection.dialed,
+        }));
+    }
+
+    /// Takes a connection out of use: nothing is sent on it any more, and whoever awaits
+    /// something on it is told.
+    fn retire(&mut self, id: ConnectionId, clean: bool) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if connection.closing {
+            return;
+        }
+        connection.closing = true;
+        self.draining -= usize::from(connection.draining);
+        connection.draining = false;
+        let why = Undelivered::ConnectionLost;
+        for rpc_id in connection.awaited.take_all() {
+            self.effects.push_back(Effect::Input(Input::Undelivered { rpc_id, why }));
+        }
+        if let Some(proved) = connection.proved {
+            self.remove_from_peer(id, proved.id, clean);
+        }
+    }
+}
+
+impl Connection {
+    fn new(opened: Opened, now: Moment) -> Self {
+        Self {
+            proved: opened.proved,
+            remote: opened.remote,
+            dialed: opened.dialed,
+            dialect: opened.dialect,
+            outbox: opened.outbox,
+            awaited: Awaited::default(),
+            opened: now,
+            last_used: now,
+            announced: false,
+            draining: false,
+            closing: false,
+        }
+    }
+
+    /// Who sent a message: proved, or as it says itself.
+    fn peer(&self, sender: NodeId) -> Peer {
+        match self.proved {
+            Some(proved) => Peer::danger_assume_proved(proved.id, self.remote),
+            None => Peer::claimed(sender, self.remote),
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.awaited.is_empty() && self.outbox.is_idle()
+    }
+
+    fn is_drained(&self, now: Moment) -> bool {
+        let rest = match self.dialed {
+            Some(_) => DRAINED_AFTER,
+            None => DRAINED_BY_ACCEPTOR_AFTER,
+        };
+        self.draining && self.is_idle() && now.since(self.last_used) >= rest
+    }
+
+    /// Whether it may go when another one needs its place.
+    fn is_evictable(&self, now: Moment) -> bool {
+        let rested = self.dialed.is_some() || now.since(self.last_used) >= INBOUND_REST;
+        rested && !self.closing && self.is_idle()
+    }
+}
+
+/// Answers a request by an error instead of the reply that cannot be sent.
+fn refuse(outbox: &Outbox, dialect: Dialect, reply: &Message, code: ErrorCode) {
+    let error = Message { header: reply.header, body: Body::Error(code) };
+    // Where not even this fits, the request stays unanswered: its sender does not read.
+    let _ = outbox.push_small(|buffer| error.encode(dialect, buffer));
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,372 @@
+//! The pool without sockets: outboxes, and a clock that is moved by hand.
+
+use std::task::{Context, Waker};
+
+use bytes::BytesMut;
+use voiddht_wire::RpcId;
+
+use super::*;
+use crate::outbox::{Budget, OutboxLimits, Taken};
+
+const ME: u8 = 0x80;
+const SECOND: Duration = Duration::from_secs(1);
+
+struct Bench {
+    pool: Pool,
+    now: Moment,
+    next_connection: u64,
+    next_rpc: u8,
+    outboxes: HashMap<ConnectionId, Arc<Outbox>>,
+}
+
+fn id(byte: u8) -> NodeId {
+    NodeId::from_bytes([byte; 32])
+}
+
+fn address(byte: u8) -> PeerAddress {
+    PeerAddress::new([127, 0, 0, byte].into(), 7402)
+}
+
+fn to(byte: u8) -> Destination {
+    Destination { address: address(byte), id: Some(id(byte)) }
+}
+
+/// What a test sees of an effect.
+#[derive(Debug, PartialEq, Eq)]
+enum Seen {
+    Connected(u8, bool),
+    Disconnected(u8, bool),
+    Undelivered(u8, Undelivered),
+    Dial(u64),
+    Cancelled(u64),
+}
+
+impl Bench {
+    fn new(connections: usize, requests_per_peer: usize) -> Self {
+        let limits = PoolLimits { connections, requests_per_peer };
+        Self {
+            pool: Pool::new(id(ME), limits, Arc::default()),
+            now: Moment::from_micros(0),
+            next_connection: 0,
+            next_rpc: 0,
+            outboxes: HashMap::new(),
+        }
+    }
+
+    /// Sends a PING; the answer is the number of its RPC ID.
+    fn request(&mut self, to: Destination) -> u8 {
+        let rpc = self.next_rpc;
+        self.next_rpc += 1;
+        let message = message(ME, rpc, Body::Ping);
+        let next = &mut self.next_connection;
+        self.pool.request(self.now, to, message, || {
+            *next += 1;
+            ConnectionId(*next)
+        });
+        rpc
+    }
+
+    /// The end of a dial, or a connection from outside.
+    fn open(&mut self, connection: ConnectionId, peer: u8, dialed: bool) {
+        let limits = OutboxLimits { bytes: 1000, unanswered: 10 };
+        let outbox = Outbox::new(limits, Budget::new(100_000));
+        self.outboxes.insert(connection, Arc::clone(&outbox));
+        self.pool.opened(
+            self.now,
+            Opened {
+                connection,
+                proved: Some(Proved { id: id(peer), fingerprint: [peer; 32] }),
+                remote: address(peer),
+                dialed: dialed.then(|| address(peer)),
+                dialect: Dialect::V1,
+                outbox,
+            },
+        );
+    }
+
+    fn accept(&mut self, peer: u8) -> ConnectionId {
+        self.next_connection += 1;
+        let connection = ConnectionId(self.next_connection);
+        self.open(connection, peer, false);
+        connection
+    }
+
+    fn dialed(&mut self, peer: u8) -> (ConnectionId, u8) {
+        self.seen();
+        let rpc = self.request(to(peer));
+        let connection = ConnectionId(self.next_connection);
+        assert_eq!(self.seen(), [Seen::Dial(connection.0)]);
+        self.open(connection, peer, true);
+        (connection, rpc)
+    }
+
+    fn answer(&mut self, connection: ConnectionId, peer: u8, rpc: u8) {
+        let reply = message(peer, rpc, Body::PingReply { observed: None });
+        assert!(self.pool.received(self.now, connection, &reply).is_some());
+    }
+
+    fn seen(&mut self) -> Vec<Seen> {
+        let effects = std::iter::from_fn(|| self.pool.poll_effect());
+        effects
+            .map(|effect| match effect {
+                Effect::Dial { connection, .. } => Seen::Dial(connection.0),
+                Effect::CancelDial(connection) => Seen::Cancelled(connection.0),
+                Effect::Input(Input::Connected { peer, dialed, .. }) => {
+                    Seen::Connected(peer.id().to_bytes()[0], dialed.is_some())
+                }
+                Effect::Input(Input::Disconnected { peer, clean }) => {
+                    Seen::Disconnected(peer.to_bytes()[0], clean)
+                }
+                Effect::Input(Input::Undelivered { rpc_id, why }) => {
+                    Seen::Undelivered(rpc_id.to_bytes()[0], why)
+                }
+                other => panic!("{other:?}"),
+            })
+            .collect()
+    }
+
+    /// Messages that lie in a connection's outbox, which then are written; and whether it closes.
+    fn written(&mut self, connection: ConnectionId) -> (usize, bool) {
+        let outbox = &self.outboxes[&connection];
+        let cx = Context::from_waker(Waker::noop());
+        let mut bytes = BytesMut::new();
+        let mut count = 0;
+        loop {
+            match outbox.take(&cx, &mut bytes) {
+                Taken::Bytes => {
+                    count += bytes.len() / 70;
+                    bytes.clear();
+                    outbox.written();
+                }
+                Taken::Nothing { .. } => return (count, false),
+                Taken::Finished | Taken::Killed => return (count, true),
+            }
+        }
+    }
+}
+
+fn message(sender: u8, rpc: u8, body: Body) -> Message {
+    let header = Header { sender: id(sender), port: 7402, rpc_id: RpcId::from_bytes([rpc; 32]) };
+    Message { header, body }
+}
+
+#[test]
+fn requests_join_a_dial_and_then_its_connection() {
+    let mut bench = Bench::new(10, 10);
+    bench.request(to(1));
+    bench.request(to(1));
+    assert_eq!(bench.seen(), [Seen::Dial(1)], "one dial for both");
+    bench.open(ConnectionId(1), 1, true);
+    assert_eq!(bench.seen(), [], "not announced: the server may still refuse");
+    bench.request(to(1));
+    assert_eq!(bench.written(ConnectionId(1)), (3, false));
+    bench.answer(ConnectionId(1), 1, 0);
+    assert_eq!(bench.seen(), [Seen::Connected(1, true)]);
+}
+
+#[test]
+fn a_configured_peer_is_found_again_by_its_address() {
+    let mut bench = Bench::new(10, 10);
+    let unknown = Destination { address: address(1), id: None };
+    bench.request(unknown);
+    bench.request(unknown);
+    assert_eq!(bench.seen(), [Seen::Dial(1)]);
+    bench.open(ConnectionId(1), 1, true);
+    bench.request(unknown);
+    bench.request(to(1));
+    assert_eq!(bench.seen(), []);
+    assert_eq!(bench.written(ConnectionId(1)).0, 4);
+}
+
+#[test]
+fn a_failed_dial_tells_everyone_who_waited() {
+    let mut bench = Bench::new(10, 2);
+    for _ in 0..3 {
+        bench.request(to(1));
+    }
+    let full = Seen::Undelivered(2, Undelivered::LocalLimit);
+    assert_eq!(bench.seen(), [Seen::Dial(1), full], "the bound holds while a dial is under way");
+    bench.pool.dial_failed(ConnectionId(1), Undelivered::Refused);
+    let refused = |rpc| Seen::Undelivered(rpc, Undelivered::Refused);
+    assert_eq!(bench.seen(), [refused(0), refused(1)]);
+    bench.request(to(1));
+    assert_eq!(bench.seen(), [Seen::Dial(2)], "and the next request dials again");
+}
+
+#[test]
+fn the_end_of_a_connection_is_told_to_each_request() {
+    let mut bench = Bench::new(10, 10);
+    let (connection, first) = bench.dialed(1);
+    let second = bench.request(to(1));
+    bench.answer(connection, 1, first);
+    assert_eq!(bench.seen(), [Seen::Connected(1, true)]);
+    bench.pool.closed(connection, false);
+    let lost = Seen::Undelivered(second, Undelivered::ConnectionLost);
+    assert_eq!(bench.seen(), [lost, Seen::Disconnected(1, false)]);
+    assert_eq!(bench.pool.len(), 0);
+}
+
+#[test]
+fn a_connection_that_was_never_announced_ends_in_silence() {
+    let mut bench = Bench::new(10, 10);
+    let (connection, rpc) = bench.dialed(1);
+    bench.pool.closed(connection, true);
+    assert_eq!(bench.seen(), [Seen::Undelivered(rpc, Undelivered::ConnectionLost)]);
+}
+
+#[test]
+fn crossed_dials_leave_the_one_of_the_lower_id_at_both_ends() {
+    for (peer, mine_serves) in [(0x01, false), (0xff, true)] {
+        for mine_first in [true, false] {
+            let mut bench = Bench::new(10, 10);
+            let rpc = bench.request(to(peer));
+            let mine = ConnectionId(bench.next_connection);
+            bench.seen();
+            let theirs = if mine_first {
+                bench.open(mine, peer, true);
+                bench.answer(mine, peer, rpc);
+                bench.accept(peer)
+            } else {
+                let theirs = bench.accept(peer);
+                assert_eq!(bench.written(theirs).0, 1, "what waited goes out at once");
+                if !mine_serves {
+                    let cancelled = Seen::Cancelled(mine.0);
+                    assert!(bench.seen().contains(&cancelled), "{peer:x}: nobody needs it");
+                    continue;
+                }
+                bench.answer(theirs, peer, rpc);
+                bench.open(mine, peer, true);
+                theirs
+            };
+            bench.seen();
+            let (serves, drains) = if mine_serves { (mine, theirs) } else { (theirs, mine) };
+            bench.written(serves);
+            bench.written(drains);
+            bench.request(to(peer));
+            assert_eq!(bench.written(serves).0, 1, "{peer:x}, mine first: {mine_first}");
+            assert_eq!(bench.written(drains), (0, false), "only drained so far");
+
+            // Its dialler closes the other one once nothing is under way on it.
+            bench.now = bench.now + DRAINED_AFTER;
+            assert!(bench.pool.wants_sweep());
+            bench.pool.sweep(bench.now);
+            assert_eq!(bench.written(drains).1, drains == mine);
+            bench.now = bench.now + DRAINED_BY_ACCEPTOR_AFTER;
+            bench.pool.sweep(bench.now);
+            assert!(bench.written(drains).1, "forgotten by its dialler");
+            bench.pool.closed(drains, true);
+            assert_eq!(bench.seen(), [], "the peer is still connected");
+            assert!(!bench.pool.wants_sweep());
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_dials_again_long_after_has_lost_its_connection() {
+    let mut bench = Bench::new(10, 10);
+    // The higher ID dials, so a crossing would be lost by the newcomer.
+    let (old, rpc) = bench.dialed(0xff);
+    bench.answer(old, 0xff, rpc);
+    bench.now = bench.now + 60 * SECOND;
+    let new = bench.accept(0xff);
+    bench.seen();
+    bench.written(old);
+    bench.request(to(0xff));
+    assert_eq!((bench.written(new).0, bench.written(old).0), (1, 0));
+    bench.pool.closed(new, false);
+    let lost = Seen::Undelivered(1, Undelivered::ConnectionLost);
+    assert_eq!(bench.seen(), [lost], "the old one inherits: still connected");
+    bench.request(to(0xff));
+    assert_eq!(bench.written(old).0, 1);
+}
+
+#[test]
+fn a_full_pool_gives_up_the_connection_that_was_idle_longest() {
+    let mut bench = Bench::new(3, 10);
+    for peer in [1, 2, 3] {
+        let (connection, rpc) = bench.dialed(peer);
+        bench.written(connection);
+        if peer != 1 {
+            bench.answer(connection, peer, rpc);
+        }
+        bench.now = bench.now + SECOND;
+    }
+    bench.seen();
+    bench.request(to(4));
+    let gone = bench.seen();
+    assert_eq!(gone, [Seen::Disconnected(2, true), Seen::Dial(4)], "1 awaits an answer");
+    assert_eq!(bench.written(ConnectionId(2)), (0, true));
+    bench.pool.closed(ConnectionId(2), true);
+    bench.request(to(5));
+    assert_eq!(bench.seen(), [Seen::Disconnected(3, true), Seen::Dial(5)]);
+    bench.request(to(6));
+    assert_eq!(bench.seen(), [Seen::Undelivered(5, Undelivered::LocalLimit)], "all are needed");
+}
+
+#[test]
+fn an_inbound_connection_has_time_to_say_what_it_came_for() {
+    let mut bench = Bench::new(1, 10);
+    let first = bench.accept(1);
+    assert_eq!(bench.seen(), [Seen::Connected(1, false)]);
+    let second = bench.accept(2);
+    assert_eq!(bench.written(second), (0, true), "no room");
+    assert_eq!(bench.seen(), []);
+    bench.now = bench.now + INBOUND_REST;
+    bench.accept(3);
+    assert_eq!(bench.seen(), [Seen::Disconnected(1, true), Seen::Connected(3, false)]);
+    assert!(bench.written(first).1);
+}
+
+#[test]
+fn a_smaller_share_is_reached_by_sweeping() {
+    let mut bench = Bench::new(4, 10);
+    for peer in 1..=4 {
+        bench.accept(peer);
+    }
+    bench.pool.limit_connections(2);
+    bench.now = bench.now + INBOUND_REST;
+    assert!(bench.pool.wants_sweep());
+    bench.pool.sweep(bench.now);
+    assert_eq!(bench.pool.len(), 2);
+    assert!(!bench.pool.wants_sweep());
+}
+
+#[test]
+fn hanging_up_ends_connections_and_dials() {
+    let mut bench = Bench::new(10, 10);
+    let inbound = bench.accept(1);
+    bench.seen();
+    bench.pool.hang_up(&id(1));
+    assert_eq!(bench.seen(), [Seen::Disconnected(1, true)]);
+    assert!(bench.written(inbound).1);
+    let late = message(1, 9, Body::Ping);
+    assert!(bench.pool.received(bench.now, inbound, &late).is_none(), "no longer listened to");
+
+    bench.request(to(2));
+    bench.seen();
+    bench.pool.hang_up(&id(2));
+    let lost = Seen::Undelivered(0, Undelivered::ConnectionLost);
+    assert_eq!(bench.seen(), [Seen::Cancelled(2), lost]);
+    bench.open(ConnectionId(2), 2, true);
+    assert!(bench.written(ConnectionId(2)).1, "it came too late");
+}
+
+#[test]
+fn limits_on_requests_and_bytes_refuse_and_say_so() {
+    let mut bench = Bench::new(10, 3);
+    let (connection, _) = bench.dialed(1);
+    bench.request(to(1));
+    bench.request(to(1));
+    bench.request(to(1));
+    assert_eq!(bench.seen(), [Seen::Undelivered(3, Undelivered::LocalLimit)]);
+
+    // A peer that asks and does not read is refused once its outbox is full.
+    let ask = message(1, 50, Body::FindNode { target: voiddht_wire::Key::default() });
+    let reply = message(ME, 50, Body::PingReply { observed: None });
+    for _ in 0..20 {
+        assert!(bench.pool.received(bench.now, connection, &ask).is_some());
+        bench.pool.reply(connection, &reply);
+    }
+    let limits = bench.pool.counters.read().limits;
+    assert!(limits["queued_bytes"] > 0 && limits["requests_per_peer"] == 1);
+}

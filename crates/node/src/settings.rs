@@ -1,0 +1,132 @@
+//! What a node is started with: where it listens, whom it knows, and every limit of the
+//! connection layer with its default and the reason for it.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use voiddht_identity::{KeyKind, Policy};
+
+/// Connections with peers. A node that knows a few hundred others keeps one with each that it
+/// hears from: 512 cost some 5 MiB, and half of the 1 024 open files that a process may have
+/// where nobody raised that.
+pub const CONNECTIONS: usize = 512;
+/// Connections from one public address, or one /64 of IPv6. A guess: the nodes of one household
+/// or one small host.
+pub const CONNECTIONS_PER_ADDRESS: usize = 16;
+/// Accepted connections whose handshake is not over. Each may take
+/// [`crate::handshake::ACCEPT_DEADLINE`] and some 30 KiB.
+pub const HANDSHAKES: usize = 256;
+/// Requests to or from one peer that are unanswered. 64 operations at once ask each of the k
+/// closest for a thing or two.
+pub const REQUESTS_PER_PEER: usize = 256;
+/// Bytes that wait to be written to one connection: 64 of the largest values.
+pub const QUEUED_BYTES_PER_CONNECTION: usize = 4 * 1024 * 1024;
+/// Bytes that wait to be written to all connections together.
+pub const QUEUED_BYTES: usize = 64 * 1024 * 1024;
+/// Certificates that are fetched at once, to see whether a contact listens where it says.
+pub const PROBES: usize = 16;
+/// Events that wait for the driver. Its readers wait for a place, so that a flood of messages
+/// becomes back-pressure in TCP; with the largest message in each place, 16 MiB.
+pub const INBOX_EVENTS: usize = 256;
+/// Module API connections. A guess: local programs are few.
+pub const API_CONNECTIONS: usize = 256;
+/// Requests of one module API connection that are unanswered; after that, it is not read.
+pub const API_REQUESTS_PER_CONNECTION: usize = 256;
+/// How long handing over and saying goodbye may take when the node is told to stop.
+pub const LEAVE_DEADLINE: Duration = Duration::from_secs(10);
+
+/// See the module's description.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where peers reach this node, and where it listens and dials from. An unspecified address
+    /// listens on all.
+    pub host: IpAddr,
+    /// The port for peers; 0 lets the system choose.
+    pub p2p_port: u16,
+    /// Where the module API listens; port 0 lets the system choose.
+    pub api: SocketAddr,
+    /// Where configured peers listen. Empty: the first node of a network.
+    pub peers: Vec<SocketAddr>,
+    /// What proves a node ID: a property of the whole network.
+    pub policy: Policy,
+    /// The kind of key that is made where there is none yet.
+    pub key_kind: KeyKind,
+    /// Where the node keeps what it must not forget; `None`: nowhere.
+    pub data_dir: Option<PathBuf>,
+    /// The limits of the connection layer.
+    pub limits: Limits,
+    /// The settings of the core.
+    pub core: voiddht_core::Config,
+    /// The core's randomness, for tests that are to repeat; `None`: from the operating system.
+    pub seed: Option<u64>,
+}
+
+/// What the connection layer allows. Where a limit is reached, requests are refused or
+/// connections closed, and the limit is counted; nothing queues without a bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// See [`CONNECTIONS`]. Held under the node's share of the process's open files too.
+    pub connections: usize,
+    /// See [`CONNECTIONS_PER_ADDRESS`].
+    pub connections_per_address: usize,
+    /// Whether loopback and private addresses may exceed it: the nodes of a test network share
+    /// one, and nobody from outside can have one.
+    pub private_addresses_exempt: bool,
+    /// See [`HANDSHAKES`].
+    pub handshakes: usize,
+    /// See [`REQUESTS_PER_PEER`].
+    pub requests_per_peer: usize,
+    /// See [`QUEUED_BYTES_PER_CONNECTION`].
+    pub queued_bytes_per_connection: usize,
+    /// See [`QUEUED_BYTES`].
+    pub queued_bytes: usize,
+    /// See [`PROBES`].
+    pub probes: usize,
+    /// See [`INBOX_EVENTS`].
+    pub inbox_events: usize,
+    /// See [`API_CONNECTIONS`].
+    pub api_connections: usize,
+    /// See [`API_REQUESTS_PER_CONNECTION`].
+    pub api_requests_per_connection: usize,
+    /// See [`LEAVE_DEADLINE`].
+    pub leave_deadline: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: CONNECTIONS,
+            connections_per_address: CONNECTIONS_PER_ADDRESS,
+            private_addresses_exempt: true,
+            handshakes: HANDSHAKES,
+            requests_per_peer: REQUESTS_PER_PEER,
+            queued_bytes_per_connection: QUEUED_BYTES_PER_CONNECTION,
+            queued_bytes: QUEUED_BYTES,
+            probes: PROBES,
+            inbox_events: INBOX_EVENTS,
+            api_connections: API_CONNECTIONS,
+            api_requests_per_connection: API_REQUESTS_PER_CONNECTION,
+            leave_deadline: LEAVE_DEADLINE,
+        }
+    }
+}
+
+impl Settings {
+    /// A node on this machine alone, without peers, on ports that the system chooses.
+    pub fn loopback() -> Self {
+        let host = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        Self {
+            host,
+            p2p_port: 0,
+            api: SocketAddr::new(host, 0),
+            peers: Vec::new(),
+            policy: Policy::default(),
+            key_kind: KeyKind::default(),
+            data_dir: None,
+            limits: Limits::default(),
+            core: voiddht_core::Config::default(),
+            seed: None,
+        }
+    }
+}

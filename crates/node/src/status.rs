@@ -1,0 +1,52 @@
+//! How a node is, as it tells people.
+
+use std::net::SocketAddr;
+
+use voiddht_core::Node;
+use voiddht_wire::NodeId;
+use voiddht_wire::peer::NodeInfo;
+
+use crate::counters::Counts;
+
+/// A node at one moment.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Its ID.
+    pub id: NodeId,
+    /// Where it listens for peers.
+    pub p2p_address: SocketAddr,
+    /// Where it listens for local programs.
+    pub api_address: SocketAddr,
+    /// What the core knows and holds.
+    pub core: CoreStatus,
+    /// What was counted.
+    pub counts: Counts,
+}
+
+/// What the core knows and holds.
+#[derive(Clone, Debug, Default)]
+pub struct CoreStatus {
+    /// The contacts of the routing table.
+    pub contacts: Vec<NodeInfo>,
+    /// Records held.
+    pub records: usize,
+    /// Requests that await their answer.
+    pub requests: usize,
+    /// Operations under way.
+    pub operations: usize,
+    /// Whether the node is part of a network, or was told of none.
+    pub joined: bool,
+}
+
+impl CoreStatus {
+    pub(crate) fn of(core: &Node) -> Self {
+        let (requests, operations) = core.load();
+        Self {
+            contacts: core.table().iter().map(|contact| contact.info()).collect(),
+            records: core.records().len(),
+            requests,
+            operations,
+            joined: core.is_joined(),
+        }
+    }
+}
