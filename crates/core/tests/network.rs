@@ -348,3 +348,23 @@ fn the_dead_are_replaced_within_one_upkeep_interval() {
     let holders = alive[..20].iter().filter(|node| node.records().len() == 1).count();
     assert_eq!(holders, 20);
 }
+
+/// The pause between tries began at zero, and doubled zero.
+#[test]
+fn lost_contacts_are_tried_less_and_less_often() {
+    let mut network = Network::new(20);
+    for number in 0..5 {
+        network.kill(number);
+    }
+    network.run_for(Duration::from_secs(60));
+    network.notices.clear();
+    network.run_for(Duration::from_secs(3600));
+    let failed = network.notices.iter().filter(|notice| {
+        matches!(
+            notice,
+            Notice::RequestEnded { outcome: voiddht_core::event::RequestOutcome::Undelivered, .. }
+        )
+    });
+    // Every five minutes four of them, after some shorter pauses: some seventy in an hour.
+    assert!(failed.count() < 15 * 80);
+}
