@@ -156,3 +156,23 @@ fn a_lookup_of_the_nodes_own_is_noticed() {
     });
     assert!(joins.count() >= 4, "each that joined has looked for itself");
 }
+
+/// The pause between tries began at zero, and doubled zero.
+#[test]
+fn lost_contacts_are_tried_less_and_less_often() {
+    let mut network = Network::new(20);
+    for number in 0..5 {
+        network.kill(number);
+    }
+    network.run_for(Duration::from_secs(60));
+    network.notices.clear();
+    network.run_for(Duration::from_secs(3600));
+    let failed = network.notices.iter().filter(|notice| {
+        matches!(
+            notice,
+            Notice::RequestEnded { outcome: voiddht_core::event::RequestOutcome::Undelivered, .. }
+        )
+    });
+    // Every five minutes four of them, after some shorter pauses: some seventy in an hour.
+    assert!(failed.count() < 15 * 80);
+}
