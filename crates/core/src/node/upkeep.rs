@@ -257,7 +257,12 @@ impl Node {
             self.upkeep.forget(&key);
             return false;
         }
-        if !self.have_nearer_had_their_chance(&key) || self.table.is_empty() {
+        if !self.have_nearer_had_their_chance(&key) {
+            return false;
+        }
+        if self.table.is_empty() {
+            // There is nobody to bring it to; whoever appears is handed it.
+            self.plan_renewal(key, 0.70..0.80);
             return false;
         }
         let depth = self.table.bucket_of(&self.own.id).range().depth();
