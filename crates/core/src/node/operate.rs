@@ -9,6 +9,7 @@ use voiddht_wire::{Key, NodeId};
 
 use super::Node;
 use super::serve::Kept;
+use crate::config::FAIL_AFTER;
 use crate::event::{CommandId, Misbehaviour, Outcome, RequestOutcome};
 use crate::lookup::{Breadth, Lookup};
 use crate::operation::{Answer, Find, Get, Next, Put, publication};
@@ -162,7 +163,9 @@ impl Node {
             return;
         }
         let took = self.now.mono.since(request.sent);
-        self.table.answered(&peer.id(), Some(took), self.now.mono);
+        // An answer that lay waiting while the machine slept says nothing of the peer's pace.
+        let pace = took.min(FAIL_AFTER.1);
+        self.table.answered(&peer.id(), Some(pace), self.now.mono);
         let refused = matches!(message.body, Body::Error(_));
         let outcome = if refused { RequestOutcome::Refused } else { RequestOutcome::Answered };
         self.request_ended(&request, outcome);
