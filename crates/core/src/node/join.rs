@@ -199,7 +199,8 @@ impl Node {
             let target = self.own.id.as_key();
             self.request(contact.into(), Body::FindNode { target }, Purpose::Liveness);
         }
-        self.joining.lost_pause = (self.joining.lost_pause * 2).min(LOST_PAUSE.1);
+        let pause = self.joining.lost_pause.max(LOST_PAUSE.0);
+        self.joining.lost_pause = (pause * 2).min(LOST_PAUSE.1);
         self.plan_lost_contacts();
     }
 
