@@ -9,6 +9,7 @@ use voiddht_wire::{Key, NodeId};
 
 use super::Node;
 use super::serve::Kept;
+use crate::config::FAIL_AFTER;
 use crate::event::{CommandId, Misbehaviour, Notice, Outcome, RequestOutcome};
 use crate::lookup::{Breadth, Lookup};
 use crate::operation::{Answer, Find, Get, Next, Put, publication};
@@ -210,7 +211,9 @@ impl Node {
             return;
         }
         let took = self.now.mono.since(request.sent);
-        self.table.answered(&peer.id(), Some(took), self.now.mono);
+        // An answer that lay waiting while the machine slept says nothing of the peer's pace.
+        let pace = took.min(FAIL_AFTER.1);
+        self.table.answered(&peer.id(), Some(pace), self.now.mono);
         let refused = matches!(message.body, Body::Error(_));
         let outcome = if refused { RequestOutcome::Refused } else { RequestOutcome::Answered };
         self.request_ended(&request, outcome);
@@ -288,12 +291,24 @@ impl Node {
     /// Lets an operation go on until it waits or ends.
     fn drive(&mut self, id: u64) {
         while let Some(operation) = self.operations.get_mut(&id) {
+            let age = self.now.mono.since(operation.started);
             match operation.kind.next_step() {
                 Next::Ask { node, .. } if self.reputation.is_banned(&node.id, self.now.mono) => {
                     operation.kind.handle_answer(&node.id, Answer::Failed);
                 }
-                Next::Ask { node, path, body } => self.ask(id, node, path, body),
-                Next::KeepLocally(record) => self.keep_for_operation(id, record),
+                Next::Ask { node, path, mut body } => {
+                    if let Body::Store(record) = &mut body
+                        && !has_life_left(record, age)
+                    {
+                        operation.kind.handle_answer(&node.id, Answer::Failed);
+                    } else {
+                        self.ask(id, node, path, body);
+                    }
+                }
+                Next::KeepLocally(mut record) => {
+                    has_life_left(&mut record, age);
+                    self.keep_for_operation(id, record);
+                }
                 Next::Wait => return,
                 Next::Done => return self.finish(id),
             }
@@ -410,4 +425,12 @@ impl Node {
         }
         Lookup::new(target, self.own.id, breadth, &seeds)
     }
+}
+
+/// Takes what has passed since a PUT began from the life of its record, in whole seconds: a value
+/// that was long on its way to a replica ends there when it ends elsewhere. False if nothing is
+/// left; such a record is kept nowhere.
+fn has_life_left(record: &mut Record, age: Duration) -> bool {
+    record.ttl = record.ttl.saturating_sub(u16::try_from(age.as_secs()).unwrap_or(u16::MAX));
+    record.ttl > 0
 }

@@ -155,7 +155,8 @@ impl Node {
             self.upkeep.handed_over.insert(key);
         }
         self.send_copies();
-        if self.leaving.is_some() && self.upkeep.is_idle() {
+        // Without the deadline the leave has ended: answers that come later change nothing.
+        if self.schedule.is_set(Task::LeaveBy) && self.upkeep.is_idle() {
             self.finish_leave();
         }
     }
