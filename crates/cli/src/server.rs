@@ -39,19 +39,7 @@ async fn serve(typed: args::Arguments, matches: &ArgMatches) -> Result<Exit, Fai
     let mut signals = StopSignals::catch().map_err(Failure::failed)?;
     let settings = settings::resolve(typed, matches, |text| warn!("{text}")).await?;
     let node = Node::start(settings).await.map_err(Failure::failed)?;
-    info!(
-        id = %node.id().short(),
-        p2p = %node.p2p_address(),
-        api = %node.api_address(),
-        "serving"
-    );
-    let first = tokio::select! {
-        signal = signals.next() => signal,
-        () = node.joined() => {
-            info!("part of the network");
-            signals.next().await
-        }
-    };
+    let first = signals.next().await;
     info!(signal = first.name(), "stopping");
     tokio::select! {
         () = node.shutdown() => {

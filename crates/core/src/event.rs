@@ -227,7 +227,8 @@ pub enum Command {
         target: Key,
     },
     /// Join the network through these peers, tried side by side, again with backoff until one
-    /// answers. The answer comes when the routing table has been filled.
+    /// answers. The answer comes when the routing table has been filled, or when another join
+    /// takes its place.
     Join {
         /// Where they listen.
         peers: Vec<PeerAddress>,

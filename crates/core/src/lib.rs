@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod contact;
+pub mod density;
 pub mod diversity;
 pub mod event;
 pub mod lookup;

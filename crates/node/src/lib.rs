@@ -36,6 +36,8 @@ mod pool;
 pub mod settings;
 pub mod snapshot;
 mod status;
+#[cfg(test)]
+mod testing;
 
 pub use counters::Counts;
 pub use handle::{GetOutcome, Handle, HandleError, LookupOutcome, PutOutcome};

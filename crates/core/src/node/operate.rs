@@ -9,6 +9,7 @@ use voiddht_wire::{Key, NodeId};
 
 use super::Node;
 use super::serve::Kept;
+use crate::config::FAIL_AFTER;
 use crate::event::{CommandId, Misbehaviour, Notice, Outcome, RequestOutcome};
 use crate::lookup::{Breadth, Lookup};
 use crate::operation::{Answer, Find, Get, Next, Put, publication};
@@ -154,7 +155,8 @@ impl Node {
         let held = self.held(&key);
         let breadth = self.breadth(self.config.k);
         let search = self.lookup(key, breadth);
-        let get = Get::new(self.own.id, search, breadth, self.config.vote_quorum, floor, held);
+        let (quorum, size) = (self.config.vote_quorum, self.size.estimate());
+        let get = Get::new(self.own.id, search, breadth, quorum, size, floor, held);
         self.start(Origin::Command(id), Kind::Get(Box::new(get)));
     }
 
@@ -178,7 +180,8 @@ impl Node {
         let breadth = self.breadth(self.config.alpha.max(self.config.disjoint_paths));
         let search = self.lookup(key, breadth);
         let highest = self.now.wall + self.config.records.future_version_tolerance / 2;
-        let put = Put::new(record, replication, &self.own.id, search, highest.as_millis());
+        let size = self.size.estimate();
+        let put = Put::new(record, replication, &self.own.id, search, size, highest.as_millis());
         self.start(Origin::Command(id), Kind::Put(Box::new(put)));
     }
 
@@ -197,18 +200,20 @@ impl Node {
     pub(super) fn handle_reply(&mut self, peer: Peer, message: Message) {
         let Some(request) = self.requests.take(&message.header.rpc_id) else {
             if !self.requests.was_given_up(&message.header.rpc_id) {
-                self.blame(peer.id(), Misbehaviour::UnawaitedReply);
+                self.handle_misbehaved(peer, Misbehaviour::UnawaitedReply);
             }
             return;
         };
         let from_asked = request.to.id.is_none_or(|id| id == peer.id());
         if !from_asked || !request.kind.fits(&message.body) {
-            self.blame(peer.id(), Misbehaviour::WrongReply);
+            self.handle_misbehaved(peer, Misbehaviour::WrongReply);
             self.end_failed(request, RequestOutcome::Undelivered);
             return;
         }
         let took = self.now.mono.since(request.sent);
-        self.table.answered(&peer.id(), Some(took), self.now.mono);
+        // An answer that lay waiting while the machine slept says nothing of the peer's pace.
+        let pace = took.min(FAIL_AFTER.1);
+        self.table.answered(&peer.id(), Some(pace), self.now.mono);
         let refused = matches!(message.body, Body::Error(_));
         let outcome = if refused { RequestOutcome::Refused } else { RequestOutcome::Answered };
         self.request_ended(&request, outcome);
@@ -286,9 +291,24 @@ impl Node {
     /// Lets an operation go on until it waits or ends.
     fn drive(&mut self, id: u64) {
         while let Some(operation) = self.operations.get_mut(&id) {
+            let age = self.now.mono.since(operation.started);
             match operation.kind.next_step() {
-                Next::Ask { node, path, body } => self.ask(id, node, path, body),
-                Next::KeepLocally(record) => self.keep_for_operation(id, record),
+                Next::Ask { node, .. } if self.reputation.is_banned(&node.id, self.now.mono) => {
+                    operation.kind.handle_answer(&node.id, Answer::Failed);
+                }
+                Next::Ask { node, path, mut body } => {
+                    if let Body::Store(record) = &mut body
+                        && !has_life_left(record, age)
+                    {
+                        operation.kind.handle_answer(&node.id, Answer::Failed);
+                    } else {
+                        self.ask(id, node, path, body);
+                    }
+                }
+                Next::KeepLocally(mut record) => {
+                    has_life_left(&mut record, age);
+                    self.keep_for_operation(id, record);
+                }
                 Next::Wait => return,
                 Next::Done => return self.finish(id),
             }
@@ -302,7 +322,11 @@ impl Node {
                 let step = Step {
                     node,
                     path,
-                    named_by: operation.kind.lookup().named_by(&node.id),
+                    named_by: operation
+                        .kind
+                        .lookup()
+                        .candidate(&node.id)
+                        .and_then(|candidate| candidate.named_by),
                     asked_after: self.now.mono.since(operation.started),
                     took: None,
                     answer: StepAnswer::Pending,
@@ -329,6 +353,9 @@ impl Node {
         let Operation { origin, kind, started, mut report, .. } = operation;
         report.took = self.now.mono.since(started);
         report.hops = kind.lookup().hops();
+        if matches!(origin, Origin::Join | Origin::Refresh) {
+            self.observe_density(kind.lookup());
+        }
         let target = kind.lookup().target();
         let outcome = match kind {
             Kind::Get(get) => self.finish_get(&get, report),
@@ -364,6 +391,14 @@ impl Node {
         Outcome::Get { value: found.value, version: found.version, report }
     }
 
+    /// Learns the size of the network from a lookup of a point that nobody else has chosen.
+    fn observe_density(&mut self, lookup: &Lookup) {
+        let target = lookup.target();
+        let distances: Vec<_> =
+            lookup.closest_answered(self.config.k).map(|node| target.distance(&node.id)).collect();
+        self.size.observe(&distances);
+    }
+
     fn internal_ended(&mut self, origin: Origin, nodes: Vec<NodeInfo>) {
         match origin {
             Origin::Join => self.handle_join_lookup_ended(),
@@ -373,7 +408,12 @@ impl Node {
     }
 
     fn breadth(&self, want: usize) -> Breadth {
-        Breadth { want, alpha: self.config.alpha, paths: self.config.disjoint_paths }
+        Breadth {
+            want,
+            alpha: self.config.alpha,
+            paths: self.config.disjoint_paths,
+            diversity: self.config.diversity.lookup,
+        }
     }
 
     fn lookup(&self, target: Key, breadth: Breadth) -> Lookup {
@@ -385,4 +425,12 @@ impl Node {
         }
         Lookup::new(target, self.own.id, breadth, &seeds)
     }
+}
+
+/// Takes what has passed since a PUT began from the life of its record, in whole seconds: a value
+/// that was long on its way to a replica ends there when it ends elsewhere. False if nothing is
+/// left; such a record is kept nowhere.
+fn has_life_left(record: &mut Record, age: Duration) -> bool {
+    record.ttl = record.ttl.saturating_sub(u16::try_from(age.as_secs()).unwrap_or(u16::MAX));
+    record.ttl > 0
 }
