@@ -1,6 +1,8 @@
 //! What a hostile peer can send: on a bare socket, and after a handshake that is in order. Each
 //! case costs the connection on which it came, and the node serves on.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

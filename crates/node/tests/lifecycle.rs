@@ -1,5 +1,7 @@
 //! A node's start and end, what it takes along through a data directory, and its bounds.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::net::SocketAddr;

@@ -1,5 +1,7 @@
 //! The module API, spoken with nothing but sockets and bytes.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use std::net::SocketAddr;
