@@ -35,6 +35,7 @@ pub(crate) fn context_of(
         own: NodeInfo { address: PeerAddress::new(LOOPBACK, 7402), id: identity.node_id() },
         identity,
         source: None,
+        data_dir: None,
         budget: Budget::new(limits.queued_bytes),
         counters: Arc::new(Counters::default()),
         inbox,
