@@ -38,7 +38,7 @@ use crate::status::CoreStatus;
 /// Events handled before other tasks have their turn. So many messages leave in one write per
 /// connection, and so long, some tenths of a millisecond, nobody else runs.
 const EVENTS_PER_TURN: usize = 64;
-/// How often connections that were replaced are looked at, while there are any.
+/// How often the pool looks after itself, while there is something to look after.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// A wake-up that is further away is not known, and does not matter, more exactly.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
@@ -155,7 +155,7 @@ impl Driver {
             Event::Opened(opened) => self.opened(now, *opened),
             Event::DialFailed { connection, why } => {
                 self.dials.remove(&connection);
-                self.pool.dial_failed(connection, why);
+                self.pool.dial_failed(now.mono, connection, why);
             }
             Event::Closed { connection, ending } => self.closed(now, connection, ending),
             Event::Probed { contact, listening } => {
@@ -194,15 +194,15 @@ impl Driver {
 
     fn opened(&mut self, now: Now, opened: Opened) {
         self.dials.remove(&opened.connection);
+        self.pool.limit_connections(self.most_connections());
         self.pool.opened(now.mono, opened);
-        self.plan_sweep(now.mono);
     }
 
     fn closed(&mut self, now: Now, connection: ConnectionId, ending: Ending) {
         if let (Some(what), Some(peer)) = (ending.broken, self.pool.proved_peer(connection)) {
             self.feed(now, Input::Misbehaved { peer, what });
         }
-        self.pool.closed(connection, ending.clean);
+        self.pool.closed(now.mono, connection, ending.clean);
     }
 
     fn command(&mut self, now: Now, command: Command, answer: AnswerTo, explain: bool) {
@@ -225,8 +225,7 @@ impl Driver {
         match output {
             Output::Request { to, message } => {
                 self.context.counters.messages_sent.add();
-                let context = &self.context;
-                self.pool.request(now.mono, to, message, || context.new_connection_id());
+                self.pool.request(now.mono, to, message);
             }
             Output::Reply { connection, message } => {
                 self.context.counters.messages_sent.add();
@@ -331,14 +330,9 @@ impl Driver {
             self.next_sweep = None;
             self.pool.sweep(now.mono);
             self.settle(now);
-            self.plan_sweep(now.mono);
         }
-    }
-
-    fn plan_sweep(&mut self, now: Moment) {
-        self.pool.limit_connections(self.most_connections());
         if self.next_sweep.is_none() && self.pool.wants_sweep() {
-            self.next_sweep = Some(now + SWEEP_INTERVAL);
+            self.next_sweep = Some(now.mono + SWEEP_INTERVAL);
         }
     }
 

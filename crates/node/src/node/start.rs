@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -28,7 +27,7 @@ use crate::driver::{Driver, Parts};
 use crate::event::{AnswerTo, Event};
 use crate::outbox::Budget;
 use crate::persistence::Persistence;
-use crate::pool::{Pool, PoolLimits};
+use crate::pool::{ConnectionIds, Pool, PoolLimits};
 use crate::settings::Settings;
 use crate::{api, listener};
 
@@ -86,6 +85,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
 
     let (sender, inbox) = mpsc::channel(settings.limits.inbox_events);
     let counters = Arc::new(Counters::default());
+    let ids = ConnectionIds::default();
     let context = Arc::new(Context {
         server_config: server_config(&beginning.identity),
         identity: beginning.identity,
@@ -96,7 +96,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
         inbox: sender,
         tasks: TaskTracker::new(),
         stop: CancellationToken::new(),
-        next_connection: AtomicU64::new(0),
+        connection_ids: ids.clone(),
         data_dir: settings.data_dir.clone(),
         limits: settings.limits,
     });
@@ -105,7 +105,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
         connections: context.limits.connections.min(share.sockets()),
         requests_per_peer: context.limits.requests_per_peer,
     };
-    let pool = Pool::new(own.id, limits, counters);
+    let pool = Pool::new(own.id, limits, ids, counters);
     let peers = known_peers(beginning.contacts, settings.peers);
     let (joined_sender, joined) = watch::channel(peers.is_empty());
     let driver = Driver::new(Parts {
