@@ -30,7 +30,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -86,6 +86,13 @@ pub enum HttpError {
     },
 }
 
+/// Places that are taken and not served yet.
+#[derive(Debug)]
+pub struct BoundHttp {
+    tcp: Option<(TcpListener, SocketAddr)>,
+    control: Option<(UnixListener, control::SocketFile)>,
+}
+
 /// A running HTTP server. Dropping it stops it at once.
 #[derive(Debug)]
 pub struct HttpServer {
@@ -96,43 +103,58 @@ pub struct HttpServer {
     tasks: TaskTracker,
 }
 
-impl HttpServer {
-    /// Begins to serve on the current runtime. With one node the page shows that node, with
-    /// several the network that they are.
+impl BoundHttp {
+    /// Takes both places.
     ///
     /// # Errors
-    /// [`HttpError`]; nothing is left running.
-    pub async fn start(settings: HttpSettings, watched: Vec<Watched>) -> Result<Self, HttpError> {
+    /// [`HttpError`]; nothing is taken then.
+    pub async fn bind(settings: HttpSettings) -> Result<Self, HttpError> {
         let tcp = match settings.address {
             Some(address) => Some(listen(address).await?),
             None => None,
         };
         let control = match settings.control {
-            Some(path) => Some(
-                control::bind(&path)
-                    .await
-                    .map_err(|source| HttpError::Control { path: path.clone(), source })?,
-            ),
+            Some(path) => {
+                let bound = control::bind(&path).await;
+                Some(bound.map_err(|source| HttpError::Control { path, source })?)
+            }
             None => None,
         };
+        Ok(Self { tcp, control })
+    }
+
+    /// Begins to serve on the current runtime. With one node the page shows that node, with
+    /// several the network that they are.
+    pub fn serve(self, watched: Vec<Watched>) -> HttpServer {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let watched: Arc<[Watched]> = watched.into();
-        let history = Arc::new(History::new(watched.len()));
-        if tcp.is_some() {
-            let sampler = Arc::clone(&history).run(Arc::clone(&watched));
+        // Only the page shows the last minutes.
+        let history = self.tcp.is_some().then(|| Arc::new(History::new(watched.len())));
+        if let Some(history) = &history {
+            let sampler = Arc::clone(history).run(Arc::clone(&watched));
             tasks.spawn(stop.clone().run_until_cancelled_owned(sampler));
         }
-        let routes = Routes::new(watched, tcp.is_some().then_some(history), stop.clone());
+        let routes = Routes::new(watched, history, stop.clone());
         let place = server::Place { stop: stop.clone(), tasks: tasks.clone() };
-        let address = tcp.as_ref().and_then(|tcp| tcp.local_addr().ok());
-        if let (Some(tcp), Some(address)) = (tcp, address) {
-            tasks.spawn(server::serve(tcp, routes.for_browsers(address), place.clone()));
+        let address = self.tcp.as_ref().map(|(_, address)| *address);
+        if let Some((listener, address)) = self.tcp {
+            tasks.spawn(server::serve(listener, routes.for_browsers(address), place.clone()));
         }
-        let control = control.map(|(listener, file)| {
+        let control = self.control.map(|(listener, file)| {
             tasks.spawn(server::serve(listener, routes.for_tools(), place));
             file
         });
-        Ok(Self { address, _control: control, stop, tasks })
+        HttpServer { address, _control: control, stop, tasks }
+    }
+}
+
+impl HttpServer {
+    /// Takes the places, and serves: [`BoundHttp::bind`] and [`BoundHttp::serve`].
+    ///
+    /// # Errors
+    /// [`HttpError`]; nothing is left running.
+    pub async fn start(settings: HttpSettings, watched: Vec<Watched>) -> Result<Self, HttpError> {
+        Ok(BoundHttp::bind(settings).await?.serve(watched))
     }
 
     /// The TCP address that is served.
@@ -155,6 +177,11 @@ impl Drop for HttpServer {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, HttpError> {
-    TcpListener::bind(address).await.map_err(|source| HttpError::Listen { address, source })
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), HttpError> {
+    let bound = async {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    bound.await.map_err(|source| HttpError::Listen { address, source })
 }

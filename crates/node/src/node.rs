@@ -13,6 +13,7 @@ use voiddht_wire::NodeId;
 
 use crate::context::Context;
 use crate::handle::Handle;
+use crate::http::HttpServer;
 use crate::settings::Settings;
 pub use start::StartError;
 
@@ -26,6 +27,8 @@ pub struct Node {
     context: Arc<Context>,
     addresses: Addresses,
     joined: watch::Receiver<bool>,
+    /// `None` where nothing is served, or not any more.
+    http: Option<HttpServer>,
 }
 
 /// Where a node listens.
@@ -60,6 +63,11 @@ impl Node {
         self.addresses.api
     }
 
+    /// Where it serves metrics and its page, if it does.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http.as_ref()?.address()
+    }
+
     /// Speaks to it from elsewhere.
     pub fn handle(&self) -> Handle {
         Handle::new(Arc::clone(&self.context), self.addresses)
@@ -73,7 +81,7 @@ impl Node {
 
     /// Stops the node in good order: it hands over what it holds and says goodbye, for at most
     /// [`crate::settings::Limits::leave_deadline`]; then its connections and ports are closed.
-    pub async fn shutdown(self) {
+    pub async fn shutdown(mut self) {
         let leave_deadline = self.context.limits.leave_deadline;
         let leaving = self.handle();
         let left = timeout(leave_deadline, leaving.command(Command::Leave)).await;
@@ -84,6 +92,10 @@ impl Node {
         self.context.tasks.close();
         if timeout(STOP_DEADLINE, self.context.tasks.wait()).await.is_err() {
             tracing::warn!("some tasks did not end in time");
+        }
+        // Last, so that whoever looks sees the node leave.
+        if let Some(http) = self.http.take() {
+            http.shutdown().await;
         }
     }
 }
