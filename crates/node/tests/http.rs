@@ -1,4 +1,5 @@
 //! Metrics, health and status over HTTP, on the address and on the Unix socket.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod common;
 
@@ -261,5 +262,47 @@ async fn a_head_without_end_is_refused() {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert!(refused, "it does not read a megabyte of head");
+    stop(nodes).await;
+}
+
+/// `promtool check metrics` reads the text as Prometheus would, and complains of bad names too.
+#[tokio::test]
+async fn promtool_has_nothing_to_say_about_a_node_under_load() {
+    let Some(promtool) = common::tools::find("promtool", "prometheus") else { return };
+    let (nodes, address) = pair().await;
+    let handle = nodes[1].handle();
+    let mut load = tokio::task::JoinSet::new();
+    for number in 0..64 {
+        let handle = handle.clone();
+        load.spawn(async move {
+            let value = Bytes::from(vec![1; 100 + number as usize]);
+            soon(handle.put(key(number), value, None, None)).await.unwrap();
+            soon(handle.get(key(number))).await.unwrap();
+        });
+    }
+    // Once in the middle of it, and once after: both must pass.
+    for _ in 0..2 {
+        let metrics = get(address, "/metrics").await;
+        assert_eq!(metrics.status, 200);
+        let mut child = std::process::Command::new(&promtool)
+            .args(["check", "metrics"])
+            .stdin(std::process::Stdio::piped())
+            .stderr(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        std::io::Write::write_all(&mut stdin, metrics.body.as_bytes()).unwrap();
+        drop(stdin);
+        let output = child.wait_with_output().unwrap();
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8_lossy(&said);
+        assert!(output.status.success() && said.is_empty(), "{said}");
+        while let Some(done) = load.join_next().await {
+            done.unwrap();
+        }
+    }
+    let counted = get(address, "/metrics").await.body;
+    assert!(counted.contains("voiddht_operations_total{operation=\"get\",outcome=\"found\"} 64"));
     stop(nodes).await;
 }
