@@ -1,6 +1,7 @@
 // Operations as they run and as they ended, and one of them hop by hop.
 
-const MOST_LISTED = 40;
+// Operations of users that are listed, and of the node's own, apart: there may be many of those.
+const MOST_LISTED = { command: 30, own: 10 };
 // A new operation takes the place of the one that is shown no sooner than this.
 const SHOWN_AT_LEAST_MS = 3000;
 
@@ -41,7 +42,11 @@ class Operations {
   add(finished) {
     const known = new Set(this.finished.map(nameOf));
     const fresh = finished.filter((one) => !known.has(nameOf(one)));
-    this.finished = [...this.finished, ...fresh].slice(-MOST_LISTED);
+    const all = [...this.finished, ...fresh];
+    const users = all.filter((one) => one.purpose === "command").slice(-MOST_LISTED.command);
+    const own = all.filter((one) => one.purpose !== "command").slice(-MOST_LISTED.own);
+    const kept = new Set([...users, ...own]);
+    this.finished = all.filter((one) => kept.has(one));
   }
 
   // Shows the latest operation of which the steps are known, unless somebody chose another.
@@ -166,7 +171,7 @@ class Operations {
       if (!response.ok) throw new Error((await response.text()).trim());
       const operation = { ...await response.json(), number: `asked-${performance.now()}`, node: this.nodes ? 0 : undefined };
       this.explained = operation;
-      this.finished = [...this.finished, operation].slice(-MOST_LISTED);
+      this.add([operation]);
       this.choose(operation);
     } catch (error) {
       fill(byId("operation"), make("p", { class: "alarm" }, error.message));

@@ -21,11 +21,14 @@ pub(crate) struct Look {
     pub(crate) width: u32,
     pub(crate) height: u32,
     pub(crate) dark: bool,
+    /// Whether things may move.
+    pub(crate) moves: bool,
 }
 
-pub(crate) const LIGHT: Look = Look { name: "light", width: 1280, height: 900, dark: false };
+pub(crate) const LIGHT: Look =
+    Look { name: "light", width: 1280, height: 900, dark: false, moves: true };
 pub(crate) const DARK: Look = Look { name: "dark", dark: true, ..LIGHT };
-pub(crate) const NARROW: Look = Look { name: "narrow", width: 390, height: 844, dark: false };
+pub(crate) const NARROW: Look = Look { name: "narrow", width: 390, height: 844, ..LIGHT };
 
 /// One browser with one page. Killed when dropped.
 pub(crate) struct Chromium {
@@ -102,7 +105,11 @@ impl Chromium {
     /// Opens a place in a window that looks like that.
     pub(crate) async fn open(&mut self, url: &str, look: Look) {
         let scheme = if look.dark { "dark" } else { "light" };
-        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        let motion = if look.moves { "no-preference" } else { "reduce" };
+        let features = json!([
+            { "name": "prefers-color-scheme", "value": scheme },
+            { "name": "prefers-reduced-motion", "value": motion },
+        ]);
         self.call("Emulation.setEmulatedMedia", json!({ "features": features })).await;
         let metrics = json!({
             "width": look.width, "height": look.height, "deviceScaleFactor": 1,

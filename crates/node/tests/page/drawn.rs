@@ -72,7 +72,11 @@ fn lookup(table: &RoutingTable, random: &mut ChaCha8Rng) -> Value {
     let key = Key::from_bytes(random.random());
     let (mut near, mut anywhere) = (Vec::new(), Vec::new());
     table.closest(&key, 7, &mut near);
-    table.closest(&Key::from_bytes(random.random()), 5, &mut anywhere);
+    for _ in 0..5 {
+        let mut one = Vec::new();
+        table.closest(&Key::from_bytes(random.random()), 1, &mut one);
+        anywhere.append(&mut one);
+    }
     let step = |node: &NodeInfo, path: usize, named_by: Option<NodeId>, at: f64, answer: &str| {
         json!({
             "id": node.id.to_string(), "address": node.address.to_string(), "path": path,
