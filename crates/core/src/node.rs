@@ -19,7 +19,9 @@
 //!
 //! This file holds the state and hands each input to the room that owns it: [`serve`] answers
 //! peers, [`contacts`] decides who enters the routing table, [`operate`] runs operations,
-//! [`join`] finds the network and notices its loss, [`upkeep`] keeps records where they belong.
+//! [`join`] finds the network and notices its loss, [`lost`] remembers who may come back,
+//! [`suspects`] asks those again that did not answer, [`parking`] holds operations until there is
+//! somebody to ask, [`upkeep`] keeps records where they belong.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -42,18 +44,24 @@ use crate::time::{Moment, Now};
 
 mod contacts;
 mod join;
+mod lost;
 mod operate;
+mod parking;
 mod published;
 mod schedule;
 mod serve;
+mod suspects;
 mod upkeep;
 
 use contacts::Probes;
 use join::Joining;
+use lost::Lost;
 use operate::Operation;
+use parking::Parked;
 use published::Publications;
 use schedule::{Schedule, Task};
 use serve::Unsynced;
+use suspects::Suspects;
 use upkeep::Upkeep;
 
 /// A Kademlia node without its sockets, clock and disk.
@@ -71,6 +79,9 @@ pub struct Node {
     published: Publications,
     probes: Probes,
     joining: Joining,
+    lost: Lost,
+    suspects: Suspects,
+    parked: Parked,
     upkeep: Upkeep,
     unsynced: Unsynced,
     schedule: Schedule,
@@ -101,6 +112,9 @@ impl Node {
             published: Publications::default(),
             probes: Probes::default(),
             joining: Joining::default(),
+            lost: Lost::default(),
+            suspects: Suspects::default(),
+            parked: Parked::default(),
             upkeep: Upkeep::default(),
             unsynced: Unsynced::default(),
             schedule: Schedule::default(),
@@ -115,6 +129,9 @@ impl Node {
     /// live. To be called once, before the first input.
     pub fn restore(&mut self, now: Now, records: Vec<(StoredRecord, Duration)>) {
         self.now = now;
+        if !records.is_empty() {
+            self.joining.note_earlier_run();
+        }
         for (record, remaining) in records {
             self.restore_record(record, remaining);
         }
@@ -183,18 +200,26 @@ impl Node {
 
     /// Whether this node is part of a network: it has a contact, or was told of no peer to find.
     pub fn is_joined(&self) -> bool {
-        !self.table.is_empty() || self.joining.has_nobody_to_find()
+        !self.table.is_empty() || (!self.joining.has_peers() && self.lost.is_empty())
     }
 
     fn handle_command(&mut self, id: CommandId, command: Command) {
         match command {
+            Command::Join { peers } => self.start_join(id, peers),
+            Command::Leave => self.start_leave(id),
+            operation if self.joining.is_finding_its_place() => self.park(id, operation),
+            operation => self.start_operation(id, operation),
+        }
+    }
+
+    fn start_operation(&mut self, id: CommandId, operation: Command) {
+        match operation {
             Command::Put { key, value, ttl, replication } => {
                 self.start_put(id, key, value, ttl, replication);
             }
             Command::Get { key } => self.start_get(id, key),
             Command::Lookup { target } => self.start_lookup(id, target),
-            Command::Join { peers } => self.start_join(id, peers),
-            Command::Leave => self.start_leave(id),
+            Command::Join { .. } | Command::Leave => {}
         }
     }
 
@@ -224,6 +249,8 @@ impl Node {
             Task::Upkeep => self.run_upkeep(),
             Task::HandOver => self.run_hand_over(),
             Task::LostContacts => self.retry_lost_contacts(),
+            Task::Suspects => self.ask_suspects(),
+            Task::Unpark => self.unpark(),
             Task::LeaveBy => self.finish_leave(),
         }
     }

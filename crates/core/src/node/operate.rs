@@ -162,7 +162,10 @@ impl Node {
             return;
         }
         let took = self.now.mono.since(request.sent);
-        self.table.answered(&peer.id(), Some(took), self.now.mono);
+        if !self.table.answered(&peer.id(), Some(took), self.now.mono) && message.header.port != 0 {
+            // It answered on a connection that was there already: whether it listens is not known.
+            self.heard_from(&peer, message.header.port);
+        }
         let refused = matches!(message.body, Body::Error(_));
         let outcome = if refused { RequestOutcome::Refused } else { RequestOutcome::Answered };
         self.request_ended(&request, outcome);
@@ -183,6 +186,9 @@ impl Node {
     }
 
     pub(super) fn handle_late(&mut self, request: InFlight) {
+        if request.purpose == Purpose::Seed {
+            self.handle_seed_late();
+        }
         let Some(node) = request.to.id else { return };
         self.contact_failed(node);
         if let Purpose::Operation(id) = request.purpose
@@ -202,7 +208,7 @@ impl Node {
                     self.drive(id);
                 }
             }
-            Purpose::Seed => self.handle_seed_answer(answer),
+            Purpose::Seed => self.handle_seed_answer(&answer, request.is_late()),
             Purpose::Upkeep(key) => self.handle_upkeep_answer(key, &answer),
             Purpose::Liveness | Purpose::Farewell => {}
         }
