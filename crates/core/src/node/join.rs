@@ -32,6 +32,8 @@ const LOST_FIRST: usize = SEEDS_AT_ONCE;
 const LOOKUPS_AT_ONCE: usize = 3;
 /// Rounds of filling buckets, at most: in a network that grows all the time, every round adds.
 const MAX_ROUNDS: u32 = 3;
+/// The shortest pause between refreshes of buckets, however many there are.
+const MIN_REFRESH_PAUSE: Duration = Duration::from_secs(1);
 /// The first pause until the own ID is looked for again.
 const FIRST_FIND_SELF: Duration = Duration::from_secs(1);
 /// How far this node is in finding its network.
@@ -163,7 +165,7 @@ impl Node {
         }
         // One bucket at a time, so that the whole table is refreshed within the interval.
         let buckets = self.table.buckets().count().max(1) as u32;
-        let pause = self.jittered(self.config.refresh_interval / buckets);
+        let pause = self.jittered((self.config.refresh_interval / buckets).max(MIN_REFRESH_PAUSE));
         self.schedule.set(Task::RefreshBuckets, self.now.mono + pause);
     }
 
