@@ -92,7 +92,10 @@ impl Node {
     }
 
     pub(super) fn retry_join(&mut self) {
-        if self.joining.stage != Stage::Idle || self.leaving.is_some() {
+        if self.leaving.is_some() {
+            return self.answer_join();
+        }
+        if self.joining.stage != Stage::Idle {
             return;
         }
         if self.table.is_empty() {
