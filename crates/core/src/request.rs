@@ -77,6 +77,19 @@ pub(crate) enum Purpose {
     Farewell,
 }
 
+impl Purpose {
+    /// The name in metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Operation(_) => "operation",
+            Self::Seed => "seed",
+            Self::Liveness => "liveness",
+            Self::Upkeep(_) => "upkeep",
+            Self::Farewell => "farewell",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InFlight {
     pub(crate) to: Destination,

@@ -125,3 +125,54 @@ fn the_dead_are_replaced_within_one_upkeep_interval() {
     let holders = alive[..20].iter().filter(|node| node.records().len() == 1).count();
     assert_eq!(holders, 20);
 }
+
+#[test]
+fn an_operation_is_seen_while_it_runs_and_tells_its_steps_if_asked_to() {
+    let mut network = Network::new(30);
+    network.put(1, "value", 60);
+    let asker = address(29);
+    for traced in [true, false] {
+        let node = network.nodes.get_mut(&asker).unwrap();
+        node.set_trace_steps(traced);
+        network.command(29, Command::Get { key: key() });
+        let running: Vec<_> = network.nodes[&asker].operations().collect();
+        let [get] = running[..] else { panic!("{running:?}") };
+        assert_eq!((get.kind, get.purpose, get.target), ("get", "command", key()));
+        assert!(get.report.asked > 0);
+        // What is set meanwhile is for the next one.
+        network.nodes.get_mut(&asker).unwrap().set_trace_steps(!traced);
+        let Outcome::Get { report, .. } = network.finish(29) else { panic!("not a GET") };
+        assert_eq!(report.steps.len() as u32, if traced { report.asked } else { 0 });
+        assert_eq!(network.nodes[&asker].operations().count(), 0);
+    }
+}
+
+#[test]
+fn a_lookup_of_the_nodes_own_is_noticed() {
+    let network = Network::new(5);
+    let joins = network.notices.iter().filter(|notice| {
+        matches!(notice, Notice::LookupEnded { purpose: "join", found: 1.., report, .. }
+            if report.answered > 0)
+    });
+    assert!(joins.count() >= 4, "each that joined has looked for itself");
+}
+
+/// The pause between tries began at zero, and doubled zero.
+#[test]
+fn lost_contacts_are_tried_less_and_less_often() {
+    let mut network = Network::new(20);
+    for number in 0..5 {
+        network.kill(number);
+    }
+    network.run_for(Duration::from_secs(60));
+    network.notices.clear();
+    network.run_for(Duration::from_secs(3600));
+    let failed = network.notices.iter().filter(|notice| {
+        matches!(
+            notice,
+            Notice::RequestEnded { outcome: voiddht_core::event::RequestOutcome::Undelivered, .. }
+        )
+    });
+    // Every five minutes four of them, after some shorter pauses: some seventy in an hour.
+    assert!(failed.count() < 15 * 80);
+}

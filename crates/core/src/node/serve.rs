@@ -274,7 +274,11 @@ impl Node {
     fn nodes_near(&self, target: &Key, asking: &Peer) -> Body {
         let k = self.config.k;
         let mut nodes: Vec<NodeInfo> = Vec::with_capacity(k + 1);
-        self.table.closest(target, k + 1, &mut nodes);
+        self.table.closest_responsive(target, k + 1, &mut nodes);
+        if nodes.len() <= k {
+            nodes.clear();
+            self.table.closest(target, k + 1, &mut nodes);
+        }
         nodes.retain(|node| node.id != asking.id());
         if self.own.address.is_dialable() && self.leaving.is_none() {
             let own = target.distance(&self.own.id);

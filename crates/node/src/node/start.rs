@@ -83,6 +83,8 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
     let clock = Clock::start();
     let mut core = voiddht_core::Node::new(own, settings.core.clone(), randomness(&settings)?)?;
     core.restore(clock.now(), restored(beginning.records));
+    let knows_nobody = beginning.contacts.is_empty() && settings.peers.is_empty();
+    core.restore_contacts(beginning.contacts);
 
     let (sender, inbox) = mpsc::channel(settings.limits.inbox_events);
     let counters = Arc::new(Counters::default());
@@ -97,6 +99,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
         tasks: TaskTracker::new(),
         stop: CancellationToken::new(),
         next_connection: AtomicU64::new(0),
+        data_dir: settings.data_dir.clone(),
         limits: settings.limits,
     });
     let share = Share::claim();
@@ -105,8 +108,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
         requests_per_peer: context.limits.requests_per_peer,
     };
     let pool = Pool::new(own.id, limits, counters);
-    let peers = known_peers(beginning.contacts, settings.peers);
-    let (joined_sender, joined) = watch::channel(peers.is_empty());
+    let (joined_sender, joined) = watch::channel(knows_nobody);
     let driver = Driver::new(Parts {
         context: Arc::clone(&context),
         clock,
@@ -120,6 +122,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
     context.tasks.spawn(driver.run());
     spawn_listener(&context, listener::run(Arc::clone(&context), p2p));
     spawn_listener(&context, api::run(Arc::clone(&context), api));
+    let peers = settings.peers.into_iter().map(PeerAddress::from).collect();
     let join = Event::Command { command: Command::Join { peers }, answer: AnswerTo::Nobody };
     context.tell(join).await;
     tracing::info!(id = %own.id, p2p = %addresses.p2p, api = %addresses.api, "listening");
@@ -184,18 +187,6 @@ fn randomness(settings: &Settings) -> Result<ChaCha8Rng, StartError> {
 
 fn restored(records: Vec<LoadedRecord>) -> Vec<(StoredRecord, Duration)> {
     records.into_iter().map(|loaded| (loaded.record, loaded.remaining)).collect()
-}
-
-/// Contacts of the last run, then configured peers; each address once.
-fn known_peers(contacts: Vec<NodeInfo>, configured: Vec<SocketAddr>) -> Vec<PeerAddress> {
-    let contacts = contacts.into_iter().map(|contact| contact.address);
-    let mut known: Vec<PeerAddress> = Vec::new();
-    for address in contacts.chain(configured.into_iter().map(PeerAddress::from)) {
-        if !known.contains(&address) {
-            known.push(address);
-        }
-    }
-    known
 }
 
 /// Peers take the address that a connection comes from for the one that its node listens on. The
