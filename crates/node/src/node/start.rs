@@ -10,6 +10,7 @@ use rand::SeedableRng;
 use rand::rngs::{ChaCha8Rng, SysRng};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use voiddht_core::config::ConfigError;
@@ -97,6 +98,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
         counters: Arc::clone(&counters),
         inbox: sender,
         tasks: TaskTracker::new(),
+        finish: CancellationToken::new(),
         stop: CancellationToken::new(),
         next_connection: AtomicU64::new(0),
         data_dir: settings.data_dir.clone(),
@@ -121,12 +123,12 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
     });
     context.tasks.spawn(driver.run());
     spawn_listener(&context, listener::run(Arc::clone(&context), p2p));
-    spawn_listener(&context, api::run(Arc::clone(&context), api));
+    let api = spawn_listener(&context, api::run(Arc::clone(&context), api));
     let peers = settings.peers.into_iter().map(PeerAddress::from).collect();
     let join = Event::Command { command: Command::Join { peers }, answer: AnswerTo::Nobody };
     context.tell(join).await;
     tracing::info!(id = %own.id, p2p = %addresses.p2p, api = %addresses.api, "listening");
-    Ok(Node { context, addresses, joined })
+    Ok(Node { context, addresses, joined, api })
 }
 
 fn begin(settings: &Settings) -> Result<Beginning, StartError> {
@@ -169,12 +171,15 @@ fn address(listener: &TcpListener) -> SocketAddr {
     listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)))
 }
 
-fn spawn_listener(context: &Arc<Context>, listener: impl Future<Output = ()> + Send + 'static) {
+fn spawn_listener(
+    context: &Arc<Context>,
+    listener: impl Future<Output = ()> + Send + 'static,
+) -> JoinHandle<()> {
     let stop = context.stop.clone();
     context.tasks.spawn(async move {
         // Ends by the token alone.
         let _ = stop.run_until_cancelled_owned(listener).await;
-    });
+    })
 }
 
 fn randomness(settings: &Settings) -> Result<ChaCha8Rng, StartError> {
