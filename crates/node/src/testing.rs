@@ -40,6 +40,7 @@ pub(crate) fn context_of(
         counters: Arc::new(Counters::default()),
         inbox,
         tasks: TaskTracker::new(),
+        finish: CancellationToken::new(),
         stop: CancellationToken::new(),
         next_connection: AtomicU64::new(1000),
         limits,

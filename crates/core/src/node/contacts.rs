@@ -127,7 +127,7 @@ impl Node {
             Verdict::Banned { lasts } => {
                 self.notice(Notice::Banned { peer, lasts });
                 if let Some(contact) = self.table.remove(&peer) {
-                    self.contact_dropped(contact);
+                    self.contact_dismissed(contact);
                     self.try_candidate(&peer);
                 }
                 self.outputs.push_back(Output::HangUp { peer });
@@ -244,7 +244,7 @@ impl Node {
             Insertion::Moved { .. } => {
                 self.persist(vec![Write::PutContact(contact)]);
             }
-            Insertion::TooAlike { removed: Some(removed) } => self.contact_dropped(removed),
+            Insertion::TooAlike { removed: Some(removed) } => self.contact_dismissed(removed),
             Insertion::TooAlike { removed: None }
             | Insertion::Updated
             | Insertion::Cached
@@ -258,18 +258,18 @@ impl Node {
         self.contact_joined(contact);
     }
 
-    /// A contact has left the table, and is not wanted back.
-    fn contact_dropped(&mut self, contact: NodeInfo) {
-        self.persist(vec![Write::RemoveContact(contact.id)]);
-        self.notice(Notice::ContactRemoved(contact));
-        self.after_contact_left();
-    }
-
     /// A contact has left the table. It stays on disk for as long as it may come back.
     fn contact_lost(&mut self, contact: NodeInfo) {
         self.remember_lost(contact);
         self.notice(Notice::ContactRemoved(contact));
         self.after_contact_left();
         self.plan_lost_contacts();
+    }
+
+    /// A contact is wanted no more, neither now nor later.
+    fn contact_dismissed(&mut self, contact: NodeInfo) {
+        self.notice(Notice::ContactRemoved(contact));
+        self.persist(vec![Write::RemoveContact(contact.id)]);
+        self.after_contact_left();
     }
 }
