@@ -31,7 +31,7 @@ use crate::descriptors::Share;
 use crate::dialer;
 use crate::event::{AnswerTo, Ending, Event};
 use crate::observer::{Asked, Observer};
-use crate::persistence::Persistence;
+use crate::persistence::{Persisted, Persistence};
 use crate::pool::{Effect, Opened, Pool};
 use crate::status::CoreStatus;
 
@@ -77,7 +77,7 @@ pub(crate) struct Parts {
 /// What woke the driver.
 enum Woken {
     Event(Event),
-    Disk(Ticket, bool),
+    Disk(Persisted),
     Alarm,
     Stop,
 }
@@ -114,22 +114,18 @@ impl Driver {
                 biased;
                 () = &mut stopped => Woken::Stop,
                 event = self.inbox.recv() => event.map_or(Woken::Stop, Woken::Event),
-                done = self.persistence.completed() => {
-                    Woken::Disk(done.ticket, done.result.is_ok())
-                }
+                done = self.persistence.completed() => Woken::Disk(done),
                 () = self.alarm.wait() => Woken::Alarm,
             };
             let now = self.clock.now();
             match woken {
                 Woken::Event(event) => self.handle_events(now, event).await,
-                Woken::Disk(ticket, durable) => {
-                    self.observer.persisted(now, durable);
-                    self.feed(now, Input::Persisted { ticket, durable });
-                    self.settle(now);
-                }
+                Woken::Disk(done) => self.persisted(now, done),
                 Woken::Alarm => {}
                 Woken::Stop => break,
             }
+            // Not left to the wait above: while there are events, it hears of nothing else.
+            self.handle_persisted(now);
             self.handle_due(now);
         }
         self.shut_down().await;
@@ -146,6 +142,21 @@ impl Driver {
         }
         // There may be more: those who write must have their turn first.
         tokio::task::yield_now().await;
+    }
+
+    /// Passes on what the disk has done.
+    fn handle_persisted(&mut self, now: Now) {
+        for _ in 0..EVENTS_PER_TURN {
+            let Some(done) = self.persistence.try_completed() else { return };
+            self.persisted(now, done);
+        }
+    }
+
+    fn persisted(&mut self, now: Now, done: Persisted) {
+        let Persisted { ticket, durable } = done;
+        self.observer.persisted(now, durable);
+        self.feed(now, Input::Persisted { ticket, durable });
+        self.settle(now);
     }
 
     fn handle(&mut self, now: Now, event: Event) {
