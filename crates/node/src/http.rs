@@ -5,11 +5,11 @@
 //! a Unix socket, by which the tools of this machine's owner speak to the running node. What
 //! changes anything is on the Unix socket alone.
 //!
-//! * [`server`]: accepting, bounds and deadlines. [`control`]: the Unix socket's place.
-//! * [`router`]: what is where. [`guard`]: who may ask, and what no browser may do with it.
-//! * [`metrics`], [`exposition`]: the numbers, and Prometheus' way to write them.
-//! * [`view`]: one node, or a network of several in this process. [`history`]: the last minutes.
-//! * [`events`]: the live stream. [`page`]: the document.
+//! * `server`: accepting, bounds and deadlines. `control`: the Unix socket's place.
+//! * `router`: what is where. `guard`: who may ask, and what no browser may do with it.
+//! * `metrics`, `exposition`: the numbers, and Prometheus' way to write them.
+//! * `view`: one node, or a network of several in this process. `history`: the last minutes.
+//! * `events`: the live stream. `page`: the document.
 //!
 //! Nothing here holds a lock that a request of the DHT takes, and no value's content goes out.
 

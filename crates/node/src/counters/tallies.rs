@@ -43,7 +43,7 @@ pub(crate) struct Tallies {
     votes: [Count; 2],
 }
 
-/// [`Tallies`] as they were at one moment.
+/// What was counted by kind and by outcome, up to one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
     /// Requests of this node that have ended: by [`REQUEST_KINDS`], then [`REQUEST_OUTCOMES`].

@@ -116,6 +116,9 @@ impl Chromium {
             "mobile": look.width < 600,
         });
         self.call("Emulation.setDeviceMetricsOverride", metrics).await;
+        // What was open has ended, with its streams, before anything is held against the next.
+        self.call("Page.navigate", json!({ "url": "about:blank" })).await;
+        self.until("location.href === 'about:blank' && document.readyState === 'complete'").await;
         self.events.clear();
         self.call("Page.navigate", json!({ "url": url })).await;
     }

@@ -116,9 +116,13 @@ pub(crate) async fn serve(page: &Answer, view: Value) -> SocketAddr {
 }
 
 async fn answer(mut stream: TcpStream, page: String, view: Value) -> std::io::Result<()> {
-    let mut head = [0; 4096];
-    let read = stream.read(&mut head).await?;
-    let is_live = head[..read].starts_with(b"GET /events");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        if stream.read_buf(&mut head).await? == 0 {
+            return Ok(());
+        }
+    }
+    let is_live = head.starts_with(b"GET /events");
     let kind = if is_live { "text/event-stream" } else { "text/html; charset=utf-8" };
     let head = format!("HTTP/1.1 200 OK\r\ncontent-type: {kind}\r\nconnection: close\r\n\r\n");
     stream.write_all(head.as_bytes()).await?;
