@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use data_encoding::BASE64;
 use serde_json::{Value, json};
@@ -12,7 +13,12 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::unix::pipe;
 
-use crate::common::{soon, tools};
+use crate::common::tools;
+
+/// A browser on a loaded machine takes its time: reached only where something hangs.
+const PATIENCE: Duration = Duration::from_secs(180);
+/// How often a page is asked for what is awaited.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A window's size, and how its owner likes it.
 #[derive(Clone, Copy, Debug)]
@@ -125,24 +131,33 @@ impl Chromium {
 
     /// What a script says.
     pub(crate) async fn evaluate(&mut self, script: &str) -> Value {
-        let what = json!({ "expression": script, "awaitPromise": true, "returnByValue": true });
-        let mut result = self.call("Runtime.evaluate", what).await;
-        assert!(result.get("exceptionDetails").is_none(), "{script}: {result}");
-        result["result"]["value"].take()
+        self.try_evaluate(script).await.unwrap_or_else(|error| panic!("{script}: {error}"))
     }
 
-    /// Waits until a script says something that counts as true, and returns it.
+    /// Waits until a script says something that counts as true, and returns it. While one page
+    /// follows another there is nothing to ask: that is waited for too.
     pub(crate) async fn until(&mut self, script: &str) -> Value {
-        soon(async {
-            loop {
-                let said = self.evaluate(script).await;
-                if !matches!(said, Value::Null | Value::Bool(false)) && said != 0 && said != "" {
-                    return said;
-                }
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        let begun = Instant::now();
+        loop {
+            let said = self.try_evaluate(script).await;
+            match &said {
+                Ok(Value::Null | Value::Bool(false)) | Err(_) => {}
+                Ok(value) if *value == 0 || *value == "" => {}
+                _ => return said.unwrap_or_default(),
             }
-        })
-        .await
+            assert!(begun.elapsed() < PATIENCE, "{script} is not so; it says {said:?}");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    async fn try_evaluate(&mut self, script: &str) -> Result<Value, String> {
+        let what = json!({ "expression": script, "awaitPromise": true, "returnByValue": true });
+        let mut answer = self.ask("Runtime.evaluate", what).await;
+        let failed = answer.get("error").or(answer["result"].get("exceptionDetails"));
+        match failed {
+            Some(error) => Err(error.to_string()),
+            None => Ok(answer["result"]["result"]["value"].take()),
+        }
     }
 
     /// The whole page as a picture.
@@ -185,6 +200,13 @@ impl Chromium {
     }
 
     async fn call(&mut self, method: &str, params: Value) -> Value {
+        let mut answer = self.ask(method, params).await;
+        assert!(answer.get("error").is_none(), "{method}: {answer}");
+        answer["result"].take()
+    }
+
+    /// Sends a command, and returns what comes back, be it an error.
+    async fn ask(&mut self, method: &str, params: Value) -> Value {
         self.next_id += 1;
         let mut message = json!({ "id": self.next_id, "method": method, "params": params });
         if !self.session.is_empty() {
@@ -192,12 +214,11 @@ impl Chromium {
         }
         let mut bytes = message.to_string().into_bytes();
         bytes.push(0);
-        soon(self.sender.write_all(&bytes)).await.unwrap();
+        patiently(self.sender.write_all(&bytes)).await.unwrap();
         loop {
-            let mut answer = self.receive().await;
+            let answer = self.receive().await;
             if answer["id"] == self.next_id {
-                assert!(answer.get("error").is_none(), "{method}: {answer}");
-                return answer["result"].take();
+                return answer;
             }
             self.events.push_back(answer);
         }
@@ -205,10 +226,14 @@ impl Chromium {
 
     async fn receive(&mut self) -> Value {
         let mut bytes = Vec::new();
-        soon(self.receiver.read_until(0, &mut bytes)).await.unwrap();
+        patiently(self.receiver.read_until(0, &mut bytes)).await.unwrap();
         bytes.pop();
         serde_json::from_slice(&bytes).unwrap()
     }
+}
+
+async fn patiently<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future).await.expect("the browser hangs")
 }
 
 impl Drop for Chromium {
