@@ -2,11 +2,12 @@
 //! has brought to disk comes back to the driver. Without a data directory nothing is written, and
 //! every write counts as done at once.
 
+use std::path::Path;
+use std::task::{Context, Poll, ready};
+
 use tokio::sync::mpsc;
 use voiddht_core::event::{Ticket, Write};
 use voiddht_store::{Completion, DataDir, INBOX_JOBS, Loaded, OpenError, Store};
-
-use std::path::Path;
 
 /// Groups of writes whose end the driver has not heard of: what the store's inbox takes, and the
 /// one group that its thread has in hand. Beyond it, writes fail as on a full disk.
@@ -57,16 +58,16 @@ impl Persistence {
         None
     }
 
-    /// The next group whose end is known. May be dropped and called again.
-    pub(crate) async fn completed(&mut self) -> Completion {
-        let Self::Directory(directory) = self else { return std::future::pending().await };
-        match directory.completions.recv().await {
+    /// The next group whose end is known.
+    pub(crate) fn poll_completed(&mut self, cx: &mut Context<'_>) -> Poll<Completion> {
+        let Self::Directory(directory) = self else { return Poll::Pending };
+        match ready!(directory.completions.poll_recv(cx)) {
             Some(completion) => {
                 directory.unfinished -= 1;
-                completion
+                Poll::Ready(completion)
             }
             // The store's thread has ended, and said why in the log: its `submit` refuses now.
-            None => std::future::pending().await,
+            None => Poll::Pending,
         }
     }
 
