@@ -12,6 +12,8 @@ use rustix::process::{Resource, getrlimit};
 /// Files that are not connections between peers: listeners, databases, logs, module API
 /// connections, probes, handshakes that fail.
 const RESERVED_FILES: usize = 128;
+/// A pool may exceed its limit for a while, by a quarter: a fifth of the share is kept for that.
+const OVERSHOOT: usize = 5;
 /// Below this a node is not much of a node, whatever the limit says.
 const LEAST_SHARE: usize = 8;
 
@@ -45,7 +47,8 @@ impl Drop for Share {
 }
 
 fn share_of(files: usize, nodes: usize) -> usize {
-    (files.saturating_sub(RESERVED_FILES) / nodes.max(1)).max(LEAST_SHARE)
+    let sockets = files.saturating_sub(RESERVED_FILES) / nodes.max(1);
+    (sockets - sockets / OVERSHOOT).max(LEAST_SHARE)
 }
 
 #[cfg(test)]
@@ -54,8 +57,12 @@ mod tests {
 
     #[test]
     fn what_there_is_is_divided() {
-        assert_eq!(share_of(1024, 1), 1024 - RESERVED_FILES);
-        assert_eq!(share_of(20_000, 64), (20_000 - RESERVED_FILES) / 64);
+        assert_eq!(share_of(1024, 1), (1024 - RESERVED_FILES) * 4 / 5 + 1);
+        for nodes in [1, 10, 100] {
+            let with_overshoot = share_of(20_000, nodes) * 5 / 4;
+            assert!(with_overshoot * nodes <= 20_000 - RESERVED_FILES);
+            assert!(with_overshoot * nodes >= 19_000 - RESERVED_FILES);
+        }
         assert_eq!(share_of(256, 1000), LEAST_SHARE);
         assert_eq!(share_of(0, 0), LEAST_SHARE);
     }

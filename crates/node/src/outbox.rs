@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 use bytes::BytesMut;
+use voiddht_wire::limits::MAX_FRAME_BYTES;
 
 /// Bytes that may wait in all the outboxes of a node together.
 #[derive(Debug)]
@@ -42,8 +43,9 @@ impl Budget {
     }
 }
 
-/// What each outbox takes beyond its bounds to say that they are reached.
-const RESERVED_BYTES: usize = 16 * 1024;
+/// What each outbox takes beyond its bounds to say that they are reached: the one message that
+/// may have passed them, and a refusal for each request that may be unanswered.
+const RESERVED_BYTES: usize = MAX_FRAME_BYTES + 32 * 1024;
 
 /// The bounds of one outbox.
 #[derive(Clone, Copy, Debug)]

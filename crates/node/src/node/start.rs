@@ -3,7 +3,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use rand::SeedableRng;
@@ -29,7 +28,7 @@ use crate::driver::{Driver, Parts};
 use crate::event::{AnswerTo, Event};
 use crate::outbox::Budget;
 use crate::persistence::Persistence;
-use crate::pool::{Pool, PoolLimits};
+use crate::pool::{ConnectionIds, Pool, PoolLimits};
 use crate::settings::Settings;
 use crate::{api, listener};
 
@@ -89,6 +88,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
 
     let (sender, inbox) = mpsc::channel(settings.limits.inbox_events);
     let counters = Arc::new(Counters::default());
+    let ids = ConnectionIds::default();
     let context = Arc::new(Context {
         server_config: server_config(&beginning.identity),
         identity: beginning.identity,
@@ -100,7 +100,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
         tasks: TaskTracker::new(),
         finish: CancellationToken::new(),
         stop: CancellationToken::new(),
-        next_connection: AtomicU64::new(0),
+        connection_ids: ids.clone(),
         data_dir: settings.data_dir.clone(),
         limits: settings.limits,
     });
@@ -109,7 +109,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
         connections: context.limits.connections.min(share.sockets()),
         requests_per_peer: context.limits.requests_per_peer,
     };
-    let pool = Pool::new(own.id, limits, counters);
+    let pool = Pool::new(own.id, limits, ids, counters);
     let (joined_sender, joined) = watch::channel(knows_nobody);
     let driver = Driver::new(Parts {
         context: Arc::clone(&context),
