@@ -14,6 +14,7 @@ use voiddht_wire::NodeId;
 
 use crate::context::Context;
 use crate::handle::Handle;
+use crate::http::HttpServer;
 use crate::settings::Settings;
 pub use start::StartError;
 
@@ -29,6 +30,8 @@ pub struct Node {
     joined: watch::Receiver<bool>,
     /// Ends when every local program has been answered.
     api: JoinHandle<()>,
+    /// `None` where nothing is served, or not any more.
+    http: Option<HttpServer>,
 }
 
 /// Where a node listens.
@@ -63,6 +66,11 @@ impl Node {
         self.addresses.api
     }
 
+    /// Where it serves metrics and its page, if it does.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http.as_ref()?.address()
+    }
+
     /// Speaks to it from elsewhere.
     pub fn handle(&self) -> Handle {
         Handle::new(Arc::clone(&self.context), self.addresses)
@@ -92,6 +100,10 @@ impl Node {
         self.context.tasks.close();
         if timeout(STOP_DEADLINE, self.context.tasks.wait()).await.is_err() {
             tracing::warn!("some tasks did not end in time");
+        }
+        // Last, so that whoever looks sees the node leave.
+        if let Some(http) = self.http.take() {
+            http.shutdown().await;
         }
     }
 }

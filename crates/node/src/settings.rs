@@ -54,6 +54,11 @@ pub struct Settings {
     pub key_kind: KeyKind,
     /// Where the node keeps what it must not forget; `None`: nowhere.
     pub data_dir: Option<PathBuf>,
+    /// Where metrics, health and the page are served; `None`: nowhere.
+    pub http: Option<SocketAddr>,
+    /// The Unix socket by which the tools of this machine's owner speak to the node; `None`: there
+    /// is none. A node that cannot make it warns, and goes on without.
+    pub control: Option<PathBuf>,
     /// The limits of the connection layer.
     pub limits: Limits,
     /// The settings of the core.
@@ -125,6 +130,8 @@ impl Settings {
             policy: Policy::default(),
             key_kind: KeyKind::default(),
             data_dir: None,
+            http: None,
+            control: None,
             limits: Limits::default(),
             core: voiddht_core::Config::default(),
             seed: None,

@@ -53,6 +53,8 @@ pub async fn resolve(
         policy: network.identity,
         key_kind: keeping.key_type,
         data_dir: keeping.data_dir,
+        http: None,
+        control: None,
         limits: Limits {
             connections: limits.max_connections,
             connections_per_address: limits.max_connections_per_address,

@@ -26,6 +26,8 @@ use crate::counters::Counters;
 use crate::descriptors::Share;
 use crate::driver::{Driver, Parts};
 use crate::event::{AnswerTo, Event};
+use crate::handle::Handle;
+use crate::http::{BoundHttp, HttpError, HttpServer, HttpSettings, Watched};
 use crate::outbox::Budget;
 use crate::persistence::Persistence;
 use crate::pool::{ConnectionIds, Pool, PoolLimits};
@@ -57,6 +59,9 @@ pub enum StartError {
     /// The core's settings contradict each other.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The page and the metrics cannot be served.
+    #[error(transparent)]
+    Http(#[from] HttpError),
     /// The operating system gave no randomness.
     #[error("no randomness: {0}")]
     Randomness(String),
@@ -75,6 +80,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
     let beginning = begin(&settings)?;
     let p2p = listen(SocketAddr::new(settings.host, settings.p2p_port), "p2p").await?;
     let api = listen(settings.api, "module API").await?;
+    let http = bind_http(&settings).await?;
     let addresses = Addresses { p2p: address(&p2p), api: address(&api) };
     let own = NodeInfo {
         address: PeerAddress::new(settings.host, addresses.p2p.port()),
@@ -128,7 +134,12 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
     let join = Event::Command { command: Command::Join { peers }, answer: AnswerTo::Nobody };
     context.tell(join).await;
     tracing::info!(id = %own.id, p2p = %addresses.p2p, api = %addresses.api, "listening");
-    Ok(Node { context, addresses, joined, api })
+    let handle = Handle::new(Arc::clone(&context), addresses);
+    let http = http.map(|http| http.serve(vec![Watched { handle, label: None }]));
+    if let Some(address) = http.as_ref().and_then(HttpServer::address) {
+        tracing::info!("page at http://{address}/, metrics at http://{address}/metrics");
+    }
+    Ok(Node { context, addresses, joined, api, http })
 }
 
 fn begin(settings: &Settings) -> Result<Beginning, StartError> {
@@ -159,6 +170,22 @@ fn begin(settings: &Settings) -> Result<Beginning, StartError> {
     }
     let contacts = loaded.contacts;
     Ok(Beginning { identity, persistence, records: loaded.records, contacts })
+}
+
+/// A node without its control socket is still a node; without the page that was asked for, it is
+/// not what its operator wants.
+async fn bind_http(settings: &Settings) -> Result<Option<BoundHttp>, HttpError> {
+    let (address, control) = (settings.http, settings.control.clone());
+    if address.is_none() && control.is_none() {
+        return Ok(None);
+    }
+    match BoundHttp::bind(HttpSettings { address, control }).await {
+        Err(error @ HttpError::Control { .. }) => {
+            tracing::warn!(%error, "local tools cannot speak to this node");
+            Ok(Some(BoundHttp::bind(HttpSettings { address, control: None }).await?))
+        }
+        bound => bound.map(Some),
+    }
 }
 
 async fn listen(address: SocketAddr, purpose: &'static str) -> Result<TcpListener, StartError> {
