@@ -55,16 +55,9 @@ async fn serve(settings: Settings, mut signals: StopSignals) -> Result<Exit, Fai
         tracing::debug!(files, "limit of open files");
     }
     let node = Node::start(settings).await.map_err(Failure::failed)?;
-    info!(
-        id = %node.id().short(),
-        p2p = %node.p2p_address(),
-        api = %node.api_address(),
-        "serving"
-    );
     service::ready("serving, looking for peers");
     let joining = async {
         node.joined().await;
-        info!("part of the network");
         service::status("serving, part of the network");
     };
     let living = async { tokio::join!(joining, service::keep_alive(node.handle())) };

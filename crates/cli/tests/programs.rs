@@ -5,11 +5,11 @@
 mod common;
 
 use std::io::Read;
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 
 use common::{Server, complaint, dht, read_until, server, with_input};
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
 #[test]
 fn wrong_arguments_end_with_status_2_and_one_line() {
@@ -167,13 +167,16 @@ fn a_signal_ends_a_node_in_order() {
 
 #[test]
 fn a_level_says_how_much_is_logged() {
+    let api = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut command = server();
-    command.args(["-a", "127.0.0.1", "-m", "0", "-p", "0", "-l", "err"]);
+    command.args(["-a", "127.0.0.1", "-m", &api.port().to_string(), "-p", "0", "-l", "err"]);
     let mut node = command.stderr(Stdio::piped()).spawn().unwrap();
-    // Nothing is logged that would say when it is ready: whatever the signal meets, it is silent.
-    let pid = rustix::process::Pid::from_child(&node);
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    // Nothing is logged that would say when it is ready.
+    while TcpStream::connect(api).is_err() {
+        assert!(node.try_wait().unwrap().is_none(), "it did not start");
+        std::thread::yield_now();
+    }
+    kill_process(Pid::from_child(&node), Signal::TERM).unwrap();
     let mut text = String::new();
     node.stderr.take().unwrap().read_to_string(&mut text).unwrap();
     assert_eq!((node.wait().unwrap().code(), text.as_str()), (Some(0), ""));
@@ -202,7 +205,6 @@ fn a_test_network_finds_every_value_and_serves_until_it_is_interrupted() {
     assert_eq!(put.stdout, b"stored on 3 nodes\n");
     let get = dht().args(["get", "greeting", "-n", &last]).output().unwrap();
     assert_eq!(get.stdout, b"hello");
-    let pid = rustix::process::Pid::from_child(&network);
-    rustix::process::kill_process(pid, Signal::INT).unwrap();
+    kill_process(Pid::from_child(&network), Signal::INT).unwrap();
     assert_eq!(network.wait().unwrap().code(), Some(0));
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use voiddht_wire::limits::MAX_NODES;
 
+use crate::diversity::DiversityLimits;
 use crate::quota::RequestLimits;
 use crate::record::RecordLimits;
 
@@ -44,6 +45,37 @@ pub const JOIN_BACKOFF: (Duration, Duration) =
 /// Operations under way at once. Each holds at most a few hundred candidates of 120 bytes.
 pub const MAX_OPERATIONS: usize = 4096;
 
+/// How many nodes of one address prefix count, and where. Loopback and private addresses are
+/// exempt: there, many nodes behind few addresses are the rule.
+#[derive(Clone, Copy, Debug)]
+pub struct Diversity {
+    /// In one bucket.
+    pub bucket: DiversityLimits,
+    /// In the whole routing table.
+    pub table: DiversityLimits,
+    /// Among the nodes that a lookup asks, and among the replicas of a record.
+    pub lookup: DiversityLimits,
+}
+
+impl Diversity {
+    /// No limits.
+    pub const NONE: Self = Self {
+        bucket: DiversityLimits::NONE,
+        table: DiversityLimits::NONE,
+        lookup: DiversityLimits::NONE,
+    };
+}
+
+impl Default for Diversity {
+    fn default() -> Self {
+        Self {
+            bucket: DiversityLimits::BUCKET,
+            table: DiversityLimits::TABLE,
+            lookup: DiversityLimits::LOOKUP,
+        }
+    }
+}
+
 /// How a node behaves. [`Config::check`] holds the relations between the settings.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -71,6 +103,8 @@ pub struct Config {
     pub upkeep_interval: Duration,
     /// How many records this node keeps, and how many bytes of them.
     pub records: RecordLimits,
+    /// See [`Diversity`].
+    pub diversity: Diversity,
     /// How many requests a peer, and an address prefix, may send in a time.
     pub requests: RequestLimits,
     /// See [`MAX_OPERATIONS`].
@@ -94,6 +128,7 @@ impl Default for Config {
             refresh_interval: REFRESH_INTERVAL,
             upkeep_interval: UPKEEP_INTERVAL,
             records: RecordLimits::default(),
+            diversity: Diversity::default(),
             requests: RequestLimits::default(),
             max_operations: MAX_OPERATIONS,
             trace_steps: false,

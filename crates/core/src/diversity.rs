@@ -97,6 +97,19 @@ impl DiversityLimits {
         prefixes(address).filter(move |_| counts)
     }
 
+    /// Whether a newcomer may join these members: for sets so small that counting them anew is
+    /// cheaper than keeping count.
+    pub fn admits(
+        &self,
+        address: &PeerAddress,
+        members: impl Iterator<Item = PeerAddress> + Clone,
+    ) -> bool {
+        self.counted(address).all(|prefix| {
+            let alike = members.clone().filter(|member| prefixes(member).any(|it| it == prefix));
+            alike.count() < self.limit(&prefix)
+        })
+    }
+
     /// How many may share this prefix.
     pub fn limit(&self, prefix: &AddressPrefix) -> usize {
         let factor = if prefix.is_organisation() { ORGANISATION_FACTOR } else { 1 };
@@ -116,6 +129,11 @@ impl DiversityCounter {
     /// An empty set under these limits.
     pub fn new(limits: DiversityLimits) -> Self {
         Self { limits, counts: BTreeMap::new() }
+    }
+
+    /// The limits that it counts against.
+    pub fn limits(&self) -> DiversityLimits {
+        self.limits
     }
 
     /// Whether one more member at this address is within the limits.
@@ -161,8 +179,11 @@ mod tests {
 
     fn check(limits: DiversityLimits, members: &[(&str, bool)]) {
         let mut counter = DiversityCounter::new(limits);
+        let mut inside = Vec::new();
         for (ip, admitted) in members {
             assert_eq!(counter.admits(&at(ip)), *admitted, "{ip}");
+            assert_eq!(limits.admits(&at(ip), inside.iter().copied()), *admitted, "{ip}");
+            inside.extend(admitted.then(|| at(ip)));
             assert_eq!(counter.add(&at(ip)), *admitted, "{ip}");
         }
     }

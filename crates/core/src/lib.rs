@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod contact;
+pub mod density;
 pub mod diversity;
 pub mod event;
 pub mod lookup;
@@ -21,4 +22,4 @@ pub mod time;
 pub mod vote;
 
 pub use config::Config;
-pub use node::Node;
+pub use node::{Node, OperationView};

@@ -17,9 +17,9 @@
 //!
 //! # Where things are
 //!
-//! This file holds the state and hands each input to the room that owns it: [`serve`] answers
-//! peers, [`contacts`] decides who enters the routing table, [`operate`] runs operations,
-//! [`join`] finds the network and notices its loss, [`upkeep`] keeps records where they belong.
+//! This file holds the state and hands each input to the room that owns it: `serve` answers
+//! peers, `contacts` decides who enters the routing table, `operate` runs operations,
+//! `join` finds the network and notices its loss, `upkeep` keeps records where they belong.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -30,12 +30,14 @@ use voiddht_wire::peer::{Body, Header, Message, NodeInfo};
 use voiddht_wire::{Key, NodeId, RpcId};
 
 use crate::config::{Config, ConfigError};
+use crate::density::{NetworkSize, SizeEstimate};
 use crate::event::{
     Command, CommandId, Destination, Input, Notice, Outcome, Output, RequestOutcome, StoredRecord,
     Undelivered, Write,
 };
 use crate::quota::RequestQuota;
 use crate::record::RecordStore;
+use crate::reputation::Reputation;
 use crate::request::{InFlight, Kind, Overdue, Purpose, Requests};
 use crate::routing::{RoutingConfig, RoutingTable};
 use crate::time::{Moment, Now};
@@ -51,6 +53,7 @@ mod upkeep;
 use contacts::Probes;
 use join::Joining;
 use operate::Operation;
+pub use operate::OperationView;
 use published::Publications;
 use schedule::{Schedule, Task};
 use serve::Unsynced;
@@ -65,6 +68,8 @@ pub struct Node {
     table: RoutingTable,
     records: RecordStore,
     quota: RequestQuota,
+    reputation: Reputation,
+    size: NetworkSize,
     requests: Requests,
     operations: BTreeMap<u64, Operation>,
     next_operation: u64,
@@ -87,7 +92,13 @@ impl Node {
     /// A setting out of its range, or two that contradict each other.
     pub fn new(own: NodeInfo, config: Config, seed: ChaCha8Rng) -> Result<Self, ConfigError> {
         config.check()?;
-        let routing = RoutingConfig { k: config.k, b: config.b, ..RoutingConfig::default() };
+        let routing = RoutingConfig {
+            k: config.k,
+            b: config.b,
+            per_bucket: config.diversity.bucket,
+            per_table: config.diversity.table,
+            ..RoutingConfig::default()
+        };
         Ok(Self {
             own,
             random: seed,
@@ -95,6 +106,8 @@ impl Node {
             table: RoutingTable::new(own.id, routing),
             records: RecordStore::new(own.id, config.records),
             quota: RequestQuota::new(config.requests),
+            reputation: Reputation::default(),
+            size: NetworkSize::default(),
             requests: Requests::default(),
             operations: BTreeMap::new(),
             next_operation: 0,
@@ -176,9 +189,30 @@ impl Node {
         &self.records
     }
 
+    /// What this node thinks of others, from what they did to it.
+    pub fn reputation(&self) -> &Reputation {
+        &self.reputation
+    }
+
+    /// How many nodes the network has, as far as this one can tell.
+    pub fn network_size(&self) -> Option<SizeEstimate> {
+        self.size.estimate()
+    }
+
     /// Requests in flight and operations under way.
     pub fn load(&self) -> (usize, usize) {
         (self.requests.len(), self.operations.len())
+    }
+
+    /// The operations under way, the oldest first.
+    pub fn operations(&self) -> impl Iterator<Item = OperationView<'_>> {
+        self.operations.values().map(Operation::view)
+    }
+
+    /// Whether operations that start from now on list every step in their reports: see
+    /// [`Config::trace_steps`], with which a node begins. Makes no difference to what they do.
+    pub fn set_trace_steps(&mut self, trace: bool) {
+        self.config.trace_steps = trace;
     }
 
     /// Whether this node is part of a network: it has a contact, or was told of no peer to find.
@@ -212,7 +246,7 @@ impl Node {
         let expired = self.records.expire(self.now.mono);
         if !expired.is_empty() {
             let writes = expired.into_iter().map(Write::RemoveRecord).collect();
-            self.persist(writes, None);
+            self.persist(writes);
         }
     }
 
@@ -260,7 +294,8 @@ impl Node {
 
     fn request_ended(&mut self, request: &InFlight, outcome: RequestOutcome) {
         let took = self.now.mono.since(request.sent);
-        self.notice(Notice::RequestEnded { kind: request.kind.name(), outcome, took });
+        let (kind, purpose) = (request.kind.name(), request.purpose.name());
+        self.notice(Notice::RequestEnded { kind, purpose, outcome, took });
     }
 
     fn handle_undelivered(&mut self, rpc_id: &RpcId, why: Undelivered) {

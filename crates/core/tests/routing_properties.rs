@@ -1,16 +1,16 @@
 //! The routing table beside a naive list of everything that was inserted, under any sequence of
 //! events.
 
-mod common;
-
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
-use common::{admitted, node};
 use proptest::prelude::*;
+use voiddht_core::contact::AdmittedContact;
+use voiddht_core::diversity::{AddressPrefix, DiversityLimits, prefixes};
 use voiddht_core::routing::{Failure, Insertion, RoutingConfig, RoutingTable};
 use voiddht_core::time::Moment;
 use voiddht_wire::peer::NodeInfo;
-use voiddht_wire::{Key, NodeId};
+use voiddht_wire::{Key, NodeId, PeerAddress};
 
 /// Events between two comparisons of everything.
 const CHECK_EVERY: usize = 32;
@@ -26,9 +26,25 @@ fn near(own: NodeId, shared: usize, bytes: [u8; 32]) -> NodeId {
     id
 }
 
+/// Where a node listens, `moved` or not: half of them at private addresses, the others in a few
+/// public prefixes.
+fn at(id: NodeId, moved: bool) -> NodeInfo {
+    let [.., site, private] = id.to_bytes();
+    let ip = match private % 4 {
+        0 | 1 => IpAddr::from([127, 0, 0, 1 + u8::from(moved)]),
+        2 => IpAddr::from([198, 51, site % 4 + u8::from(moved), 1]),
+        _ => {
+            let subnet = (site % 5 + u8::from(moved)).into();
+            IpAddr::from([0x2a00, 1, (site % 3).into(), subnet, 0, 0, 0, 1])
+        }
+    };
+    NodeInfo { address: PeerAddress::new(ip, 7402), id }
+}
+
 #[derive(Clone, Debug)]
 enum Event {
     Insert(usize),
+    Move(usize),
     HearOf(usize),
     Answer(usize),
     Fail(usize),
@@ -39,6 +55,7 @@ enum Event {
 fn event() -> impl Strategy<Value = Event> {
     prop_oneof![
         6 => any::<usize>().prop_map(Event::Insert),
+        1 => any::<usize>().prop_map(Event::Move),
         2 => any::<usize>().prop_map(Event::HearOf),
         2 => any::<usize>().prop_map(Event::Answer),
         3 => any::<usize>().prop_map(Event::Fail),
@@ -57,8 +74,16 @@ struct Case {
 }
 
 fn case() -> impl Strategy<Value = Case> {
-    let config = (1..6usize, 1..5usize, 0..5usize)
-        .prop_map(|(k, b, replacement_cache)| RoutingConfig { k, b, replacement_cache });
+    let limits = |sites| DiversityLimits { per_site: sites, ..DiversityLimits::BUCKET };
+    let config = (1..6usize, 1..5usize, 0..5usize, 1..5usize, 1..9usize).prop_map(
+        move |(k, b, replacement_cache, per_bucket, per_table)| RoutingConfig {
+            k,
+            b,
+            replacement_cache,
+            per_bucket: limits(per_bucket),
+            per_table: limits(per_table),
+        },
+    );
     let ids = prop::collection::vec((0..40usize, any::<[u8; 32]>()), 1..80);
     let events = prop::collection::vec(event(), 0..300);
     (any::<[u8; 32]>(), config, ids, events).prop_map(|(own, config, ids, events)| {
@@ -68,10 +93,17 @@ fn case() -> impl Strategy<Value = Case> {
     })
 }
 
-/// The members as a list would keep them: when each was last seen, and whether it is a suspect.
+/// A member as a list would keep it.
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    last_seen: u64,
+    suspect: bool,
+    address: PeerAddress,
+}
+
 #[derive(Default)]
 struct Model {
-    members: BTreeMap<NodeId, (u64, bool)>,
+    members: BTreeMap<NodeId, Member>,
 }
 
 impl Model {
@@ -79,27 +111,31 @@ impl Model {
         let now = Moment::from_micros(tick * 2_000_000);
         let pick = |index: &usize| case.ids[index % case.ids.len()];
         match event {
-            Event::Insert(index) => self.insert(table, pick(index), tick, now),
-            Event::HearOf(index) => table.remember_candidate(node(pick(index))),
+            Event::Insert(index) => self.insert(table, at(pick(index), false), tick, now),
+            Event::Move(index) => self.insert(table, at(pick(index), true), tick, now),
+            Event::HearOf(index) => table.remember_candidate(at(pick(index), false)),
             Event::Answer(index) => {
                 let known = table.answered(&pick(index), None, now);
-                let seen = self.members.get_mut(&pick(index)).map(|seen| *seen = (tick, false));
+                let seen = self.members.get_mut(&pick(index)).map(|member| {
+                    (member.last_seen, member.suspect) = (tick, false);
+                });
                 assert_eq!(known, seen.is_some());
             }
             Event::Fail(index) => match table.failed(&pick(index), now) {
                 Failure::Unknown => assert!(!self.members.contains_key(&pick(index))),
                 Failure::Kept { candidate } => {
-                    self.members.get_mut(&pick(index)).expect("a member").1 = true;
+                    self.members.get_mut(&pick(index)).expect("a member").suspect = true;
                     self.check_candidate(candidate);
                 }
                 Failure::Removed { info, candidate } => {
-                    assert!(self.members.remove(&info.id).expect("a member").1);
+                    assert!(self.removed(info).suspect);
                     self.check_candidate(candidate);
                 }
             },
             Event::Remove(index) => {
-                let removed = table.remove(&pick(index)).map(|info| info.id);
-                assert_eq!(removed.is_some(), self.members.remove(&pick(index)).is_some());
+                let removed = table.remove(&pick(index));
+                assert_eq!(removed.is_some(), self.members.contains_key(&pick(index)));
+                removed.map(|info| self.removed(info));
             }
             Event::TakeCandidate(index) => {
                 let candidate = table.candidate_for(&pick(index));
@@ -109,22 +145,55 @@ impl Model {
         }
     }
 
-    fn insert(&mut self, table: &mut RoutingTable, id: NodeId, tick: u64, now: Moment) {
-        let wanted = table.wants(&node(id));
-        let insertion = table.insert(admitted(id), now);
+    fn insert(&mut self, table: &mut RoutingTable, info: NodeInfo, tick: u64, now: Moment) {
+        let wanted = table.wants(&info);
+        let admitted = AdmittedContact::probed(info, true).expect("the address can be dialled");
+        let insertion = table.insert(admitted, now);
         let added = matches!(insertion, Insertion::Added | Insertion::Replaced { .. });
         assert_eq!(wanted, added, "wants() and insert() disagree: {insertion:?}");
-        match insertion {
-            Insertion::Added => assert!(self.members.insert(id, (tick, false)).is_none()),
-            Insertion::Replaced { removed } => {
-                assert!(self.members.remove(&removed.id).expect("a member").1);
-                assert!(self.members.insert(id, (tick, false)).is_none());
-            }
-            Insertion::Updated => assert!(self.members.insert(id, (tick, false)).is_some()),
-            Insertion::Cached => assert!(!self.members.contains_key(&id)),
-            Insertion::Own => assert_eq!(id, *table.own()),
-            Insertion::Moved { .. } => panic!("all have the same address"),
+        if let Insertion::TooAlike { .. } = insertion {
+            self.check_too_alike(table, info);
         }
+        let member = Member { last_seen: tick, suspect: false, address: info.address };
+        let former = match insertion {
+            Insertion::Own => return assert_eq!(info.id, *table.own()),
+            Insertion::Cached | Insertion::TooAlike { removed: None } => {
+                return assert!(!self.members.contains_key(&info.id));
+            }
+            Insertion::TooAlike { removed: Some(removed) } => {
+                assert_eq!(removed.id, info.id);
+                self.removed(removed);
+                return;
+            }
+            Insertion::Added => None,
+            Insertion::Replaced { removed } => {
+                assert!(self.removed(removed).suspect);
+                None
+            }
+            Insertion::Updated => Some(info.address),
+            Insertion::Moved { from } => Some(from),
+        };
+        assert_eq!(self.members.insert(info.id, member).map(|member| member.address), former);
+    }
+
+    /// Others fill a prefix of this node, in its bucket or in the table.
+    fn check_too_alike(&self, table: &RoutingTable, info: NodeInfo) {
+        let range = table.bucket_of(&info.id).range();
+        let is_full = |prefix: &AddressPrefix| {
+            let alike = self.members.iter().filter(|(id, member)| {
+                **id != info.id && prefixes(&member.address).any(|it| it == *prefix)
+            });
+            let in_bucket = alike.clone().filter(|(id, _)| range.contains(id)).count();
+            in_bucket >= table.config().per_bucket.limit(prefix)
+                || alike.count() >= table.config().per_table.limit(prefix)
+        };
+        assert!(prefixes(&info.address).any(|prefix| is_full(&prefix)), "there is room");
+    }
+
+    fn removed(&mut self, info: NodeInfo) -> Member {
+        let member = self.members.remove(&info.id).expect("who was removed was a member");
+        assert_eq!(member.address, info.address);
+        member
     }
 
     fn check_candidate(&self, candidate: Option<NodeInfo>) {
@@ -132,8 +201,9 @@ impl Model {
     }
 
     fn closest(&self, target: &Key, count: usize, with_suspects: bool) -> Vec<NodeInfo> {
-        let members = self.members.iter().filter(|(_, (_, suspect))| with_suspects || !suspect);
-        let mut nodes: Vec<_> = members.map(|(id, _)| node(*id)).collect();
+        let members = self.members.iter().filter(|(_, it)| with_suspects || !it.suspect);
+        let mut nodes: Vec<_> =
+            members.map(|(id, member)| NodeInfo { address: member.address, id: *id }).collect();
         nodes.sort_by_key(|node| target.distance(&node.id));
         nodes.truncate(count);
         nodes
@@ -147,14 +217,17 @@ impl Model {
         for bucket in table.buckets() {
             assert!(bucket.contacts().len() <= case.config.k);
             assert!(bucket.candidates() <= case.config.replacement_cache);
-            let seen: Vec<_> =
+            let members: Vec<_> =
                 bucket.contacts().iter().map(|contact| self.members[contact.id()]).collect();
-            assert!(seen.is_sorted_by_key(|(tick, _)| tick), "not by time last seen: {seen:?}");
-            for (contact, (_, suspect)) in bucket.contacts().iter().zip(seen) {
+            assert!(members.is_sorted_by_key(|member| member.last_seen), "{members:?}");
+            for (contact, member) in bucket.contacts().iter().zip(&members) {
                 assert!(bucket.range().contains(contact.id()));
-                assert_eq!(contact.is_suspect(), suspect);
+                assert_eq!(contact.is_suspect(), member.suspect);
+                assert_eq!(contact.address(), member.address);
             }
+            check_diversity(members.iter(), &case.config.per_bucket);
         }
+        check_diversity(self.members.values(), &case.config.per_table);
         let mut found = Vec::new();
         for target in case.ids.iter().rev().take(TARGETS).map(NodeId::as_key) {
             for count in [0, 1, 7, usize::MAX] {
@@ -164,6 +237,18 @@ impl Model {
                 assert_eq!(found, self.closest(&target, count, false));
             }
         }
+    }
+}
+
+fn check_diversity<'a>(members: impl Iterator<Item = &'a Member>, limits: &DiversityLimits) {
+    let mut counts = BTreeMap::new();
+    for prefix in members.flat_map(|member| prefixes(&member.address)) {
+        *counts.entry(prefix).or_insert(0) += 1;
+    }
+    let private = PeerAddress::new([127, 0, 0, 1].into(), 1);
+    for (prefix, count) in counts {
+        let exempt = prefixes(&private).any(|it| it == prefix);
+        assert!(exempt || count <= limits.limit(&prefix), "{count} in {prefix:?}");
     }
 }
 

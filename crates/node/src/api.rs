@@ -106,8 +106,8 @@ impl ApiConnection {
     }
 
     fn command(&self, frame: Frame) -> Result<Event, LinkEnd<ApiBroken>> {
-        let request = Request::decode(frame.kind, frame.body)
-            .map_err(|rule| LinkEnd::Broken(rule.into()))?;
+        let request =
+            Request::decode(frame.kind, frame.body).map_err(|rule| LinkEnd::Broken(rule.into()))?;
         // There is room: the link reads only while there is.
         self.link.outbox().begin_request();
         let outbox = Arc::clone(self.link.outbox());

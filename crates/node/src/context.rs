@@ -1,6 +1,7 @@
 //! What all the tasks of a node share.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -26,6 +27,8 @@ pub(crate) struct Context {
     pub(crate) own: NodeInfo,
     /// The address to dial from, so that peers see this node come from where it listens.
     pub(crate) source: Option<IpAddr>,
+    /// Where the node keeps what it must not forget.
+    pub(crate) data_dir: Option<PathBuf>,
     pub(crate) limits: Limits,
     pub(crate) counters: Arc<Counters>,
     pub(crate) budget: Arc<Budget>,

@@ -19,11 +19,7 @@ pub(crate) async fn dial(context: Arc<Context>, id: ConnectionId, to: Destinatio
     connection.run().await;
 }
 
-async fn connect(
-    context: &Arc<Context>,
-    id: ConnectionId,
-    to: Destination,
-) -> Option<Connection> {
+async fn connect(context: &Arc<Context>, id: ConnectionId, to: Destination) -> Option<Connection> {
     let handshake = handshake::dial(context, &to);
     let result = context.stop.run_until_cancelled(handshake).await?;
     match result.and_then(|established| not_oneself(context, established)) {
@@ -42,10 +38,7 @@ async fn connect(
 }
 
 /// A configured peer may turn out to be this very node.
-fn not_oneself(
-    context: &Context,
-    established: Established,
-) -> Result<Established, HandshakeError> {
+fn not_oneself(context: &Context, established: Established) -> Result<Established, HandshakeError> {
     let own = context.own.id;
     match &established.proved {
         Some(peer) if peer.node_id() == own => {

@@ -5,6 +5,7 @@
 //! never waits for a connection: outboxes take bytes at once or refuse. After each wake-up it
 //! handles what lies in its inbox, so that the bytes of a burst leave in one write per connection.
 
+pub(crate) mod observe;
 mod shutdown;
 
 use std::collections::HashMap;
@@ -29,6 +30,7 @@ use crate::counters::Limit;
 use crate::descriptors::Share;
 use crate::dialer;
 use crate::event::{AnswerTo, Ending, Event};
+use crate::observer::{Asked, Observer};
 use crate::persistence::Persistence;
 use crate::pool::{Effect, Opened, Pool};
 use crate::status::CoreStatus;
@@ -50,7 +52,8 @@ pub(crate) struct Driver {
     share: Share,
     persistence: Persistence,
     inbox: mpsc::Receiver<Event>,
-    commands: HashMap<CommandId, AnswerTo>,
+    commands: HashMap<CommandId, (Asked, AnswerTo)>,
+    observer: Observer,
     next_command: u64,
     dials: HashMap<ConnectionId, AbortHandle>,
     probes: usize,
@@ -73,10 +76,10 @@ pub(crate) struct Parts {
 
 /// What woke the driver.
 enum Woken {
-    ByEvent(Event),
-    ByDisk(Ticket, bool),
-    ByAlarm,
-    ByStop,
+    Event(Event),
+    Disk(Ticket, bool),
+    Alarm,
+    Stop,
 }
 
 impl Driver {
@@ -91,6 +94,7 @@ impl Driver {
             persistence,
             inbox,
             commands: HashMap::new(),
+            observer: Observer::default(),
             next_command: 0,
             dials: HashMap::new(),
             probes: 0,
@@ -108,22 +112,23 @@ impl Driver {
             self.set_alarm();
             let woken = tokio::select! {
                 biased;
-                () = &mut stopped => Woken::ByStop,
-                event = self.inbox.recv() => event.map_or(Woken::ByStop, Woken::ByEvent),
+                () = &mut stopped => Woken::Stop,
+                event = self.inbox.recv() => event.map_or(Woken::Stop, Woken::Event),
                 done = self.persistence.completed() => {
-                    Woken::ByDisk(done.ticket, done.result.is_ok())
+                    Woken::Disk(done.ticket, done.result.is_ok())
                 }
-                () = self.alarm.wait() => Woken::ByAlarm,
+                () = self.alarm.wait() => Woken::Alarm,
             };
             let now = self.clock.now();
             match woken {
-                Woken::ByEvent(event) => self.handle_events(now, event).await,
-                Woken::ByDisk(ticket, durable) => {
+                Woken::Event(event) => self.handle_events(now, event).await,
+                Woken::Disk(ticket, durable) => {
+                    self.observer.persisted(now, durable);
                     self.feed(now, Input::Persisted { ticket, durable });
                     self.settle(now);
                 }
-                Woken::ByAlarm => {}
-                Woken::ByStop => break,
+                Woken::Alarm => {}
+                Woken::Stop => break,
             }
             self.handle_due(now);
         }
@@ -157,10 +162,17 @@ impl Driver {
                 self.probes -= 1;
                 self.feed(now, Input::Probed { contact, listening });
             }
-            Event::Command { command, answer } => self.command(now, command, answer),
+            Event::Command { command, answer } => self.command(now, command, answer, false),
+            Event::Explain { key, answer } => {
+                self.command(now, Command::Get { key }, AnswerTo::Handle(answer), true);
+            }
             Event::Status(asking) => {
                 // Whoever asked may have gone.
                 let _ = asking.send(CoreStatus::of(&self.core));
+            }
+            Event::Observe { request, asking } => {
+                // Whoever asked may have gone.
+                let _ = asking.send(Box::new(self.observe(now, request)));
             }
         }
         self.settle(now);
@@ -168,6 +180,7 @@ impl Driver {
 
     fn received(&mut self, now: Now, connection: ConnectionId, message: Message) {
         let Some(peer) = self.pool.received(now.mono, connection, &message) else { return };
+        self.context.counters.tallies.served(&message.body);
         // The core hears of a connection before it hears what came over it.
         self.settle(now);
         self.feed(now, Input::Received { connection, peer, message });
@@ -192,10 +205,12 @@ impl Driver {
         self.pool.closed(connection, ending.clean);
     }
 
-    fn command(&mut self, now: Now, command: Command, answer: AnswerTo) {
+    fn command(&mut self, now: Now, command: Command, answer: AnswerTo, explain: bool) {
         let id = CommandId(self.next_command);
         self.next_command += 1;
-        self.commands.insert(id, answer);
+        let asked = self.observer.asked(now.mono, &command, explain);
+        self.core.set_trace_steps(asked.traced);
+        self.commands.insert(id, (asked, answer));
         self.feed(now, Input::Command { id, command });
     }
 
@@ -220,8 +235,8 @@ impl Driver {
             Output::Probe { contact } => self.probe(contact),
             Output::HangUp { peer } => self.pool.hang_up(&peer),
             Output::Persist { ticket, writes } => self.persist(ticket, writes),
-            Output::Answer { id, outcome } => self.answer(id, outcome),
-            Output::Notice(notice) => self.notice(&notice),
+            Output::Answer { id, outcome } => self.answer(now, id, outcome),
+            Output::Notice(notice) => self.notice(now, &notice),
         }
     }
 
@@ -263,17 +278,21 @@ impl Driver {
         }
     }
 
-    fn answer(&mut self, id: CommandId, outcome: Outcome) {
-        match self.commands.remove(&id) {
-            Some(AnswerTo::Api(answer)) => answer.send(outcome),
+    fn answer(&mut self, now: Now, id: CommandId, outcome: Outcome) {
+        let Some((asked, answer)) = self.commands.remove(&id) else { return };
+        self.context.counters.tallies.operation_ended(asked.kind, &outcome);
+        self.observer.answered(now, asked, &outcome);
+        match answer {
+            AnswerTo::Api(answer) => answer.send(outcome),
             // Whoever asked may have gone.
-            Some(AnswerTo::Handle(asking)) => drop(asking.send(outcome)),
-            Some(AnswerTo::Nobody) | None => {}
+            AnswerTo::Handle(asking) => drop(asking.send(outcome)),
+            AnswerTo::Nobody => {}
         }
     }
 
-    fn notice(&mut self, notice: &Notice) {
+    fn notice(&mut self, now: Now, notice: &Notice) {
         self.context.counters.notice(notice);
+        self.observer.notice(now, notice);
         match notice {
             Notice::Joined { contacts } => {
                 tracing::info!(contacts, "joined the network");
@@ -298,7 +317,7 @@ impl Driver {
             Notice::ContactRemoved(contact) => {
                 tracing::debug!(peer = contact.id.short(), "contact removed");
             }
-            Notice::RequestEnded { .. } => {}
+            Notice::RequestEnded { .. } | Notice::LookupEnded { .. } => {}
         }
     }
 
@@ -317,10 +336,15 @@ impl Driver {
     }
 
     fn plan_sweep(&mut self, now: Moment) {
-        self.pool.limit_connections(self.context.limits.connections.min(self.share.sockets()));
+        self.pool.limit_connections(self.most_connections());
         if self.next_sweep.is_none() && self.pool.wants_sweep() {
             self.next_sweep = Some(now + SWEEP_INTERVAL);
         }
+    }
+
+    /// Connections that there may be now.
+    fn most_connections(&self) -> usize {
+        self.context.limits.connections.min(self.share.sockets())
     }
 
     fn set_alarm(&mut self) {

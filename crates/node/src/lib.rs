@@ -16,7 +16,7 @@ mod api;
 mod clock;
 mod connection;
 mod context;
-mod counters;
+pub mod counters;
 mod descriptors;
 mod dialer;
 mod driver;
@@ -24,14 +24,19 @@ mod event;
 mod frame_reader;
 mod handle;
 pub mod handshake;
+mod histogram;
 mod link;
 mod listener;
 mod node;
+mod observer;
 mod outbox;
 mod persistence;
 mod pool;
 pub mod settings;
+pub mod snapshot;
 mod status;
+#[cfg(test)]
+mod testing;
 
 pub use counters::Counts;
 pub use handle::{GetOutcome, Handle, HandleError, LookupOutcome, PutOutcome};

@@ -7,7 +7,7 @@
 //!
 //! The same place counts the requests that were read from the connection and not answered yet.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
@@ -18,16 +18,23 @@ use bytes::BytesMut;
 pub(crate) struct Budget {
     limit: usize,
     used: AtomicUsize,
+    /// Bytes that were ever put into them.
+    total: AtomicU64,
 }
 
 impl Budget {
     pub(crate) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, used: AtomicUsize::new(0) })
+        Arc::new(Self { limit, used: AtomicUsize::new(0), total: AtomicU64::new(0) })
     }
 
     /// Bytes that wait now.
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that were ever put into the outboxes.
+    pub(crate) fn total(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
     }
 
     fn is_spent(&self) -> bool {
@@ -155,7 +162,9 @@ impl Outbox {
             state.pending.truncate(before);
             return Err(PushError::Encode(error));
         }
-        self.budget.used.fetch_add(state.pending.len() - before, Ordering::Relaxed);
+        let added = state.pending.len() - before;
+        self.budget.used.fetch_add(added, Ordering::Relaxed);
+        self.budget.total.fetch_add(added as u64, Ordering::Relaxed);
         Self::wake(state);
         Ok(())
     }

@@ -39,11 +39,7 @@ async fn one_connection_serves_each_pair() {
     }
     for node in &nodes {
         let handle = node.handle();
-        until(|| {
-            let handle = handle.clone();
-            async move { handle.status().await.unwrap().counts.connections <= 7 }
-        })
-        .await;
+        until(|| async { handle.status().await.unwrap().counts.connections == 7 }).await;
     }
     stop(nodes).await;
 }

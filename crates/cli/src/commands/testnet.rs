@@ -112,16 +112,13 @@ impl Arguments {
         };
         let exit = tokio::select! {
             exit = self.exercise(&network, output) => exit?,
-            signal = signals.next() => {
-                network.stop(&mut signals).await;
-                std::process::exit(signal.exit_status())
-            }
+            signal = signals.next() => std::process::exit(signal.exit_status()),
         };
         if !self.exit {
             show_how_to_try(&network.apis(), output)?;
             signals.next().await;
         }
-        network.stop(&mut signals).await;
+        network.stop();
         Ok(exit)
     }
 

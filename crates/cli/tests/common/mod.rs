@@ -15,25 +15,25 @@ use rustix::process::{Pid, Signal, kill_process};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A `dht_server` process. It is killed when this is dropped.
-pub struct Server {
-    pub process: Child,
+pub(crate) struct Server {
+    pub(crate) process: Child,
     /// Where its peers reach it.
-    pub p2p: SocketAddr,
+    pub(crate) p2p: SocketAddr,
     /// Where its module API listens.
-    pub api: SocketAddr,
+    pub(crate) api: SocketAddr,
     lines: Receiver<String>,
 }
 
 impl Server {
     /// Starts a node on ports that the system chooses, and waits until it serves.
-    pub fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut command = server();
         command.args(["-m", "0", "-p", "0"]).args(arguments);
         Self::spawn(command)
     }
 
     /// Starts a node as the command says, and waits until it serves.
-    pub fn spawn(mut command: Command) -> Self {
+    pub(crate) fn spawn(mut command: Command) -> Self {
         let mut process = command.stderr(Stdio::piped()).spawn().unwrap();
         let stderr = BufReader::new(process.stderr.take().unwrap());
         let (sender, lines) = mpsc::channel();
@@ -45,26 +45,26 @@ impl Server {
         });
         let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
         let mut server = Self { process, p2p: unknown, api: unknown, lines };
-        let line = server.line_with(" serving ");
+        let line = server.line_with(" listening ");
         server.p2p = field(&line, "p2p");
         server.api = field(&line, "api");
         server
     }
 
     /// Starts a node that knows this one, by the options of the original.
-    pub fn peer(&self, host: &str) -> Self {
+    pub(crate) fn peer(&self, host: &str) -> Self {
         let (address, port) = (self.p2p.ip().to_string(), self.p2p.port().to_string());
         Self::start(&["-a", host, "-A", &address, "-P", &port]).joined()
     }
 
     /// Waits until the node has contacts.
-    pub fn joined(self) -> Self {
-        self.line_with("part of the network");
+    pub(crate) fn joined(self) -> Self {
+        self.line_with("joined the network");
         self
     }
 
     /// The next log line that contains this.
-    pub fn line_with(&self, text: &str) -> String {
+    pub(crate) fn line_with(&self, text: &str) -> String {
         let mut before = Vec::new();
         loop {
             match self.lines.recv_timeout(PATIENCE) {
@@ -76,27 +76,27 @@ impl Server {
     }
 
     /// Everything that it logs until it ends.
-    pub fn rest(&self) -> String {
+    pub(crate) fn rest(&self) -> String {
         self.lines.iter().collect::<Vec<_>>().join("\n")
     }
 
-    pub fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.process), signal).unwrap();
     }
 
     /// Waits for its end.
-    pub fn wait(&mut self) -> ExitStatus {
+    pub(crate) fn wait(&mut self) -> ExitStatus {
         self.process.wait().unwrap()
     }
 
     /// `dht` with these arguments, talking to this node.
-    pub fn dht(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn dht(&self, arguments: &[&str]) -> Output {
         let node = self.api.to_string();
         dht().args(arguments).args(["--node", &node]).output().unwrap()
     }
 
     /// What `dht get` finds here.
-    pub fn get(&self, key: &str) -> Option<Vec<u8>> {
+    pub(crate) fn get(&self, key: &str) -> Option<Vec<u8>> {
         let output = self.dht(&["get", key]);
         match output.status.code() {
             Some(0) => Some(output.stdout),
@@ -114,21 +114,21 @@ impl Drop for Server {
 }
 
 /// `dht_server`, with an environment that says nothing.
-pub fn server() -> Command {
+pub(crate) fn server() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dht_server"));
     command.env_clear().stdin(Stdio::null()).stdout(Stdio::null());
     command
 }
 
 /// `dht`, with an environment that says nothing.
-pub fn dht() -> Command {
+pub(crate) fn dht() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dht"));
     command.env_clear().stdin(Stdio::null());
     command
 }
 
 /// Runs a command that is expected to end with this status and one line on standard error.
-pub fn complaint(command: &mut Command, status: i32) -> String {
+pub(crate) fn complaint(command: &mut Command, status: i32) -> String {
     let output = command.stdout(Stdio::piped()).output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(status), "{text}");
@@ -137,7 +137,7 @@ pub fn complaint(command: &mut Command, status: i32) -> String {
 }
 
 /// Gives a command this on its standard input.
-pub fn with_input(command: &mut Command, input: &[u8]) -> Output {
+pub(crate) fn with_input(command: &mut Command, input: &[u8]) -> Output {
     use std::io::Write;
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = command.spawn().unwrap();
@@ -147,7 +147,7 @@ pub fn with_input(command: &mut Command, input: &[u8]) -> Output {
 }
 
 /// Reads from a process until the text has come.
-pub fn read_until(source: &mut impl Read, text: &str) -> String {
+pub(crate) fn read_until(source: &mut impl Read, text: &str) -> String {
     let (mut all, mut byte) = (Vec::new(), [0]);
     while !String::from_utf8_lossy(&all).contains(text) {
         assert_eq!(source.read(&mut byte).unwrap(), 1, "only {}", String::from_utf8_lossy(&all));

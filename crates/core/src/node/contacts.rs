@@ -16,6 +16,7 @@ use super::Node;
 use crate::contact::AdmittedContact;
 use crate::event::{Destination, Misbehaviour, Notice, Output, Undelivered, Write};
 use crate::peer::Peer;
+use crate::reputation::Verdict;
 use crate::request::{InFlight, Purpose};
 use crate::routing::{Failure, Insertion};
 use crate::time::Moment;
@@ -73,6 +74,9 @@ impl Node {
         dialed: Option<voiddht_wire::PeerAddress>,
     ) {
         self.connected.insert(peer.id());
+        if peer.is_proved() && self.is_banned(&peer.id()) {
+            return self.outputs.push_back(Output::HangUp { peer: peer.id() });
+        }
         if let Some(admitted) = dialed.and_then(|address| AdmittedContact::dialed(&peer, address)) {
             self.probes.end(&admitted.info(), true, self.now.mono);
             self.admit(admitted);
@@ -99,13 +103,34 @@ impl Node {
         }
     }
 
+    /// A peer broke a rule. Only who has proved its ID can be judged under it.
     pub(super) fn handle_misbehaved(&mut self, peer: Peer, what: Misbehaviour) {
-        self.blame(peer.id(), what);
+        if peer.is_proved() {
+            self.blame(peer.id(), what);
+        } else {
+            self.notice(Notice::Misbehaviour { peer: peer.id(), what });
+        }
     }
 
-    /// A peer broke a rule: its score sinks, and with a low one it is hung up on, then banned.
+    /// A node's score sinks; with a low one it is hung up on, then banned for a time.
     pub(super) fn blame(&mut self, peer: NodeId, what: Misbehaviour) {
         self.notice(Notice::Misbehaviour { peer, what });
+        match self.reputation.charge(&peer, what, self.now.mono) {
+            Verdict::Tolerated => {}
+            Verdict::HangUp => self.outputs.push_back(Output::HangUp { peer }),
+            Verdict::Banned { lasts } => {
+                self.notice(Notice::Banned { peer, lasts });
+                if let Some(contact) = self.table.remove(&peer) {
+                    self.contact_left(contact);
+                    self.try_candidate(&peer);
+                }
+                self.outputs.push_back(Output::HangUp { peer });
+            }
+        }
+    }
+
+    pub(super) fn is_banned(&self, peer: &NodeId) -> bool {
+        self.reputation.is_banned(peer, self.now.mono)
     }
 
     /// A peer has spoken: it is alive, and perhaps a contact.
@@ -180,7 +205,10 @@ impl Node {
     /// Finds out whether a contact listens where it is said to. `proved` is whether it has a live
     /// connection on which it proved its ID: then no handshake is needed.
     pub(super) fn check_address(&mut self, contact: NodeInfo, proved: bool) {
-        if !contact.address.is_dialable() || !self.probes.begin(&contact, self.now.mono) {
+        if !contact.address.is_dialable()
+            || self.is_banned(&contact.id)
+            || !self.probes.begin(&contact, self.now.mono)
+        {
             return;
         }
         if proved && self.connected.contains(&contact.id) {
@@ -202,15 +230,19 @@ impl Node {
                 self.contact_entered(contact);
             }
             Insertion::Moved { .. } => {
-                self.persist(vec![Write::PutContact(contact)], None);
+                self.persist(vec![Write::PutContact(contact)]);
             }
-            Insertion::Updated | Insertion::Cached | Insertion::Own => {}
+            Insertion::TooAlike { removed: Some(removed) } => self.contact_left(removed),
+            Insertion::TooAlike { removed: None }
+            | Insertion::Updated
+            | Insertion::Cached
+            | Insertion::Own => {}
         }
     }
 
     fn contact_entered(&mut self, contact: NodeInfo) {
         self.notice(Notice::ContactAdded(contact));
-        self.persist(vec![Write::PutContact(contact)], None);
+        self.persist(vec![Write::PutContact(contact)]);
         self.contact_joined(contact);
     }
 
@@ -221,7 +253,7 @@ impl Node {
 
     fn contact_left(&mut self, contact: NodeInfo) {
         self.notice(Notice::ContactRemoved(contact));
-        self.persist(vec![Write::RemoveContact(contact.id)], None);
+        self.persist(vec![Write::RemoveContact(contact.id)]);
         self.after_contact_left();
     }
 }

@@ -86,6 +86,8 @@ impl Joining {
 
 impl Node {
     pub(super) fn start_join(&mut self, id: CommandId, peers: Vec<PeerAddress>) {
+        // A join that is still under way makes place: one set of peers is tried at a time.
+        self.answer_join();
         self.joining.command = Some(id);
         self.joining.peers = peers.into_iter().filter(|peer| *peer != self.own.address).collect();
         self.joining.attempts = 0;
@@ -95,6 +97,8 @@ impl Node {
     pub(super) fn retry_join(&mut self) {
         if self.table.is_empty() {
             self.contact_known_peers();
+        } else {
+            self.join_from_table();
         }
     }
 
@@ -106,8 +110,7 @@ impl Node {
         if let Answer::Nodes(_) = answer
             && !self.table.is_empty()
         {
-            self.joining.stage = Stage::FindingSelf;
-            self.start_find(Origin::Join, self.own.id.as_key());
+            self.join_from_table();
         } else if pending == 0 {
             self.join_failed();
         }
@@ -196,7 +199,8 @@ impl Node {
             let target = self.own.id.as_key();
             self.request(contact.into(), Body::FindNode { target }, Purpose::Liveness);
         }
-        self.joining.lost_pause = (self.joining.lost_pause * 2).min(LOST_PAUSE.1);
+        let pause = self.joining.lost_pause.max(LOST_PAUSE.0);
+        self.joining.lost_pause = (pause * 2).min(LOST_PAUSE.1);
         self.plan_lost_contacts();
     }
 
@@ -250,15 +254,20 @@ impl Node {
     fn join_failed(&mut self) {
         self.joining.stage = Stage::Idle;
         if !self.table.is_empty() {
-            // Somebody found this node while it was looking.
-            self.joining.stage = Stage::FindingSelf;
-            return self.start_find(Origin::Join, self.own.id.as_key());
+            return self.join_from_table();
         }
         let doublings = self.joining.attempts.saturating_sub(1).min(16);
         let pause = (JOIN_BACKOFF.0 * (1 << doublings)).min(JOIN_BACKOFF.1);
         let retry_in = self.jittered(pause);
         self.notice(Notice::JoinFailed { retry_in });
         self.schedule.set(Task::Join, self.now.mono + retry_in);
+    }
+
+    /// There is a contact to begin with: one of the known peers, or somebody who found this node
+    /// while it was looking.
+    fn join_from_table(&mut self) {
+        self.joining.stage = Stage::FindingSelf;
+        self.start_find(Origin::Join, self.own.id.as_key());
     }
 
     fn start_round(&mut self, round: u32) {

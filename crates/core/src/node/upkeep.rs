@@ -155,7 +155,8 @@ impl Node {
             self.upkeep.handed_over.insert(key);
         }
         self.send_copies();
-        if self.leaving.is_some() && self.upkeep.is_idle() {
+        // Without the deadline the leave has ended: answers that come later change nothing.
+        if self.schedule.is_set(Task::LeaveBy) && self.upkeep.is_idle() {
             self.finish_leave();
         }
     }
@@ -257,7 +258,12 @@ impl Node {
             self.upkeep.forget(&key);
             return false;
         }
-        if !self.have_nearer_had_their_chance(&key) || self.table.is_empty() {
+        if !self.have_nearer_had_their_chance(&key) {
+            return false;
+        }
+        if self.table.is_empty() {
+            // There is nobody to bring it to; whoever appears is handed it.
+            self.plan_renewal(key, 0.70..0.80);
             return false;
         }
         let depth = self.table.bucket_of(&self.own.id).range().depth();

@@ -4,7 +4,7 @@
 use rand::Rng;
 use voiddht_wire::id::{ID_BITS, ID_BYTES};
 use voiddht_wire::peer::NodeInfo;
-use voiddht_wire::{Key, NodeId};
+use voiddht_wire::{Key, NodeId, PeerAddress};
 
 use super::replacement::{Candidate, ReplacementCache};
 use crate::contact::Contact;
@@ -174,8 +174,12 @@ impl Bucket {
         self.candidates.remember(Candidate::new(info, answered), limit);
     }
 
-    pub(super) fn take_candidate(&mut self) -> Option<NodeInfo> {
-        self.candidates.take_best()
+    /// Takes out the best candidate whose address is acceptable beside the contacts.
+    pub(super) fn take_candidate(
+        &mut self,
+        accept: impl Fn(&PeerAddress, &[Contact]) -> bool,
+    ) -> Option<NodeInfo> {
+        self.candidates.take_best(|address| accept(address, &self.contacts))
     }
 
     pub(super) fn forget_candidate(&mut self, id: &NodeId) {

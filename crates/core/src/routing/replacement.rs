@@ -67,13 +67,15 @@ impl ReplacementCache {
         true
     }
 
-    /// Takes the best candidate out: the most recent that answered, else the most recent.
-    pub(super) fn take_best(&mut self) -> Option<NodeInfo> {
+    /// Takes the best acceptable candidate out: the most recent that answered, else the most
+    /// recent.
+    pub(super) fn take_best(&mut self, accept: impl Fn(&PeerAddress) -> bool) -> Option<NodeInfo> {
+        let acceptable = |candidate: &Candidate| accept(&candidate.address);
         let best = self
             .candidates
             .iter()
-            .rposition(|candidate| candidate.answered)
-            .or_else(|| self.candidates.len().checked_sub(1))?;
+            .rposition(|candidate| candidate.answered && acceptable(candidate))
+            .or_else(|| self.candidates.iter().rposition(acceptable))?;
         Some(self.candidates.remove(best).info())
     }
 
@@ -108,7 +110,7 @@ mod tests {
     }
 
     fn check(mut cache: ReplacementCache, taken: &[u8]) {
-        let order: Vec<_> = std::iter::from_fn(|| cache.take_best()).collect();
+        let order: Vec<_> = std::iter::from_fn(|| cache.take_best(|_| true)).collect();
         assert_eq!(order, taken.iter().copied().map(info).collect::<Vec<_>>());
     }
 
@@ -130,6 +132,16 @@ mod tests {
         check(cache(2, &[(1, true), (2, true), (3, false)]), &[2, 1]);
         check(cache(2, &[(1, true), (2, true), (3, true)]), &[3, 2]);
         check(cache(0, &[(1, true)]), &[]);
+    }
+
+    #[test]
+    fn what_is_not_acceptable_stays() {
+        let mut cache = cache(9, &[(1, true), (2, false), (3, true), (4, false)]);
+        let even = |address: &PeerAddress| address.to_bytes()[15].is_multiple_of(2);
+        assert_eq!(cache.take_best(even), Some(info(4)));
+        assert_eq!(cache.take_best(even), Some(info(2)));
+        assert_eq!(cache.take_best(even), None);
+        check(cache, &[3, 1]);
     }
 
     #[test]

@@ -14,18 +14,15 @@
 
 use std::time::Duration;
 
-use voiddht_wire::limits::MAX_NODES;
 use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{Key, NodeId, PeerAddress};
 
 use super::bucket::{Bucket, BucketRange, BucketView};
+use crate::config::{B, K};
 use crate::contact::{AdmittedContact, Contact, RttEstimate};
+use crate::diversity::{DiversityCounter, DiversityLimits};
 use crate::time::Moment;
 
-/// Contacts of a bucket, as in the paper, and as many as one FIND_NODE_REPLY carries.
-pub const K: usize = MAX_NODES;
-/// Bits by which a lookup comes closer with each step, as in the paper.
-pub const B: usize = 5;
 /// Candidates that a bucket remembers. The paper names no number; three for each place is a guess.
 pub const REPLACEMENT_CACHE: usize = 3 * K;
 
@@ -40,11 +37,21 @@ pub struct RoutingConfig {
     pub b: usize,
     /// Candidates of a bucket; the least useful is dropped when there are more.
     pub replacement_cache: usize,
+    /// Contacts of one bucket that may share an address prefix.
+    pub per_bucket: DiversityLimits,
+    /// Contacts of the whole table that may share one.
+    pub per_table: DiversityLimits,
 }
 
 impl Default for RoutingConfig {
     fn default() -> Self {
-        Self { k: K, b: B, replacement_cache: REPLACEMENT_CACHE }
+        Self {
+            k: K,
+            b: B,
+            replacement_cache: REPLACEMENT_CACHE,
+            per_bucket: DiversityLimits::BUCKET,
+            per_table: DiversityLimits::TABLE,
+        }
     }
 }
 
@@ -67,6 +74,11 @@ pub enum Insertion {
     },
     /// Its bucket is full of responsive contacts; it waits in the replacement cache.
     Cached,
+    /// As many contacts as may be share its address prefix.
+    TooAlike {
+        /// Its former self, if it was a member that moved: it is where it was no longer.
+        removed: Option<NodeInfo>,
+    },
     /// It is this node itself.
     Own,
 }
@@ -99,13 +111,16 @@ pub struct RoutingTable {
     buckets: Vec<Bucket>,
     /// Contacts in all buckets.
     len: usize,
+    /// Where they are.
+    diversity: DiversityCounter,
 }
 
 impl RoutingTable {
     /// An empty table: one bucket that covers the whole space. A `k` or `b` of 0 reads as 1.
     pub fn new(own: NodeId, config: RoutingConfig) -> Self {
         let config = RoutingConfig { k: config.k.max(1), b: config.b.max(1), ..config };
-        Self { own, config, buckets: vec![Bucket::new(BucketRange::whole())], len: 0 }
+        let diversity = DiversityCounter::new(config.per_table);
+        Self { own, config, buckets: vec![Bucket::new(BucketRange::whole())], len: 0, diversity }
     }
 
     /// The node whose table this is.
@@ -171,28 +186,34 @@ impl RoutingTable {
         }
         if let Some(known) = self.answer(&id, None, now) {
             let from = known.address();
-            if from == address {
-                return Insertion::Updated;
-            }
-            known.moved(address);
-            return Insertion::Moved { from };
+            return if from == address {
+                Insertion::Updated
+            } else {
+                self.relocate(admitted, from)
+            };
+        }
+        let index = self.split_for(&id);
+        if !self.admits(&address, self.buckets[index].contacts().iter()) {
+            return Insertion::TooAlike { removed: None };
         }
         let RoutingConfig { k, replacement_cache, .. } = self.config;
-        let index = self.split_for(&id);
         let bucket = &mut self.buckets[index];
-        if bucket.contacts().len() < k {
-            bucket.push(Contact::new(admitted, now), k);
-            self.len += 1;
-            return Insertion::Added;
-        }
-        match bucket.remove_suspect() {
-            Some(suspect) => {
-                bucket.push(Contact::new(admitted, now), k);
-                Insertion::Replaced { removed: suspect.info() }
-            }
-            None => {
-                bucket.remember(admitted.info(), true, replacement_cache);
-                Insertion::Cached
+        let removed = if bucket.contacts().len() < k {
+            None
+        } else if let Some(suspect) = bucket.remove_suspect() {
+            Some(suspect.info())
+        } else {
+            bucket.remember(admitted.info(), true, replacement_cache);
+            return Insertion::Cached;
+        };
+        bucket.push(Contact::new(admitted, now), k);
+        self.len += 1;
+        self.diversity.add(&address);
+        match removed {
+            None => Insertion::Added,
+            Some(removed) => {
+                self.forget_place_of(&removed);
+                Insertion::Replaced { removed }
             }
         }
     }
@@ -205,7 +226,7 @@ impl RoutingTable {
         *id != self.own
             && node.address.is_dialable()
             && bucket.get(id).is_none()
-            && self.has_place_for(id, bucket)
+            && self.has_place_for(node, bucket)
     }
 
     /// Notes a node that was only heard of, for the time when there is a place for it. Members
@@ -224,7 +245,7 @@ impl RoutingTable {
         let index = self.index_of(id);
         let bucket = &mut self.buckets[index];
         let place = bucket.contacts().len() < self.config.k || bucket.has_suspect();
-        if place { bucket.take_candidate() } else { None }
+        if place { self.take_candidate(index) } else { None }
     }
 
     /// A contact has answered, `rtt` after it was asked where that was measured. Returns whether
@@ -250,9 +271,9 @@ impl RoutingTable {
         let counted = contact.failures() > before;
         if too_often {
             bucket.remove(id);
-            self.len -= 1;
+            self.forget_place_of(&info);
         }
-        let candidate = if counted { bucket.take_candidate() } else { None };
+        let candidate = if counted { self.take_candidate(index) } else { None };
         if too_often { Failure::Removed { info, candidate } } else { Failure::Kept { candidate } }
     }
 
@@ -261,9 +282,9 @@ impl RoutingTable {
         let index = self.index_of(id);
         let bucket = &mut self.buckets[index];
         bucket.forget_candidate(id);
-        let removed = bucket.remove(id)?;
-        self.len -= 1;
-        Some(removed.info())
+        let removed = bucket.remove(id)?.info();
+        self.forget_place_of(&removed);
+        Some(removed)
     }
 
     /// Replaces what is in `found` by the `count` contacts closest to `target`, closest first.
@@ -299,6 +320,52 @@ impl RoutingTable {
         Some(contact)
     }
 
+    /// A member has proved another address. If too many share that one's prefix, it goes: where it
+    /// was, it no longer is.
+    fn relocate(&mut self, admitted: AdmittedContact, from: PeerAddress) -> Insertion {
+        let NodeInfo { address, id } = admitted.info();
+        let former = NodeInfo { address: from, id };
+        let index = self.index_of(&id);
+        self.forget_place_of(&former);
+        let others = self.buckets[index].contacts().iter().filter(|other| *other.id() != id);
+        if !self.admits(&address, others) {
+            self.buckets[index].remove(&id);
+            return Insertion::TooAlike { removed: Some(former) };
+        }
+        if let Some(known) = self.buckets[index].get_mut(&id) {
+            known.moved(address);
+        }
+        self.len += 1;
+        self.diversity.add(&address);
+        Insertion::Moved { from }
+    }
+
+    /// Whether the limits of diversity allow one more contact at this address, in a bucket with
+    /// these.
+    fn admits<'a>(
+        &self,
+        address: &PeerAddress,
+        contacts: impl Iterator<Item = &'a Contact> + Clone,
+    ) -> bool {
+        self.diversity.admits(address)
+            && self.config.per_bucket.admits(address, contacts.map(Contact::address))
+    }
+
+    /// Takes a contact that has left its bucket out of what is counted over all of them.
+    fn forget_place_of(&mut self, left: &NodeInfo) {
+        self.len -= 1;
+        self.diversity.remove(&left.address);
+    }
+
+    /// Takes out the best candidate of a bucket that the limits of diversity would allow there.
+    fn take_candidate(&mut self, index: usize) -> Option<NodeInfo> {
+        let Self { buckets, diversity, config, .. } = self;
+        buckets[index].take_candidate(|address, contacts| {
+            let members = contacts.iter().map(Contact::address);
+            diversity.admits(address) && config.per_bucket.admits(address, members)
+        })
+    }
+
     #[inline]
     fn index_of(&self, id: &NodeId) -> usize {
         self.index_of_key(&id.as_key())
@@ -327,24 +394,21 @@ impl RoutingTable {
         }
     }
 
-    /// What [`Self::split_for`] would find, without splitting.
-    fn has_place_for(&self, id: &NodeId, bucket: &Bucket) -> bool {
+    /// What [`Self::insert`] would find after its splits, without splitting.
+    fn has_place_for(&self, node: &NodeInfo, bucket: &Bucket) -> bool {
+        let NodeInfo { address, id } = node;
         let mut depth = bucket.range.depth();
-        let is_full = |depth: usize| {
+        loop {
             let neighbours =
                 bucket.contacts().iter().filter(|contact| shared_bits(contact.id(), id) >= depth);
-            neighbours.clone().count() >= self.config.k
-        };
-        while is_full(depth) {
-            if !may_split(&self.own, id, depth, self.config.b) {
-                return bucket
-                    .contacts()
-                    .iter()
-                    .any(|contact| contact.is_suspect() && shared_bits(contact.id(), id) >= depth);
+            let is_full = neighbours.clone().count() >= self.config.k;
+            if is_full && may_split(&self.own, id, depth, self.config.b) {
+                depth += 1;
+                continue;
             }
-            depth += 1;
+            let has_place = !is_full || neighbours.clone().any(Contact::is_suspect);
+            return has_place && self.admits(address, neighbours);
         }
-        true
     }
 
     fn collect_closest(

@@ -97,6 +97,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
         tasks: TaskTracker::new(),
         stop: CancellationToken::new(),
         next_connection: AtomicU64::new(0),
+        data_dir: settings.data_dir.clone(),
         limits: settings.limits,
     });
     let share = Share::claim();

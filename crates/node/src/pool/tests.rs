@@ -128,11 +128,11 @@ impl Bench {
     /// Messages that lie in a connection's outbox, which then are written; and whether it closes.
     fn written(&mut self, connection: ConnectionId) -> (usize, bool) {
         let outbox = &self.outboxes[&connection];
-        let mut cx = Context::from_waker(Waker::noop());
+        let cx = Context::from_waker(Waker::noop());
         let mut bytes = BytesMut::new();
         let mut count = 0;
         loop {
-            match outbox.take(&mut cx, &mut bytes) {
+            match outbox.take(&cx, &mut bytes) {
                 Taken::Bytes => {
                     count += bytes.len() / 70;
                     bytes.clear();

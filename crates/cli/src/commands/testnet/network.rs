@@ -14,7 +14,6 @@ use voiddht_node::{Limits, Node, Settings};
 use super::progress::Progress;
 use crate::outcome::Failure;
 use crate::process;
-use crate::signals::StopSignals;
 
 /// Nodes that join at once. More of them would learn of one another later, not sooner.
 const JOINING_AT_ONCE: usize = 8;
@@ -42,7 +41,7 @@ pub(super) struct Plan {
 /// Nodes that have joined one another.
 #[derive(Debug)]
 pub(super) struct Network {
-    nodes: VecDeque<Node>,
+    nodes: Vec<Node>,
     threads: Vec<NodeThread>,
     joined_after: Duration,
     bytes_per_node: Option<u64>,
@@ -81,7 +80,7 @@ impl Network {
             (Ok(before), Ok(after)) => Some(after.saturating_sub(before) / plan.nodes as u64),
             _ => None,
         };
-        Ok(Self { nodes: nodes.into(), threads, joined_after, bytes_per_node: grown })
+        Ok(Self { nodes, threads, joined_after, bytes_per_node: grown })
     }
 
     /// Where the nodes' module APIs listen.
@@ -103,17 +102,10 @@ impl Network {
         self.bytes_per_node
     }
 
-    /// Stops all nodes; a signal meanwhile ends the process at once.
-    pub(super) async fn stop(self, signals: &mut StopSignals) {
+    /// Ends all nodes at once. They say no goodbye: nobody is left who would hear it.
+    pub(super) fn stop(self) {
         let Self { nodes, threads, .. } = self;
-        let mut stopping = JoinSet::new();
-        for (node, thread) in nodes.into_iter().zip(threads.iter().cycle()) {
-            stopping.spawn_on(async move { node.shutdown().await }, &thread.runtime);
-        }
-        tokio::select! {
-            _ = stopping.join_all() => {}
-            signal = signals.next() => std::process::exit(signal.exit_status()),
-        }
+        drop(nodes);
         for NodeThread { stop, thread, .. } in threads {
             drop(stop);
             // A panic in a node has been reported when it happened.

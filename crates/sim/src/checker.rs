@@ -1,0 +1,94 @@
+//! Watchers of a run: each sees every step of every honest host, and says what must not be.
+
+use voiddht_core::Node;
+use voiddht_core::event::{Command, CommandId, Output};
+use voiddht_core::time::Now;
+use voiddht_wire::NodeId;
+
+use crate::host::HostId;
+
+mod bans;
+mod ledger;
+mod load;
+mod versions;
+
+pub use bans::Bans;
+pub use ledger::Ledger;
+pub use load::Load;
+pub use versions::Versions;
+
+/// Violations kept in full; beyond them they are only counted.
+const MAX_KEPT: usize = 100;
+
+/// Something that watches a run.
+pub trait Checker {
+    /// What it watches.
+    fn name(&self) -> &'static str;
+
+    /// A host's node has started, with an empty memory.
+    fn started(&mut self, _at: &Site) {}
+
+    /// Somebody has put himself into the middle of a host's node.
+    fn corrupted(&mut self, _at: &Site) {}
+
+    /// A host's node is about to be told to do something.
+    fn commanded(&mut self, _at: &Site, _id: CommandId, _command: &Command) {}
+
+    /// A host's node has put something out.
+    fn put_out(&mut self, _at: &Site, _output: &Output, _found: &mut Violations) {}
+
+    /// A host's node has done a step, and everything that it put out is on its way.
+    fn stepped(&mut self, _at: &Site, _node: &Node, _found: &mut Violations) {}
+}
+
+/// Where and when something happened.
+#[derive(Clone, Copy, Debug)]
+pub struct Site {
+    /// When, by the clocks of the host.
+    pub now: Now,
+    /// The host.
+    pub host: HostId,
+    /// Its node.
+    pub id: NodeId,
+}
+
+/// Something that must not be.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    /// The checker's name.
+    pub checker: &'static str,
+    /// When.
+    pub at: voiddht_core::time::Moment,
+    /// Where.
+    pub host: HostId,
+    /// What.
+    pub what: String,
+}
+
+/// What the checkers found.
+#[derive(Clone, Debug, Default)]
+pub struct Violations {
+    kept: Vec<Violation>,
+    count: u64,
+}
+
+impl Violations {
+    /// Notes one.
+    pub fn add(&mut self, checker: &'static str, at: &Site, what: String) {
+        self.count += 1;
+        if self.kept.len() < MAX_KEPT {
+            let Site { now, host, .. } = *at;
+            self.kept.push(Violation { checker, at: now.mono, host, what });
+        }
+    }
+
+    /// How many there were.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The first of them.
+    pub fn kept(&self) -> &[Violation] {
+        &self.kept
+    }
+}

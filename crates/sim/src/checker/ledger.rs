@@ -1,0 +1,111 @@
+//! What was published, and until when: no copy lives longer, no GET returns anything else.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use bytes::Bytes;
+use voiddht_core::event::{Command, CommandId, Outcome, Output, Write};
+use voiddht_core::time::Moment;
+use voiddht_wire::Key;
+
+use super::{Checker, Site, Violations};
+
+/// How much later than its publication said a copy may end: a PUT takes its time to find the
+/// nodes, and every STORE some to arrive, at which its TTL begins. Renewals round down.
+const TOLERANCE: Duration = Duration::from_secs(15);
+
+/// See the [module](self).
+#[derive(Debug)]
+pub struct Ledger {
+    /// What a PUT that names no TTL gets.
+    default_ttl: Duration,
+    /// Whether only honest nodes store: then every record was published.
+    all_honest: bool,
+    published: BTreeMap<Key, Vec<Publication>>,
+    gets: BTreeMap<CommandId, Key>,
+}
+
+#[derive(Debug)]
+struct Publication {
+    value: Bytes,
+    began: Moment,
+    ends: Moment,
+}
+
+impl Ledger {
+    /// An empty ledger of a world whose nodes have this default.
+    pub fn new(default_ttl: Duration) -> Self {
+        Self { default_ttl, all_honest: true, published: BTreeMap::new(), gets: BTreeMap::new() }
+    }
+
+    fn check_record(&self, at: &Site, write: &Write, found: &mut Violations) {
+        let Write::PutRecord(record) = write else { return };
+        let ends = at.now.mono + record.expires.since(at.now.wall);
+        let publication = self
+            .published
+            .get(&record.key)
+            .and_then(|all| all.iter().rev().find(|one| one.value == record.value));
+        match publication {
+            Some(one) if ends > one.ends + TOLERANCE => {
+                let late = ends.since(one.ends).as_secs_f64();
+                let what = format!("a copy of {:?} ends {late:.1} s late", record.key);
+                found.add(self.name(), at, what);
+            }
+            Some(_) => {}
+            None if self.all_honest => {
+                let what = format!("a value of {:?} that nobody published", record.key);
+                found.add(self.name(), at, what);
+            }
+            None => {}
+        }
+    }
+
+    fn check_answer(&mut self, at: &Site, id: CommandId, outcome: &Outcome, to: &mut Violations) {
+        let Some(key) = self.gets.remove(&id) else { return };
+        let Outcome::Get { value: Some(value), .. } = outcome else { return };
+        let publications = self.published.get(&key).map_or(&[][..], Vec::as_slice);
+        let current = publications.iter().any(|one| {
+            one.value == *value && one.began <= at.now.mono && at.now.mono < one.ends + TOLERANCE
+        });
+        if !current {
+            to.add(self.name(), at, format!("a GET of {key:?} returned what was not published"));
+        }
+    }
+}
+
+impl Checker for Ledger {
+    fn name(&self) -> &'static str {
+        "ledger"
+    }
+
+    fn corrupted(&mut self, _at: &Site) {
+        self.all_honest = false;
+    }
+
+    fn commanded(&mut self, at: &Site, id: CommandId, command: &Command) {
+        match command {
+            Command::Put { key, value, ttl, .. } => {
+                let began = at.now.mono;
+                let ends = began + ttl.unwrap_or(self.default_ttl);
+                let publication = Publication { value: value.clone(), began, ends };
+                self.published.entry(*key).or_default().push(publication);
+            }
+            Command::Get { key } => {
+                self.gets.insert(id, *key);
+            }
+            _ => {}
+        }
+    }
+
+    fn put_out(&mut self, at: &Site, output: &Output, found: &mut Violations) {
+        match output {
+            Output::Persist { writes, .. } => {
+                for write in writes {
+                    self.check_record(at, write, found);
+                }
+            }
+            Output::Answer { id, outcome } => self.check_answer(at, *id, outcome, found),
+            _ => {}
+        }
+    }
+}

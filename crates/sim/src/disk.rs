@@ -1,0 +1,61 @@
+//! A data directory as the core sees one: writes come back committed, or they do not, and what
+//! was committed is there after a restart.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use voiddht_core::event::{StoredRecord, Write};
+use voiddht_core::time::WallTime;
+use voiddht_wire::{Key, NodeId, PeerAddress};
+
+use crate::host::DiskOptions;
+
+/// What one host has committed.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    pub(crate) options: DiskOptions,
+    records: BTreeMap<Key, StoredRecord>,
+    contacts: BTreeMap<NodeId, PeerAddress>,
+}
+
+impl Disk {
+    pub(crate) fn new(options: DiskOptions) -> Self {
+        Self { options, records: BTreeMap::new(), contacts: BTreeMap::new() }
+    }
+
+    pub(crate) fn commit(&mut self, writes: Vec<Write>) {
+        for write in writes {
+            match write {
+                Write::PutRecord(record) => {
+                    self.records.insert(record.key, record);
+                }
+                Write::RemoveRecord(key) => {
+                    self.records.remove(&key);
+                }
+                Write::PutContact(contact) => {
+                    self.contacts.insert(contact.id, contact.address);
+                }
+                Write::RemoveContact(id) => {
+                    self.contacts.remove(&id);
+                }
+            }
+        }
+    }
+
+    /// What is left of each record at `now`, as the daemon's store works it out.
+    pub(crate) fn restored(&self, now: WallTime) -> Vec<(StoredRecord, Duration)> {
+        self.records
+            .values()
+            .filter(|record| record.expires > now)
+            .map(|record| {
+                // A clock that was set back must not lengthen a life.
+                let whole = record.expires.since(record.written);
+                (record.clone(), record.expires.since(now).min(whole))
+            })
+            .collect()
+    }
+
+    pub(crate) fn contacts(&self) -> impl Iterator<Item = PeerAddress> + '_ {
+        self.contacts.values().copied()
+    }
+}

@@ -1,0 +1,84 @@
+//! Counts over a whole run.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use voiddht_core::event::{Notice, RequestOutcome};
+use voiddht_wire::peer::Message;
+
+use crate::traffic::frame_bytes;
+
+/// Messages, requests and notices of all hosts.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Messages and their frames' bytes, by kind.
+    pub messages: BTreeMap<&'static str, (u64, u64)>,
+    /// Requests by their end: answered, refused, timed out, undelivered.
+    pub requests: [u64; 4],
+    /// Connections that were opened.
+    pub opened: u64,
+    /// Connections that were closed to make room.
+    pub evicted: u64,
+    /// Connections that broke.
+    pub broken: u64,
+    /// Dials that came to nothing.
+    pub failed_dials: u64,
+    /// Probes of a listening address.
+    pub probes: u64,
+    /// Nodes that lost their last contact.
+    pub isolated: u64,
+    /// Attempts to join that failed.
+    pub failed_joins: u64,
+    /// Contacts that entered or left a routing table.
+    pub contacts_added: u64,
+    /// Contacts that left one.
+    pub contacts_removed: u64,
+    /// Rules that were broken, as honest nodes saw it, by rule.
+    pub misbehaviour: BTreeMap<String, u64>,
+    /// Bans by honest nodes.
+    pub bans: u64,
+    /// Limits that were reached, by name.
+    pub limits: BTreeMap<&'static str, u64>,
+    /// Time that requests waited for, by those that timed out or failed.
+    pub time_lost: Duration,
+}
+
+impl Tally {
+    pub(crate) fn message(&mut self, message: &Message) {
+        let (count, bytes) = self.messages.entry(message.body.name()).or_default();
+        *count += 1;
+        *bytes += frame_bytes(message) as u64;
+    }
+
+    pub(crate) fn notice(&mut self, notice: &Notice) {
+        match notice {
+            Notice::Isolated => self.isolated += 1,
+            Notice::JoinFailed { .. } => self.failed_joins += 1,
+            Notice::ContactAdded(_) => self.contacts_added += 1,
+            Notice::ContactRemoved(_) => self.contacts_removed += 1,
+            Notice::RequestEnded { outcome, took, .. } => {
+                let place = match outcome {
+                    RequestOutcome::Answered => 0,
+                    RequestOutcome::Refused => 1,
+                    RequestOutcome::TimedOut => 2,
+                    RequestOutcome::Undelivered => 3,
+                };
+                self.requests[place] += 1;
+                if place > 1 {
+                    self.time_lost += *took;
+                }
+            }
+            Notice::LimitReached { limit } => *self.limits.entry(limit).or_default() += 1,
+            Notice::Misbehaviour { what, .. } => {
+                *self.misbehaviour.entry(what.to_string()).or_default() += 1;
+            }
+            Notice::Banned { .. } => self.bans += 1,
+            Notice::Joined { .. } | Notice::LookupEnded { .. } => {}
+        }
+    }
+
+    /// All messages, and all bytes of their frames.
+    pub fn all_messages(&self) -> (u64, u64) {
+        self.messages.values().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    }
+}

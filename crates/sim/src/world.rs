@@ -1,0 +1,350 @@
+//! A whole network in one thread: hosts, what happens to them, and a clock that only events move.
+//!
+//! The world drives [`voiddht_core::Node`] as a daemon would: it keeps to the contract at the top
+//! of [`voiddht_core::node`], and takes the part of the connections, the disk and the clocks.
+//! It decides nothing about Kademlia.
+//!
+//! Everything follows from the seed: no hash map is iterated, no clock is read, events of one
+//! moment have an order. [`World::trace_hash`] tells two runs apart.
+//!
+//! [`carry`] brings out what a node asks for, [`connect`] dials and closes, [`lifecycle`] starts,
+//! kills and cuts off.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasherDefault, Hasher};
+
+use rand::rngs::ChaCha8Rng;
+use rand::{RngExt, SeedableRng};
+use voiddht_core::event::{Command, CommandId, Input, Outcome, Output};
+use voiddht_core::time::{Moment, Now, WallTime};
+use voiddht_core::{Config, Node};
+use voiddht_wire::{NodeId, PeerAddress};
+
+use crate::adversary::{Adversary, Around, Cabal, Speech};
+use crate::checker::{Checker, Site, Violations};
+use crate::host::{Host, HostId};
+use crate::network::{Network, NetworkConfig, mix};
+use crate::queue::Queue;
+use crate::tally::Tally;
+use crate::trace::Trace;
+
+mod carry;
+mod connect;
+mod lifecycle;
+
+use carry::Event;
+pub use lifecycle::Death;
+
+/// When the calendar stands at the start of every run: milliseconds since 1970.
+const EPOCH_MILLIS: u64 = 1_700_000_000_000;
+
+/// Settings of a world.
+#[derive(Clone, Debug, Default)]
+pub struct WorldConfig {
+    /// The network.
+    pub network: NetworkConfig,
+    /// Every node's settings.
+    pub node: Config,
+}
+
+/// The end of a command.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Where it was given.
+    pub host: HostId,
+    /// Which it was.
+    pub id: CommandId,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// A network of hosts.
+pub struct World {
+    now: Moment,
+    config: WorldConfig,
+    network: Network,
+    hosts: Vec<Host>,
+    by_address: HashMap<PeerAddress, HostId, PlainBuild>,
+    by_id: HashMap<NodeId, HostId, PlainBuild>,
+    queue: Queue<Event>,
+    random: ChaCha8Rng,
+    seed: u64,
+    serial: u64,
+    next_command: u64,
+    split: bool,
+    ended: VecDeque<Ended>,
+    cabal: Cabal,
+    checkers: Vec<Box<dyn Checker>>,
+    violations: Violations,
+    tally: Tally,
+    trace: Trace,
+    events: u64,
+}
+
+impl World {
+    /// An empty world. Everything that happens in it follows from `seed` and the calls.
+    pub fn new(config: WorldConfig, seed: u64) -> Self {
+        Self {
+            now: Moment::default(),
+            network: Network::new(config.network.clone(), mix(seed)),
+            config,
+            hosts: Vec::new(),
+            by_address: HashMap::default(),
+            by_id: HashMap::default(),
+            queue: Queue::default(),
+            random: ChaCha8Rng::seed_from_u64(seed),
+            seed,
+            serial: 0,
+            next_command: 0,
+            split: false,
+            ended: VecDeque::new(),
+            cabal: Cabal::default(),
+            checkers: Vec::new(),
+            violations: Violations::default(),
+            tally: Tally::default(),
+            trace: Trace::default(),
+            events: 0,
+        }
+    }
+
+    /// Lets a checker watch from now on.
+    pub fn watch(&mut self, checker: Box<dyn Checker>) {
+        self.checkers.push(checker);
+    }
+
+    /// The time since the start.
+    pub fn now(&self) -> Moment {
+        self.now
+    }
+
+    /// The hosts, in the order in which they came; a [`HostId`] counts through them.
+    pub fn hosts(&self) -> &[Host] {
+        &self.hosts
+    }
+
+    /// One host.
+    ///
+    /// # Panics
+    /// If the ID is of another world.
+    pub fn host(&self, host: HostId) -> &Host {
+        &self.hosts[host.index()]
+    }
+
+    /// Honest hosts whose node runs.
+    pub fn honest(&self) -> impl Iterator<Item = (HostId, &Node)> {
+        self.hosts.iter().enumerate().filter(|(_, host)| host.is_honest()).filter_map(
+            |(index, host)| host.node.as_deref().map(|node| (HostId(index as u32), node)),
+        )
+    }
+
+    /// What the checkers found so far.
+    pub fn violations(&self) -> &Violations {
+        &self.violations
+    }
+
+    /// Counts over the whole run.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// A hash over everything that happened so far.
+    pub fn trace_hash(&self) -> u64 {
+        self.trace.hash()
+    }
+
+    /// Events so far.
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// The world's generator, for the scenario's own choices.
+    pub fn random(&mut self) -> &mut ChaCha8Rng {
+        &mut self.random
+    }
+
+    /// Gives a host's node a command. It ends as an [`Ended`] later, unless the host dies first.
+    /// `None` if the node does not run.
+    pub fn command(&mut self, host: HostId, command: Command) -> Option<CommandId> {
+        self.hosts[host.index()].node.as_ref()?;
+        let id = CommandId(self.next_command);
+        self.next_command += 1;
+        let site = self.site(host);
+        for checker in &mut self.checkers {
+            checker.commanded(&site, id, &command);
+        }
+        self.feed(host, Input::Command { id, command });
+        Some(id)
+    }
+
+    /// The next command that has ended.
+    pub fn next_ended(&mut self) -> Option<Ended> {
+        self.ended.pop_front()
+    }
+
+    /// When the next event happens.
+    pub fn next_event_at(&mut self) -> Option<Moment> {
+        self.queue.next_at()
+    }
+
+    /// Events that wait to happen.
+    pub fn pending_events(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Lets the next event happen. False if there is none.
+    pub fn step(&mut self) -> bool {
+        let Some((at, event)) = self.queue.pop() else { return false };
+        self.now = self.now.max(at);
+        self.events += 1;
+        self.happen(event);
+        true
+    }
+
+    /// Lets everything happen until `end`, and stands there.
+    pub fn run_until(&mut self, end: Moment) {
+        while self.next_event_at().is_some_and(|at| at <= end) {
+            self.step();
+        }
+        self.now = self.now.max(end);
+    }
+
+    /// Steps until a command has ended, at the latest until `end`.
+    pub fn run_until_ended(&mut self, end: Moment) -> Option<Ended> {
+        loop {
+            if let Some(ended) = self.ended.pop_front() {
+                return Some(ended);
+            }
+            if self.next_event_at().is_none_or(|at| at > end) {
+                return None;
+            }
+            self.step();
+        }
+    }
+
+    fn site(&self, host: HostId) -> Site {
+        Site { now: self.clocks(host), host, id: self.hosts[host.index()].info.id }
+    }
+
+    /// What both clocks of a host say.
+    fn clocks(&self, host: HostId) -> Now {
+        let millis = EPOCH_MILLIS + self.now.as_micros() / 1000;
+        let wall = millis.saturating_add_signed(self.hosts[host.index()].clock_skew);
+        Now { mono: self.now, wall: WallTime::from_millis(wall) }
+    }
+
+    /// Hands a node one input, and brings out what it asks for.
+    fn feed(&mut self, host: HostId, input: Input) {
+        let Some(mut node) = self.hosts[host.index()].node.take() else { return };
+        if self.is_heard(host, &input) {
+            let site = self.site(host);
+            node.handle_input(site.now, input);
+            self.drain(&site, &mut node);
+            let honest = self.hosts[host.index()].is_honest();
+            if honest && !self.checkers.is_empty() {
+                for checker in &mut self.checkers {
+                    checker.stepped(&site, &node, &mut self.violations);
+                }
+            }
+            self.plan_wakeup(host, &node);
+        }
+        // Something that the node asked for may have stopped it.
+        if self.hosts[host.index()].state == crate::host::State::Up {
+            self.hosts[host.index()].node = Some(node);
+        }
+    }
+
+    fn drain(&mut self, site: &Site, node: &mut Node) {
+        let honest = self.hosts[site.host.index()].is_honest();
+        while let Some(output) = node.poll_output() {
+            if !honest {
+                self.twist(site, node, output);
+                continue;
+            }
+            for checker in &mut self.checkers {
+                checker.put_out(site, &output, &mut self.violations);
+            }
+            self.carry(site, node, output);
+        }
+    }
+
+    /// Lets an adversary hear what its node is about to hear.
+    fn is_heard(&mut self, host: HostId, input: &Input) -> bool {
+        if self.hosts[host.index()].is_honest() {
+            return true;
+        }
+        self.with_adversary(host, |adversary, around| adversary.hear(around, input)).unwrap_or(true)
+    }
+
+    fn twist(&mut self, site: &Site, node: &mut Node, output: Output) {
+        let speech =
+            self.with_adversary(site.host, |adversary, around| adversary.speak(around, output));
+        match speech {
+            Some(Speech::Say(output)) => self.carry(site, node, output),
+            Some(Speech::Later(pause, output)) => self.say_later(site.host, pause, output),
+            Some(Speech::Nothing) | None => {}
+        }
+    }
+
+    /// Runs an adversary, and sends what it says of its own accord.
+    fn with_adversary<T>(
+        &mut self,
+        host: HostId,
+        act: impl FnOnce(&mut dyn Adversary, &mut Around<'_>) -> T,
+    ) -> Option<T> {
+        let mut adversary = self.hosts[host.index()].adversary.take()?;
+        let mut extra = Vec::new();
+        let mut around = Around {
+            now: self.clocks(host),
+            own: self.hosts[host.index()].info,
+            cabal: &self.cabal,
+            random: &mut self.random,
+            extra: &mut extra,
+        };
+        let result = act(adversary.as_mut(), &mut around);
+        self.hosts[host.index()].adversary = Some(adversary);
+        for output in extra {
+            self.say_later(host, std::time::Duration::ZERO, output);
+        }
+        Some(result)
+    }
+
+    fn new_serial(&mut self) -> u64 {
+        self.serial += 1;
+        self.serial
+    }
+
+    /// A generator for one run of one host: no other run shares its numbers.
+    fn host_random(&self, host: HostId, run: u32) -> ChaCha8Rng {
+        let stream = (u64::from(host.0) << 32) | u64::from(run);
+        ChaCha8Rng::seed_from_u64(mix(self.seed ^ mix(stream)))
+    }
+
+    fn random_id(&mut self) -> NodeId {
+        NodeId::from_bytes(self.random.random())
+    }
+}
+
+/// Hashes what is random already, or short: IDs and addresses. The maps are looked into, never
+/// iterated, so that nothing depends on it.
+#[derive(Clone, Default)]
+struct Plain(u64);
+
+type PlainBuild = BuildHasherDefault<Plain>;
+
+impl Hasher for Plain {
+    fn finish(&self) -> u64 {
+        mix(self.0)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = self.0.rotate_left(21) ^ word;
+    }
+}

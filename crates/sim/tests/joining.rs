@@ -1,0 +1,96 @@
+//! Networks that join, of several sizes: everyone knows enough, and everyone finds everything.
+
+mod common;
+
+use std::time::Duration;
+
+use common::*;
+use voiddht_core::event::{Command, Outcome};
+use voiddht_sim::{Growth, World, WorldConfig};
+
+/// Shares of the true k closest that nodes have in their tables, as a mean over all nodes.
+fn neighbourhood_known(world: &World, k: usize) -> f64 {
+    let all: Vec<_> = world.honest().map(|(_, node)| node.own()).collect();
+    let mut shares = 0.0;
+    for (_, node) in world.honest() {
+        let own = node.own().id;
+        let mut others: Vec<_> = all.iter().map(|one| one.id).filter(|id| *id != own).collect();
+        others.sort_unstable_by_key(|id| own.distance(id));
+        others.truncate(k);
+        let known = others.iter().filter(|id| node.table().get(id).is_some()).count();
+        shares += known as f64 / others.len() as f64;
+    }
+    shares / all.len() as f64
+}
+
+fn check_size(count: usize, seed: u64) {
+    let mut world = joined(count, seed);
+    let known = neighbourhood_known(&world, 20);
+    assert!(known > 0.99, "nodes know {known:.4} of their neighbours");
+    // Every value at every node, or at some sixteen of them.
+    let (values, step) = (40, 1.max(count as u64 / 16));
+    put_all(&mut world, 0..values, 3600, 20.min(count));
+    let wanted = live(&world)
+        .into_iter()
+        .flat_map(|host| (0..values).map(move |number| (host, number)))
+        .filter(|(host, number)| (u64::from(host.0) + number).is_multiple_of(step))
+        .collect();
+    let gets = get_all(&mut world, wanted);
+    assert!(gets.missing.is_empty(), "seed {seed}: missing {:?}", gets.missing);
+    println!("{count}: {:.1} requests per GET, slowest {:?}", gets.mean_asked(), gets.slowest());
+    assert_clean(&world);
+}
+
+#[test]
+fn five_nodes_find_all_values() {
+    check_size(5, 1);
+}
+
+#[test]
+fn sixty_four_nodes_find_all_values() {
+    check_size(64, 2);
+}
+
+#[test]
+fn three_hundred_nodes_find_all_values() {
+    check_size(300, 3);
+}
+
+#[test]
+fn nodes_that_start_at_the_same_moment_find_each_other() {
+    let mut world = watched(WorldConfig::default(), 4);
+    world.grow(1, Growth::default()).unwrap();
+    let growth = Growth { at_once: 99, peers: 1, ..Growth::default() };
+    let grown = world.grow(99, growth).unwrap();
+    assert_eq!(grown.joined, 99);
+    world.run_until(world.now() + Duration::from_secs(30));
+    let known = neighbourhood_known(&world, 20);
+    assert!(known > 0.99, "nodes know {known:.4} of their neighbours");
+    assert_clean(&world);
+}
+
+#[test]
+fn an_absent_key_fails_within_a_lookup() {
+    let mut world = joined(64, 5);
+    let commands = live(&world).into_iter().map(|host| (host, Command::Get { key: key(7) }));
+    let commands = commands.collect();
+    for outcome in run_all(&mut world, commands, 64) {
+        let Outcome::Get { value: None, report, .. } = outcome else { panic!("{outcome:?}") };
+        assert_eq!(report.failed, 0);
+        // Some rounds of some hundred milliseconds, and no timeout.
+        assert!(report.took < Duration::from_secs(2), "{report:?}");
+    }
+    assert_clean(&world);
+}
+
+#[test]
+fn the_same_seed_is_the_same_run_and_another_is_not() {
+    let hash = |seed| {
+        let mut world = joined(30, seed);
+        put_all(&mut world, 0..10, 600, 20);
+        world.run_until(world.now() + Duration::from_secs(120));
+        world.trace_hash()
+    };
+    assert_eq!(hash(6), hash(6));
+    assert_ne!(hash(6), hash(7));
+}
