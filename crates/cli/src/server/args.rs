@@ -23,7 +23,7 @@ pub const MODULE_PORT: u16 = 7401;
 pub const P2P_PORT: u16 = 7402;
 
 /// Keys that VoidPhone's modules have in their configuration files.
-const ALIASES: &[Alias] = &[
+pub const ALIASES: &[Alias] = &[
     Alias { key: "api_address", sets: Sets::AddressAndPort("api-address", "module-port") },
     Alias { key: "p2p_address", sets: Sets::AddressAndPort("host-address", "p2p-port") },
     Alias { key: "listen_address", sets: Sets::AddressAndPort("host-address", "p2p-port") },
