@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::process::{Resource, getrlimit};
 
-/// Files that are not connections between peers: listeners, databases, logs, module API
-/// connections, probes, handshakes that fail.
+/// Files of the process that belong to no node: standard streams, logs, the runtime's own.
 const RESERVED_FILES: usize = 128;
-/// A pool may exceed its limit for a while, by a quarter: a fifth of the share is kept for that.
-const OVERSHOOT: usize = 5;
+/// The part of a node's files that its pool may hold, in quarters. The rest is for its listeners,
+/// its database, module API connections, probes, and handshakes that are under way.
+const POOL_QUARTERS: usize = 3;
 /// Below this a node is not much of a node, whatever the limit says.
 const LEAST_SHARE: usize = 8;
 
@@ -47,8 +47,8 @@ impl Drop for Share {
 }
 
 fn share_of(files: usize, nodes: usize) -> usize {
-    let sockets = files.saturating_sub(RESERVED_FILES) / nodes.max(1);
-    (sockets - sockets / OVERSHOOT).max(LEAST_SHARE)
+    let own = files.saturating_sub(RESERVED_FILES) / nodes.max(1);
+    (own / 4).saturating_mul(POOL_QUARTERS).max(LEAST_SHARE)
 }
 
 #[cfg(test)]
@@ -57,12 +57,8 @@ mod tests {
 
     #[test]
     fn what_there_is_is_divided() {
-        assert_eq!(share_of(1024, 1), (1024 - RESERVED_FILES) * 4 / 5 + 1);
-        for nodes in [1, 10, 100] {
-            let with_overshoot = share_of(20_000, nodes) * 5 / 4;
-            assert!(with_overshoot * nodes <= 20_000 - RESERVED_FILES);
-            assert!(with_overshoot * nodes >= 19_000 - RESERVED_FILES);
-        }
+        assert_eq!(share_of(1024, 1), (1024 - RESERVED_FILES) / 4 * 3);
+        assert_eq!(share_of(20_000, 256), (20_000 - RESERVED_FILES) / 256 / 4 * 3);
         assert_eq!(share_of(256, 1000), LEAST_SHARE);
         assert_eq!(share_of(0, 0), LEAST_SHARE);
     }
