@@ -25,6 +25,9 @@ fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<Exit, Failure> {
     let Typed::Arguments(typed, matches) = arguments::parse::<args::Arguments>(arguments)? else {
         return Ok(Exit::Success);
     };
+    if typed.limits.die_with_parent {
+        process::die_with_parent().map_err(Failure::failed)?;
+    }
     logging::start(typed.logging.loglevel);
     if let Some(files) = process::raise_open_files() {
         tracing::debug!(files, "limit of open files");

@@ -34,6 +34,9 @@ pub(crate) struct Context {
     pub(crate) inbox: mpsc::Sender<Event>,
     /// Every task of the node, so that its end can be awaited.
     pub(crate) tasks: TaskTracker,
+    /// Cancelled when the node is told to stop: local programs are answered what they have asked,
+    /// and are not listened to any more.
+    pub(crate) finish: CancellationToken,
     /// Cancelled when the node stops: whoever accepts, dials or shakes hands ends then.
     pub(crate) stop: CancellationToken,
     pub(crate) connection_ids: ConnectionIds,

@@ -33,7 +33,7 @@ use crate::descriptors::Share;
 use crate::dialer;
 use crate::event::{AnswerTo, Ending, Event};
 use crate::observer::{Asked, Observer};
-use crate::persistence::Persistence;
+use crate::persistence::{Persisted, Persistence};
 use crate::pool::{Effect, Opened, Pool};
 use crate::status::CoreStatus;
 
@@ -79,7 +79,7 @@ pub(crate) struct Parts {
 /// What woke the driver.
 enum Woken {
     Event(Event),
-    Disk(Ticket, bool),
+    Disk(Persisted),
     Alarm,
     Stop,
 }
@@ -124,14 +124,12 @@ impl Driver {
                         tokio::task::yield_now().await;
                     }
                 }
-                Woken::Disk(ticket, durable) => {
-                    self.observer.persisted(now, durable);
-                    self.feed(now, Input::Persisted { ticket, durable });
-                    self.settle(now);
-                }
+                Woken::Disk(done) => self.persisted(now, done),
                 Woken::Alarm => {}
                 Woken::Stop => break,
             }
+            // Not left to the wait above: while there are events, it hears of nothing else.
+            self.handle_persisted(now);
             self.handle_due(now);
         }
         self.shut_down().await;
@@ -153,7 +151,7 @@ impl Driver {
             return Poll::Ready(Woken::Stop);
         }
         if let Poll::Ready(done) = self.persistence.poll_completed(cx) {
-            return Poll::Ready(Woken::Disk(done.ticket, done.result.is_ok()));
+            return Poll::Ready(Woken::Disk(done));
         }
         if self.alarm.poll(cx).is_ready() {
             return Poll::Ready(Woken::Alarm);
@@ -175,6 +173,21 @@ impl Driver {
             }
         }
         true
+    }
+
+    /// Passes on what the disk has done.
+    fn handle_persisted(&mut self, now: Now) {
+        for _ in 0..EVENTS_PER_TURN {
+            let Some(done) = self.persistence.try_completed() else { return };
+            self.persisted(now, done);
+        }
+    }
+
+    fn persisted(&mut self, now: Now, done: Persisted) {
+        let Persisted { ticket, durable } = done;
+        self.observer.persisted(now, durable);
+        self.feed(now, Input::Persisted { ticket, durable });
+        self.settle(now);
     }
 
     fn handle(&mut self, now: Now, event: Event) {

@@ -40,6 +40,7 @@ pub(crate) fn context_of(
         counters: Arc::new(Counters::default()),
         inbox,
         tasks: TaskTracker::new(),
+        finish: CancellationToken::new(),
         stop: CancellationToken::new(),
         connection_ids: ConnectionIds::default(),
         limits,

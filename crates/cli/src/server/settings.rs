@@ -16,6 +16,9 @@ use crate::outcome::Failure;
 /// a few are as good as all.
 const ADDRESSES_PER_NAME: usize = 8;
 
+/// What is left of the time for leaving after records were handed over, for goodbyes.
+const GOODBYES: Duration = Duration::from_secs(1);
+
 /// Settles everything. A name that cannot be resolved is told to `warn`, unless no peer is left.
 ///
 /// # Errors
@@ -27,7 +30,9 @@ pub async fn resolve(
     warn: impl Fn(String),
 ) -> Result<Settings, Failure> {
     let Arguments { mut network, keeping, limits, .. } = place(typed, matches)?;
+    let leave_deadline = Duration::from_secs(limits.leave_deadline);
     let core = voiddht_core::Config {
+        leave_patience: leave_deadline.saturating_sub(GOODBYES),
         default_ttl: Duration::from_secs(keeping.default_ttl.into()),
         min_ttl: Duration::from_secs(keeping.min_ttl.into()),
         max_ttl: Duration::from_secs(keeping.max_ttl.into()),
@@ -55,7 +60,7 @@ pub async fn resolve(
             requests_per_peer: limits.max_requests_per_peer,
             api_connections: limits.max_api_connections,
             api_requests_per_connection: limits.max_api_requests,
-            leave_deadline: Duration::from_secs(limits.leave_deadline),
+            leave_deadline,
             ..Limits::default()
         },
         core,

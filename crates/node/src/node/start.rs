@@ -9,6 +9,7 @@ use rand::SeedableRng;
 use rand::rngs::{ChaCha8Rng, SysRng};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use voiddht_core::config::ConfigError;
@@ -82,6 +83,8 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
     let clock = Clock::start();
     let mut core = voiddht_core::Node::new(own, settings.core.clone(), randomness(&settings)?)?;
     core.restore(clock.now(), restored(beginning.records));
+    let knows_nobody = beginning.contacts.is_empty() && settings.peers.is_empty();
+    core.restore_contacts(beginning.contacts);
 
     let (sender, inbox) = mpsc::channel(settings.limits.inbox_events);
     let counters = Arc::new(Counters::default());
@@ -95,6 +98,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
         counters: Arc::clone(&counters),
         inbox: sender,
         tasks: TaskTracker::new(),
+        finish: CancellationToken::new(),
         stop: CancellationToken::new(),
         connection_ids: ids.clone(),
         data_dir: settings.data_dir.clone(),
@@ -106,8 +110,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
         requests_per_peer: context.limits.requests_per_peer,
     };
     let pool = Pool::new(own.id, limits, ids, counters);
-    let peers = known_peers(beginning.contacts, settings.peers);
-    let (joined_sender, joined) = watch::channel(peers.is_empty());
+    let (joined_sender, joined) = watch::channel(knows_nobody);
     let driver = Driver::new(Parts {
         context: Arc::clone(&context),
         clock,
@@ -120,11 +123,12 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
     });
     context.tasks.spawn(driver.run());
     spawn_listener(&context, listener::run(Arc::clone(&context), p2p));
-    spawn_listener(&context, api::run(Arc::clone(&context), api));
+    let api = spawn_listener(&context, api::run(Arc::clone(&context), api));
+    let peers = settings.peers.into_iter().map(PeerAddress::from).collect();
     let join = Event::Command { command: Command::Join { peers }, answer: AnswerTo::Nobody };
     context.tell(join).await;
     tracing::info!(id = %own.id, p2p = %addresses.p2p, api = %addresses.api, "listening");
-    Ok(Node { context, addresses, joined })
+    Ok(Node { context, addresses, joined, api })
 }
 
 fn begin(settings: &Settings) -> Result<Beginning, StartError> {
@@ -167,12 +171,15 @@ fn address(listener: &TcpListener) -> SocketAddr {
     listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)))
 }
 
-fn spawn_listener(context: &Arc<Context>, listener: impl Future<Output = ()> + Send + 'static) {
+fn spawn_listener(
+    context: &Arc<Context>,
+    listener: impl Future<Output = ()> + Send + 'static,
+) -> JoinHandle<()> {
     let stop = context.stop.clone();
     context.tasks.spawn(async move {
         // Ends by the token alone.
         let _ = stop.run_until_cancelled_owned(listener).await;
-    });
+    })
 }
 
 fn randomness(settings: &Settings) -> Result<ChaCha8Rng, StartError> {
@@ -185,18 +192,6 @@ fn randomness(settings: &Settings) -> Result<ChaCha8Rng, StartError> {
 
 fn restored(records: Vec<LoadedRecord>) -> Vec<(StoredRecord, Duration)> {
     records.into_iter().map(|loaded| (loaded.record, loaded.remaining)).collect()
-}
-
-/// Contacts of the last run, then configured peers; each address once.
-fn known_peers(contacts: Vec<NodeInfo>, configured: Vec<SocketAddr>) -> Vec<PeerAddress> {
-    let contacts = contacts.into_iter().map(|contact| contact.address);
-    let mut known: Vec<PeerAddress> = Vec::new();
-    for address in contacts.chain(configured.into_iter().map(PeerAddress::from)) {
-        if !known.contains(&address) {
-            known.push(address);
-        }
-    }
-    known
 }
 
 /// Peers take the address that a connection comes from for the one that its node listens on. The
