@@ -1,5 +1,7 @@
 //! Networks that lose nodes, at once or all the time, and are cut in two.
 
+#![allow(clippy::print_stdout, clippy::unwrap_used)] // a run tells its figures to whoever looks
+
 mod common;
 
 use std::time::Duration;

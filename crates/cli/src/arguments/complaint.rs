@@ -103,11 +103,14 @@ impl Told<'_> {
         }
     }
 
+    /// The variable of an option: of the command that was typed, for others have options of the
+    /// same name.
     fn variable<'c>(&self, command: &'c Command, argument: &str) -> Option<&'c OsStr> {
-        let here = command.get_arguments().find(|known| known.to_string() == argument);
-        here.and_then(clap::Arg::get_env).or_else(|| {
-            command.get_subcommands().find_map(|command| self.variable(command, argument))
-        })
+        let typed = self.arguments.iter().skip(1);
+        let command =
+            typed.clone().find_map(|typed| command.find_subcommand(typed)).unwrap_or(command);
+        let option = command.get_arguments().find(|known| known.to_string() == argument);
+        option.and_then(clap::Arg::get_env)
     }
 
     fn argument(&self) -> String {
