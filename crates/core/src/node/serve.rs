@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use voiddht_wire::Key;
-use voiddht_wire::peer::{Body, ErrorCode, Header, Message, NodeInfo, Record};
+use voiddht_wire::peer::{Body, ErrorCode, Header, Message, Record};
 
 use super::Node;
 use crate::event::{Notice, Output, StoredRecord, Ticket, Write};
@@ -230,8 +230,7 @@ impl Node {
     /// that asks left out: it knows itself.
     fn nodes_near(&self, target: &Key, asking: &Peer) -> Body {
         let k = self.config.k;
-        let mut nodes: Vec<NodeInfo> = Vec::with_capacity(k + 1);
-        self.table.closest(target, k + 1, &mut nodes);
+        let mut nodes = self.closest(target, k + 1);
         nodes.retain(|node| node.id != asking.id());
         if self.own.address.is_dialable() {
             let own = target.distance(&self.own.id);
