@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use voiddht_wire::limits::MAX_NODES;
 
+use crate::diversity::DiversityLimits;
 use crate::quota::RequestLimits;
 use crate::record::RecordLimits;
 
@@ -41,8 +42,41 @@ pub const FAIL_AFTER: (Duration, Duration) = (Duration::from_secs(2), Duration::
 /// First and longest pause between attempts to join.
 pub const JOIN_BACKOFF: (Duration, Duration) =
     (Duration::from_millis(500), Duration::from_secs(60));
+/// How long a leaving node hands over what it holds. A guess: some ten thousand small records.
+pub const LEAVE_PATIENCE: Duration = Duration::from_secs(5);
 /// Operations under way at once. Each holds at most a few hundred candidates of 120 bytes.
 pub const MAX_OPERATIONS: usize = 4096;
+
+/// How many nodes of one address prefix count, and where. Loopback and private addresses are
+/// exempt: there, many nodes behind few addresses are the rule.
+#[derive(Clone, Copy, Debug)]
+pub struct Diversity {
+    /// In one bucket.
+    pub bucket: DiversityLimits,
+    /// In the whole routing table.
+    pub table: DiversityLimits,
+    /// Among the nodes that a lookup asks, and among the replicas of a record.
+    pub lookup: DiversityLimits,
+}
+
+impl Diversity {
+    /// No limits.
+    pub const NONE: Self = Self {
+        bucket: DiversityLimits::NONE,
+        table: DiversityLimits::NONE,
+        lookup: DiversityLimits::NONE,
+    };
+}
+
+impl Default for Diversity {
+    fn default() -> Self {
+        Self {
+            bucket: DiversityLimits::BUCKET,
+            table: DiversityLimits::TABLE,
+            lookup: DiversityLimits::LOOKUP,
+        }
+    }
+}
 
 /// How a node behaves. [`Config::check`] holds the relations between the settings.
 #[derive(Clone, Debug)]
@@ -69,8 +103,12 @@ pub struct Config {
     pub refresh_interval: Duration,
     /// See [`UPKEEP_INTERVAL`].
     pub upkeep_interval: Duration,
+    /// See [`LEAVE_PATIENCE`].
+    pub leave_patience: Duration,
     /// How many records this node keeps, and how many bytes of them.
     pub records: RecordLimits,
+    /// See [`Diversity`].
+    pub diversity: Diversity,
     /// How many requests a peer, and an address prefix, may send in a time.
     pub requests: RequestLimits,
     /// See [`MAX_OPERATIONS`].
@@ -93,7 +131,9 @@ impl Default for Config {
             max_ttl: MAX_TTL,
             refresh_interval: REFRESH_INTERVAL,
             upkeep_interval: UPKEEP_INTERVAL,
+            leave_patience: LEAVE_PATIENCE,
             records: RecordLimits::default(),
+            diversity: Diversity::default(),
             requests: RequestLimits::default(),
             max_operations: MAX_OPERATIONS,
             trace_steps: false,

@@ -131,6 +131,11 @@ impl DiversityCounter {
         Self { limits, counts: BTreeMap::new() }
     }
 
+    /// The limits that it counts against.
+    pub fn limits(&self) -> DiversityLimits {
+        self.limits
+    }
+
     /// Whether one more member at this address is within the limits.
     pub fn admits(&self, address: &PeerAddress) -> bool {
         self.limits.counted(address).all(|prefix| self.count(&prefix) < self.limits.limit(&prefix))

@@ -227,7 +227,8 @@ pub enum Command {
         target: Key,
     },
     /// Join the network through these peers, tried side by side, again with backoff until one
-    /// answers. The answer comes when the routing table has been filled.
+    /// answers. The answer comes when the routing table has been filled, or when another join
+    /// takes its place.
     Join {
         /// Where they listen.
         peers: Vec<PeerAddress>,
@@ -327,10 +328,24 @@ pub enum Notice {
     RequestEnded {
         /// The kind of request, by its message's name.
         kind: &'static str,
+        /// What it was sent for: `operation`, `seed`, `liveness`, `upkeep` or `farewell`.
+        purpose: &'static str,
         /// How it ended.
         outcome: RequestOutcome,
         /// How long it took.
         took: Duration,
+    },
+    /// A lookup that the node made for itself has ended. Those that a command asked for end in
+    /// [`Output::Answer`].
+    LookupEnded {
+        /// What it was made for: `join`, `refresh` or `upkeep`.
+        purpose: &'static str,
+        /// The point.
+        target: Key,
+        /// Nodes that it found.
+        found: usize,
+        /// How it went.
+        report: Report,
     },
     /// A request of a peer was refused because a limit was reached.
     LimitReached {

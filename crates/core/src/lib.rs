@@ -22,4 +22,4 @@ pub mod time;
 pub mod vote;
 
 pub use config::Config;
-pub use node::Node;
+pub use node::{Node, OperationView};

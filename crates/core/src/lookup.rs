@@ -14,6 +14,8 @@
 use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{Distance, Key, NodeId};
 
+use crate::diversity::{DiversityCounter, DiversityLimits};
+
 /// The most disjoint paths that a lookup can have.
 pub const MAX_PATHS: usize = 16;
 /// Candidates that a lookup remembers. The farthest that were not asked make room.
@@ -31,6 +33,8 @@ pub struct Breadth {
     pub alpha: usize,
     /// Disjoint paths.
     pub paths: usize,
+    /// How many nodes of one address prefix may be asked: the others are passed over.
+    pub diversity: DiversityLimits,
 }
 
 /// One node of the search.
@@ -62,7 +66,7 @@ pub enum State {
     Late,
     /// It answered.
     Answered,
-    /// It refused, or did not answer.
+    /// It refused or did not answer, or too many of its address prefix were asked before it.
     Failed,
 }
 
@@ -86,6 +90,7 @@ pub struct Lookup {
     paths: u8,
     in_flight: [u8; MAX_PATHS],
     candidates: Vec<Candidate>,
+    sites: DiversityCounter,
     asked: u32,
     hops: u8,
 }
@@ -104,6 +109,7 @@ impl Lookup {
             paths: paths as u8,
             in_flight: [0; MAX_PATHS],
             candidates: Vec::with_capacity(2 * seeds.len()),
+            sites: DiversityCounter::new(breadth.diversity),
             asked: 0,
             hops: 0,
         };
@@ -118,17 +124,36 @@ impl Lookup {
         self.target
     }
 
+    /// Searches on, until this many of the closest have answered; never for fewer than before.
+    pub fn widen(&mut self, want: usize) {
+        self.want = self.want.max(want);
+        self.share = self.want.div_ceil(usize::from(self.paths));
+    }
+
     /// The next node to ask, if one may be asked now. The caller sends the request.
     pub fn next_ask(&mut self) -> Option<Ask> {
-        if self.asked >= MAX_REQUESTS {
-            return None;
+        while self.asked < MAX_REQUESTS {
+            let (index, path) = self.next_candidate()?;
+            let candidate = &mut self.candidates[index];
+            if !self.sites.add(&candidate.node.address) {
+                candidate.state = State::Failed;
+                continue;
+            }
+            self.asked += 1;
+            self.in_flight[usize::from(path)] += 1;
+            candidate.state = State::Asked;
+            candidate.asked_on = Some(path);
+            self.hops = self.hops.max(candidate.hops);
+            return Some(Ask { node: candidate.node, path });
         }
+        None
+    }
+
+    /// The closest candidate that matters on a path with a request to spare.
+    fn next_candidate(&self) -> Option<(usize, u8)> {
         let mut reach = Reach::new(self);
-        let mut found = None;
         for (index, candidate) in self.candidates.iter().enumerate() {
-            let Some(matters) = reach.pass(candidate, candidate.state == State::Late) else {
-                break;
-            };
+            let matters = reach.pass(candidate, candidate.state == State::Late)?;
             if candidate.state != State::Heard {
                 continue;
             }
@@ -137,18 +162,10 @@ impl Lookup {
                 .filter(|path| self.in_flight[usize::from(*path)] < self.per_path)
                 .min_by_key(|path| self.in_flight[usize::from(*path)]);
             if let Some(path) = free {
-                found = Some((index, path));
-                break;
+                return Some((index, path));
             }
         }
-        let (index, path) = found?;
-        self.asked += 1;
-        self.in_flight[usize::from(path)] += 1;
-        let candidate = &mut self.candidates[index];
-        candidate.state = State::Asked;
-        candidate.asked_on = Some(path);
-        self.hops = self.hops.max(candidate.hops);
-        Some(Ask { node: candidate.node, path })
+        None
     }
 
     /// Whether everything that matters has answered or failed.
@@ -208,6 +225,11 @@ impl Lookup {
         self.candidates.iter().filter(|candidate| candidate.state != State::Failed)
     }
 
+    /// The distances of everyone that has not failed, nearest first.
+    pub fn distances(&self) -> Vec<Distance> {
+        self.usable().map(|candidate| candidate.distance).collect()
+    }
+
     /// All candidates, nearest first.
     pub fn candidates(&self) -> &[Candidate] {
         &self.candidates
@@ -228,9 +250,14 @@ impl Lookup {
         u32::from(self.hops)
     }
 
-    /// Who named a candidate.
-    pub fn named_by(&self, id: &NodeId) -> Option<NodeId> {
-        self.position(id).and_then(|index| self.candidates[index].named_by)
+    /// What is known of a node.
+    pub fn candidate(&self, id: &NodeId) -> Option<&Candidate> {
+        self.position(id).map(|index| &self.candidates[index])
+    }
+
+    /// How many nodes of one address prefix it asks.
+    pub fn diversity(&self) -> DiversityLimits {
+        self.sites.limits()
     }
 
     fn add(&mut self, node: NodeInfo, told: u16, named_by: Option<NodeId>, hops: u8) {

@@ -17,9 +17,11 @@
 //!
 //! # Where things are
 //!
-//! This file holds the state and hands each input to the room that owns it: [`serve`] answers
-//! peers, [`contacts`] decides who enters the routing table, [`operate`] runs operations,
-//! [`join`] finds the network and notices its loss, [`upkeep`] keeps records where they belong.
+//! This file holds the state and hands each input to the room that owns it: `serve` answers
+//! peers, `contacts` decides who enters the routing table, `operate` runs operations,
+//! `join` finds the network and notices its loss, `lost` remembers who may come back,
+//! `suspects` asks those again that did not answer, `parking` holds operations until there is
+//! somebody to ask, `upkeep` keeps records where they belong.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -30,30 +32,39 @@ use voiddht_wire::peer::{Body, Header, Message, NodeInfo};
 use voiddht_wire::{Key, NodeId, RpcId};
 
 use crate::config::{Config, ConfigError};
+use crate::density::{NetworkSize, SizeEstimate};
 use crate::event::{
     Command, CommandId, Destination, Input, Notice, Outcome, Output, RequestOutcome, StoredRecord,
     Undelivered, Write,
 };
 use crate::quota::RequestQuota;
 use crate::record::RecordStore;
+use crate::reputation::Reputation;
 use crate::request::{InFlight, Kind, Overdue, Purpose, Requests};
 use crate::routing::{RoutingConfig, RoutingTable};
 use crate::time::{Moment, Now};
 
 mod contacts;
 mod join;
+mod lost;
 mod operate;
+mod parking;
 mod published;
 mod schedule;
 mod serve;
+mod suspects;
 mod upkeep;
 
 use contacts::Probes;
 use join::Joining;
-use operate::Operation;
+use lost::Lost;
+pub use operate::OperationView;
+use operate::{Operation, Origin};
+use parking::Parked;
 use published::Publications;
 use schedule::{Schedule, Task};
 use serve::Unsynced;
+use suspects::Suspects;
 use upkeep::Upkeep;
 
 /// A Kademlia node without its sockets, clock and disk.
@@ -65,12 +76,17 @@ pub struct Node {
     table: RoutingTable,
     records: RecordStore,
     quota: RequestQuota,
+    reputation: Reputation,
+    size: NetworkSize,
     requests: Requests,
     operations: BTreeMap<u64, Operation>,
     next_operation: u64,
     published: Publications,
     probes: Probes,
     joining: Joining,
+    lost: Lost,
+    suspects: Suspects,
+    parked: Parked,
     upkeep: Upkeep,
     unsynced: Unsynced,
     schedule: Schedule,
@@ -87,7 +103,13 @@ impl Node {
     /// A setting out of its range, or two that contradict each other.
     pub fn new(own: NodeInfo, config: Config, seed: ChaCha8Rng) -> Result<Self, ConfigError> {
         config.check()?;
-        let routing = RoutingConfig { k: config.k, b: config.b, ..RoutingConfig::default() };
+        let routing = RoutingConfig {
+            k: config.k,
+            b: config.b,
+            per_bucket: config.diversity.bucket,
+            per_table: config.diversity.table,
+            ..RoutingConfig::default()
+        };
         Ok(Self {
             own,
             random: seed,
@@ -95,12 +117,17 @@ impl Node {
             table: RoutingTable::new(own.id, routing),
             records: RecordStore::new(own.id, config.records),
             quota: RequestQuota::new(config.requests),
+            reputation: Reputation::default(),
+            size: NetworkSize::default(),
             requests: Requests::default(),
             operations: BTreeMap::new(),
             next_operation: 0,
             published: Publications::default(),
             probes: Probes::default(),
             joining: Joining::default(),
+            lost: Lost::default(),
+            suspects: Suspects::default(),
+            parked: Parked::default(),
             upkeep: Upkeep::default(),
             unsynced: Unsynced::default(),
             schedule: Schedule::default(),
@@ -115,6 +142,9 @@ impl Node {
     /// live. To be called once, before the first input.
     pub fn restore(&mut self, now: Now, records: Vec<(StoredRecord, Duration)>) {
         self.now = now;
+        if !records.is_empty() {
+            self.joining.note_earlier_run();
+        }
         for (record, remaining) in records {
             self.restore_record(record, remaining);
         }
@@ -176,25 +206,57 @@ impl Node {
         &self.records
     }
 
+    /// What this node thinks of others, from what they did to it.
+    pub fn reputation(&self) -> &Reputation {
+        &self.reputation
+    }
+
+    /// How many nodes the network has, as far as this one can tell.
+    pub fn network_size(&self) -> Option<SizeEstimate> {
+        self.size.estimate()
+    }
+
     /// Requests in flight and operations under way.
     pub fn load(&self) -> (usize, usize) {
         (self.requests.len(), self.operations.len())
     }
 
+    /// The operations under way, the oldest first.
+    pub fn operations(&self) -> impl Iterator<Item = OperationView<'_>> {
+        self.operations.values().map(Operation::view)
+    }
+
+    /// Whether operations that start from now on list every step in their reports: see
+    /// [`Config::trace_steps`], with which a node begins. Makes no difference to what they do.
+    pub fn set_trace_steps(&mut self, trace: bool) {
+        self.config.trace_steps = trace;
+    }
+
     /// Whether this node is part of a network: it has a contact, or was told of no peer to find.
     pub fn is_joined(&self) -> bool {
-        !self.table.is_empty() || self.joining.has_nobody_to_find()
+        !self.table.is_empty() || (!self.joining.has_peers() && self.lost.is_empty())
     }
 
     fn handle_command(&mut self, id: CommandId, command: Command) {
         match command {
-            Command::Put { key, value, ttl, replication } => {
-                self.start_put(id, key, value, ttl, replication);
-            }
-            Command::Get { key } => self.start_get(id, key),
-            Command::Lookup { target } => self.start_lookup(id, target),
             Command::Join { peers } => self.start_join(id, peers),
             Command::Leave => self.start_leave(id),
+            operation if self.joining.is_finding_its_place() => self.park(id, operation),
+            operation => self.start_operation(id, operation, self.now.mono),
+        }
+    }
+
+    /// Begins what was asked for at `since`: the life of a value is counted from there.
+    fn start_operation(&mut self, id: CommandId, operation: Command, since: Moment) {
+        match operation {
+            Command::Put { key, value, ttl, replication } => {
+                self.start_put((id, since), key, value, ttl, replication);
+            }
+            Command::Get { key } => self.start_get((id, since), key),
+            Command::Lookup { target } => {
+                self.start_find(Origin::Command(id), target, since);
+            }
+            Command::Join { .. } | Command::Leave => {}
         }
     }
 
@@ -212,7 +274,7 @@ impl Node {
         let expired = self.records.expire(self.now.mono);
         if !expired.is_empty() {
             let writes = expired.into_iter().map(Write::RemoveRecord).collect();
-            self.persist(writes, None);
+            self.persist(writes);
         }
     }
 
@@ -224,6 +286,8 @@ impl Node {
             Task::Upkeep => self.run_upkeep(),
             Task::HandOver => self.run_hand_over(),
             Task::LostContacts => self.retry_lost_contacts(),
+            Task::Suspects => self.ask_suspects(),
+            Task::Unpark => self.unpark(),
             Task::LeaveBy => self.finish_leave(),
         }
     }
@@ -260,7 +324,8 @@ impl Node {
 
     fn request_ended(&mut self, request: &InFlight, outcome: RequestOutcome) {
         let took = self.now.mono.since(request.sent);
-        self.notice(Notice::RequestEnded { kind: request.kind.name(), outcome, took });
+        let (kind, purpose) = (request.kind.name(), request.purpose.name());
+        self.notice(Notice::RequestEnded { kind, purpose, outcome, took });
     }
 
     fn handle_undelivered(&mut self, rpc_id: &RpcId, why: Undelivered) {

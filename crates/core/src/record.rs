@@ -189,7 +189,7 @@ impl RecordStore {
         }
     }
 
-    /// Takes what this node's own users publish, or its disk remembers: on nobody's bill.
+    /// Takes what this node's own users publish: on nobody's bill.
     ///
     /// # Errors
     /// [`Refusal`] says why the record is not held.
@@ -208,6 +208,15 @@ impl RecordStore {
         now: Now,
     ) -> Result<Accepted, Refusal> {
         self.take(offer, Some(account), now)
+    }
+
+    /// Takes back what this node's disk remembers, on nobody's bill. It was taken once: a clock
+    /// that was set back since does not make its version one from the future.
+    ///
+    /// # Errors
+    /// [`Refusal`] says why the record is not held.
+    pub fn restore(&mut self, offer: Offer, now: Now) -> Result<Accepted, Refusal> {
+        self.take_believed(offer, None, now)
     }
 
     /// The record of a key, if it has not expired.
@@ -289,9 +298,22 @@ impl RecordStore {
     }
 
     fn take(&mut self, offer: Offer, bill: Option<Account>, now: Now) -> Result<Accepted, Refusal> {
-        if offer.version > (now.wall + self.limits.future_version_tolerance).as_millis() {
+        let latest = (now.wall + self.limits.future_version_tolerance).as_millis();
+        // What is held already was believed once, by a clock that may have been another.
+        let is_held = || self.get(&offer.key, now.mono).map(|held| held.version);
+        if offer.version > latest && is_held() != Some(offer.version) {
             return Err(Refusal::FutureVersion);
         }
+        self.take_believed(offer, bill, now)
+    }
+
+    /// Takes an offer whose version is not from the future.
+    fn take_believed(
+        &mut self,
+        offer: Offer,
+        bill: Option<Account>,
+        now: Now,
+    ) -> Result<Accepted, Refusal> {
         if offer.expires <= now.mono {
             return Err(Refusal::Expired);
         }

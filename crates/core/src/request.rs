@@ -77,6 +77,19 @@ pub(crate) enum Purpose {
     Farewell,
 }
 
+impl Purpose {
+    /// The name in metrics.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Operation(_) => "operation",
+            Self::Seed => "seed",
+            Self::Liveness => "liveness",
+            Self::Upkeep(_) => "upkeep",
+            Self::Farewell => "farewell",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InFlight {
     pub(crate) to: Destination,
@@ -86,6 +99,13 @@ pub(crate) struct InFlight {
     late: Moment,
     fails: Moment,
     is_late: bool,
+}
+
+impl InFlight {
+    /// Whether it was slower than it should be.
+    pub(crate) fn is_late(&self) -> bool {
+        self.is_late
+    }
 }
 
 /// What a deadline brought.
@@ -117,8 +137,8 @@ impl Requests {
         usual: Option<Duration>,
         now: Moment,
     ) {
-        let late = usual.unwrap_or(STRANGER_TIMEOUT).max(MIN_LATE);
-        let fail = (late * FAIL_FACTOR).clamp(FAIL_AFTER.0, FAIL_AFTER.1).max(late);
+        let late = usual.unwrap_or(STRANGER_TIMEOUT).clamp(MIN_LATE, FAIL_AFTER.1);
+        let fail = (late * FAIL_FACTOR).clamp(FAIL_AFTER.0, FAIL_AFTER.1);
         let request = InFlight {
             to,
             kind,
@@ -233,6 +253,7 @@ mod tests {
             (Some(Duration::from_micros(50)), MIN_LATE, FAIL_AFTER.0),
             (None, STRANGER_TIMEOUT, FAIL_AFTER.1),
             (Some(Duration::from_secs(9)), Duration::from_secs(9), FAIL_AFTER.1),
+            (Some(Duration::from_secs(3600)), FAIL_AFTER.1, FAIL_AFTER.1),
         ] {
             let mut requests = requests_with(usual);
             assert_eq!(requests.next_deadline(), Some(Moment::default() + late));

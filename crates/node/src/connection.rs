@@ -12,7 +12,7 @@ use tokio_rustls::TlsStream;
 use voiddht_core::event::Misbehaviour;
 use voiddht_core::peer::ConnectionId;
 use voiddht_wire::NodeId;
-use voiddht_wire::limits::{MAX_NODES, NODE_INFO_BYTES, RPC_HEADER_BYTES};
+use voiddht_wire::limits::{FRAME_HEADER_BYTES, MAX_NODES, NODE_INFO_BYTES, RPC_HEADER_BYTES};
 use voiddht_wire::peer::{
     Decoded, Dialect, ERROR, ErrorCode, FIND_NODE_REPLY, FIND_VALUE, FIND_VALUE_REPLY, Message,
     MessageError, PING, PING_REPLY, STORE,
@@ -94,6 +94,8 @@ impl Connection {
     /// Takes one message to the driver.
     async fn next(&mut self) -> Result<(), End> {
         let frame = self.link.next().await.map_err(End::Link)?;
+        let bytes = FRAME_HEADER_BYTES + frame.body.len();
+        self.context.counters.bytes_received.add_many(bytes as u64);
         let event = match self.decode(frame)? {
             Decoded::BareError(code) => Event::BareError { connection: self.id, code },
             Decoded::Message(message) if self.admits(&message) => {

@@ -7,7 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use voiddht_core::event::{Notice, RequestOutcome};
+use voiddht_core::event::Notice;
+
+pub mod tallies;
+
+use tallies::{Tallies, Tally};
 
 /// A limit of the connection layer, by the name under which it is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +22,29 @@ pub(crate) enum Limit {
     QueuedBytes,
     Probes,
     ApiConnections,
+    HttpConnections,
 }
+
+/// Every limit that is counted when it is reached, the core's among them, so that each has its
+/// place in the metrics before that happens.
+pub const LIMIT_NAMES: [&str; 16] = [
+    "api_connections",
+    "bytes_per_peer",
+    "bytes_per_prefix",
+    "connections",
+    "connections_per_address",
+    "http_connections",
+    "max_bytes",
+    "max_operations",
+    "max_records",
+    "max_unsynced",
+    "probes",
+    "queued_bytes",
+    "records_per_peer",
+    "records_per_prefix",
+    "requests_per_peer",
+    "requests_per_prefix",
+];
 
 impl Limit {
     fn name(self) -> &'static str {
@@ -29,6 +55,7 @@ impl Limit {
             Self::QueuedBytes => "queued_bytes",
             Self::Probes => "probes",
             Self::ApiConnections => "api_connections",
+            Self::HttpConnections => "http_connections",
         }
     }
 }
@@ -41,6 +68,8 @@ macro_rules! counters {
             $($(#[$doc])* pub(crate) $name: Count,)*
             /// Limits reached, by name. Rare, so a lock will do; as long as there are names.
             limits: Mutex<BTreeMap<&'static str, u64>>,
+            /// What is counted by kind and outcome.
+            pub(crate) tallies: Tallies,
         }
 
         /// The numbers of a node at one moment. Those that are not said to be current count from
@@ -50,6 +79,10 @@ macro_rules! counters {
             $($(#[$doc])* pub $name: u64,)*
             /// How often each limit was reached, by its name.
             pub limits: BTreeMap<&'static str, u64>,
+            /// What is counted by kind and outcome.
+            pub tally: Tally,
+            /// Bytes of peer messages that were queued to be sent, without what TLS adds.
+            pub bytes_sent: u64,
         }
 
         impl Counters {
@@ -57,6 +90,8 @@ macro_rules! counters {
                 Counts {
                     $($name: self.$name.read(),)*
                     limits: self.limits.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+                    tally: self.tallies.read(),
+                    bytes_sent: 0,
                 }
             }
         }
@@ -85,16 +120,12 @@ counters! {
     banned,
     /// Contacts in the routing table, current.
     contacts,
-    /// Requests of this node that were answered.
-    requests_answered,
-    /// Requests that were answered by an error.
-    requests_refused,
-    /// Requests that were not answered in time.
-    requests_timed_out,
-    /// Requests that could not be delivered.
-    requests_undelivered,
     /// Times that the node found itself without any contact.
     isolated,
+    /// Times that none of the known peers answered.
+    joins_failed,
+    /// Bytes of peer messages received, without what TLS adds.
+    bytes_received,
     /// Module API connections, current.
     api_connections,
     /// GETs that local programs asked for.
@@ -112,6 +143,10 @@ pub(crate) struct Count(AtomicU64);
 impl Count {
     pub(crate) fn add(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_many(&self, many: u64) {
+        self.0.fetch_add(many, Ordering::Relaxed);
     }
 
     /// For numbers that go down again.
@@ -134,17 +169,16 @@ impl Counters {
         match notice {
             Notice::ContactAdded(_) => self.contacts.add(),
             Notice::ContactRemoved(_) => self.contacts.subtract(),
-            Notice::RequestEnded { outcome, .. } => match outcome {
-                RequestOutcome::Answered => self.requests_answered.add(),
-                RequestOutcome::Refused => self.requests_refused.add(),
-                RequestOutcome::TimedOut => self.requests_timed_out.add(),
-                RequestOutcome::Undelivered => self.requests_undelivered.add(),
-            },
+            Notice::RequestEnded { kind, purpose, outcome, took } => {
+                self.tallies.request_ended(kind, purpose, *outcome, *took);
+            }
+            Notice::LookupEnded { purpose, .. } => self.tallies.lookup_ended(purpose),
             Notice::LimitReached { limit } => self.count_limit(limit),
             Notice::Banned { .. } => self.banned.add(),
             Notice::Isolated => self.isolated.add(),
             Notice::Misbehaviour { .. } => self.misbehaved.add(),
-            Notice::Joined { .. } | Notice::JoinFailed { .. } => {}
+            Notice::JoinFailed { .. } => self.joins_failed.add(),
+            Notice::Joined { .. } => {}
         }
     }
 

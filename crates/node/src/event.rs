@@ -3,10 +3,13 @@
 use tokio::sync::oneshot;
 use voiddht_core::event::{Command, Misbehaviour, Outcome, Undelivered};
 use voiddht_core::peer::ConnectionId;
+use voiddht_wire::Key;
 use voiddht_wire::peer::{ErrorCode, Message, NodeInfo};
 
 use crate::api::ApiAnswer;
+use crate::driver::observe::Observation;
 use crate::pool::Opened;
+use crate::snapshot::SnapshotRequest;
 use crate::status::CoreStatus;
 
 /// One thing that happened outside the driver.
@@ -55,6 +58,20 @@ pub(crate) enum Event {
         command: Command,
         /// Who gets the answer.
         answer: AnswerTo,
+    },
+    /// Somebody wants a GET with all its steps.
+    Explain {
+        /// Of which key.
+        key: Key,
+        /// Who gets the answer.
+        answer: oneshot::Sender<Outcome>,
+    },
+    /// Somebody wants to look at the node.
+    Observe {
+        /// At what.
+        request: SnapshotRequest,
+        /// Who gets the answer.
+        asking: oneshot::Sender<Box<Observation>>,
     },
     /// Somebody wants to know how the core is.
     Status(oneshot::Sender<CoreStatus>),

@@ -12,8 +12,10 @@ use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{Key, NodeId};
 
 use crate::context::Context;
+use crate::counters::{Counts, Limit};
 use crate::event::{AnswerTo, Event};
 use crate::node::Addresses;
+use crate::snapshot::{Snapshot, SnapshotRequest, Surroundings};
 use crate::status::Status;
 
 /// A node, from elsewhere in its process. Cheap to clone. It does not keep the node running.
@@ -132,8 +134,58 @@ impl Handle {
             p2p_address: self.addresses.p2p,
             api_address: self.addresses.api,
             core: answer.await.map_err(|_| HandleError::Stopped)?,
-            counts: self.context.counters.read(),
+            counts: self.counts(),
         })
+    }
+
+    /// Finds a value, and says how: every step is in the report. Steps are listed in no other way
+    /// while nobody watches.
+    ///
+    /// # Errors
+    /// [`HandleError`].
+    pub async fn explain(&self, key: Key) -> Result<GetOutcome, HandleError> {
+        let (answer, explained) = oneshot::channel();
+        if !self.context.tell(Event::Explain { key, answer }).await {
+            return Err(HandleError::Stopped);
+        }
+        match explained.await.map_err(|_| HandleError::Stopped)? {
+            Outcome::Get { value, version, report } => Ok(GetOutcome { value, version, report }),
+            _ => Err(HandleError::Busy),
+        }
+    }
+
+    /// Everything that the node shows of itself, or the parts that are wanted.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`].
+    pub async fn snapshot(&self, request: SnapshotRequest) -> Result<Snapshot, HandleError> {
+        let (asking, answer) = oneshot::channel();
+        if !self.context.tell(Event::Observe { request, asking }).await {
+            return Err(HandleError::Stopped);
+        }
+        let seen = answer.await.map_err(|_| HandleError::Stopped)?;
+        let context = &self.context;
+        let around = Surroundings {
+            id: self.id(),
+            p2p: self.addresses.p2p,
+            api: self.addresses.api,
+            policy: context.identity.policy(),
+            data_dir: context.data_dir.as_deref(),
+            limits: &context.limits,
+            queued_bytes: context.budget.used(),
+            counts: self.counts(),
+        };
+        Ok(Snapshot::assemble(*seen, &around))
+    }
+
+    /// Counts a limit of something that serves this node's data elsewhere.
+    pub(crate) fn limit_reached(&self, limit: Limit) {
+        self.context.counters.limit_reached(limit);
+    }
+
+    /// What was counted. Costs the node nothing.
+    pub fn counts(&self) -> Counts {
+        Counts { bytes_sent: self.context.budget.total(), ..self.context.counters.read() }
     }
 
     /// Has the core do something, and waits for its answer.

@@ -153,7 +153,10 @@ pub(crate) async fn fetch_certificate(
 async fn connect(source: Option<IpAddr>, to: SocketAddr) -> Result<TcpStream, HandshakeError> {
     let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
     let socket = socket.map_err(HandshakeError::NoSocket)?;
-    if let Some(source) = source.filter(|source| source.is_ipv4() == to.is_ipv4()) {
+    // Towards its own address the kernel takes that address for the source by itself, and finds a
+    // port by the destination; a bind would search all the ports that are in use there.
+    let needs_bind = |source: &IpAddr| source.is_ipv4() == to.is_ipv4() && *source != to.ip();
+    if let Some(source) = source.filter(needs_bind) {
         socket.bind(SocketAddr::new(source, 0)).map_err(HandshakeError::NoSocket)?;
     }
     socket.connect(to).await.map_err(|error| match error.kind() {
@@ -194,3 +197,6 @@ fn tls_failed(error: io::Error) -> HandshakeError {
         HandshakeError::Cut(error)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,22 +7,25 @@
 //!
 //! The same place counts the requests that were read from the connection and not answered yet.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 use bytes::BytesMut;
+use voiddht_wire::limits::MAX_FRAME_BYTES;
 
 /// Bytes that may wait in all the outboxes of a node together.
 #[derive(Debug)]
 pub(crate) struct Budget {
     limit: usize,
     used: AtomicUsize,
+    /// Bytes that were ever put into them.
+    total: AtomicU64,
 }
 
 impl Budget {
     pub(crate) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, used: AtomicUsize::new(0) })
+        Arc::new(Self { limit, used: AtomicUsize::new(0), total: AtomicU64::new(0) })
     }
 
     /// Bytes that wait now.
@@ -30,13 +33,19 @@ impl Budget {
         self.used.load(Ordering::Relaxed)
     }
 
+    /// Bytes that were ever put into the outboxes.
+    pub(crate) fn total(&self) -> u64 {
+        self.total.load(Ordering::Relaxed)
+    }
+
     fn is_spent(&self) -> bool {
         self.used() >= self.limit
     }
 }
 
-/// What each outbox takes beyond its bounds to say that they are reached.
-const RESERVED_BYTES: usize = 16 * 1024;
+/// What each outbox takes beyond its bounds to say that they are reached: the one message that
+/// may have passed them, and a refusal for each request that may be unanswered.
+const RESERVED_BYTES: usize = MAX_FRAME_BYTES + 32 * 1024;
 
 /// The bounds of one outbox.
 #[derive(Clone, Copy, Debug)]
@@ -75,9 +84,12 @@ pub(crate) enum Taken {
     Killed,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// In the order in which an outbox passes through them; it may skip some.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Open,
+    /// What was read is answered; nothing more is read.
+    Finishing,
     Closing,
     Killed,
 }
@@ -144,7 +156,7 @@ impl Outbox {
         encode: impl FnOnce(&mut BytesMut) -> Result<(), E>,
     ) -> Result<(), PushError<E>> {
         let mut state = self.lock();
-        if state.phase != Phase::Open {
+        if state.phase > Phase::Finishing {
             return Err(PushError::Closed);
         }
         if state.waiting() >= bytes {
@@ -155,7 +167,9 @@ impl Outbox {
             state.pending.truncate(before);
             return Err(PushError::Encode(error));
         }
-        self.budget.used.fetch_add(state.pending.len() - before, Ordering::Relaxed);
+        let added = state.pending.len() - before;
+        self.budget.used.fetch_add(added, Ordering::Relaxed);
+        self.budget.total.fetch_add(added as u64, Ordering::Relaxed);
         Self::wake(state);
         Ok(())
     }
@@ -174,9 +188,14 @@ impl Outbox {
         let mut state = self.lock();
         let was_full = state.unanswered >= self.limits.unanswered;
         state.unanswered = state.unanswered.saturating_sub(1);
-        if was_full {
+        if was_full || state.is_finished() {
             Self::wake(state);
         }
+    }
+
+    /// Closes the connection after every request that was read has been answered.
+    pub(crate) fn finish(&self) {
+        self.enter(Phase::Finishing);
     }
 
     /// Closes the connection after what waits has been written.
@@ -206,11 +225,12 @@ impl Outbox {
             state.in_writing = into.len();
             return Taken::Bytes;
         }
-        if state.phase == Phase::Closing {
+        if state.is_finished() {
             return Taken::Finished;
         }
         state.keep_waker(cx);
-        Taken::Nothing { read: state.unanswered < self.limits.unanswered }
+        let read = state.phase == Phase::Open && state.unanswered < self.limits.unanswered;
+        Taken::Nothing { read }
     }
 
     /// For the connection's task, while a write is under way: whether it is still wanted.
@@ -229,7 +249,7 @@ impl Outbox {
 
     fn enter(&self, phase: Phase) {
         let mut state = self.lock();
-        if state.phase != Phase::Killed {
+        if state.phase < phase {
             state.phase = phase;
             Self::wake(state);
         }
@@ -254,6 +274,15 @@ impl Outbox {
 impl State {
     fn waiting(&self) -> usize {
         self.pending.len() + self.in_writing
+    }
+
+    /// Whether the connection is to be closed once what waits has been written.
+    fn is_finished(&self) -> bool {
+        match self.phase {
+            Phase::Open => false,
+            Phase::Finishing => self.unanswered == 0,
+            Phase::Closing | Phase::Killed => true,
+        }
     }
 
     fn keep_waker(&mut self, cx: &Context<'_>) {
@@ -307,6 +336,21 @@ mod tests {
         outbox.written();
         assert!(outbox.is_idle());
         assert_eq!(take(&outbox).0, Taken::Nothing { read: true });
+    }
+
+    #[test]
+    fn one_that_finishes_answers_what_was_read_and_reads_no_more() {
+        let outbox = outbox(100, 2, &Budget::new(100));
+        assert!(outbox.begin_request());
+        outbox.finish();
+        assert_eq!(take(&outbox).0, Taken::Nothing { read: false });
+        push(&outbox, b"answer").unwrap();
+        outbox.end_request();
+        assert_eq!(take(&outbox).0, Taken::Bytes);
+        assert_eq!(take(&outbox).0, Taken::Finished);
+        outbox.close();
+        outbox.finish();
+        assert_eq!(push(&outbox, b"late"), Err(PushError::Closed), "closing is not taken back");
     }
 
     #[test]

@@ -104,10 +104,16 @@ fn churn_loses_nothing() {
         let peers = peers.into_iter().map(|host| world.host(host).info().address).collect();
         let host = world.add(Default::default()).unwrap();
         world.command(host, Command::Join { peers });
+        world.run_until(world.now() + Duration::from_secs(2));
+        while world.next_ended().is_some() {}
         let number = world.random().random_range(0..100);
         let gets = get_each(&mut world, number..number + 1);
         total += 1;
-        failed.extend(gets.missing.iter().map(|(host, number)| (turn, *host, *number, gets.reports[0].clone())));
+        failed.extend(
+            gets.missing
+                .iter()
+                .map(|(host, number)| (turn, *host, *number, gets.reports[0].clone())),
+        );
     }
     println!("{total} gets, failed {failed:#?}");
     let gets = get_each(&mut world, 0..100);

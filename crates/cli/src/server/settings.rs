@@ -4,17 +4,27 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use clap::ArgMatches;
-use clap::parser::ValueSource;
 use voiddht_node::{Limits, Settings};
 
 use super::args::{Arguments, Network};
+use crate::arguments::source::Sources;
 use crate::arguments::values::HostPort;
 use crate::outcome::Failure;
 
 /// Addresses that are tried of one name. A name with more is a large network's entry, of which
 /// a few are as good as all.
 const ADDRESSES_PER_NAME: usize = 8;
+
+/// What is left of the time for leaving after records were handed over, for goodbyes.
+const GOODBYES: Duration = Duration::from_secs(1);
+/// Options that also stand by position: the ID of each, and that of its position.
+pub const POSITIONS: [(&str, &str); 5] = [
+    ("host_address", "host_address_position"),
+    ("module_port", "module_port_position"),
+    ("p2p_port", "p2p_port_position"),
+    ("peer_address", "peer_address_position"),
+    ("peer_port", "peer_port_position"),
+];
 
 /// Settles everything. A name that cannot be resolved is told to `warn`, unless no peer is left.
 ///
@@ -23,11 +33,13 @@ const ADDRESSES_PER_NAME: usize = 8;
 /// were given and none of them can be resolved.
 pub async fn resolve(
     typed: Arguments,
-    matches: &ArgMatches,
+    sources: &Sources,
     warn: impl Fn(String),
 ) -> Result<Settings, Failure> {
-    let Arguments { mut network, keeping, limits, .. } = place(typed, matches)?;
+    let Arguments { mut network, keeping, limits, .. } = place(typed, sources)?;
+    let leave_deadline = Duration::from_secs(limits.leave_deadline);
     let core = voiddht_core::Config {
+        leave_patience: leave_deadline.saturating_sub(GOODBYES),
         default_ttl: Duration::from_secs(keeping.default_ttl.into()),
         min_ttl: Duration::from_secs(keeping.min_ttl.into()),
         max_ttl: Duration::from_secs(keeping.max_ttl.into()),
@@ -48,6 +60,8 @@ pub async fn resolve(
         policy: network.identity,
         key_kind: keeping.key_type,
         data_dir: keeping.data_dir,
+        http: None,
+        control: None,
         limits: Limits {
             connections: limits.max_connections,
             connections_per_address: limits.max_connections_per_address,
@@ -55,7 +69,7 @@ pub async fn resolve(
             requests_per_peer: limits.max_requests_per_peer,
             api_connections: limits.max_api_connections,
             api_requests_per_connection: limits.max_api_requests,
-            leave_deadline: Duration::from_secs(limits.leave_deadline),
+            leave_deadline,
             ..Limits::default()
         },
         core,
@@ -64,10 +78,9 @@ pub async fn resolve(
 }
 
 /// Puts what stands by position where its option is. Given both ways on the command line, it is
-/// a mistake; a position wins over the environment.
-fn place(mut typed: Arguments, matches: &ArgMatches) -> Result<Arguments, Failure> {
-    let is_typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
-    let once = |id: &str, name: &str| match is_typed(id) {
+/// a mistake; a position wins over the environment and the file.
+fn place(mut typed: Arguments, sources: &Sources) -> Result<Arguments, Failure> {
+    let once = |id: &str, name: &str| match sources.is_typed(id) {
         true => Err(Failure::Usage(format!("{name} is given twice: by its name and by position"))),
         false => Ok(()),
     };
@@ -92,7 +105,7 @@ fn place(mut typed: Arguments, matches: &ArgMatches) -> Result<Arguments, Failur
         once("peer_port", "--peer-port")?;
         network.peer_port = port;
     }
-    if network.peer_address.is_none() && is_typed("peer_port") {
+    if network.peer_address.is_none() && sources.is_typed("peer_port") {
         let alone = "--peer-port is the port of --peer-address, which is missing";
         return Err(Failure::Usage(alone.to_owned()));
     }

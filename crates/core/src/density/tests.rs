@@ -45,6 +45,14 @@ fn observed(nodes: f64, count: usize, random: &mut impl Rng) -> SizeEstimate {
     size.estimate().expect("something was observed")
 }
 
+/// Estimates, each from as many neighbourhoods: drawing them takes longest, so that runs share them.
+fn estimates(nodes: f64, neighbourhoods: usize) -> impl Iterator<Item = SizeEstimate> {
+    const DRAWN: usize = 150;
+    let mut random = ChaCha8Rng::seed_from_u64(nodes as u64);
+    let drawn: Vec<_> = (0..DRAWN).map(|_| observed(nodes, neighbourhoods, &mut random)).collect();
+    (0..).map(move |turn| drawn[turn % DRAWN])
+}
+
 /// Runs of each experiment: enough to know a share of 4 % to half a percent.
 const RUNS: usize = 1_500;
 
@@ -120,8 +128,9 @@ fn too_few_neighbours_say_nothing() {
 fn four_honest_neighbourhoods_in_a_hundred_are_taken_for_too_dense() {
     // 30 000 runs give 0.036 with one neighbourhood and 0.038 with sixteen.
     for neighbourhoods in [1, 16] {
+        let mut estimates = estimates(1e4, neighbourhoods);
         let alarms = share(5, |random| {
-            let estimate = observed(1e4, neighbourhoods, random);
+            let estimate = estimates.next().unwrap();
             estimate.is_too_dense(&neighbourhood(1e4, K, random))
         });
         assert!((0.025..0.05).contains(&alarms), "{alarms} with {neighbourhoods}");
@@ -145,8 +154,9 @@ fn honest_neighbourhoods_of_small_networks_raise_no_more_alarms() {
 #[test]
 fn ground_ids_are_noticed_the_more_surely_the_more_and_the_closer_they_are() {
     for (sybils, within, least) in [(20, 10, 0.92), (10, 5, 0.85), (5, 1, 0.8), (40, 20, 0.93)] {
+        let mut estimates = estimates(1e4, NEIGHBOURHOODS);
         let noticed = share(7, |random| {
-            let estimate = observed(1e4, NEIGHBOURHOODS, random);
+            let estimate = estimates.next().unwrap();
             estimate.is_too_dense(&with_sybils(sybils, within, 1e4, random))
         });
         assert!(noticed > least, "{sybils} within {within}: {noticed}");

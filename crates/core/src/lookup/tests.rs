@@ -26,7 +26,7 @@ fn closest(of: &[NodeInfo], target: &Key, count: usize) -> Vec<NodeInfo> {
 }
 
 fn breadth(want: usize, paths: usize) -> Breadth {
-    Breadth { want, alpha: 3, paths }
+    Breadth { want, alpha: 3, paths, diversity: DiversityLimits::LOOKUP }
 }
 
 /// How the peers of a run behave, by their place in a cycle.
@@ -195,4 +195,22 @@ fn an_answer_from_a_node_that_was_not_asked_changes_nothing() {
     assert!(!lookup.answered(&node(2).id, &[node(3)]));
     assert!(!lookup.failed(&node(3).id));
     assert_eq!(lookup.candidates().len(), 1);
+}
+
+#[test]
+fn one_site_is_not_asked_more_often_than_its_limit() {
+    let at = |index: u16, third: u8| {
+        let address = SocketAddr::from((Ipv4Addr::new(198, 51, third, index as u8), 7402));
+        NodeInfo { address: address.into(), id: node(index).id }
+    };
+    let alike: Vec<_> = (0..30).map(|index| at(index, 100)).collect();
+    let others: Vec<_> = (30..50).map(|index| at(index, index as u8)).collect();
+    let seeds = [alike, others.clone()].concat();
+    let mut lookup = Lookup::new(Key::default(), NodeId::default(), breadth(20, 5), &seeds);
+    let asked = run(&mut lookup, &seeds, &[Manner::Honest]);
+    let asked_others = others.iter().filter(|node| asked.contains(&node.id)).count();
+    let limit = DiversityLimits::LOOKUP.per_site;
+    // Of one organisation's site, and of twenty sites in the same organisation.
+    assert!(asked.len() - asked_others <= limit);
+    assert!(asked_others > 0);
 }

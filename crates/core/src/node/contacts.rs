@@ -16,6 +16,7 @@ use super::Node;
 use crate::contact::AdmittedContact;
 use crate::event::{Destination, Misbehaviour, Notice, Output, Undelivered, Write};
 use crate::peer::Peer;
+use crate::reputation::Verdict;
 use crate::request::{InFlight, Purpose};
 use crate::routing::{Failure, Insertion};
 use crate::time::Moment;
@@ -51,6 +52,11 @@ impl Probes {
         true
     }
 
+    /// A node has just connected: what did not hold before may hold now.
+    fn forgive(&mut self, id: &NodeId) {
+        self.refused.retain(|refused, _| refused.id != *id);
+    }
+
     fn end(&mut self, contact: &NodeInfo, held: bool, now: Moment) {
         self.under_way.remove(&contact.id);
         self.refused.remove(contact);
@@ -73,6 +79,10 @@ impl Node {
         dialed: Option<voiddht_wire::PeerAddress>,
     ) {
         self.connected.insert(peer.id());
+        if peer.is_proved() && self.is_banned(&peer.id()) {
+            return self.outputs.push_back(Output::HangUp { peer: peer.id() });
+        }
+        self.probes.forgive(&peer.id());
         if let Some(admitted) = dialed.and_then(|address| AdmittedContact::dialed(&peer, address)) {
             self.probes.end(&admitted.info(), true, self.now.mono);
             self.admit(admitted);
@@ -99,13 +109,34 @@ impl Node {
         }
     }
 
+    /// A peer broke a rule. Only who has proved its ID can be judged under it.
     pub(super) fn handle_misbehaved(&mut self, peer: Peer, what: Misbehaviour) {
-        self.blame(peer.id(), what);
+        if peer.is_proved() {
+            self.blame(peer.id(), what);
+        } else {
+            self.notice(Notice::Misbehaviour { peer: peer.id(), what });
+        }
     }
 
-    /// A peer broke a rule: its score sinks, and with a low one it is hung up on, then banned.
+    /// A node's score sinks; with a low one it is hung up on, then banned for a time.
     pub(super) fn blame(&mut self, peer: NodeId, what: Misbehaviour) {
         self.notice(Notice::Misbehaviour { peer, what });
+        match self.reputation.charge(&peer, what, self.now.mono) {
+            Verdict::Tolerated => {}
+            Verdict::HangUp => self.outputs.push_back(Output::HangUp { peer }),
+            Verdict::Banned { lasts } => {
+                self.notice(Notice::Banned { peer, lasts });
+                if let Some(contact) = self.table.remove(&peer) {
+                    self.contact_dismissed(contact);
+                    self.try_candidate(&peer);
+                }
+                self.outputs.push_back(Output::HangUp { peer });
+            }
+        }
+    }
+
+    pub(super) fn is_banned(&self, peer: &NodeId) -> bool {
+        self.reputation.is_banned(peer, self.now.mono)
     }
 
     /// A peer has spoken: it is alive, and perhaps a contact.
@@ -133,7 +164,7 @@ impl Node {
         if peer.is_proved()
             && let Some(contact) = self.table.remove(&peer.id())
         {
-            self.contact_left(contact);
+            self.contact_lost(contact);
             self.try_candidate(&contact.id);
         }
     }
@@ -142,9 +173,15 @@ impl Node {
     pub(super) fn contact_failed(&mut self, id: NodeId) {
         let candidate = match self.table.failed(&id, self.now.mono) {
             Failure::Unknown => None,
-            Failure::Kept { candidate } => candidate,
+            Failure::Kept { candidate } => {
+                self.suspect(id);
+                candidate
+            }
             Failure::Removed { info, candidate } => {
                 self.contact_lost(info);
+                // A connection on which nothing comes any more would be used for the next try:
+                // after an outage TCP takes as long to send again as the outage lasted.
+                self.outputs.push_back(Output::HangUp { peer: id });
                 candidate
             }
         };
@@ -180,7 +217,10 @@ impl Node {
     /// Finds out whether a contact listens where it is said to. `proved` is whether it has a live
     /// connection on which it proved its ID: then no handshake is needed.
     pub(super) fn check_address(&mut self, contact: NodeInfo, proved: bool) {
-        if !contact.address.is_dialable() || !self.probes.begin(&contact, self.now.mono) {
+        if !contact.address.is_dialable()
+            || self.is_banned(&contact.id)
+            || !self.probes.begin(&contact, self.now.mono)
+        {
             return;
         }
         if proved && self.connected.contains(&contact.id) {
@@ -202,9 +242,9 @@ impl Node {
                 self.contact_entered(contact);
             }
             Insertion::Moved { .. } => {
-                self.persist(vec![Write::PutContact(contact)], None);
+                self.persist(vec![Write::PutContact(contact)]);
             }
-            Insertion::TooAlike { removed: Some(removed) } => self.contact_left(removed),
+            Insertion::TooAlike { removed: Some(removed) } => self.contact_dismissed(removed),
             Insertion::TooAlike { removed: None }
             | Insertion::Updated
             | Insertion::Cached
@@ -214,18 +254,22 @@ impl Node {
 
     fn contact_entered(&mut self, contact: NodeInfo) {
         self.notice(Notice::ContactAdded(contact));
-        self.persist(vec![Write::PutContact(contact)], None);
+        self.persist(vec![Write::PutContact(contact)]);
         self.contact_joined(contact);
     }
 
+    /// A contact has left the table. It stays on disk for as long as it may come back.
     fn contact_lost(&mut self, contact: NodeInfo) {
-        self.joining.remember_lost(contact);
-        self.contact_left(contact);
+        self.remember_lost(contact);
+        self.notice(Notice::ContactRemoved(contact));
+        self.after_contact_left();
+        self.plan_lost_contacts();
     }
 
-    fn contact_left(&mut self, contact: NodeInfo) {
+    /// A contact is wanted no more, neither now nor later.
+    fn contact_dismissed(&mut self, contact: NodeInfo) {
         self.notice(Notice::ContactRemoved(contact));
-        self.persist(vec![Write::RemoveContact(contact.id)], None);
+        self.persist(vec![Write::RemoveContact(contact.id)]);
         self.after_contact_left();
     }
 }

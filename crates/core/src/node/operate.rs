@@ -9,7 +9,8 @@ use voiddht_wire::{Key, NodeId};
 
 use super::Node;
 use super::serve::Kept;
-use crate::event::{CommandId, Misbehaviour, Outcome, RequestOutcome};
+use crate::config::FAIL_AFTER;
+use crate::event::{CommandId, Misbehaviour, Notice, Outcome, RequestOutcome};
 use crate::lookup::{Breadth, Lookup};
 use crate::operation::{Answer, Find, Get, Next, Put, publication};
 use crate::peer::Peer;
@@ -23,7 +24,24 @@ pub(super) struct Operation {
     origin: Origin,
     kind: Kind,
     started: Moment,
+    /// Whether the report lists every step.
+    traced: bool,
     report: Report,
+}
+
+/// What can be seen of an operation under way.
+#[derive(Clone, Copy, Debug)]
+pub struct OperationView<'a> {
+    /// `get`, `put` or `lookup`.
+    pub kind: &'static str,
+    /// What it was started for: `command`, `join`, `refresh` or `upkeep`.
+    pub purpose: &'static str,
+    /// The key, or the point that is searched.
+    pub target: Key,
+    /// When it started.
+    pub started: Moment,
+    /// How it goes so far. Its `took` and `hops` are filled in at the end.
+    pub report: &'a Report,
 }
 
 /// Who hears of an operation's end.
@@ -37,6 +55,17 @@ pub(super) enum Origin {
     Refresh,
     /// Finding where the records of a region belong.
     Upkeep,
+}
+
+impl Origin {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Command(_) => "command",
+            Self::Join => "join",
+            Self::Refresh => "refresh",
+            Self::Upkeep => "upkeep",
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -71,6 +100,14 @@ impl Kind {
         }
     }
 
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Get(_) => "get",
+            Self::Put(_) => "put",
+            Self::Find(_) => "lookup",
+        }
+    }
+
     fn lookup(&self) -> &Lookup {
         match self {
             Self::Get(get) => get.lookup(),
@@ -81,6 +118,16 @@ impl Kind {
 }
 
 impl Operation {
+    pub(super) fn view(&self) -> OperationView<'_> {
+        OperationView {
+            kind: self.kind.name(),
+            purpose: self.origin.name(),
+            target: self.kind.lookup().target(),
+            started: self.started,
+            report: &self.report,
+        }
+    }
+
     fn count(&mut self, from: &NodeId, answer: &Answer, now: Moment) {
         let outcome = match answer {
             Answer::Nodes(nodes) => StepAnswer::Nodes(nodes.len() as u8),
@@ -103,18 +150,19 @@ impl Operation {
 }
 
 impl Node {
-    pub(super) fn start_get(&mut self, id: CommandId, key: Key) {
+    pub(super) fn start_get(&mut self, (id, since): (CommandId, Moment), key: Key) {
         let floor = self.published.get(&key, self.now.mono);
         let held = self.held(&key);
         let breadth = self.breadth(self.config.k);
         let search = self.lookup(key, breadth);
-        let get = Get::new(self.own.id, search, breadth, self.config.vote_quorum, floor, held);
-        self.start(Origin::Command(id), Kind::Get(Box::new(get)));
+        let (quorum, size) = (self.config.vote_quorum, self.size.estimate());
+        let get = Get::new(self.own.id, search, breadth, quorum, size, floor, held);
+        self.start(Origin::Command(id), Kind::Get(Box::new(get)), since);
     }
 
     pub(super) fn start_put(
         &mut self,
-        id: CommandId,
+        (id, since): (CommandId, Moment),
         key: Key,
         value: Bytes,
         ttl: Option<Duration>,
@@ -126,43 +174,45 @@ impl Node {
             None | Some(0) => self.config.replication,
             Some(wanted) => usize::from(wanted),
         };
-        let expires = self.now.mono + ttl;
+        let expires = since + ttl;
         let version = self.published.publish(key, value.clone(), expires, self.now);
         let record = publication(key, value, version, ttl);
         let breadth = self.breadth(self.config.alpha.max(self.config.disjoint_paths));
         let search = self.lookup(key, breadth);
         let highest = self.now.wall + self.config.records.future_version_tolerance / 2;
-        let put = Put::new(record, replication, &self.own.id, search, highest.as_millis());
-        self.start(Origin::Command(id), Kind::Put(Box::new(put)));
-    }
-
-    pub(super) fn start_lookup(&mut self, id: CommandId, target: Key) {
-        self.start_find(Origin::Command(id), target);
+        let size = self.size.estimate();
+        let put = Put::new(record, replication, &self.own.id, search, size, highest.as_millis());
+        self.start(Origin::Command(id), Kind::Put(Box::new(put)), since);
     }
 
     /// A lookup of the closest nodes, on all paths.
-    pub(super) fn start_find(&mut self, origin: Origin, target: Key) {
+    pub(super) fn start_find(&mut self, origin: Origin, target: Key, since: Moment) {
         let breadth = self.breadth(self.config.k);
         let search = self.lookup(target, breadth);
-        self.start(origin, Kind::Find(Box::new(Find::new(search))));
+        self.start(origin, Kind::Find(Box::new(Find::new(search))), since);
     }
 
     /// An answer to a request that an operation or anything else sent.
     pub(super) fn handle_reply(&mut self, peer: Peer, message: Message) {
         let Some(request) = self.requests.take(&message.header.rpc_id) else {
             if !self.requests.was_given_up(&message.header.rpc_id) {
-                self.blame(peer.id(), Misbehaviour::UnawaitedReply);
+                self.handle_misbehaved(peer, Misbehaviour::UnawaitedReply);
             }
             return;
         };
         let from_asked = request.to.id.is_none_or(|id| id == peer.id());
         if !from_asked || !request.kind.fits(&message.body) {
-            self.blame(peer.id(), Misbehaviour::WrongReply);
+            self.handle_misbehaved(peer, Misbehaviour::WrongReply);
             self.end_failed(request, RequestOutcome::Undelivered);
             return;
         }
         let took = self.now.mono.since(request.sent);
-        self.table.answered(&peer.id(), Some(took), self.now.mono);
+        // An answer that lay waiting while the machine slept says nothing of the peer's pace.
+        let pace = took.min(FAIL_AFTER.1);
+        if !self.table.answered(&peer.id(), Some(pace), self.now.mono) && message.header.port != 0 {
+            // It answered on a connection that was there already: whether it listens is not known.
+            self.heard_from(&peer, message.header.port);
+        }
         let refused = matches!(message.body, Body::Error(_));
         let outcome = if refused { RequestOutcome::Refused } else { RequestOutcome::Answered };
         self.request_ended(&request, outcome);
@@ -183,6 +233,9 @@ impl Node {
     }
 
     pub(super) fn handle_late(&mut self, request: InFlight) {
+        if request.purpose == Purpose::Seed {
+            self.handle_seed_late();
+        }
         let Some(node) = request.to.id else { return };
         self.contact_failed(node);
         if let Purpose::Operation(id) = request.purpose
@@ -202,7 +255,7 @@ impl Node {
                     self.drive(id);
                 }
             }
-            Purpose::Seed => self.handle_seed_answer(answer),
+            Purpose::Seed => self.handle_seed_answer(&answer, request.is_late()),
             Purpose::Upkeep(key) => self.handle_upkeep_answer(key, &answer),
             Purpose::Liveness | Purpose::Farewell => {}
         }
@@ -218,9 +271,9 @@ impl Node {
         }
     }
 
-    fn start(&mut self, origin: Origin, kind: Kind) {
+    fn start(&mut self, origin: Origin, kind: Kind, started: Moment) {
         if self.operations.len() >= self.config.max_operations {
-            self.notice(crate::event::Notice::LimitReached { limit: "max_operations" });
+            self.notice(Notice::LimitReached { limit: "max_operations" });
             if let Origin::Command(id) = origin {
                 self.answer(id, Outcome::Busy);
             } else {
@@ -231,17 +284,33 @@ impl Node {
         let id = self.next_operation;
         self.next_operation += 1;
         self.table.mark_looked_up(&kind.lookup().target(), self.now.mono);
-        let started = self.now.mono;
-        self.operations.insert(id, Operation { origin, kind, started, report: Report::default() });
+        let traced = self.config.trace_steps;
+        let report = Report::default();
+        self.operations.insert(id, Operation { origin, kind, started, traced, report });
         self.drive(id);
     }
 
     /// Lets an operation go on until it waits or ends.
     fn drive(&mut self, id: u64) {
         while let Some(operation) = self.operations.get_mut(&id) {
+            let age = self.now.mono.since(operation.started);
             match operation.kind.next_step() {
-                Next::Ask { node, path, body } => self.ask(id, node, path, body),
-                Next::KeepLocally(record) => self.keep_for_operation(id, record),
+                Next::Ask { node, .. } if self.reputation.is_banned(&node.id, self.now.mono) => {
+                    operation.kind.handle_answer(&node.id, Answer::Failed);
+                }
+                Next::Ask { node, path, mut body } => {
+                    if let Body::Store(record) = &mut body
+                        && !has_life_left(record, age)
+                    {
+                        operation.kind.handle_answer(&node.id, Answer::Failed);
+                    } else {
+                        self.ask(id, node, path, body);
+                    }
+                }
+                Next::KeepLocally(mut record) => {
+                    has_life_left(&mut record, age);
+                    self.keep_for_operation(id, record);
+                }
                 Next::Wait => return,
                 Next::Done => return self.finish(id),
             }
@@ -249,14 +318,17 @@ impl Node {
     }
 
     fn ask(&mut self, id: u64, node: NodeInfo, path: u8, body: Body) {
-        let trace = self.config.trace_steps;
         if let Some(operation) = self.operations.get_mut(&id) {
             operation.report.asked += 1;
-            if trace {
+            if operation.traced {
                 let step = Step {
                     node,
                     path,
-                    named_by: operation.kind.lookup().named_by(&node.id),
+                    named_by: operation
+                        .kind
+                        .lookup()
+                        .candidate(&node.id)
+                        .and_then(|candidate| candidate.named_by),
                     asked_after: self.now.mono.since(operation.started),
                     took: None,
                     answer: StepAnswer::Pending,
@@ -280,9 +352,13 @@ impl Node {
 
     fn finish(&mut self, id: u64) {
         let Some(operation) = self.operations.remove(&id) else { return };
-        let Operation { origin, kind, started, mut report } = operation;
+        let Operation { origin, kind, started, mut report, .. } = operation;
         report.took = self.now.mono.since(started);
         report.hops = kind.lookup().hops();
+        if matches!(origin, Origin::Join | Origin::Refresh) {
+            self.observe_density(kind.lookup());
+        }
+        let target = kind.lookup().target();
         let outcome = match kind {
             Kind::Get(get) => self.finish_get(&get, report),
             Kind::Put(put) => {
@@ -293,7 +369,11 @@ impl Node {
         };
         match (origin, outcome) {
             (Origin::Command(command), outcome) => self.answer(command, outcome),
-            (origin, Outcome::Lookup { nodes, .. }) => self.internal_ended(origin, nodes),
+            (origin, Outcome::Lookup { nodes, report }) => {
+                let (purpose, found) = (origin.name(), nodes.len());
+                self.notice(Notice::LookupEnded { purpose, target, found, report });
+                self.internal_ended(origin, nodes);
+            }
             _ => {}
         }
     }
@@ -313,6 +393,14 @@ impl Node {
         Outcome::Get { value: found.value, version: found.version, report }
     }
 
+    /// Learns the size of the network from a lookup of a point that nobody else has chosen.
+    fn observe_density(&mut self, lookup: &Lookup) {
+        let target = lookup.target();
+        let distances: Vec<_> =
+            lookup.closest_answered(self.config.k).map(|node| target.distance(&node.id)).collect();
+        self.size.observe(&distances);
+    }
+
     fn internal_ended(&mut self, origin: Origin, nodes: Vec<NodeInfo>) {
         match origin {
             Origin::Join => self.handle_join_lookup_ended(),
@@ -322,7 +410,12 @@ impl Node {
     }
 
     fn breadth(&self, want: usize) -> Breadth {
-        Breadth { want, alpha: self.config.alpha, paths: self.config.disjoint_paths }
+        Breadth {
+            want,
+            alpha: self.config.alpha,
+            paths: self.config.disjoint_paths,
+            diversity: self.config.diversity.lookup,
+        }
     }
 
     fn lookup(&self, target: Key, breadth: Breadth) -> Lookup {
@@ -334,4 +427,12 @@ impl Node {
         }
         Lookup::new(target, self.own.id, breadth, &seeds)
     }
+}
+
+/// Takes what has passed since a PUT began from the life of its record, in whole seconds: a value
+/// that was long on its way to a replica ends there when it ends elsewhere. False if nothing is
+/// left; such a record is kept nowhere.
+fn has_life_left(record: &mut Record, age: Duration) -> bool {
+    record.ttl = record.ttl.saturating_sub(u16::try_from(age.as_secs()).unwrap_or(u16::MAX));
+    record.ttl > 0
 }

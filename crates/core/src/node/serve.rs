@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use voiddht_wire::Key;
-use voiddht_wire::peer::{Body, ErrorCode, Header, Message, Record};
+use voiddht_wire::peer::{Body, ErrorCode, Header, Message, NodeInfo, Record};
 
 use super::Node;
 use crate::event::{Notice, Output, StoredRecord, Ticket, Write};
@@ -18,11 +18,11 @@ use crate::time::Moment;
 /// ERROR 13; each takes about 150 bytes.
 const MAX_UNSYNCED: usize = 8192;
 
-/// What waits for the disk.
+/// Who waits for the disk.
 #[derive(Debug)]
 pub(super) enum Waiting {
     /// The acknowledgement of a peer's STORE.
-    Reply { connection: ConnectionId, request: Header, key: Key },
+    Reply { connection: ConnectionId, request: Header },
     /// This node's own copy of a PUT.
     Operation(u64),
 }
@@ -30,8 +30,32 @@ pub(super) enum Waiting {
 /// Writes on their way to the disk.
 #[derive(Debug, Default)]
 pub(super) struct Unsynced {
-    waiting: BTreeMap<Ticket, Waiting>,
+    waiting: BTreeMap<Ticket, (Key, Waiting)>,
     next: u64,
+    /// Records that are held and not on disk as they are held, each with the last write that was
+    /// to bring it there. No more of them than records.
+    volatile: BTreeMap<Key, Ticket>,
+}
+
+impl Unsynced {
+    fn begin(&mut self) -> Ticket {
+        let ticket = Ticket(self.next);
+        self.next += 1;
+        ticket
+    }
+
+    /// Whether a record that is held will be found after a restart.
+    fn is_durable(&self, key: &Key) -> bool {
+        !self.volatile.contains_key(key)
+    }
+
+    fn end(&mut self, ticket: Ticket, durable: bool) -> Option<(Key, Waiting)> {
+        let (key, waiting) = self.waiting.remove(&ticket)?;
+        if durable && self.volatile.get(&key) == Some(&ticket) {
+            self.volatile.remove(&key);
+        }
+        Some((key, waiting))
+    }
 }
 
 /// What became of a record that an own PUT wants kept here.
@@ -95,54 +119,63 @@ impl Node {
             expires: self.now.mono + remaining,
             maintenance: true,
         };
-        match self.records.offer(offer, self.now) {
+        match self.records.restore(offer, self.now) {
             Ok(_) => self.upkeep_restored(record.key),
             Err(_) => {
-                self.persist(vec![Write::RemoveRecord(record.key)], None);
+                self.persist(vec![Write::RemoveRecord(record.key)]);
             }
         }
     }
 
     /// Keeps this node's own copy of a PUT.
     pub(super) fn keep_for_put(&mut self, record: Record, operation: u64) -> Kept {
+        if self.leaving.is_some() {
+            return Kept::Refused;
+        }
         match self.keep(record, None) {
             Ok(None) => Kept::Now,
-            Ok(Some(write)) => {
-                if self.persist(vec![write], Some(Waiting::Operation(operation))) {
-                    Kept::OnceDurable
-                } else {
-                    Kept::Refused
-                }
-            }
+            Ok(Some(record)) => match self.persist_record(record, Waiting::Operation(operation)) {
+                true => Kept::OnceDurable,
+                false => Kept::Refused,
+            },
             Err(_) => Kept::Refused,
         }
     }
 
     pub(super) fn handle_persisted(&mut self, ticket: Ticket, durable: bool) {
-        match self.unsynced.waiting.remove(&ticket) {
-            Some(Waiting::Reply { connection, request, key }) => {
+        match self.unsynced.end(ticket, durable) {
+            Some((key, Waiting::Reply { connection, request })) => {
                 let stored = Body::StoreReply { key };
                 let body = if durable { stored } else { Body::Error(ErrorCode::Busy) };
                 self.reply(connection, &request, body);
             }
-            Some(Waiting::Operation(id)) => self.kept_for_operation(id, durable),
+            Some((_, Waiting::Operation(id))) => self.kept_for_operation(id, durable),
             None => {}
         }
     }
 
-    /// Asks for these writes. False, and nothing is asked, where somebody would wait for them and
-    /// too many wait already.
-    pub(super) fn persist(&mut self, writes: Vec<Write>, waiting: Option<Waiting>) -> bool {
-        if waiting.is_some() && self.unsynced.waiting.len() >= MAX_UNSYNCED {
+    /// Asks for writes that nobody waits for.
+    pub(super) fn persist(&mut self, writes: Vec<Write>) {
+        for write in &writes {
+            if let Write::RemoveRecord(key) = write {
+                self.unsynced.volatile.remove(key);
+            }
+        }
+        let ticket = self.unsynced.begin();
+        self.outputs.push_back(Output::Persist { ticket, writes });
+    }
+
+    /// Asks for a record to be written, on behalf of somebody who waits for it. False, and nothing
+    /// is asked, where too many wait already.
+    fn persist_record(&mut self, record: StoredRecord, waiting: Waiting) -> bool {
+        let (key, ticket) = (record.key, self.unsynced.begin());
+        self.unsynced.volatile.insert(key, ticket);
+        if self.unsynced.waiting.len() >= MAX_UNSYNCED {
             self.notice(Notice::LimitReached { limit: "max_unsynced" });
             return false;
         }
-        let ticket = Ticket(self.unsynced.next);
-        self.unsynced.next += 1;
-        if let Some(waiting) = waiting {
-            self.unsynced.waiting.insert(ticket, waiting);
-        }
-        self.outputs.push_back(Output::Persist { ticket, writes });
+        self.unsynced.waiting.insert(ticket, (key, waiting));
+        self.outputs.push_back(Output::Persist { ticket, writes: vec![Write::PutRecord(record)] });
         true
     }
 
@@ -153,13 +186,17 @@ impl Node {
         header: &Header,
         record: Record,
     ) -> Option<Body> {
+        if self.leaving.is_some() {
+            // What it has, it is handing over; what came now would be forgotten.
+            return Some(Body::Error(ErrorCode::Busy));
+        }
         let key = record.key;
         let maintenance = record.maintenance;
         match self.keep(record, Some(Account::from(peer))) {
             Ok(None) => Some(Body::StoreReply { key }),
-            Ok(Some(write)) => {
-                let waiting = Waiting::Reply { connection, request: *header, key };
-                let asked = self.persist(vec![write], Some(waiting));
+            Ok(Some(record)) => {
+                let waiting = Waiting::Reply { connection, request: *header };
+                let asked = self.persist_record(record, waiting);
                 (!asked).then_some(Body::Error(ErrorCode::Busy))
             }
             Err(code) => {
@@ -172,8 +209,13 @@ impl Node {
     }
 
     /// Keeps a record in memory, on the bill of the peer that brought it. What comes back must be
-    /// written, if anything.
-    fn keep(&mut self, record: Record, bill: Option<Account>) -> Result<Option<Write>, ErrorCode> {
+    /// written, if anything: a record that is held already may still be on its way to the disk, or
+    /// have failed to reach it.
+    fn keep(
+        &mut self,
+        record: Record,
+        bill: Option<Account>,
+    ) -> Result<Option<StoredRecord>, ErrorCode> {
         let Record { key, value, ttl, version, maintenance } = record;
         if ttl == 0 {
             return Err(ErrorCode::BadRequest);
@@ -191,19 +233,20 @@ impl Node {
                 let gone: Vec<Write> =
                     accepted.evicted.into_iter().map(Write::RemoveRecord).collect();
                 if !gone.is_empty() {
-                    self.persist(gone, None);
+                    self.persist(gone);
                 }
                 if !accepted.changed {
                     if maintenance {
                         self.upkeep_saw_copy(key);
                     }
-                    return Ok(None);
+                    let on_disk = self.unsynced.is_durable(&key);
+                    return Ok(if on_disk { None } else { self.stored(&key) });
                 }
                 self.upkeep_holds(key);
                 if self.records.is_filling() && self.own_rank(&key) >= self.config.k {
                     self.records.mark_cached(&key, true);
                 }
-                Ok(self.stored(&key).map(Write::PutRecord))
+                Ok(self.stored(&key))
             }
             Err(refusal) => {
                 if let Refusal::Full { limit } = refusal {
@@ -230,9 +273,14 @@ impl Node {
     /// that asks left out: it knows itself.
     fn nodes_near(&self, target: &Key, asking: &Peer) -> Body {
         let k = self.config.k;
-        let mut nodes = self.closest(target, k + 1);
+        let mut nodes: Vec<NodeInfo> = Vec::with_capacity(k + 1);
+        self.table.closest_responsive(target, k + 1, &mut nodes);
+        if nodes.len() <= k {
+            nodes.clear();
+            self.table.closest(target, k + 1, &mut nodes);
+        }
         nodes.retain(|node| node.id != asking.id());
-        if self.own.address.is_dialable() {
+        if self.own.address.is_dialable() && self.leaving.is_none() {
             let own = target.distance(&self.own.id);
             let place = nodes.partition_point(|node| target.distance(&node.id) < own);
             nodes.insert(place, self.own);

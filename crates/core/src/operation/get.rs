@@ -9,6 +9,10 @@
 //!    true k closest are found by FIND_NODE first.
 //! 3. *Polling*: each of them that has not voted is asked. Most votes win.
 //!
+//! Where the nodes around the key are denser than the size of the network explains, some of them
+//! probably chose their IDs. Then neither their agreement nor their silence is enough: the search
+//! is widened by as many as are too many, to where the PUT has gone too, and everyone votes.
+//!
 //! A value that this node published itself is a floor: votes for older versions do not count,
 //! so that a program always reads its own writes.
 
@@ -17,6 +21,7 @@ use voiddht_wire::peer::{Body, NodeInfo, Record};
 use voiddht_wire::{Key, NodeId};
 
 use super::{Answer, Found, Next, Published};
+use crate::density::SizeEstimate;
 use crate::lookup::{Breadth, Lookup};
 use crate::vote::{Ballot, Vote};
 
@@ -27,6 +32,8 @@ pub struct Get {
     own: NodeId,
     quorum: usize,
     breadth: Breadth,
+    size: Option<SizeEstimate>,
+    widened: bool,
     floor: Option<Published>,
     ballot: Ballot,
     proof: Option<Bytes>,
@@ -50,6 +57,7 @@ impl Get {
         search: Lookup,
         breadth: Breadth,
         quorum: usize,
+        size: Option<SizeEstimate>,
         floor: Option<Published>,
         held: Option<Record>,
     ) -> Self {
@@ -60,6 +68,8 @@ impl Get {
             own,
             quorum,
             breadth,
+            size,
+            widened: false,
             floor,
             ballot,
             proof: None,
@@ -88,19 +98,26 @@ impl Get {
             match &mut self.stage {
                 Stage::Decided => return Next::Done,
                 Stage::Searching => {
-                    if self.proof.is_some() || self.ballot.is_unanimous(self.quorum) {
+                    if self.proof.is_some() {
                         self.stage = Stage::Decided;
+                    } else if self.ballot.is_unanimous(self.quorum) {
+                        self.stage = if self.widen_if_dense() {
+                            Stage::Locating(self.locate())
+                        } else {
+                            Stage::Decided
+                        };
                     } else if self.ballot.has_dissent() {
+                        self.widen_if_dense();
                         self.stage = Stage::Locating(self.locate());
                     } else if self.could_be_enough() {
                         return Next::Wait;
                     } else if let Some(ask) = self.search.next_ask() {
                         let body = Body::FindValue { key: self.key };
                         return Next::Ask { node: ask.node, path: ask.path, body };
-                    } else if self.search.is_finished() {
-                        self.stage = Stage::Decided;
-                    } else {
+                    } else if !self.search.is_finished() {
                         return Next::Wait;
+                    } else if !self.widen_if_dense() {
+                        self.stage = Stage::Decided;
                     }
                 }
                 Stage::Locating(lookup) => {
@@ -199,6 +216,18 @@ impl Get {
         }
     }
 
+    /// Widens the search, once, if the neighbourhood is too dense. Whether it did.
+    fn widen_if_dense(&mut self) -> bool {
+        let Some(size) = self.size.filter(|_| !self.widened) else { return false };
+        let excess = size.excess(&self.search.distances()).min(self.breadth.want);
+        self.widened = excess > 0;
+        if self.widened {
+            self.breadth.want += excess;
+            self.search.widen(self.breadth.want);
+        }
+        self.widened
+    }
+
     /// Whether the requests under way can complete the quorum: then no further one is sent.
     fn could_be_enough(&self) -> bool {
         self.ballot.votes().len() + self.search.in_flight() >= self.quorum
@@ -239,6 +268,7 @@ impl Get {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diversity::DiversityLimits;
 
     const QUORUM: usize = 3;
 
@@ -253,9 +283,9 @@ mod tests {
 
     fn get(key: Key, nodes: u8, floor: Option<Published>) -> Get {
         let seeds: Vec<NodeInfo> = (1..=nodes).map(node).collect();
-        let breadth = Breadth { want: 20, alpha: 3, paths: 3 };
+        let breadth = Breadth { want: 20, alpha: 3, paths: 3, diversity: DiversityLimits::NONE };
         let search = Lookup::new(key, own(), breadth, &seeds);
-        Get::new(own(), search, breadth, QUORUM, floor, None)
+        Get::new(own(), search, breadth, QUORUM, None, floor, None)
     }
 
     fn value(text: &'static str, version: u64) -> Answer {

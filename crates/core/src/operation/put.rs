@@ -5,6 +5,9 @@
 //! own neighbourhood, and together they name the k closest. The others prove by the STORE itself
 //! that they are alive; asking them first would cost a second round of requests for nothing.
 //!
+//! Where the nodes around the key are denser than the size of the network explains, the record
+//! goes to as many more as are too many; and no address prefix gets more than a few copies.
+//!
 //! A replica that refuses because it has a newer version was told one by a publisher whose clock
 //! is ahead. Whoever puts last means to replace: the version is learned from those replicas, and
 //! the record is stored once more with the next one, if no clock that may be believed is passed.
@@ -15,6 +18,8 @@ use voiddht_wire::peer::{Body, ErrorCode, NodeInfo, Record};
 use voiddht_wire::{Distance, NodeId};
 
 use super::{Answer, Next};
+use crate::density::SizeEstimate;
+use crate::diversity::DiversityCounter;
 use crate::lookup::Lookup;
 
 /// Replicas that are asked for the version that they would not give up.
@@ -27,6 +32,8 @@ pub struct Put {
     replication: usize,
     own_distance: Distance,
     lookup: Lookup,
+    size: Option<SizeEstimate>,
+    sites: DiversityCounter,
     stage: Stage,
     /// The highest version that replicas accept by this node's clock.
     highest_version: u64,
@@ -68,13 +75,16 @@ impl Put {
         replication: usize,
         own: &NodeId,
         lookup: Lookup,
+        size: Option<SizeEstimate>,
         highest_version: u64,
     ) -> Self {
         Self {
             own_distance: record.key.distance(own),
             record,
             replication: replication.max(1),
+            sites: DiversityCounter::new(lookup.diversity()),
             lookup,
+            size,
             stage: Stage::Locating,
             highest_version,
             local: Placement::Open,
@@ -109,6 +119,10 @@ impl Put {
                     if !self.lookup.is_finished() {
                         return Next::Wait;
                     }
+                    if let Some(size) = self.size {
+                        let excess = size.excess(&self.lookup.distances());
+                        self.replication += excess.min(self.replication);
+                    }
                     self.stage = Stage::Storing { again: false };
                 }
                 Stage::Storing { again } => {
@@ -133,6 +147,7 @@ impl Put {
                     }
                     self.record.version = Some(newest + 1);
                     self.placements.clear();
+                    self.sites = DiversityCounter::new(self.lookup.diversity());
                     self.local = Placement::Open;
                     self.stage = Stage::Storing { again: true };
                 }
@@ -223,7 +238,10 @@ impl Put {
         let node = self
             .lookup
             .usable()
-            .find(|candidate| !self.placements.contains_key(&candidate.node.id))
+            .find(|candidate| {
+                !self.placements.contains_key(&candidate.node.id)
+                    && self.sites.admits(&candidate.node.address)
+            })
             .map(|candidate| (candidate.distance, candidate.node));
         if self.local == Placement::Open
             && node.is_none_or(|(distance, _)| self.own_distance < distance)
@@ -232,6 +250,7 @@ impl Put {
             return Some(Next::KeepLocally(self.record.clone()));
         }
         let (_, node) = node?;
+        self.sites.add(&node.address);
         self.placements.insert(node.id, Placement::Pending);
         Some(self.store(node))
     }
@@ -245,6 +264,11 @@ impl Put {
             && matches!(placement, Placement::Pending | Placement::Late)
         {
             *placement = outcome;
+            if outcome == Placement::Failed
+                && let Some(node) = self.lookup.candidate(node)
+            {
+                self.sites.remove(&node.node.address);
+            }
         }
     }
 
@@ -260,6 +284,7 @@ mod tests {
     use voiddht_wire::Key;
 
     use super::*;
+    use crate::diversity::DiversityLimits;
     use crate::lookup::Breadth;
 
     fn node(number: u8) -> NodeInfo {
@@ -271,7 +296,7 @@ mod tests {
     fn located(nodes: u8, replication: usize) -> Put {
         let seeds: Vec<NodeInfo> = (1..=nodes).map(node).collect();
         let own = NodeId::from_bytes([0xff; 32]);
-        let breadth = Breadth { want: 1, alpha: 1, paths: 1 };
+        let breadth = Breadth { want: 1, alpha: 1, paths: 1, diversity: DiversityLimits::NONE };
         let lookup = Lookup::new(Key::default(), own, breadth, &seeds);
         let record = Record {
             key: Key::default(),
@@ -280,7 +305,7 @@ mod tests {
             version: Some(100),
             maintenance: false,
         };
-        let mut put = Put::new(record, replication, &own, lookup, 1000);
+        let mut put = Put::new(record, replication, &own, lookup, None, 1000);
         let asked = asked(&mut put);
         assert_eq!(asked, [1], "the closest is asked for its neighbours");
         put.handle_answer(&node(1).id, Answer::Nodes(Vec::new()));

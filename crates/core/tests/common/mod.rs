@@ -1,4 +1,7 @@
-//! Nodes for tests of the routing table.
+//! What several test files need.
+#![allow(dead_code, reason = "each test file uses its own part of it")]
+
+pub(crate) mod network;
 
 use voiddht_core::contact::AdmittedContact;
 use voiddht_wire::peer::NodeInfo;

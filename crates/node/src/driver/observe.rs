@@ -1,0 +1,181 @@
+//! What the driver shows of the core: copied here, put into words elsewhere.
+
+use std::ops::Bound;
+use std::time::Duration;
+
+use voiddht_core::contact::Contact;
+use voiddht_core::report::Report;
+use voiddht_core::routing::BucketRange;
+use voiddht_core::time::{Moment, Now};
+use voiddht_wire::id::ID_BYTES;
+use voiddht_wire::{Key, NodeId};
+
+use super::Driver;
+use crate::observer::{Finished, Happened};
+use crate::snapshot::{Facts, MAX_RUNNING_SHOWN, MAX_SAMPLED_KEYS, SnapshotRequest};
+
+/// A node as its driver sees it at one moment.
+#[derive(Debug)]
+pub(crate) struct Observation {
+    pub(crate) now: Now,
+    pub(crate) facts: Facts,
+    pub(crate) parameters: Parameters,
+    pub(crate) buckets: Vec<ObservedBucket>,
+    pub(crate) records: ObservedRecords,
+    pub(crate) operations: usize,
+    pub(crate) max_operations: usize,
+    pub(crate) requests: usize,
+    pub(crate) running: Vec<Running>,
+    pub(crate) finished: Vec<Finished>,
+    pub(crate) bans: Vec<(NodeId, Duration)>,
+    pub(crate) events: Vec<Happened>,
+}
+
+/// The settings of the core that people want to see.
+#[derive(Debug)]
+pub(crate) struct Parameters {
+    pub(crate) k: usize,
+    pub(crate) alpha: usize,
+    pub(crate) disjoint_paths: usize,
+    pub(crate) vote_quorum: usize,
+}
+
+/// A bucket, and its contacts if they were asked for.
+#[derive(Debug)]
+pub(crate) struct ObservedBucket {
+    pub(crate) range: BucketRange,
+    pub(crate) size: usize,
+    pub(crate) candidates: usize,
+    pub(crate) last_looked_up: Option<Moment>,
+    /// Each with whether there is a live connection.
+    pub(crate) contacts: Vec<(Contact, bool)>,
+    pub(crate) rtts: Vec<Duration>,
+}
+
+/// The records.
+#[derive(Debug)]
+pub(crate) struct ObservedRecords {
+    pub(crate) next_expiry: Option<Duration>,
+    /// Key, bytes, remaining life, and whether it is another node's to hold.
+    pub(crate) sample: Vec<(Key, usize, Duration, bool)>,
+}
+
+/// An operation under way.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) kind: &'static str,
+    pub(crate) purpose: &'static str,
+    pub(crate) target: Key,
+    pub(crate) since: Duration,
+    pub(crate) report: Report,
+}
+
+impl Driver {
+    /// Copies what is wanted.
+    pub(super) fn observe(&mut self, now: Now, request: SnapshotRequest) -> Observation {
+        if request.watch {
+            let trace = self.observer.watch(now.mono);
+            self.core.set_trace_steps(trace);
+        }
+        let config = self.core.config();
+        let (requests, operations) = self.core.load();
+        Observation {
+            now,
+            facts: self.facts(),
+            parameters: Parameters {
+                k: config.k,
+                alpha: config.alpha,
+                disjoint_paths: config.disjoint_paths,
+                vote_quorum: config.vote_quorum,
+            },
+            buckets: self.observe_buckets(request.contacts),
+            records: self.observe_records(now.mono, request.contacts),
+            operations,
+            max_operations: config.max_operations,
+            requests,
+            running: self.observe_running(now.mono),
+            finished: self.observer.finished(request.after),
+            bans: self.observer.bans(now.mono),
+            events: self.observer.events(),
+        }
+    }
+
+    fn facts(&self) -> Facts {
+        let limits = self.core.config().records;
+        let records = self.core.records();
+        let table = self.core.table();
+        Facts {
+            contacts: table.len(),
+            suspects: table.iter().filter(|contact| contact.is_suspect()).count(),
+            joined: self.core.is_joined(),
+            was_joined: self.observer.was_joined,
+            leaving: self.observer.leaving,
+            disk_failing: self.observer.disk_failing,
+            records: [records.len(), limits.max_records],
+            bytes: [records.bytes(), limits.max_bytes],
+            connections: [self.pool.len(), self.most_connections()],
+        }
+    }
+
+    fn observe_buckets(&self, contacts: bool) -> Vec<ObservedBucket> {
+        let observe = |bucket: voiddht_core::routing::BucketView<'_>| {
+            let members = bucket.contacts();
+            let rtts = members.iter().filter_map(|contact| Some(contact.rtt()?.smoothed()));
+            let shown = if contacts { members } else { &[] };
+            let connected = |contact: &Contact| self.pool.proved(contact.id()).is_some();
+            ObservedBucket {
+                range: bucket.range(),
+                size: members.len(),
+                candidates: bucket.candidates(),
+                last_looked_up: bucket.last_looked_up(),
+                rtts: rtts.collect(),
+                contacts: shown.iter().map(|one| (one.clone(), connected(one))).collect(),
+            }
+        };
+        self.core.table().buckets().map(observe).collect()
+    }
+
+    fn observe_records(&self, now: Moment, sample: bool) -> ObservedRecords {
+        let records = self.core.records();
+        let keys = if sample { self.sample_keys() } else { Vec::new() };
+        let describe = |key: Key| {
+            let record = records.get(&key, now)?;
+            Some((key, record.value.len(), record.expires.since(now), record.is_cached()))
+        };
+        ObservedRecords {
+            next_expiry: records.next_expiry().map(|at| at.since(now)),
+            sample: keys.into_iter().filter_map(describe).collect(),
+        }
+    }
+
+    /// All keys if they are few; else the next one after each of so many points, evenly spread.
+    fn sample_keys(&self) -> Vec<Key> {
+        let records = self.core.records();
+        if records.len() <= MAX_SAMPLED_KEYS {
+            return records.keys_from(Bound::Unbounded).collect();
+        }
+        let mut keys: Vec<Key> = (0..MAX_SAMPLED_KEYS)
+            .filter_map(|index| {
+                let mut bytes = [0; ID_BYTES];
+                // The index is below the number of values of one byte.
+                bytes[0] = (index * 256 / MAX_SAMPLED_KEYS) as u8;
+                records.keys_from(Bound::Included(Key::from_bytes(bytes))).next()
+            })
+            .collect();
+        keys.dedup();
+        keys
+    }
+
+    fn observe_running(&self, now: Moment) -> Vec<Running> {
+        let shown = self.core.operations().take(MAX_RUNNING_SHOWN);
+        shown
+            .map(|operation| Running {
+                kind: operation.kind,
+                purpose: operation.purpose,
+                target: operation.target,
+                since: now.since(operation.started),
+                report: operation.report.clone(),
+            })
+            .collect()
+    }
+}

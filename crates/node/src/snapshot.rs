@@ -1,0 +1,253 @@
+//! What a node shows of itself: to its page, to `dht status`, to whoever reads `/status.json`.
+//!
+//! Plain data for serde. Names carry their units. IDs and keys are 64 hexadecimal digits. Of a
+//! value, its key, size and remaining life are shown, and never its content.
+
+mod assemble;
+mod health;
+mod operation;
+
+use serde::Serialize;
+
+pub(crate) use assemble::Surroundings;
+pub use health::{Facts, Health, Reason, State};
+pub use operation::{MAX_STEPS, OperationView, StepView};
+
+/// Keys of a sample, at most: so many marks can be told apart on a ring.
+pub const MAX_SAMPLED_KEYS: usize = 128;
+/// Operations under way that are listed, at most; all are counted.
+pub const MAX_RUNNING_SHOWN: usize = 16;
+
+/// Which parts of a [`Snapshot`] are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SnapshotRequest {
+    /// Whether the contacts are listed, not only counted.
+    pub contacts: bool,
+    /// Whether operations that start within the next seconds are to list their steps.
+    pub watch: bool,
+    /// The last finished operation that is known already: only later ones are listed.
+    pub after: u64,
+}
+
+impl SnapshotRequest {
+    /// Everything there is.
+    pub const ALL: Self = Self { contacts: true, watch: true, after: 0 };
+}
+
+/// A node at one moment.
+#[derive(Clone, Debug, Serialize)]
+pub struct Snapshot {
+    /// When this was, in milliseconds since 1970.
+    pub taken_at_ms: u64,
+    /// Who the node is.
+    pub node: NodeView,
+    /// How it feels.
+    pub health: Health,
+    /// Whom it knows.
+    pub table: TableView,
+    /// What it stores.
+    pub records: RecordsView,
+    /// Where that is kept for the next start.
+    pub storage: StorageView,
+    /// What it does.
+    pub operations: OperationsView,
+    /// Its connections.
+    pub connections: ConnectionsView,
+    /// Whom it does not trust.
+    pub trust: TrustView,
+    /// Its limits, those in use first, each with how often it was reached.
+    pub limits: Vec<LimitView>,
+    /// What happened of late, the latest last.
+    pub events: Vec<EventView>,
+}
+
+/// Who a node is.
+#[derive(Clone, Debug, Serialize)]
+pub struct NodeView {
+    /// Its ID.
+    pub id: String,
+    /// Where peers reach it.
+    pub p2p_address: String,
+    /// Where local programs reach it.
+    pub api_address: String,
+    /// The version of this program.
+    pub version: &'static str,
+    /// What proves a node ID in its network: `self-certifying` or `tofu`.
+    pub policy: &'static str,
+    /// How long it has been running.
+    pub uptime_seconds: u64,
+    /// Contacts of a bucket, and nodes of a replica set.
+    pub k: usize,
+    /// Requests of a lookup in flight.
+    pub alpha: usize,
+    /// Disjoint paths of a lookup.
+    pub disjoint_paths: usize,
+    /// Votes that end a GET early.
+    pub vote_quorum: usize,
+}
+
+/// The routing table.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct TableView {
+    /// Contacts in all buckets.
+    pub contacts: usize,
+    /// Those that failed to answer the last time.
+    pub suspects: usize,
+    /// The median of the measured round-trip times.
+    pub rtt_median_ms: Option<f64>,
+    /// The buckets in the order of the space. Without their contacts where these were not asked for.
+    pub buckets: Vec<BucketView>,
+}
+
+/// One bucket: the contacts whose IDs begin with its prefix.
+#[derive(Clone, Debug, Serialize)]
+pub struct BucketView {
+    /// The lowest ID of its range.
+    pub prefix: String,
+    /// Bits of the prefix.
+    pub depth: usize,
+    /// Whether the node's own ID lies in it.
+    pub own: bool,
+    /// How many contacts it has.
+    pub size: usize,
+    /// Nodes that wait for a place.
+    pub candidates: usize,
+    /// How long ago a lookup last aimed into it.
+    pub looked_up_seconds_ago: Option<u64>,
+    /// Its contacts, least recently seen first.
+    pub contacts: Vec<ContactView>,
+}
+
+/// One contact.
+#[derive(Clone, Debug, Serialize)]
+pub struct ContactView {
+    /// Its ID.
+    pub id: String,
+    /// Where it listens.
+    pub address: String,
+    /// Its smoothed round-trip time.
+    pub rtt_ms: Option<f64>,
+    /// The mean deviation of that.
+    pub rtt_deviation_ms: Option<f64>,
+    /// How long ago it last answered.
+    pub seen_seconds_ago: u64,
+    /// Failures since then; a suspect has at least one.
+    pub failures: u8,
+    /// Whether there is a live connection with it.
+    pub connected: bool,
+}
+
+/// The records that a node holds.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct RecordsView {
+    /// How many.
+    pub count: usize,
+    /// Memory that they take, overhead included.
+    pub bytes: usize,
+    /// How many there may be.
+    pub max_count: usize,
+    /// Memory that they may take.
+    pub max_bytes: usize,
+    /// When the next one expires.
+    pub next_expiry_seconds: Option<u64>,
+    /// All of them, or as many as [`MAX_SAMPLED_KEYS`], spread over the space.
+    pub sample: Vec<RecordView>,
+}
+
+/// One record. Its value is not shown.
+#[derive(Clone, Debug, Serialize)]
+pub struct RecordView {
+    /// The key.
+    pub key: String,
+    /// Bytes of the value.
+    pub bytes: usize,
+    /// How long it still lives.
+    pub ttl_seconds: u64,
+    /// Whether it is another node's to hold, and goes first when room is needed.
+    pub cached: bool,
+}
+
+/// Where a node keeps what it must not forget.
+#[derive(Clone, Debug, Serialize)]
+pub struct StorageView {
+    /// The data directory, if there is one: nothing is kept on disk otherwise.
+    pub directory: Option<String>,
+    /// Whether the last write failed.
+    pub failing: bool,
+}
+
+/// What a node does.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct OperationsView {
+    /// How many operations are under way.
+    pub running_count: usize,
+    /// Requests that await their answer.
+    pub requests_in_flight: usize,
+    /// The oldest operations under way, [`MAX_RUNNING_SHOWN`] at most.
+    pub running: Vec<OperationView>,
+    /// The last that ended, the latest last; while many do, some of them.
+    pub finished: Vec<OperationView>,
+}
+
+/// Connections with peers.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ConnectionsView {
+    /// Open now.
+    pub open: u64,
+    /// Handshakes that succeeded, dialled by this node.
+    pub dialed: u64,
+    /// Handshakes that succeeded, dialled by others.
+    pub accepted: u64,
+    /// Dials that brought no connection.
+    pub dials_failed: u64,
+    /// Accepted connections whose handshake did not succeed. Probes are among them.
+    pub handshakes_failed: u64,
+    /// Connections of local programs, open now.
+    pub api: u64,
+}
+
+/// Whom a node does not trust, and whom it knows by its certificate.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct TrustView {
+    /// Who is banned.
+    pub bans: Vec<BanView>,
+    /// Rules broken by peers since the start.
+    pub misbehaved: u64,
+    /// Certificates that are pinned; `None` where the node keeps no pins.
+    pub pins: Option<usize>,
+}
+
+/// One ban.
+#[derive(Clone, Debug, Serialize)]
+pub struct BanView {
+    /// Who.
+    pub id: String,
+    /// How long it still lasts.
+    pub seconds_left: u64,
+}
+
+/// One limit.
+#[derive(Clone, Debug, Serialize)]
+pub struct LimitView {
+    /// Its name, as in the settings and the metrics.
+    pub name: &'static str,
+    /// How much is allowed, where that is one number.
+    pub limit: Option<u64>,
+    /// How much of it is in use.
+    pub in_use: Option<u64>,
+    /// How often it was reached since the start.
+    pub reached: u64,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, Serialize)]
+pub struct EventView {
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// Whether it is something to look at.
+    pub warning: bool,
+    /// What.
+    pub text: String,
+    /// How often it happened in a row.
+    pub times: u32,
+}

@@ -1,0 +1,218 @@
+//! Putting into words what the driver has copied. Done by whoever asked, not by the driver.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use voiddht_core::contact::Contact;
+use voiddht_core::time::{Now, WallTime};
+use voiddht_identity::Policy;
+use voiddht_wire::NodeId;
+
+use super::operation::millis;
+use super::{
+    BanView, BucketView, ConnectionsView, ContactView, EventView, Health, LimitView, MAX_STEPS,
+    NodeView, OperationView, OperationsView, RecordView, RecordsView, Snapshot, StorageView,
+    TableView, TrustView,
+};
+use crate::counters::{Counts, LIMIT_NAMES};
+use crate::driver::observe::{Observation, ObservedBucket, Running};
+use crate::observer::{Finished, Happened};
+use crate::settings::Limits;
+
+/// What is known of a node without asking its driver.
+#[derive(Debug)]
+pub(crate) struct Surroundings<'a> {
+    pub(crate) id: NodeId,
+    pub(crate) p2p: SocketAddr,
+    pub(crate) api: SocketAddr,
+    pub(crate) policy: Policy,
+    pub(crate) data_dir: Option<&'a Path>,
+    pub(crate) limits: &'a Limits,
+    pub(crate) queued_bytes: usize,
+    pub(crate) counts: Counts,
+}
+
+impl Snapshot {
+    pub(crate) fn assemble(seen: Observation, around: &Surroundings<'_>) -> Self {
+        Self {
+            taken_at_ms: seen.now.wall.as_millis(),
+            node: node(&seen, around),
+            health: Health::of(&seen.facts),
+            connections: connections(&around.counts),
+            limits: limits(&seen, around),
+            trust: TrustView {
+                bans: seen.bans.iter().map(|(id, left)| ban(id, *left)).collect(),
+                misbehaved: around.counts.misbehaved,
+                pins: None,
+            },
+            storage: StorageView {
+                directory: around.data_dir.map(|path| path.display().to_string()),
+                failing: seen.facts.disk_failing,
+            },
+            events: seen.events.into_iter().map(event).collect(),
+            records: RecordsView {
+                count: seen.facts.records[0],
+                bytes: seen.facts.bytes[0],
+                max_count: seen.facts.records[1],
+                max_bytes: seen.facts.bytes[1],
+                next_expiry_seconds: seen.records.next_expiry.map(|left| left.as_secs()),
+                sample: seen
+                    .records
+                    .sample
+                    .into_iter()
+                    .map(|(key, bytes, left, cached)| RecordView {
+                        key: key.to_string(),
+                        bytes,
+                        ttl_seconds: left.as_secs(),
+                        cached,
+                    })
+                    .collect(),
+            },
+            operations: OperationsView {
+                running_count: seen.operations,
+                requests_in_flight: seen.requests,
+                running: seen.running.iter().map(|one| running(one, seen.now)).collect(),
+                finished: seen.finished.iter().map(finished).collect(),
+            },
+            table: TableView {
+                contacts: seen.facts.contacts,
+                suspects: seen.facts.suspects,
+                rtt_median_ms: median(&seen.buckets),
+                buckets: seen.buckets.iter().map(|one| bucket(one, &around.id, seen.now)).collect(),
+            },
+        }
+    }
+}
+
+fn node(seen: &Observation, around: &Surroundings<'_>) -> NodeView {
+    NodeView {
+        id: around.id.to_string(),
+        p2p_address: around.p2p.to_string(),
+        api_address: around.api.to_string(),
+        version: env!("CARGO_PKG_VERSION"),
+        policy: match around.policy {
+            Policy::SelfCertifying => "self-certifying",
+            Policy::Tofu => "tofu",
+        },
+        // The driver's monotonic time begins with the node.
+        uptime_seconds: seen.now.mono.as_micros() / 1_000_000,
+        k: seen.parameters.k,
+        alpha: seen.parameters.alpha,
+        disjoint_paths: seen.parameters.disjoint_paths,
+        vote_quorum: seen.parameters.vote_quorum,
+    }
+}
+
+fn bucket(seen: &ObservedBucket, own: &NodeId, now: Now) -> BucketView {
+    BucketView {
+        prefix: seen.range.prefix().to_string(),
+        depth: seen.range.depth(),
+        own: seen.range.contains(own),
+        size: seen.size,
+        candidates: seen.candidates,
+        looked_up_seconds_ago: seen.last_looked_up.map(|at| now.mono.since(at).as_secs()),
+        contacts: seen
+            .contacts
+            .iter()
+            .map(|(contact, connected)| self::contact(contact, *connected, now))
+            .collect(),
+    }
+}
+
+fn contact(seen: &Contact, connected: bool, now: Now) -> ContactView {
+    let rtt = seen.rtt();
+    ContactView {
+        id: seen.id().to_string(),
+        address: seen.address().to_string(),
+        rtt_ms: rtt.map(|rtt| millis(rtt.smoothed())),
+        rtt_deviation_ms: rtt.map(|rtt| millis(rtt.deviation())),
+        seen_seconds_ago: now.mono.since(seen.last_seen()).as_secs(),
+        failures: seen.failures(),
+        connected,
+    }
+}
+
+fn median(buckets: &[ObservedBucket]) -> Option<f64> {
+    let mut rtts: Vec<_> = buckets.iter().flat_map(|bucket| &bucket.rtts).collect();
+    let middle = rtts.len() / 2;
+    (!rtts.is_empty()).then(|| millis(**rtts.select_nth_unstable(middle).1))
+}
+
+fn running(seen: &Running, now: Now) -> OperationView {
+    let started =
+        WallTime::from_millis(now.wall.as_millis().saturating_sub(seen.since.as_millis() as u64));
+    let view = OperationView {
+        kind: seen.kind,
+        purpose: seen.purpose,
+        key: seen.target.to_string(),
+        result: "running",
+        started_at_ms: started.as_millis(),
+        took_ms: millis(seen.since),
+        ..OperationView::default()
+    };
+    view.with_report(&seen.report, MAX_STEPS)
+}
+
+fn finished(seen: &Finished) -> OperationView {
+    let took = seen.report.took;
+    let view = OperationView {
+        number: seen.number,
+        kind: seen.kind,
+        purpose: seen.purpose,
+        key: seen.key.to_string(),
+        result: seen.result,
+        nodes: seen.nodes,
+        value_bytes: seen.value_bytes,
+        started_at_ms: seen.ended.as_millis().saturating_sub(took.as_millis() as u64),
+        took_ms: millis(took),
+        ..OperationView::default()
+    };
+    view.with_report(&seen.report, MAX_STEPS)
+}
+
+fn ban(id: &NodeId, left: Duration) -> BanView {
+    BanView { id: id.to_string(), seconds_left: left.as_secs() }
+}
+
+fn event(seen: Happened) -> EventView {
+    let Happened { at, warning, text, times, .. } = seen;
+    EventView { at_ms: at.as_millis(), warning, text, times }
+}
+
+fn connections(counts: &Counts) -> ConnectionsView {
+    ConnectionsView {
+        open: counts.connections,
+        dialed: counts.dialed,
+        accepted: counts.accepted,
+        dials_failed: counts.dials_failed,
+        handshakes_failed: counts.handshakes_failed,
+        api: counts.api_connections,
+    }
+}
+
+/// Those of which something is in use first, then those that are only counted.
+fn limits(seen: &Observation, around: &Surroundings<'_>) -> Vec<LimitView> {
+    let counts = &around.counts;
+    let reached = |name: &str| counts.limits.get(name).copied().unwrap_or(0);
+    let facts = &seen.facts;
+    let settings = around.limits;
+    let used = [
+        ("connections", facts.connections[0], facts.connections[1]),
+        ("max_records", facts.records[0], facts.records[1]),
+        ("max_bytes", facts.bytes[0], facts.bytes[1]),
+        ("max_operations", seen.operations, seen.max_operations),
+        ("api_connections", counts.api_connections as usize, settings.api_connections),
+        ("queued_bytes", around.queued_bytes, settings.queued_bytes),
+    ];
+    let in_use = used.iter().map(|(name, in_use, limit)| LimitView {
+        name,
+        limit: Some(*limit as u64),
+        in_use: Some(*in_use as u64),
+        reached: reached(name),
+    });
+    let rest = LIMIT_NAMES.iter().filter(|name| !used.iter().any(|(known, ..)| known == *name));
+    let counted =
+        rest.map(|name| LimitView { name, limit: None, in_use: None, reached: reached(name) });
+    in_use.chain(counted).collect()
+}

@@ -1,0 +1,175 @@
+//! How a node feels, and why: one state, and the reasons in words.
+//!
+//! A judgement over a few facts, so that the page, `/readyz` and `dht status` say the same.
+
+use serde::Serialize;
+
+/// How a node feels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Part of its network, or the first node of one.
+    Joined,
+    /// Part of it, and something is to be looked at.
+    Degraded,
+    /// It has not found its network yet.
+    Joining,
+    /// It has lost its network.
+    Isolated,
+    /// It was told to stop.
+    Leaving,
+}
+
+/// A state with its reasons.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Health {
+    /// The state.
+    pub state: State,
+    /// Whether the node is part of its network and takes requests: what `/readyz` says.
+    pub ready: bool,
+    /// Why it is not simply joined.
+    pub reasons: Vec<Reason>,
+}
+
+/// One reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reason {
+    /// Its name, for programs.
+    pub code: &'static str,
+    /// What is the matter.
+    pub text: String,
+    /// What to do about it.
+    pub hint: &'static str,
+}
+
+/// What the judgement is made of.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Facts {
+    /// Contacts of the routing table.
+    pub contacts: usize,
+    /// Those that failed to answer the last time.
+    pub suspects: usize,
+    /// Whether the node has a contact, or was told of nobody to find.
+    pub joined: bool,
+    /// Whether it ever had a contact.
+    pub was_joined: bool,
+    /// Whether it was told to stop.
+    pub leaving: bool,
+    /// Whether the disk refuses writes.
+    pub disk_failing: bool,
+    /// Records and bytes that are held, and that may be.
+    pub records: [usize; 2],
+    /// See above.
+    pub bytes: [usize; 2],
+    /// Connections open, and allowed.
+    pub connections: [usize; 2],
+}
+
+impl Health {
+    /// Judges.
+    pub fn of(facts: &Facts) -> Self {
+        let mut reasons = Vec::new();
+        let state = if facts.leaving {
+            State::Leaving
+        } else if facts.joined {
+            reasons = complaints(facts);
+            if reasons.is_empty() { State::Joined } else { State::Degraded }
+        } else if facts.was_joined {
+            reasons.push(Reason {
+                code: "isolated",
+                text: "No contact is left. Trying the known peers again.".into(),
+                hint: "Check this machine's network, and whether the peers are up.",
+            });
+            State::Isolated
+        } else {
+            reasons.push(Reason {
+                code: "joining",
+                text: "No known peer has answered yet.".into(),
+                hint: "Check the addresses given with --peer, and whether they can be reached.",
+            });
+            State::Joining
+        };
+        let ready = matches!(state, State::Joined | State::Degraded);
+        Self { state, ready, reasons }
+    }
+}
+
+fn complaints(facts: &Facts) -> Vec<Reason> {
+    let mut reasons = Vec::new();
+    // A third: more than die in an hour where sessions last as long as that, with k = 20.
+    if facts.suspects >= 2 && 3 * facts.suspects > facts.contacts {
+        reasons.push(Reason {
+            code: "suspects",
+            text: format!(
+                "{} of {} contacts did not answer the last time.",
+                facts.suspects, facts.contacts
+            ),
+            hint: "Either they are gone, or this machine's network loses packets.",
+        });
+    }
+    if facts.disk_failing {
+        reasons.push(Reason {
+            code: "disk",
+            text: "The disk refuses writes: what is held is served, nothing new is taken.".into(),
+            hint: "Make room in the data directory, or mend the disk; the log has the error.",
+        });
+    }
+    for (code, [used, most], hint) in [
+        ("records", facts.records, "Raise the limit of records, or add nodes."),
+        ("bytes", facts.bytes, "Raise the limit of bytes, or add nodes."),
+        ("connections", facts.connections, "Raise the limits of connections and open files."),
+    ] {
+        if used * 10 > most * 9 {
+            let name = if code == "bytes" { "bytes for records" } else { code };
+            reasons.push(Reason {
+                code,
+                text: format!("{used} of {most} {name} are in use."),
+                hint,
+            });
+        }
+    }
+    reasons
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(facts: Facts, state: State, codes: &[&str]) {
+        let health = Health::of(&facts);
+        assert_eq!(health.state, state);
+        let named: Vec<_> = health.reasons.iter().map(|reason| reason.code).collect();
+        assert_eq!(named, codes);
+        assert_eq!(health.ready, matches!(state, State::Joined | State::Degraded));
+    }
+
+    #[test]
+    fn a_node_is_ready_once_it_is_joined() {
+        let alone = Facts::default();
+        check(alone, State::Joining, &["joining"]);
+        check(Facts { was_joined: true, ..alone }, State::Isolated, &["isolated"]);
+        check(Facts { joined: true, ..alone }, State::Joined, &[]);
+        check(Facts { joined: true, leaving: true, ..alone }, State::Leaving, &[]);
+    }
+
+    #[test]
+    fn what_is_to_be_looked_at_is_named_and_leaves_it_ready() {
+        let well = Facts { joined: true, contacts: 9, suspects: 3, ..Facts::default() };
+        check(well, State::Joined, &[]);
+        check(Facts { suspects: 4, ..well }, State::Degraded, &["suspects"]);
+        let full = Facts {
+            disk_failing: true,
+            records: [91, 100],
+            bytes: [90, 100],
+            connections: [100, 100],
+            ..well
+        };
+        check(full, State::Degraded, &["disk", "records", "connections"]);
+    }
+
+    #[test]
+    fn one_silent_contact_of_two_is_no_outage() {
+        let few = Facts { joined: true, contacts: 2, suspects: 1, ..Facts::default() };
+        check(few, State::Joined, &[]);
+    }
+}

@@ -1,0 +1,49 @@
+//! What the tests of this crate's own rooms share: a context without a driver.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use voiddht_identity::{Identity, KeyKind, Policy, server_config};
+use voiddht_wire::PeerAddress;
+use voiddht_wire::peer::NodeInfo;
+
+use crate::context::Context;
+use crate::counters::Counters;
+use crate::event::Event;
+use crate::outbox::Budget;
+use crate::pool::ConnectionIds;
+use crate::settings::Limits;
+
+pub(crate) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// A context of its own identity, and the inbox that its driver would read.
+pub(crate) fn context(policy: Policy, limits: Limits) -> (Arc<Context>, mpsc::Receiver<Event>) {
+    let identity = Identity::generate(KeyKind::Ed25519, policy, LOOPBACK).unwrap();
+    context_of(identity, limits)
+}
+
+pub(crate) fn context_of(
+    identity: Identity,
+    limits: Limits,
+) -> (Arc<Context>, mpsc::Receiver<Event>) {
+    let (inbox, events) = mpsc::channel(limits.inbox_events);
+    let context = Context {
+        server_config: server_config(&identity),
+        own: NodeInfo { address: PeerAddress::new(LOOPBACK, 7402), id: identity.node_id() },
+        identity,
+        source: None,
+        data_dir: None,
+        budget: Budget::new(limits.queued_bytes),
+        counters: Arc::new(Counters::default()),
+        inbox,
+        tasks: TaskTracker::new(),
+        finish: CancellationToken::new(),
+        stop: CancellationToken::new(),
+        connection_ids: ConnectionIds::default(),
+        limits,
+    };
+    (Arc::new(context), events)
+}
