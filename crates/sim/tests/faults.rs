@@ -106,6 +106,8 @@ fn churn_loses_nothing() {
         let peers = peers.into_iter().map(|host| world.host(host).info().address).collect();
         let host = world.add(Default::default()).unwrap();
         world.command(host, Command::Join { peers });
+        world.run_until(world.now() + Duration::from_secs(2));
+        while world.next_ended().is_some() {}
         let number = world.random().random_range(0..100);
         let gets = get_each(&mut world, number..number + 1);
         total += 1;
