@@ -45,7 +45,7 @@ pub trait Program: CommandFactory + FromArgMatches {
 pub struct Configuration {
     /// Read options from this file too
     ///
-    /// An INI file with a section [dht]; voiddht.conf(5) lists its keys. The command line and the
+    /// An INI file with a section `[dht]`; voiddht.conf(5) lists its keys. The command line and the
     /// environment win over it.
     #[arg(long, env = "VOIDDHT_CONFIG", value_name = "FILE", global = true)]
     pub config: Option<PathBuf>,
