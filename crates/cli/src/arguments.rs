@@ -1,52 +1,142 @@
-//! From the command line to checked values.
+//! From what the caller says to checked values.
 //!
-//! What each program understands is defined with clap beside what it does; here a mistake
-//! becomes one line that says what would be right. Every option can also be set by the
-//! environment; the command line wins.
+//! What each program understands is defined with clap beside what it does; help, man page,
+//! completions, the keys of the configuration file and the names of the variables all come of
+//! that one definition, and a mistake becomes one line that says what would be right. The command
+//! line wins over the environment, that over the file, and that over the default.
+//!
+//! `ini` knows the form of a file, `file` its keys, `source` where a value came from, `values`
+//! the types, `complaint` the words.
 
 mod complaint;
+pub mod file;
+pub mod ini;
+pub mod source;
 pub mod values;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{ArgMatches, Command, CommandFactory, FromArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory, Error, FromArgMatches};
 
+use self::file::FileSettings;
+use self::ini::{Ini, Mistake};
+use self::source::Sources;
 use crate::outcome::Failure;
 
-/// What was typed.
+/// The section of a configuration file that is ours; the tool's commands have theirs below it.
+pub const SECTION: &str = "dht";
+/// How the names of all variables begin.
+const VARIABLE_PREFIX: &str = "VOIDDHT_";
+
+/// A program, by its arguments.
+pub trait Program: CommandFactory + FromArgMatches {
+    /// What a configuration file sets of it.
+    ///
+    /// # Errors
+    /// The first [`Mistake`] in what it looks at.
+    fn file_settings(file: &Ini, command: &Command) -> Result<FileSettings, Mistake>;
+}
+
+/// Where else options are set; every program has it. It has no short name, because some command
+/// of the tool has another use for the letter.
+#[derive(Clone, Debug, Args)]
+pub struct Configuration {
+    /// Read options from this file too
+    ///
+    /// An INI file with a section `[dht]`; voiddht.conf(5) lists its keys. The command line and the
+    /// environment win over it.
+    #[arg(long, env = "VOIDDHT_CONFIG", value_name = "FILE", global = true)]
+    pub config: Option<PathBuf>,
+}
+
+/// What was said.
 #[derive(Debug)]
 pub enum Typed<T> {
     /// Arguments, and where each of them comes from.
-    Arguments(T, ArgMatches),
+    Arguments(T, Sources),
     /// The caller wanted the help or the version, and has it now.
     Answered,
 }
 
-/// Reads the arguments of a program, whose name is the first of them.
+/// Reads the arguments of a program, whose name is the first of them, with its environment and
+/// its file.
 ///
 /// # Errors
 /// [`Failure::Usage`] with one line for the first mistake.
-pub fn parse<T: CommandFactory + FromArgMatches>(
+pub fn parse<T: Program>(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<Typed<T>, Failure> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let mut command = names_only(T::command());
-    // Commands build their arguments when they are used; a complaint may look at all of them.
-    command.build();
-    let matched = command.try_get_matches_from_mut(arguments.iter());
-    match matched.and_then(|matches| Ok((T::from_arg_matches(&matches)?, matches))) {
-        Ok((typed, matches)) => Ok(Typed::Arguments(typed, matches)),
-        Err(help) if matches!(help.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
-            // Standard output, with colour where it is wanted; a closed one is no error.
-            let _ = help.print();
-            Ok(Typed::Answered)
-        }
-        Err(error) => Err(Failure::Usage(complaint::one_line(&error, &command, &arguments))),
+    let mut command = command::<T>();
+    let Some(matches) = matched(&mut command, &arguments)? else { return Ok(Typed::Answered) };
+    let path = matches.try_get_one::<PathBuf>("config").ok().flatten();
+    let Some(path) = path else { return typed(matches, None) };
+    let file = Ini::read(path).and_then(|file| T::file_settings(&file, &command));
+    let settings = file.map_err(|mistake| Failure::Usage(mistake.to_string()))?;
+    // Once more, now that the file's word is known. Its values are in order.
+    let mut command = settings.apply(SECTION, self::command::<T>());
+    match matched(&mut command, &arguments)? {
+        Some(matches) => typed(matches, Some(settings)),
+        None => Ok(Typed::Answered),
     }
 }
 
-/// Shows the names of variables without their values: those would end up in pasted help texts.
-fn names_only(command: Command) -> Command {
-    command.mut_args(|argument| argument.hide_env_values(true)).mut_subcommands(names_only)
+/// The command of a program, with a variable for every option, and built: commands below have
+/// all their arguments.
+pub fn command<T: CommandFactory>() -> Command {
+    let mut command = with_variables(T::command(), VARIABLE_PREFIX);
+    command.build();
+    command
+}
+
+fn matched(command: &mut Command, arguments: &[OsString]) -> Result<Option<ArgMatches>, Failure> {
+    match command.try_get_matches_from_mut(arguments.iter()) {
+        Ok(matches) => Ok(Some(matches)),
+        Err(help) if matches!(help.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            // Standard output, with colour where it is wanted; a closed one is no error.
+            let _ = help.print();
+            Ok(None)
+        }
+        Err(error) => Err(complaint(&error, command, arguments)),
+    }
+}
+
+fn typed<T: Program>(matches: ArgMatches, file: Option<FileSettings>) -> Result<Typed<T>, Failure> {
+    let typed = T::from_arg_matches(&matches);
+    let typed = typed.map_err(|error| complaint(&error, &command::<T>(), &[]))?;
+    Ok(Typed::Arguments(typed, Sources::new(matches, file)))
+}
+
+fn complaint(error: &Error, command: &Command, arguments: &[OsString]) -> Failure {
+    Failure::Usage(complaint::one_line(error, command, arguments))
+}
+
+/// Gives every option a variable: its own, or the prefix and its long name. A command below adds
+/// its name to the prefix.
+fn with_variables(command: Command, prefix: &str) -> Command {
+    let command = command.mut_args(|option| with_variable(option, prefix));
+    command.mut_subcommands(|below| {
+        let prefix = format!("{prefix}{}_", upper(below.get_name()));
+        with_variables(below, &prefix)
+    })
+}
+
+fn with_variable(option: Arg, prefix: &str) -> Arg {
+    // Help shows the name of a variable without its value: that would end up in pasted texts.
+    let option = option.hide_env_values(true);
+    let option = match option.get_action() {
+        ArgAction::SetTrue => option.value_parser(values::yes_or_no),
+        _ => option,
+    };
+    let name = option.get_long().filter(|_| file::is_setting(&option)).map(upper);
+    match name {
+        Some(name) if option.get_env().is_none() => option.env(format!("{prefix}{name}")),
+        _ => option,
+    }
+}
+
+fn upper(name: &str) -> String {
+    name.replace('-', "_").to_ascii_uppercase()
 }

@@ -12,7 +12,9 @@ use std::future::Future;
 
 use clap::{Parser, Subcommand};
 
-use crate::arguments::{self, Typed};
+use crate::arguments::file::FileSettings;
+use crate::arguments::ini::{Content, Ini, Mistake};
+use crate::arguments::{self, Configuration, Program, SECTION, Typed};
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
 
@@ -30,6 +32,8 @@ use crate::output::Output;
 pub struct Arguments {
     #[command(subcommand)]
     command: Command,
+    #[command(flatten)]
+    configuration: Configuration,
 }
 
 #[derive(Debug, Subcommand)]
@@ -38,6 +42,55 @@ enum Command {
     Get(get::Arguments),
     Testnet(testnet::Arguments),
     Drill(drill::Arguments),
+}
+
+impl Program for Arguments {
+    /// Each command has a section of its own, like `[dht.put]`. The node to talk to is that of
+    /// `[dht]`, where a section names no other.
+    fn file_settings(file: &Ini, command: &clap::Command) -> Result<FileSettings, Mistake> {
+        let mut sections = Vec::new();
+        sections_below(SECTION, command, &mut sections);
+        refuse_unknown_sections(file, &sections)?;
+        let node = node::of_server(file)?;
+        let mut settings = FileSettings::none(&file.path);
+        for (section, command) in sections {
+            settings.extend(FileSettings::of_section(file, &section, command, &[])?);
+            let talks_to_node = command.get_arguments().any(|option| option.get_id() == "node");
+            if let Some((node, line)) = node.as_ref().filter(|_| talks_to_node) {
+                settings.imply(&section, "node", node.clone(), *line);
+            }
+        }
+        Ok(settings)
+    }
+}
+
+fn sections_below<'a>(
+    name: &str,
+    command: &'a clap::Command,
+    sections: &mut Vec<(String, &'a clap::Command)>,
+) {
+    for below in command.get_subcommands() {
+        let name = format!("{name}.{}", below.get_name());
+        sections_below(&name, below, sections);
+        sections.push((name, below));
+    }
+}
+
+fn refuse_unknown_sections(file: &Ini, known: &[(String, &clap::Command)]) -> Result<(), Mistake> {
+    let ours = format!("{SECTION}.");
+    for line in &file.lines {
+        let (Some(section), Ok(Content::Section)) = (&line.section, &line.content) else {
+            continue;
+        };
+        let is_known = known.iter().any(|(name, _)| name.eq_ignore_ascii_case(section));
+        if section.to_ascii_lowercase().starts_with(&ours) && !is_known {
+            let known: Vec<_> = known.iter().map(|(name, _)| format!("[{name}]")).collect();
+            let text =
+                format!("[{section}] is no command's section; there are {}", known.join(", "));
+            return Err(file.mistake(line.number, text));
+        }
+    }
+    Ok(())
 }
 
 const EXIT_STATUS: &str = "\

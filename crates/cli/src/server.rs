@@ -1,14 +1,17 @@
 //! The daemon `dht_server`: a node from its start to the signal that ends it.
 
 pub mod args;
+pub mod check;
+pub mod health;
+pub mod service;
 pub mod settings;
 
 use std::ffi::OsString;
 
-use clap::ArgMatches;
 use tracing::{error, info, warn};
-use voiddht_node::Node;
+use voiddht_node::{Node, Settings};
 
+use self::check::Checked;
 use crate::arguments::{self, Typed};
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
@@ -18,31 +21,54 @@ use crate::{logging, process};
 /// Runs the daemon with these arguments, the first of them its name.
 pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     let output = Output::of("dht_server");
-    output.conclude(run(arguments))
+    output.conclude(run(arguments, &output))
 }
 
-fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<Exit, Failure> {
-    let Typed::Arguments(typed, matches) = arguments::parse::<args::Arguments>(arguments)? else {
+fn run(arguments: impl IntoIterator<Item = OsString>, output: &Output) -> Result<Exit, Failure> {
+    let Typed::Arguments(typed, sources) = arguments::parse::<args::Arguments>(arguments)? else {
         return Ok(Exit::Success);
     };
     if typed.limits.die_with_parent {
         process::die_with_parent().map_err(Failure::failed)?;
     }
+    let asked = typed.questions;
     logging::start(typed.logging.loglevel);
+    // One thread: a request that changes threads waits longer for that than for everything else.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(Failure::failed)?.block_on(async {
+        // Caught first: as the first process of a container, nothing else could end it.
+        let mut signals = StopSignals::catch().map_err(Failure::failed)?;
+        let settings = tokio::select! {
+            settings = settings::resolve(typed, &sources, |text| warn!("{text}")) => settings?,
+            signal = signals.next() => std::process::exit(signal.exit_status()),
+        };
+        if asked.check {
+            output.line(Checked::new(&sources, &settings))?;
+            return Ok(Exit::Success);
+        }
+        if asked.health {
+            return health::ask(&settings).await;
+        }
+        serve(settings, signals).await
+    })
+}
+
+async fn serve(settings: Settings, mut signals: StopSignals) -> Result<Exit, Failure> {
     if let Some(files) = process::raise_open_files() {
         tracing::debug!(files, "limit of open files");
     }
-    // One thread: a request that changes threads waits longer for that than for everything else.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(Failure::failed)?.block_on(serve(typed, &matches))
-}
-
-async fn serve(typed: args::Arguments, matches: &ArgMatches) -> Result<Exit, Failure> {
-    // Caught first, so that from here on a signal means an orderly end.
-    let mut signals = StopSignals::catch().map_err(Failure::failed)?;
-    let settings = settings::resolve(typed, matches, |text| warn!("{text}")).await?;
     let node = Node::start(settings).await.map_err(Failure::failed)?;
-    let first = signals.next().await;
+    service::ready("serving, looking for peers");
+    let joining = async {
+        node.joined().await;
+        service::status("serving, part of the network");
+    };
+    let living = async { tokio::join!(joining, service::keep_alive(node.handle())) };
+    let first = tokio::select! {
+        signal = signals.next() => signal,
+        _ = living => signals.next().await,
+    };
+    service::stopping();
     info!(signal = first.name(), "stopping");
     tokio::select! {
         () = node.shutdown() => {

@@ -349,9 +349,12 @@ impl Node {
         u16::try_from(expires.since(self.now.mono).as_secs()).unwrap_or(u16::MAX)
     }
 
+    /// The closest contacts that answered the last time they were asked. Suspects keep their
+    /// places in the table for long; whoever counted them among the k closest would leave records
+    /// with the dead, and name the dead to others.
     fn closest(&self, target: &Key, count: usize) -> Vec<NodeInfo> {
         let mut nodes = Vec::with_capacity(count);
-        self.table.closest(target, count, &mut nodes);
+        self.table.closest_responsive(target, count, &mut nodes);
         nodes
     }
 

@@ -9,8 +9,10 @@ pub(crate) mod observe;
 mod shutdown;
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -25,7 +27,7 @@ use voiddht_core::time::{Moment, Now};
 use voiddht_wire::peer::{ErrorCode, Message, NodeInfo};
 
 use crate::clock::Clock;
-use crate::context::Context;
+use crate::context::Context as Shared;
 use crate::counters::Limit;
 use crate::descriptors::Share;
 use crate::dialer;
@@ -45,7 +47,7 @@ const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
 /// See the module's description.
 pub(crate) struct Driver {
-    context: Arc<Context>,
+    context: Arc<Shared>,
     clock: Clock,
     core: Node,
     pool: Pool,
@@ -64,7 +66,7 @@ pub(crate) struct Driver {
 
 /// What a driver is made of.
 pub(crate) struct Parts {
-    pub(crate) context: Arc<Context>,
+    pub(crate) context: Arc<Shared>,
     pub(crate) clock: Clock,
     pub(crate) core: Node,
     pub(crate) pool: Pool,
@@ -108,18 +110,20 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         let context = Arc::clone(&self.context);
         let mut stopped = std::pin::pin!(context.stop.cancelled());
+        let mut more_events = false;
         loop {
             self.set_alarm();
-            let woken = tokio::select! {
-                biased;
-                () = &mut stopped => Woken::Stop,
-                event = self.inbox.recv() => event.map_or(Woken::Stop, Woken::Event),
-                done = self.persistence.completed() => Woken::Disk(done),
-                () = self.alarm.wait() => Woken::Alarm,
-            };
+            let woken = poll_fn(|cx| self.poll_woken(stopped.as_mut(), more_events, cx)).await;
+            more_events = false;
             let now = self.clock.now();
             match woken {
-                Woken::Event(event) => self.handle_events(now, event).await,
+                Woken::Event(event) => {
+                    more_events = self.handle_events(now, event);
+                    if more_events {
+                        // Those who write must have their turn first.
+                        tokio::task::yield_now().await;
+                    }
+                }
                 Woken::Disk(done) => self.persisted(now, done),
                 Woken::Alarm => {}
                 Woken::Stop => break,
@@ -131,17 +135,44 @@ impl Driver {
         self.shut_down().await;
     }
 
-    /// Handles an event and those that lie behind it.
-    async fn handle_events(&mut self, now: Now, first: Event) {
+    /// Waits for whatever comes first. Events are looked at first, because they are by far the
+    /// most; but not while there are more than one turn can handle, or nothing else would ever
+    /// have one.
+    fn poll_woken(
+        &mut self,
+        stopped: Pin<&mut impl Future<Output = ()>>,
+        more_events: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Woken> {
+        if !more_events && let Poll::Ready(event) = self.inbox.poll_recv(cx) {
+            return Poll::Ready(event.map_or(Woken::Stop, Woken::Event));
+        }
+        if stopped.poll(cx).is_ready() {
+            return Poll::Ready(Woken::Stop);
+        }
+        if let Poll::Ready(done) = self.persistence.poll_completed(cx) {
+            return Poll::Ready(Woken::Disk(done));
+        }
+        if self.alarm.poll(cx).is_ready() {
+            return Poll::Ready(Woken::Alarm);
+        }
+        if more_events {
+            let event = ready!(self.inbox.poll_recv(cx));
+            return Poll::Ready(event.map_or(Woken::Stop, Woken::Event));
+        }
+        Poll::Pending
+    }
+
+    /// Handles an event and those that lie behind it. `true`: there may be more.
+    fn handle_events(&mut self, now: Now, first: Event) -> bool {
         self.handle(now, first);
         for _ in 1..EVENTS_PER_TURN {
             match self.inbox.try_recv() {
                 Ok(event) => self.handle(now, event),
-                Err(_) => return,
+                Err(_) => return false,
             }
         }
-        // There may be more: those who write must have their turn first.
-        tokio::task::yield_now().await;
+        true
     }
 
     /// Passes on what the disk has done.
@@ -381,13 +412,14 @@ impl Alarm {
         }
     }
 
-    async fn wait(&mut self) {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.sleep {
             Some(sleep) if self.set_for.is_some() => {
-                sleep.await;
+                ready!(sleep.as_mut().poll(cx));
                 self.set_for = None;
+                Poll::Ready(())
             }
-            _ => std::future::pending().await,
+            _ => Poll::Pending,
         }
     }
 }

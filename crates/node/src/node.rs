@@ -28,10 +28,10 @@ pub struct Node {
     context: Arc<Context>,
     addresses: Addresses,
     joined: watch::Receiver<bool>,
-    /// `None` where nothing is served, or not any more.
-    http: Option<HttpServer>,
     /// Ends when every local program has been answered.
     api: JoinHandle<()>,
+    /// `None` where nothing is served, or not any more.
+    http: Option<HttpServer>,
 }
 
 /// Where a node listens.

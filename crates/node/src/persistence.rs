@@ -3,6 +3,7 @@
 //! every write counts as done at once.
 
 use std::path::Path;
+use std::task::{Context, Poll, ready};
 
 use tokio::sync::mpsc;
 use voiddht_core::event::{Ticket, Write};
@@ -69,13 +70,13 @@ impl Persistence {
         None
     }
 
-    /// The next group whose end is known. May be dropped and called again.
-    pub(crate) async fn completed(&mut self) -> Persisted {
-        let Self::Directory(directory) = self else { return std::future::pending().await };
-        match directory.completions.recv().await {
-            Some(completion) => directory.note(completion),
+    /// The next group whose end is known.
+    pub(crate) fn poll_completed(&mut self, cx: &mut Context<'_>) -> Poll<Persisted> {
+        let Self::Directory(directory) = self else { return Poll::Pending };
+        match ready!(directory.completions.poll_recv(cx)) {
+            Some(completion) => Poll::Ready(directory.note(completion)),
             // The store's thread has ended, and said why in the log: its `submit` refuses now.
-            None => std::future::pending().await,
+            None => Poll::Pending,
         }
     }
 

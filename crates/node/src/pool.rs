@@ -96,7 +96,7 @@ impl ConnectionIds {
 /// The bounds of a pool.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PoolLimits {
-    /// Connections and dials together.
+    /// Connections and dials together. Inbound connections may exceed it for a while, by a quarter.
     pub(crate) connections: usize,
     /// Requests to one peer that await their answer, or the end of a dial.
     pub(crate) requests_per_peer: usize,
@@ -333,7 +333,7 @@ impl Pool {
             (Some(_), Some(dial)) => dial.waiting,
             // The dial was given up meanwhile.
             (Some(_), None) => return opened.outbox.close(),
-            (None, _) if self.make_room(now) => Vec::new(),
+            (None, _) if self.make_room_for_inbound(now) => Vec::new(),
             (None, _) => {
                 self.counters.limit_reached(Limit::Connections);
                 return opened.outbox.close();

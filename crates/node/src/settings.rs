@@ -71,7 +71,8 @@ pub struct Settings {
 /// connections closed, and the limit is counted; nothing queues without a bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// See [`CONNECTIONS`]. Held under the node's share of the process's open files too.
+    /// See [`CONNECTIONS`]. Held under the node's share of the process's open files too. Inbound
+    /// connections may exceed it for a while, by a quarter.
     pub connections: usize,
     /// See [`CONNECTIONS_PER_ADDRESS`].
     pub connections_per_address: usize,

@@ -37,7 +37,6 @@ fn check_size(count: usize, seed: u64) {
         .collect();
     let gets = get_all(&mut world, wanted);
     assert!(gets.missing.is_empty(), "seed {seed}: missing {:?}", gets.missing);
-    println!("{count}: {:.1} requests per GET, slowest {:?}", gets.mean_asked(), gets.slowest());
     assert_clean(&world);
 }
 

@@ -34,6 +34,18 @@ pub(super) fn one_line(error: &Error, command: &Command, arguments: &[OsString])
     }
 }
 
+/// What was expected instead of a value.
+pub(super) fn expectation(error: &Error) -> String {
+    let (command, arguments) = (&Command::new(""), &[]);
+    let told = Told { error, command, arguments };
+    match (error.kind(), told.list(ContextKind::ValidValue).as_str()) {
+        (ErrorKind::ValueValidation, _) => told.expected(),
+        (ErrorKind::InvalidValue, "") => "a value is needed".to_owned(),
+        (ErrorKind::InvalidValue, known) => format!("must be one of {known}"),
+        _ => first_paragraph(error),
+    }
+}
+
 struct Told<'a> {
     error: &'a Error,
     command: &'a Command,
@@ -42,8 +54,12 @@ struct Told<'a> {
 
 impl Told<'_> {
     fn refused_value(&self) -> String {
-        let expected = self.error.source().map(ToString::to_string).unwrap_or_default();
-        format!("{:?} for {}: {expected}", self.text(ContextKind::InvalidValue), self.origin())
+        let (value, expected) = (self.text(ContextKind::InvalidValue), self.expected());
+        format!("{value:?} for {}: {expected}", self.origin())
+    }
+
+    fn expected(&self) -> String {
+        self.error.source().map(ToString::to_string).unwrap_or_default()
     }
 
     fn unknown_value(&self) -> String {
@@ -87,11 +103,14 @@ impl Told<'_> {
         }
     }
 
+    /// The variable of an option: of the command that was typed, for others have options of the
+    /// same name.
     fn variable<'c>(&self, command: &'c Command, argument: &str) -> Option<&'c OsStr> {
-        let here = command.get_arguments().find(|known| known.to_string() == argument);
-        here.and_then(clap::Arg::get_env).or_else(|| {
-            command.get_subcommands().find_map(|command| self.variable(command, argument))
-        })
+        let typed = self.arguments.iter().skip(1);
+        let command =
+            typed.clone().find_map(|typed| command.find_subcommand(typed)).unwrap_or(command);
+        let option = command.get_arguments().find(|known| known.to_string() == argument);
+        option.and_then(clap::Arg::get_env)
     }
 
     fn argument(&self) -> String {

@@ -42,6 +42,9 @@ pub enum Expected {
     /// A name or an address.
     #[error("must be a name or an address, like example.org, 192.0.2.1 or 2001:db8::1")]
     Host,
+    /// Yes or no.
+    #[error("must be yes or no")]
+    YesOrNo,
     /// A name or an address with a port.
     #[error(
         "must be HOST:PORT, like example.org:7402, 192.0.2.1:7402 or, with brackets, \
@@ -76,6 +79,18 @@ pub fn listen_port(text: &str) -> Result<u16, Expected> {
 /// [`Expected::Port`]
 pub fn port(text: &str) -> Result<u16, Expected> {
     digits(text).filter(|port| *port > 0).ok_or(Expected::Port)
+}
+
+/// Reads what a file or the environment says for an option that has no value on the command line.
+///
+/// # Errors
+/// [`Expected::YesOrNo`]
+pub fn yes_or_no(text: &str) -> Result<bool, Expected> {
+    match text.to_ascii_lowercase().as_str() {
+        "yes" | "true" | "on" | "1" => Ok(true),
+        "no" | "false" | "off" | "0" => Ok(false),
+        _ => Err(Expected::YesOrNo),
+    }
 }
 
 /// A parser of whole numbers in a range.

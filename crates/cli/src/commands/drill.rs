@@ -169,6 +169,10 @@ impl Arguments {
 
     async fn run_cases(self, output: &Output) -> Result<Exit, Failure> {
         own_process::raise_open_files();
+        if let Some(parent) = self.options.directory.as_deref().filter(|parent| !parent.is_dir()) {
+            let parent = parent.display();
+            return Err(Failure::Usage(format!("{parent}: there is no such directory")));
+        }
         let seed = match self.options.seed {
             Some(seed) => seed,
             None => SysRng.try_next_u64().map_err(Failure::failed)?,

@@ -5,8 +5,12 @@ use std::time::Duration;
 use clap::Args;
 use voiddht_client::{Client, ConnectError, Options, RequestError};
 
-use crate::arguments::values::{HostPort, number};
+use crate::arguments::file::FileSettings;
+use crate::arguments::ini::{Ini, Mistake};
+use crate::arguments::values::{Host, HostPort, address, number};
+use crate::arguments::{self, Program, SECTION};
 use crate::outcome::Failure;
+use crate::server::args::{self as server, MODULE_PORT};
 
 /// The options that every command has that talks to a node.
 #[derive(Clone, Debug, Args)]
@@ -63,4 +67,19 @@ impl NodeArguments {
             _ => Failure::Unreachable(format!("{}: {error}", self.node)),
         }
     }
+}
+
+/// Where the node of a configuration file serves local programs, if the file says anything about
+/// that, and in which line.
+pub(super) fn of_server(file: &Ini) -> Result<Option<(String, usize)>, Mistake> {
+    let command = arguments::command::<server::Arguments>();
+    let settings: FileSettings = server::Arguments::file_settings(file, &command)?;
+    let (host, port) = (settings.get(SECTION, "api_address"), settings.get(SECTION, "module_port"));
+    let Some((_, line)) = host.or(port) else { return Ok(None) };
+    let host = host.and_then(|(host, _)| address(host).ok());
+    // What listens on all addresses listens on loopback too.
+    let host = host.filter(|host| !host.is_unspecified());
+    let host = host.map_or_else(|| "localhost".to_owned(), |host| Host::Address(host).to_string());
+    let port = port.map_or_else(|| MODULE_PORT.to_string(), |(port, _)| port.to_owned());
+    Ok(Some((format!("{host}:{port}"), line)))
 }

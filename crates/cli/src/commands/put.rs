@@ -33,20 +33,19 @@ pub(super) struct Arguments {
     value: Option<OsString>,
 
     /// Read the value from a file; - is standard input
-    #[arg(short, long, env = "VOIDDHT_PUT_FILE", value_name = "FILE")]
+    #[arg(short, long, value_name = "FILE")]
     file: Option<PathBuf>,
 
     /// Put the value under its own SHA-256, and print that key instead
     ///
     /// Whoever finds such a value can check it, so that a single honest copy is enough.
-    #[arg(short, long, env = "VOIDDHT_PUT_CONTENT_ADDRESSED")]
+    #[arg(short, long)]
     content_addressed: bool,
 
     /// How long the value shall live [default: as the node is set]
     #[arg(
         short,
         long,
-        env = "VOIDDHT_PUT_TTL",
         value_name = "SECONDS",
         value_parser = number::<u16>(1..=u16::MAX)
     )]
@@ -56,7 +55,6 @@ pub(super) struct Arguments {
     #[arg(
         short,
         long,
-        env = "VOIDDHT_PUT_REPLICATION",
         value_name = "NODES",
         value_parser = number::<u8>(1..=MAX_NODES as u8)
     )]

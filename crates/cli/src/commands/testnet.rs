@@ -37,45 +37,45 @@ use crate::signals::StopSignals;
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     /// Nodes of the network
-    #[arg(long, env = "VOIDDHT_TESTNET_NODES", value_name = "NUMBER", default_value_t = 20, value_parser = number::<usize>(1..=10_000))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = number::<usize>(1..=10_000))]
     nodes: usize,
 
     /// Values to put and get
-    #[arg(long, env = "VOIDDHT_TESTNET_VALUES", value_name = "NUMBER", default_value_t = 200, value_parser = number::<usize>(0..=1_000_000))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 200, value_parser = number::<usize>(0..=1_000_000))]
     values: usize,
 
     /// Bytes of each value
-    #[arg(long, env = "VOIDDHT_TESTNET_VALUE_SIZE", value_name = "BYTES", default_value_t = 100, value_parser = number::<usize>(1..=MAX_VALUE_BYTES))]
+    #[arg(long, value_name = "BYTES", default_value_t = 100, value_parser = number::<usize>(1..=MAX_VALUE_BYTES))]
     value_size: usize,
 
     /// End after the table, with status 1 if any value was missing or wrong
-    #[arg(long, env = "VOIDDHT_TESTNET_EXIT")]
+    #[arg(long)]
     exit: bool,
 
     /// How long to put, and then to get, with --at-once operations in flight; 0 leaves it out
-    #[arg(long, env = "VOIDDHT_TESTNET_LOAD_SECONDS", value_name = "SECONDS", default_value_t = 2, value_parser = number::<u64>(0..=3600))]
+    #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = number::<u64>(0..=3600))]
     load_seconds: u64,
 
     /// Operations in flight under load
-    #[arg(long, env = "VOIDDHT_TESTNET_AT_ONCE", value_name = "NUMBER", default_value_t = 64, value_parser = number::<usize>(1..=4096))]
+    #[arg(long, value_name = "NUMBER", default_value_t = 64, value_parser = number::<usize>(1..=4096))]
     at_once: usize,
 
     /// The loopback address of all nodes
-    #[arg(short = 'a', long, env = "VOIDDHT_TESTNET_HOST_ADDRESS", value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_parser = loopback)]
+    #[arg(short = 'a', long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_parser = loopback)]
     host_address: IpAddr,
 
     /// Port of the first node's module API; its port for peers is the next one, and so on
     ///
     /// Without it, the system chooses ports that are free.
-    #[arg(long, env = "VOIDDHT_TESTNET_BASE_PORT", value_name = "PORT", value_parser = number::<u16>(1..=u16::MAX))]
+    #[arg(long, value_name = "PORT", value_parser = number::<u16>(1..=u16::MAX))]
     base_port: Option<u16>,
 
     /// Threads that the nodes are spread over [default: one for each processor]
-    #[arg(long, env = "VOIDDHT_TESTNET_THREADS", value_name = "NUMBER", value_parser = number::<usize>(1..=1024))]
+    #[arg(long, value_name = "NUMBER", value_parser = number::<usize>(1..=1024))]
     threads: Option<usize>,
 
     /// Repeats the random choices of another run: keys, values, and which nodes are asked
-    #[arg(long, env = "VOIDDHT_TESTNET_SEED", value_name = "NUMBER", value_parser = number::<u64>(0..=u64::MAX))]
+    #[arg(long, value_name = "NUMBER", value_parser = number::<u64>(0..=u64::MAX))]
     seed: Option<u64>,
 
     /// How much the nodes log, on standard error
@@ -104,6 +104,8 @@ const SHOWN_ADDRESSES: usize = 5;
 impl Arguments {
     pub(super) async fn run(self, output: &Output) -> Result<Exit, Failure> {
         logging::start(self.loglevel);
+        // The nodes share what there is, as soon as the first of them starts.
+        process::raise_open_files();
         let mut signals = StopSignals::catch().map_err(Failure::failed)?;
         let plan = self.plan()?;
         let network = tokio::select! {
@@ -136,7 +138,6 @@ impl Arguments {
             threads: self.threads.unwrap_or(processors).min(self.nodes),
             host: self.host_address,
             base_port: self.base_port,
-            open_files: process::raise_open_files(),
             deadline: JOIN_DEADLINE,
         })
     }

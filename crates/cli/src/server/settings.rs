@@ -4,11 +4,10 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use clap::ArgMatches;
-use clap::parser::ValueSource;
 use voiddht_node::{Limits, Settings};
 
 use super::args::{Arguments, Network};
+use crate::arguments::source::Sources;
 use crate::arguments::values::HostPort;
 use crate::outcome::Failure;
 
@@ -18,6 +17,14 @@ const ADDRESSES_PER_NAME: usize = 8;
 
 /// What is left of the time for leaving after records were handed over, for goodbyes.
 const GOODBYES: Duration = Duration::from_secs(1);
+/// Options that also stand by position: the ID of each, and that of its position.
+pub const POSITIONS: [(&str, &str); 5] = [
+    ("host_address", "host_address_position"),
+    ("module_port", "module_port_position"),
+    ("p2p_port", "p2p_port_position"),
+    ("peer_address", "peer_address_position"),
+    ("peer_port", "peer_port_position"),
+];
 
 /// Settles everything. A name that cannot be resolved is told to `warn`, unless no peer is left.
 ///
@@ -26,10 +33,10 @@ const GOODBYES: Duration = Duration::from_secs(1);
 /// were given and none of them can be resolved.
 pub async fn resolve(
     typed: Arguments,
-    matches: &ArgMatches,
+    sources: &Sources,
     warn: impl Fn(String),
 ) -> Result<Settings, Failure> {
-    let Arguments { mut network, keeping, limits, .. } = place(typed, matches)?;
+    let Arguments { mut network, keeping, limits, .. } = place(typed, sources)?;
     let leave_deadline = Duration::from_secs(limits.leave_deadline);
     let core = voiddht_core::Config {
         leave_patience: leave_deadline.saturating_sub(GOODBYES),
@@ -71,10 +78,9 @@ pub async fn resolve(
 }
 
 /// Puts what stands by position where its option is. Given both ways on the command line, it is
-/// a mistake; a position wins over the environment.
-fn place(mut typed: Arguments, matches: &ArgMatches) -> Result<Arguments, Failure> {
-    let is_typed = |id: &str| matches.value_source(id) == Some(ValueSource::CommandLine);
-    let once = |id: &str, name: &str| match is_typed(id) {
+/// a mistake; a position wins over the environment and the file.
+fn place(mut typed: Arguments, sources: &Sources) -> Result<Arguments, Failure> {
+    let once = |id: &str, name: &str| match sources.is_typed(id) {
         true => Err(Failure::Usage(format!("{name} is given twice: by its name and by position"))),
         false => Ok(()),
     };
@@ -99,7 +105,7 @@ fn place(mut typed: Arguments, matches: &ArgMatches) -> Result<Arguments, Failur
         once("peer_port", "--peer-port")?;
         network.peer_port = port;
     }
-    if network.peer_address.is_none() && is_typed("peer_port") {
+    if network.peer_address.is_none() && sources.is_typed("peer_port") {
         let alone = "--peer-port is the port of --peer-address, which is missing";
         return Err(Failure::Usage(alone.to_owned()));
     }

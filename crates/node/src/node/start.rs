@@ -139,7 +139,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
     if let Some(address) = http.as_ref().and_then(HttpServer::address) {
         tracing::info!("page at http://{address}/, metrics at http://{address}/metrics");
     }
-    Ok(Node { context, addresses, joined, http, api })
+    Ok(Node { context, addresses, joined, api, http })
 }
 
 fn begin(settings: &Settings) -> Result<Beginning, StartError> {

@@ -325,9 +325,12 @@ fn an_inbound_connection_has_time_to_say_what_it_came_for() {
 #[test]
 fn a_smaller_share_is_reached_by_sweeping() {
     let mut bench = Bench::new(4, 10);
-    for peer in 1..=4 {
+    for peer in 1..=5 {
         bench.accept(peer);
     }
+    assert_eq!(bench.pool.len(), 5, "inbound connections may exceed the limit");
+    let sixth = bench.accept(6);
+    assert!(bench.written(sixth).1, "but not without a bound");
     bench.pool.limit_connections(2);
     bench.now = bench.now + INBOUND_REST;
     assert!(bench.pool.wants_sweep());

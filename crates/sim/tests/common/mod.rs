@@ -23,7 +23,7 @@ pub(crate) fn joined(count: usize, seed: u64) -> World {
 
 pub(crate) fn joined_with(config: WorldConfig, count: usize, seed: u64) -> World {
     let mut world = watched(config, seed);
-    let grown = world.grow(count, Growth::default()).unwrap();
+    let grown = world.grow(count, Growth::default()).expect("the world takes this many");
     assert_eq!(grown.joined, count, "seed {seed}");
     world
 }

@@ -6,7 +6,7 @@ use crate::arguments::{self, Typed};
 async fn resolved(line: &str) -> Result<Settings, Failure> {
     let words = std::iter::once("dht_server").chain(line.split_whitespace());
     match arguments::parse::<Arguments>(words.map(OsString::from))? {
-        Typed::Arguments(typed, matches) => resolve(typed, &matches, |_| ()).await,
+        Typed::Arguments(typed, sources) => resolve(typed, &sources, |_| ()).await,
         Typed::Answered => panic!("{line} is answered by a text"),
     }
 }
@@ -98,4 +98,33 @@ async fn contradictions_are_told_in_one_line() {
         assert!(text.contains(needle), "{line}: {text}");
         assert!(!text.contains('\n'), "{text}");
     }
+}
+
+#[tokio::test]
+async fn the_command_line_wins_over_the_environment_that_over_the_file() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let text = "[dht]\nlisten_address = 127.0.0.7:1\nmin_ttl = 5\npeer = 127.0.0.1:5,127.0.0.1:6\n";
+    std::fs::write(file.path(), text).unwrap();
+    let config = format!("-c {}", file.path().display());
+    let by_file = resolved(&config).await.unwrap();
+    assert_eq!((by_file.host, by_file.p2p_port), ("127.0.0.7".parse().unwrap(), 1));
+    assert_eq!(by_file.core.min_ttl, Duration::from_secs(5));
+    assert_eq!(by_file.peers.len(), 2);
+    assert_eq!(by_file.api.port(), 7401);
+    let by_option =
+        resolved(&format!("{config} --peer 127.0.0.1:7 -p 2 --min-ttl 6")).await.unwrap();
+    assert_eq!((by_option.host, by_option.p2p_port), (by_file.host, 2));
+    assert_eq!(by_option.core.min_ttl, Duration::from_secs(6));
+    assert_eq!(by_option.peers, ["127.0.0.1:7".parse().unwrap()]);
+    let by_position = resolved(&format!("{config} 127.0.0.8 3 4")).await.unwrap();
+    assert_eq!((by_position.host, by_position.p2p_port), ("127.0.0.8".parse().unwrap(), 4));
+}
+
+#[tokio::test]
+async fn a_mistake_in_the_file_is_told_even_where_something_else_wins() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "[dht]\nmodule-port = many\n").unwrap();
+    let text = usage(&format!("-m 1 -c {}", file.path().display())).await;
+    assert!(text.starts_with(&format!("{}:2: \"many\" for", file.path().display())), "{text}");
+    assert!(usage("-c /nonexistent").await.starts_with("/nonexistent: No such file"));
 }

@@ -1,0 +1,121 @@
+//! `dht_server --check`: what a node would run with, and where each value comes from. What it
+//! prints is itself a configuration file.
+
+use std::fmt;
+
+use clap::Arg;
+use voiddht_node::Settings;
+
+use super::args::Arguments;
+use super::settings::POSITIONS;
+use crate::arguments::file::is_setting;
+use crate::arguments::source::{Source, Sources};
+use crate::arguments::{self, SECTION};
+
+/// Beyond this many characters, what is said about a value no longer stands below the others.
+const MAX_COLUMN: usize = 48;
+
+/// Everything that a node would run with.
+#[derive(Debug)]
+pub struct Checked<'a> {
+    sources: &'a Sources,
+    settings: &'a Settings,
+}
+
+impl<'a> Checked<'a> {
+    /// What was said, and what came of it.
+    pub fn new(sources: &'a Sources, settings: &'a Settings) -> Self {
+        Self { sources, settings }
+    }
+
+    fn line(&self, option: &Arg) -> Line {
+        let name = option.get_long().unwrap_or_default().to_owned();
+        let id = option.get_id().as_str();
+        let position = POSITIONS.iter().find(|(of, _)| *of == id).map(|(_, position)| *position);
+        match position.filter(|position| self.sources.is_typed(position)) {
+            Some(position) => Line {
+                name,
+                value: Some(self.sources.words(position)),
+                source: Source::CommandLine,
+            },
+            None => {
+                let source = self.sources.of(option);
+                let value = (source != Source::Unset).then(|| self.sources.words(id));
+                Line { name, value, source }
+            }
+        }
+    }
+}
+
+struct Line {
+    name: String,
+    value: Option<String>,
+    source: Source,
+}
+
+impl fmt::Display for Checked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let command = arguments::command::<Arguments>();
+        let options: Vec<_> = command.get_arguments().filter(|option| is_setting(option)).collect();
+        let entries: Vec<_> = options
+            .iter()
+            .map(|option| {
+                let line = self.line(option);
+                let entry = match &line.value {
+                    Some(value) => format!("{} = {}", line.name, quoted(value)),
+                    None => format!("; {} =", line.name),
+                };
+                (option.get_help_heading(), entry, line.source)
+            })
+            .collect();
+        let width = entries.iter().map(|(_, entry, _)| entry.chars().count());
+        let width = width.filter(|width| *width <= MAX_COLUMN).max().unwrap_or(0);
+
+        writeln!(f, "[{SECTION}]")?;
+        let mut last_heading = None;
+        for (heading, entry, source) in &entries {
+            if last_heading != *heading {
+                writeln!(f, "; {}", heading.unwrap_or_default())?;
+                last_heading = *heading;
+            }
+            writeln!(f, "{entry:width$}  ; {source}")?;
+        }
+        self.write_consequences(f)
+    }
+}
+
+impl Checked<'_> {
+    fn write_consequences(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let settings = self.settings;
+        writeln!(f, "\n; So peers are served on {}", at(settings.host, settings.p2p_port))?;
+        writeln!(f, "; and local programs on {};", at(settings.api.ip(), settings.api.port()))?;
+        match settings.peers.as_slice() {
+            [] => writeln!(f, "; no peer is known, so it is the first node of a network;")?,
+            peers => {
+                let peers: Vec<_> = peers.iter().map(ToString::to_string).collect();
+                writeln!(f, "; the network is joined through {};", peers.join(", or "))?;
+            }
+        }
+        match &settings.data_dir {
+            Some(path) => write!(f, "; remembered in {}.", path.display()),
+            None => write!(f, "; nothing is kept on disk."),
+        }
+    }
+}
+
+fn at(host: std::net::IpAddr, port: u16) -> String {
+    match port {
+        0 => format!("{host}, any port that is free"),
+        port => std::net::SocketAddr::new(host, port).to_string(),
+    }
+}
+
+/// The value as a configuration file has to have it.
+fn quoted(value: &str) -> String {
+    let is_plain = !value.contains([';', '#', '"', '\'', '\\']) && value.trim() == value;
+    match () {
+        () if is_plain => value.to_owned(),
+        () if !value.contains('"') => format!("\"{value}\""),
+        () => format!("'{value}'"),
+    }
+}

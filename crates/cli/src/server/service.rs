@@ -1,0 +1,46 @@
+//! What a service manager is told: that the node serves, how it is, that it is alive, that it
+//! stops. The protocol is that of sd_notify(3); without a manager, nothing happens.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tracing::debug;
+use voiddht_node::Handle;
+
+/// The node listens on both ports.
+pub fn ready(status: &str) {
+    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
+/// One line about how the node is.
+pub fn status(text: &str) {
+    tell(&[NotifyState::Status(text)]);
+}
+
+/// The node was asked to stop.
+pub fn stopping() {
+    tell(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
+}
+
+/// Where the manager wants a sign of life, gives one as long as the node's own task answers; a
+/// node that hangs is restarted. Ends with the node; never, where no sign is wanted.
+pub async fn keep_alive(node: Handle) {
+    let Some(patience) = sd_notify::watchdog_enabled() else {
+        return std::future::pending().await;
+    };
+    // sd_watchdog_enabled(3) recommends half of it.
+    let mut ticks = tokio::time::interval((patience / 2).max(Duration::from_millis(1)));
+    loop {
+        ticks.tick().await;
+        match node.status().await {
+            Ok(_) => tell(&[NotifyState::Watchdog]),
+            Err(_) => return,
+        }
+    }
+}
+
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        debug!(%error, "the service manager cannot be told");
+    }
+}

@@ -1,0 +1,148 @@
+//! Files, `--check`, `--health`, and what a service manager is told.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod common;
+
+use std::os::unix::net::UnixDatagram;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use common::{Server, complaint, dht, server};
+use rustix::process::Signal;
+use tempfile::{NamedTempFile, TempDir};
+
+fn file(text: &str) -> NamedTempFile {
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    file
+}
+
+/// What a program that succeeds prints.
+fn printed(command: &mut Command) -> String {
+    let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn both_programs_live_by_one_file() {
+    let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = probe.local_addr().unwrap().port();
+    drop(probe);
+    let config = file(&format!(
+        "hostkey = /k\n[dht]\nlisten_address = 127.0.0.1:0\napi_address = 127.0.0.1:{port}\n\
+         [dht.put]\nttl = 60\n[onion]\n!\n"
+    ));
+    let mut command = server();
+    let node = Server::spawn({
+        command.arg("-c").arg(config.path());
+        command
+    });
+    assert_eq!(node.api.port(), port);
+    let put = dht().arg("--config").arg(config.path()).args(["put", "key", "value"]).output();
+    assert!(put.unwrap().status.success());
+    let get = dht().env("VOIDDHT_CONFIG", config.path()).args(["get", "key"]).output().unwrap();
+    assert_eq!(get.stdout, b"value");
+}
+
+#[test]
+fn a_wrong_file_ends_either_program_with_status_2_and_its_line() {
+    let config = file("[dht]\n\nmodul-port = 3\n");
+    let place = format!("{}:3: there is no key modul-port", config.path().display());
+    let text = complaint(server().arg("-c").arg(config.path()), 2);
+    assert!(text.contains(&place) && text.contains("nearest is module-port"), "{text}");
+    let text = complaint(dht().arg("--config").arg(config.path()).args(["get", "key"]), 2);
+    assert!(text.contains(&place), "{text}");
+}
+
+#[test]
+fn a_check_tells_each_value_and_its_source_in_the_form_of_a_file() {
+    let config = file("[dht]\nmin_ttl = 5\nmax-ttl = 600\ndefault_ttl = 300\n");
+    let data = TempDir::new().unwrap();
+    let directory = data.path().join("a # b");
+    let mut command = server();
+    command.arg("-c").arg(config.path()).args(["--check", "127.0.0.1", "1", "--min-ttl", "6"]);
+    command.env("VOIDDHT_PEER", "127.0.0.1:7,[::1]:8").env("VOIDDHT_VERIFY_CERTIFICATES", "yes");
+    command.arg("--data-dir").arg(&directory);
+    let first = printed(&mut command);
+    let path = config.path().display();
+    for (value, source) in [
+        ("host-address = 127.0.0.1 ", "; command line".to_owned()),
+        ("module-port = 1 ", "; command line".to_owned()),
+        ("p2p-port = 7402 ", "; default".to_owned()),
+        ("; api-address =", "; not set".to_owned()),
+        ("min-ttl = 6 ", "; command line".to_owned()),
+        ("max-ttl = 600 ", format!("; {path}:3")),
+        ("peer = 127.0.0.1:7,[::1]:8 ", "; VOIDDHT_PEER".to_owned()),
+        ("verify_certificates = yes ", "; VOIDDHT_VERIFY_CERTIFICATES".to_owned()),
+        ("; peer-address =", "; not set".to_owned()),
+    ] {
+        let line = first.lines().find(|line| line.starts_with(value));
+        assert!(line.is_some_and(|line| line.ends_with(&source)), "{value} {source}\n{first}");
+    }
+    assert!(first.contains("peers are served on 127.0.0.1:7402"), "{first}");
+    assert!(first.contains("local programs on 127.0.0.1:1;"), "{first}");
+    assert!(first.contains("joined through 127.0.0.1:7, or [::1]:8"), "{first}");
+    assert!(!directory.exists(), "asking makes nothing");
+
+    // The same again, from what was printed alone.
+    let copy = file(&first);
+    let again = printed(server().arg("-c").arg(copy.path()).arg("--check"));
+    let values = |text: &str| -> Vec<String> {
+        text.lines()
+            .map(|line| line.rsplit_once("  ;").unwrap_or((line, "")).0.to_owned())
+            .collect()
+    };
+    let trimmed = |text| values(text).iter().map(|line| line.trim().to_owned()).collect::<Vec<_>>();
+    assert_eq!(trimmed(&first), trimmed(&again));
+}
+
+#[test]
+fn a_check_refuses_what_a_start_would_refuse() {
+    let text = complaint(server().args(["--check", "--min-ttl", "9", "--max-ttl", "8"]), 2);
+    assert!(text.contains("ttls must rise"), "{text}");
+}
+
+#[test]
+fn health_is_that_of_the_node_with_the_same_options() {
+    let node = Server::start(&["-a", "127.0.0.1"]);
+    let port = node.api.port().to_string();
+    let mut healthy = server();
+    // As in a container, where the module API is open.
+    healthy.args(["--health", "-a", "127.0.0.1", "--api-address", "0.0.0.0", "-m", &port]);
+    assert_eq!(printed(&mut healthy), "");
+    drop(node);
+    let text = complaint(server().args(["--health", "-a", "127.0.0.1", "-m", &port]), 1);
+    assert!(text.contains("is not well"), "{text}");
+    let text = complaint(server().args(["--health", "-a", "127.0.0.1", "-m", "0"]), 2);
+    assert!(text.contains("--module-port 0"), "{text}");
+    let text = complaint(server().args(["--health", "--check"]), 2);
+    assert!(text.contains("cannot be given together"), "{text}");
+}
+
+#[test]
+fn a_service_manager_hears_of_the_start_the_life_and_the_end() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("notify");
+    let manager = UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut heard = String::new();
+    let mut hear = |wanted: &str| {
+        while !heard.contains(wanted) {
+            let mut datagram = [0; 512];
+            let length = manager.recv(&mut datagram).unwrap();
+            heard += str::from_utf8(&datagram[..length]).unwrap();
+        }
+    };
+    let mut command = server();
+    command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "20000");
+    command.args(["-a", "127.0.0.1", "-m", "0", "-p", "0"]);
+    let mut node = Server::spawn(command);
+    hear("READY=1\n");
+    hear("STATUS=serving, part of the network\n");
+    hear("WATCHDOG=1\nWATCHDOG=1\n");
+    node.signal(Signal::TERM);
+    hear("STOPPING=1\n");
+    assert!(node.wait().success());
+}

@@ -1,0 +1,186 @@
+"""Starts, watches and removes the containers. Everything that touches Docker goes through `Docker`,
+which can also only show what it would do."""
+
+import json
+import re
+import shlex
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+
+NETWORK = "dht_network"
+SUBNET = "172.20.0.0/16"
+IMAGE = "dht_swarm"
+PREFIX = "dht_swarm_"
+# What is ours, whatever it is called: cleaning up asks for this label and nothing else.
+LABEL = "org.voiddht.swarm"
+
+P2P_PORT = 7402
+API_PORT = 7401
+# The module API of node I is exposed on this machine at FIRST_EXPOSED_PORT + I.
+FIRST_EXPOSED_PORT = 17400
+# Nodes of one /24, so that a side of a partition is one rule: node 1 is 172.20.1.1, node 101 172.20.2.1.
+NODES_PER_SIDE = 100
+# Docker starts one container at a time anyway; a few at once keep it busy.
+AT_ONCE = 4
+
+
+class Failed(Exception):
+    """Something that ends the script, in words for whoever started it."""
+
+
+class Docker:
+    """The command line of Docker, or its echo."""
+
+    def __init__(self, print_only=False):
+        self.print_only = print_only
+
+    def run(self, *arguments, check=True):
+        """Runs a command of Docker; its standard output."""
+        command = ["docker", *map(str, arguments)]
+        if self.print_only:
+            print(shlex.join(command), flush=True)
+            return ""
+        done = subprocess.run(command, capture_output=True, text=True)
+        if check and done.returncode != 0:
+            raise Failed(f"{shlex.join(command[:3])} …: {done.stderr.strip()}")
+        return done.stdout
+
+    def each(self, action, items):
+        """Does something for each item, a few at once; in order where it is only shown."""
+        if self.print_only:
+            return [action(item) for item in items]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(action, items))
+
+
+def name(index):
+    return f"{PREFIX}{index}"
+
+
+def address(index):
+    side, host = divmod(index - 1, NODES_PER_SIDE)
+    return f"172.20.{side + 1}.{host + 1}"
+
+
+def exposed(index):
+    """Where this machine reaches the module API of an exposed node."""
+    return ("127.0.0.1", FIRST_EXPOSED_PORT + index)
+
+
+def create_network(docker):
+    docker.run("network", "create", "--subnet", SUBNET, "--label", LABEL, NETWORK)
+
+
+def start(docker, index, peers, expose=False, options=()):
+    """Starts node `index`, which knows the nodes `peers`."""
+    arguments = ["run", "--detach", "--name", name(index), "--hostname", name(index)]
+    arguments += ["--label", LABEL, "--network", NETWORK, "--ip", address(index)]
+    arguments += ["--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"]
+    # A check of each of a hundred containers would be what this machine does most.
+    arguments += ["--no-healthcheck"]
+    arguments += ["--env", f"VOIDDHT_HOST_ADDRESS={address(index)}"]
+    known = [f"{address(peer)}:{P2P_PORT}" for peer in peers if peer != index]
+    if known:
+        arguments += ["--env", "VOIDDHT_PEER=" + ",".join(known)]
+    if expose:
+        host, port = exposed(index)
+        arguments += ["--publish", f"{host}:{port}:{API_PORT}"]
+    docker.run(*arguments, IMAGE, *options)
+
+
+def start_all(docker, indices, peers, expose=(), options=()):
+    """Starts nodes; those that others know first."""
+    first = [index for index in indices if index in peers]
+    rest = [index for index in indices if index not in peers]
+    for index in first:
+        start(docker, index, peers, index in expose, options)
+    docker.each(lambda index: start(docker, index, peers, index in expose, options), rest)
+
+
+def ours(docker, running_only=True):
+    """The indices of the nodes that there are."""
+    everything = [] if running_only else ["--all"]
+    listed = docker.run("ps", *everything, "--filter", f"label={LABEL}", "--format", "{{.Names}}")
+    found = (re.fullmatch(PREFIX + r"(\d+)", line) for line in listed.split())
+    return sorted(int(match[1]) for match in found if match)
+
+
+def pids(docker, indices):
+    """The process of each node, by its index."""
+    listed = docker.run("inspect", "--format", "{{.State.Pid}}", *map(name, indices))
+    return dict(zip(indices, map(int, listed.split())))
+
+
+def wait_until_joined(docker, indices, patience):
+    """Waits until each node has written that it joined; the seconds that each took from its start
+    until then."""
+    took = {}
+    deadline = time.monotonic() + patience
+    while missing := [index for index in indices if index not in took]:
+        for index, seconds in zip(missing, docker.each(lambda i: _joined(docker, i), missing)):
+            if seconds is not None:
+                took[index] = seconds
+        if time.monotonic() > deadline:
+            raise Failed(f"after {patience} s, {len(missing)} nodes have not joined: {missing[:5]} …")
+        time.sleep(0.2)
+    return took
+
+
+def _joined(docker, index):
+    """By the clock of the container's own log, so that asking late makes no node slow."""
+    log = docker.run("logs", "--timestamps", name(index), check=False)
+    log += subprocess.run(
+        ["docker", "logs", "--timestamps", name(index)], capture_output=True, text=True
+    ).stderr
+    for line in log.splitlines():
+        if "joined the network" in line:
+            started = docker.run("inspect", "--format", "{{.State.StartedAt}}", name(index))
+            return _moment(line.split()[0]) - _moment(started.strip())
+    return None
+
+
+def _moment(text):
+    # Docker writes nanoseconds, of which Python reads six digits.
+    return datetime.fromisoformat(re.sub(r"(\.\d{6})\d*Z$", r"\1+00:00", text)).timestamp()
+
+
+def memory(docker, indices):
+    """Bytes of memory of each node that is running, as Docker counts them."""
+    units = {"B": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+    listed = docker.run("stats", "--no-stream", "--format", "{{json .}}", *map(name, indices))
+    used = []
+    for line in listed.splitlines():
+        number, unit = re.match(r"([\d.]+)([KMG]?i?B)", json.loads(line)["MemUsage"]).groups()
+        used.append(float(number) * units[unit])
+    return used
+
+
+def kill(docker, indices):
+    """At once, without a goodbye."""
+    docker.run("kill", *map(name, indices))
+
+
+def stop(docker, indices):
+    """In good order: the nodes hand over what they hold."""
+    docker.run("stop", "--time", "20", *map(name, indices))
+
+
+def clean(docker):
+    """Removes what carries the label, with its volumes."""
+    if docker.print_only:
+        print(f"docker rm --force --volumes $(docker ps --all --quiet --filter label={LABEL})")
+        print(f"docker network rm {NETWORK}")
+        return
+    indices = ours(docker, running_only=False)
+    for begin in range(0, len(indices), 20):
+        docker.run("rm", "--force", "--volumes", *map(name, indices[begin : begin + 20]), check=False)
+    if docker.run("network", "ls", "--quiet", "--filter", f"label={LABEL}"):
+        docker.run("network", "rm", NETWORK)
+
+
+def say(text):
+    """For the person who waits."""
+    print(text, file=sys.stderr, flush=True)
