@@ -1,5 +1,6 @@
 //! The tool `dht`: one module for each command, with its options, its help and what it does.
 
+mod drill;
 mod get;
 mod key;
 mod node;
@@ -22,7 +23,7 @@ use crate::output::Output;
 #[command(
     name = "dht",
     version,
-    about = "Put and get values of a voiddht network, and start a test network",
+    about = "Put and get values of a voiddht network, start a test network, and drill one",
     after_help = EXIT_STATUS,
     propagate_version = true,
     arg_required_else_help = false,
@@ -40,6 +41,7 @@ enum Command {
     Put(put::Arguments),
     Get(get::Arguments),
     Testnet(testnet::Arguments),
+    Drill(drill::Arguments),
 }
 
 impl Program for Arguments {
@@ -115,6 +117,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>, output: &Output) -> Result
         }
         Command::Get(get) => on_a_runtime(get.run(output)),
         Command::Testnet(testnet) => on_a_runtime(testnet.run(output)),
+        Command::Drill(drill) => on_a_runtime(drill.run(output)),
     }
 }
 

@@ -3,7 +3,9 @@
 use std::io;
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{
+    Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit,
+};
 use rustix::time::{ClockId, clock_gettime};
 
 /// Raises the limit of open files to what the operator allows at most: every connection is one,
@@ -18,6 +20,15 @@ pub fn raise_open_files() -> Option<u64> {
         Ok(()) => maximum,
         Err(_) => current,
     }
+}
+
+/// Has the kernel kill this process when the thread ends that started it.
+///
+/// # Errors
+/// Where the kernel cannot do that.
+pub fn die_with_parent() -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    Ok(())
 }
 
 /// Processor time of all threads of this process so far.

@@ -28,6 +28,9 @@ fn run(arguments: impl IntoIterator<Item = OsString>, output: &Output) -> Result
     let Typed::Arguments(typed, sources) = arguments::parse::<args::Arguments>(arguments)? else {
         return Ok(Exit::Success);
     };
+    if typed.limits.die_with_parent {
+        process::die_with_parent().map_err(Failure::failed)?;
+    }
     let asked = typed.questions;
     logging::start(typed.logging.loglevel);
     // One thread: a request that changes threads waits longer for that than for everything else.

@@ -93,10 +93,11 @@ fn the_tool_takes_each_option_from_everywhere() {
     let tool = arguments::command::<commands::Arguments>();
     let mut seen = 0;
     for command in tool.get_subcommands() {
-        let words: Vec<&str> = match command.get_positionals().next() {
-            Some(_) => vec![command.get_name(), "word"],
-            None => vec![command.get_name()],
-        };
+        let mut words = vec![command.get_name().to_owned()];
+        words.extend(command.get_positionals().next().map(|argument| {
+            let allowed = argument.get_possible_values();
+            allowed.first().map_or("word".to_owned(), |value| value.get_name().to_owned())
+        }));
         for option in settings(command) {
             let name = option.get_long().unwrap();
             let variable = option.get_env().unwrap().to_str().unwrap();

@@ -42,6 +42,8 @@ pub const FAIL_AFTER: (Duration, Duration) = (Duration::from_secs(2), Duration::
 /// First and longest pause between attempts to join.
 pub const JOIN_BACKOFF: (Duration, Duration) =
     (Duration::from_millis(500), Duration::from_secs(60));
+/// How long a leaving node hands over what it holds. A guess: some ten thousand small records.
+pub const LEAVE_PATIENCE: Duration = Duration::from_secs(5);
 /// Operations under way at once. Each holds at most a few hundred candidates of 120 bytes.
 pub const MAX_OPERATIONS: usize = 4096;
 
@@ -101,6 +103,8 @@ pub struct Config {
     pub refresh_interval: Duration,
     /// See [`UPKEEP_INTERVAL`].
     pub upkeep_interval: Duration,
+    /// See [`LEAVE_PATIENCE`].
+    pub leave_patience: Duration,
     /// How many records this node keeps, and how many bytes of them.
     pub records: RecordLimits,
     /// See [`Diversity`].
@@ -127,6 +131,7 @@ impl Default for Config {
             max_ttl: MAX_TTL,
             refresh_interval: REFRESH_INTERVAL,
             upkeep_interval: UPKEEP_INTERVAL,
+            leave_patience: LEAVE_PATIENCE,
             records: RecordLimits::default(),
             diversity: Diversity::default(),
             requests: RequestLimits::default(),

@@ -19,7 +19,9 @@
 //!
 //! This file holds the state and hands each input to the room that owns it: `serve` answers
 //! peers, `contacts` decides who enters the routing table, `operate` runs operations,
-//! `join` finds the network and notices its loss, `upkeep` keeps records where they belong.
+//! `join` finds the network and notices its loss, `lost` remembers who may come back,
+//! `suspects` asks those again that did not answer, `parking` holds operations until there is
+//! somebody to ask, `upkeep` keeps records where they belong.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -44,19 +46,25 @@ use crate::time::{Moment, Now};
 
 mod contacts;
 mod join;
+mod lost;
 mod operate;
+mod parking;
 mod published;
 mod schedule;
 mod serve;
+mod suspects;
 mod upkeep;
 
 use contacts::Probes;
 use join::Joining;
-use operate::Operation;
+use lost::Lost;
 pub use operate::OperationView;
+use operate::{Operation, Origin};
+use parking::Parked;
 use published::Publications;
 use schedule::{Schedule, Task};
 use serve::Unsynced;
+use suspects::Suspects;
 use upkeep::Upkeep;
 
 /// A Kademlia node without its sockets, clock and disk.
@@ -76,6 +84,9 @@ pub struct Node {
     published: Publications,
     probes: Probes,
     joining: Joining,
+    lost: Lost,
+    suspects: Suspects,
+    parked: Parked,
     upkeep: Upkeep,
     unsynced: Unsynced,
     schedule: Schedule,
@@ -114,6 +125,9 @@ impl Node {
             published: Publications::default(),
             probes: Probes::default(),
             joining: Joining::default(),
+            lost: Lost::default(),
+            suspects: Suspects::default(),
+            parked: Parked::default(),
             upkeep: Upkeep::default(),
             unsynced: Unsynced::default(),
             schedule: Schedule::default(),
@@ -128,6 +142,9 @@ impl Node {
     /// live. To be called once, before the first input.
     pub fn restore(&mut self, now: Now, records: Vec<(StoredRecord, Duration)>) {
         self.now = now;
+        if !records.is_empty() {
+            self.joining.note_earlier_run();
+        }
         for (record, remaining) in records {
             self.restore_record(record, remaining);
         }
@@ -217,18 +234,29 @@ impl Node {
 
     /// Whether this node is part of a network: it has a contact, or was told of no peer to find.
     pub fn is_joined(&self) -> bool {
-        !self.table.is_empty() || self.joining.has_nobody_to_find()
+        !self.table.is_empty() || (!self.joining.has_peers() && self.lost.is_empty())
     }
 
     fn handle_command(&mut self, id: CommandId, command: Command) {
         match command {
-            Command::Put { key, value, ttl, replication } => {
-                self.start_put(id, key, value, ttl, replication);
-            }
-            Command::Get { key } => self.start_get(id, key),
-            Command::Lookup { target } => self.start_lookup(id, target),
             Command::Join { peers } => self.start_join(id, peers),
             Command::Leave => self.start_leave(id),
+            operation if self.joining.is_finding_its_place() => self.park(id, operation),
+            operation => self.start_operation(id, operation, self.now.mono),
+        }
+    }
+
+    /// Begins what was asked for at `since`: the life of a value is counted from there.
+    fn start_operation(&mut self, id: CommandId, operation: Command, since: Moment) {
+        match operation {
+            Command::Put { key, value, ttl, replication } => {
+                self.start_put((id, since), key, value, ttl, replication);
+            }
+            Command::Get { key } => self.start_get((id, since), key),
+            Command::Lookup { target } => {
+                self.start_find(Origin::Command(id), target, since);
+            }
+            Command::Join { .. } | Command::Leave => {}
         }
     }
 
@@ -258,6 +286,8 @@ impl Node {
             Task::Upkeep => self.run_upkeep(),
             Task::HandOver => self.run_hand_over(),
             Task::LostContacts => self.retry_lost_contacts(),
+            Task::Suspects => self.ask_suspects(),
+            Task::Unpark => self.unpark(),
             Task::LeaveBy => self.finish_leave(),
         }
     }

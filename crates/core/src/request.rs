@@ -101,6 +101,13 @@ pub(crate) struct InFlight {
     is_late: bool,
 }
 
+impl InFlight {
+    /// Whether it was slower than it should be.
+    pub(crate) fn is_late(&self) -> bool {
+        self.is_late
+    }
+}
+
 /// What a deadline brought.
 #[derive(Debug)]
 pub(crate) enum Overdue {

@@ -6,9 +6,9 @@ mod common;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::network::{Network, address, key};
+use common::network::{Network, address, key, numbered_key};
 use voiddht_core::Config;
-use voiddht_core::event::{Command, Outcome};
+use voiddht_core::event::{Command, Notice, Outcome};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -63,4 +63,179 @@ fn a_clock_that_jumps_takes_nothing_away() {
     }
     network.run_for(6_000 * SECOND);
     assert_eq!(network.holders(key()), 0, "and none lives longer");
+}
+
+/// k = 4: with a handful of nodes, most hold only a part of the values.
+fn narrow() -> Config {
+    Config { k: 4, replication: 4, vote_quorum: 3, ..Config::default() }
+}
+
+fn put_many(network: &mut Network, count: usize) {
+    for number in 0..count {
+        let at = number % network.nodes.len();
+        assert!(network.put_under(numbered_key(number), at, "value", 60_000) > 0);
+    }
+}
+
+fn check_all_found(network: &mut Network, count: usize, at: std::ops::Range<usize>) {
+    for number in 0..count {
+        for node in at.clone() {
+            let found = network.get_under(numbered_key(number), node);
+            assert_eq!(found.as_deref(), Some(&b"value"[..]), "value {number} at node {node}");
+        }
+    }
+}
+
+/// The last to be killed had seen all others die, and had removed them from its disk. The first to
+/// be started dialled the others in vain, and for half a minute did not look at any of them when
+/// they came.
+#[test]
+fn a_network_of_which_every_node_was_killed_comes_back_from_what_each_remembers() {
+    let mut network = Network::with_config(12, narrow());
+    put_many(&mut network, 30);
+    for number in 0..12 {
+        network.kill(number);
+        network.run_for(5 * SECOND);
+    }
+    network.run_for(60 * SECOND);
+    for number in (0..12).rev() {
+        network.restart(number);
+        network.run_for(SECOND);
+    }
+    network.run_for(2 * SECOND);
+    check_all_found(&mut network, 30, 0..12);
+}
+
+/// A node that was just started knew nobody, and said that there is no such value.
+#[test]
+fn a_restarted_node_answers_the_first_get() {
+    let mut network = Network::with_config(16, narrow());
+    put_many(&mut network, 40);
+    for number in 0..16 {
+        network.kill(number);
+        network.run_for(SECOND);
+        network.restart(number);
+        check_all_found(&mut network, 40, number..number + 1);
+    }
+}
+
+/// All the known contacts of the last run were silent, and were waited for before anyone else was
+/// asked.
+#[test]
+fn silent_contacts_of_an_earlier_run_keep_nobody_from_joining() {
+    let mut network = Network::new(50);
+    network.kill(0);
+    for number in 1..49 {
+        network.apart.insert(address(number));
+    }
+    network.add(0);
+    let silent: Vec<_> = (1..49).map(|number| network.node(number).own()).collect();
+    let node = network.nodes.get_mut(&address(0)).expect("it was added");
+    node.restore_contacts(silent);
+    network.begin_join(0, vec![address(49)]);
+    network.run_for(2 * SECOND);
+    assert!(network.node(0).table().get(&network.node(49).own().id).is_some());
+}
+
+/// Contacts that nobody needed were never asked, so that a node whose network was gone did not
+/// notice it; and what had answered on a connection that was there already was never a contact.
+#[test]
+fn isolation_is_noticed_and_mended() {
+    let mut network = Network::with_config(12, narrow());
+    put_many(&mut network, 20);
+    network.run_for(60 * SECOND);
+    network.apart.insert(address(5));
+    network.notices.clear();
+    // Nothing is asked of it meanwhile: it finds out when it looks for its own ID.
+    network.run_for(300 * SECOND);
+    assert!(network.node(5).table().is_empty());
+    let is_isolated = |notice: &Notice| matches!(notice, Notice::Isolated);
+    assert_eq!(network.notices.iter().filter(|notice| is_isolated(notice)).count(), 1);
+    network.apart.clear();
+    network.run_for(90 * SECOND);
+    check_all_found(&mut network, 20, 5..6);
+    let id = network.node(5).own().id;
+    let known = network.nodes.values().filter(|node| node.table().get(&id).is_some());
+    assert!(known.count() >= 4, "and the others have found it again");
+}
+
+/// The halves never looked for each other again once a few tries had failed; and values that were
+/// put while they were apart stayed on their side.
+#[test]
+fn the_halves_of_a_healed_partition_share_their_values_within_one_upkeep_interval() {
+    for config in [Config::default(), narrow()] {
+        let interval = config.upkeep_interval;
+        let mut network = Network::with_config(24, config);
+        for number in 0..12 {
+            network.apart.insert(address(number));
+        }
+        network.run_for(600 * SECOND);
+        put_many(&mut network, 40);
+        network.apart.clear();
+        network.run_for(interval);
+        check_all_found(&mut network, 40, 0..24);
+    }
+}
+
+/// Records that no place in the queue was left for stayed with the leaving node, and what it was
+/// given meanwhile left with it.
+#[test]
+fn a_leaving_node_hands_over_all_it_has_and_takes_nothing_more() {
+    let mut network = Network::with_config(8, narrow());
+    let count = 400;
+    for number in 0..count {
+        let (key, value) = (numbered_key(number), Bytes::from_static(b"value"));
+        let put = Command::Put { key, value, ttl: None, replication: Some(1) };
+        network.command(0, put);
+        network.finish(0);
+    }
+    let held = network.node(0).records().len();
+    assert!(held > 10, "{held}");
+    network.command(0, Command::Leave);
+    network.put_under(key(), 1, "value", 600);
+    let Outcome::Left { handed_over } = network.finish(0) else { panic!("it left") };
+    assert_eq!(handed_over, held);
+    network.kill(0);
+    assert_eq!(network.closest_holders(key()), 4);
+    check_all_found(&mut network, count, 1..2);
+}
+
+/// Of nodes that came at the same moment, each was taken for a holder when the others were handed
+/// what they should hold, so that nobody handed it to them.
+#[test]
+fn nodes_that_join_at_once_are_all_handed_what_they_should_hold() {
+    let mut network = Network::with_config(12, narrow());
+    put_many(&mut network, 60);
+    for number in 12..24 {
+        network.add(number);
+        network.begin_join(number, vec![address(number - 12)]);
+        network.run_for(SECOND / 3);
+    }
+    network.run_for(20 * SECOND);
+    let missing: usize =
+        (0..60).map(|number| 4 - network.closest_holders(numbered_key(number))).sum();
+    assert_eq!(missing, 0, "of {}", 4 * 60);
+}
+
+/// A record's renewal waited for as long as users were served.
+#[test]
+fn upkeep_goes_on_under_load() {
+    let mut network = Network::with_config(16, narrow());
+    put_many(&mut network, 20);
+    for number in 0..6 {
+        network.kill(number);
+    }
+    let end = network.now + Config::default().upkeep_interval;
+    while network.now < end {
+        for number in 6..16 {
+            for key in 0..80 {
+                network.command(number, Command::Get { key: numbered_key(key) });
+            }
+        }
+        network.run_for(20 * SECOND);
+        network.outcomes.clear();
+    }
+    let missing: usize =
+        (0..20).map(|number| 4 - network.closest_holders(numbered_key(number))).sum();
+    assert_eq!(missing, 0);
 }

@@ -222,6 +222,17 @@ impl Pins {
         }
     }
 
+    /// Tells that a node listens at `address`: there the certificate is pushed that the node has
+    /// proved on a live connection, which it opened itself. Moves the pin's address, and nothing
+    /// else: a pushed certificate is not a proof.
+    pub fn located(&mut self, certificate: &Certificate, address: PeerAddress, now: Now) {
+        let id = certificate.node_id();
+        let pinned = self.table.get(&id).is_some_and(|pin| pin.certificate == *certificate);
+        if pinned && self.table.touch(&id, address, now.wall) {
+            self.save(&id);
+        }
+    }
+
     /// When [`Pins::handle_wakeup`] has something to do.
     pub fn next_wakeup(&self) -> Option<Moment> {
         self.checks.next_wakeup()

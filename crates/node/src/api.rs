@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::io::BufReader;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::task::TaskTracker;
 use voiddht_core::event::{Command, Outcome};
 use voiddht_wire::Key;
 use voiddht_wire::api::{Answer, ApiError, DHT_GET, DHT_PUT, Put, Request};
@@ -30,8 +31,18 @@ use crate::outbox::{Budget, Outbox, OutboxLimits};
 /// What is read from a program's socket at once: some hundred GETs.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 
-/// Accepts local programs until the node stops.
+/// Accepts local programs until the node is told to stop, and then waits until all have been
+/// answered what they asked.
 pub(crate) async fn run(context: Arc<Context>, listener: TcpListener) {
+    let connections = TaskTracker::new();
+    let serving = serve(&context, &connections, listener);
+    // Ends by the token alone.
+    let _ = context.finish.run_until_cancelled(serving).await;
+    connections.close();
+    connections.wait().await;
+}
+
+async fn serve(context: &Arc<Context>, connections: &TaskTracker, listener: TcpListener) {
     let places = Arc::new(Semaphore::new(context.limits.api_connections));
     // Bounded by the requests that each connection may have, and not by what peers take.
     let budget = Budget::new(usize::MAX);
@@ -42,8 +53,8 @@ pub(crate) async fn run(context: Arc<Context>, listener: TcpListener) {
             tracing::warn!(address = %remote, "too many module API connections: closed");
             continue;
         };
-        let connection = ApiConnection::new(Arc::clone(&context), tcp, remote, &budget);
-        context.tasks.spawn(connection.run(place));
+        let connection = ApiConnection::new(Arc::clone(context), tcp, remote, &budget);
+        context.tasks.spawn(connections.track_future(connection.run(place)));
     }
 }
 
@@ -79,18 +90,24 @@ impl ApiConnection {
         self.context.counters.api_connections.subtract();
     }
 
-    /// Takes requests to the driver until the connection ends, or the node stops: then what is
-    /// answered already still goes out.
+    /// Takes requests to the driver until the connection ends. When the node is told to stop, what
+    /// was asked is still answered; when it stops, what is answered already still goes out.
     async fn serve(&mut self) -> LinkEnd<ApiBroken> {
         let context = Arc::clone(&self.context);
+        let mut finish = std::pin::pin!(context.finish.cancelled());
         let mut stopped = std::pin::pin!(context.stop.cancelled());
-        let mut stopping = false;
+        let (mut finishing, mut stopping) = (false, false);
         loop {
             let frame = tokio::select! {
                 biased;
                 () = &mut stopped, if !stopping => {
                     stopping = true;
                     self.link.outbox().close();
+                    continue;
+                }
+                () = &mut finish, if !finishing => {
+                    finishing = true;
+                    self.link.outbox().finish();
                     continue;
                 }
                 frame = self.link.next() => frame,

@@ -3,19 +3,18 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustls::ServerConfig;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use voiddht_core::peer::ConnectionId;
 use voiddht_identity::Identity;
 use voiddht_wire::peer::{Body, ErrorCode, Message, NodeInfo};
 
 use crate::counters::Counters;
 use crate::event::Event;
 use crate::outbox::{Budget, Outbox, OutboxLimits};
+use crate::pool::ConnectionIds;
 use crate::settings::Limits;
 
 /// See the module's description.
@@ -35,16 +34,15 @@ pub(crate) struct Context {
     pub(crate) inbox: mpsc::Sender<Event>,
     /// Every task of the node, so that its end can be awaited.
     pub(crate) tasks: TaskTracker,
+    /// Cancelled when the node is told to stop: local programs are answered what they have asked,
+    /// and are not listened to any more.
+    pub(crate) finish: CancellationToken,
     /// Cancelled when the node stops: whoever accepts, dials or shakes hands ends then.
     pub(crate) stop: CancellationToken,
-    pub(crate) next_connection: AtomicU64,
+    pub(crate) connection_ids: ConnectionIds,
 }
 
 impl Context {
-    pub(crate) fn new_connection_id(&self) -> ConnectionId {
-        ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
-    }
-
     /// An outbox for a connection with a peer.
     pub(crate) fn peer_outbox(&self) -> Arc<Outbox> {
         let limits = OutboxLimits {

@@ -9,9 +9,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::process::{Resource, getrlimit};
 
-/// Files that are not connections between peers: listeners, databases, logs, module API
-/// connections, probes, handshakes that fail.
+/// Files of the process that belong to no node: standard streams, logs, the runtime's own.
 const RESERVED_FILES: usize = 128;
+/// The part of a node's files that its pool may hold, in quarters. The rest is for its listeners,
+/// its database, module API connections, probes, and handshakes that are under way.
+const POOL_QUARTERS: usize = 3;
 /// Below this a node is not much of a node, whatever the limit says.
 const LEAST_SHARE: usize = 8;
 
@@ -45,7 +47,8 @@ impl Drop for Share {
 }
 
 fn share_of(files: usize, nodes: usize) -> usize {
-    (files.saturating_sub(RESERVED_FILES) / nodes.max(1)).max(LEAST_SHARE)
+    let own = files.saturating_sub(RESERVED_FILES) / nodes.max(1);
+    (own / 4).saturating_mul(POOL_QUARTERS).max(LEAST_SHARE)
 }
 
 #[cfg(test)]
@@ -54,8 +57,8 @@ mod tests {
 
     #[test]
     fn what_there_is_is_divided() {
-        assert_eq!(share_of(1024, 1), 1024 - RESERVED_FILES);
-        assert_eq!(share_of(20_000, 64), (20_000 - RESERVED_FILES) / 64);
+        assert_eq!(share_of(1024, 1), (1024 - RESERVED_FILES) / 4 * 3);
+        assert_eq!(share_of(20_000, 256), (20_000 - RESERVED_FILES) / 256 / 4 * 3);
         assert_eq!(share_of(256, 1000), LEAST_SHARE);
         assert_eq!(share_of(0, 0), LEAST_SHARE);
     }

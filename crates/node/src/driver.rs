@@ -9,8 +9,10 @@ pub(crate) mod observe;
 mod shutdown;
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
@@ -25,27 +27,27 @@ use voiddht_core::time::{Moment, Now};
 use voiddht_wire::peer::{ErrorCode, Message, NodeInfo};
 
 use crate::clock::Clock;
-use crate::context::Context;
+use crate::context::Context as Shared;
 use crate::counters::Limit;
 use crate::descriptors::Share;
 use crate::dialer;
 use crate::event::{AnswerTo, Ending, Event};
 use crate::observer::{Asked, Observer};
-use crate::persistence::Persistence;
+use crate::persistence::{Persisted, Persistence};
 use crate::pool::{Effect, Opened, Pool};
 use crate::status::CoreStatus;
 
 /// Events handled before other tasks have their turn. So many messages leave in one write per
 /// connection, and so long, some tenths of a millisecond, nobody else runs.
 const EVENTS_PER_TURN: usize = 64;
-/// How often connections that were replaced are looked at, while there are any.
+/// How often the pool looks after itself, while there is something to look after.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// A wake-up that is further away is not known, and does not matter, more exactly.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
 /// See the module's description.
 pub(crate) struct Driver {
-    context: Arc<Context>,
+    context: Arc<Shared>,
     clock: Clock,
     core: Node,
     pool: Pool,
@@ -64,7 +66,7 @@ pub(crate) struct Driver {
 
 /// What a driver is made of.
 pub(crate) struct Parts {
-    pub(crate) context: Arc<Context>,
+    pub(crate) context: Arc<Shared>,
     pub(crate) clock: Clock,
     pub(crate) core: Node,
     pub(crate) pool: Pool,
@@ -77,7 +79,7 @@ pub(crate) struct Parts {
 /// What woke the driver.
 enum Woken {
     Event(Event),
-    Disk(Ticket, bool),
+    Disk(Persisted),
     Alarm,
     Stop,
 }
@@ -108,44 +110,84 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         let context = Arc::clone(&self.context);
         let mut stopped = std::pin::pin!(context.stop.cancelled());
+        let mut more_events = false;
         loop {
             self.set_alarm();
-            let woken = tokio::select! {
-                biased;
-                () = &mut stopped => Woken::Stop,
-                event = self.inbox.recv() => event.map_or(Woken::Stop, Woken::Event),
-                done = self.persistence.completed() => {
-                    Woken::Disk(done.ticket, done.result.is_ok())
-                }
-                () = self.alarm.wait() => Woken::Alarm,
-            };
+            let woken = poll_fn(|cx| self.poll_woken(stopped.as_mut(), more_events, cx)).await;
+            more_events = false;
             let now = self.clock.now();
             match woken {
-                Woken::Event(event) => self.handle_events(now, event).await,
-                Woken::Disk(ticket, durable) => {
-                    self.observer.persisted(now, durable);
-                    self.feed(now, Input::Persisted { ticket, durable });
-                    self.settle(now);
+                Woken::Event(event) => {
+                    more_events = self.handle_events(now, event);
+                    if more_events {
+                        // Those who write must have their turn first.
+                        tokio::task::yield_now().await;
+                    }
                 }
+                Woken::Disk(done) => self.persisted(now, done),
                 Woken::Alarm => {}
                 Woken::Stop => break,
             }
+            // Not left to the wait above: while there are events, it hears of nothing else.
+            self.handle_persisted(now);
             self.handle_due(now);
         }
         self.shut_down().await;
     }
 
-    /// Handles an event and those that lie behind it.
-    async fn handle_events(&mut self, now: Now, first: Event) {
+    /// Waits for whatever comes first. Events are looked at first, because they are by far the
+    /// most; but not while there are more than one turn can handle, or nothing else would ever
+    /// have one.
+    fn poll_woken(
+        &mut self,
+        stopped: Pin<&mut impl Future<Output = ()>>,
+        more_events: bool,
+        cx: &mut Context<'_>,
+    ) -> Poll<Woken> {
+        if !more_events && let Poll::Ready(event) = self.inbox.poll_recv(cx) {
+            return Poll::Ready(event.map_or(Woken::Stop, Woken::Event));
+        }
+        if stopped.poll(cx).is_ready() {
+            return Poll::Ready(Woken::Stop);
+        }
+        if let Poll::Ready(done) = self.persistence.poll_completed(cx) {
+            return Poll::Ready(Woken::Disk(done));
+        }
+        if self.alarm.poll(cx).is_ready() {
+            return Poll::Ready(Woken::Alarm);
+        }
+        if more_events {
+            let event = ready!(self.inbox.poll_recv(cx));
+            return Poll::Ready(event.map_or(Woken::Stop, Woken::Event));
+        }
+        Poll::Pending
+    }
+
+    /// Handles an event and those that lie behind it. `true`: there may be more.
+    fn handle_events(&mut self, now: Now, first: Event) -> bool {
         self.handle(now, first);
         for _ in 1..EVENTS_PER_TURN {
             match self.inbox.try_recv() {
                 Ok(event) => self.handle(now, event),
-                Err(_) => return,
+                Err(_) => return false,
             }
         }
-        // There may be more: those who write must have their turn first.
-        tokio::task::yield_now().await;
+        true
+    }
+
+    /// Passes on what the disk has done.
+    fn handle_persisted(&mut self, now: Now) {
+        for _ in 0..EVENTS_PER_TURN {
+            let Some(done) = self.persistence.try_completed() else { return };
+            self.persisted(now, done);
+        }
+    }
+
+    fn persisted(&mut self, now: Now, done: Persisted) {
+        let Persisted { ticket, durable } = done;
+        self.observer.persisted(now, durable);
+        self.feed(now, Input::Persisted { ticket, durable });
+        self.settle(now);
     }
 
     fn handle(&mut self, now: Now, event: Event) {
@@ -155,7 +197,7 @@ impl Driver {
             Event::Opened(opened) => self.opened(now, *opened),
             Event::DialFailed { connection, why } => {
                 self.dials.remove(&connection);
-                self.pool.dial_failed(connection, why);
+                self.pool.dial_failed(now.mono, connection, why);
             }
             Event::Closed { connection, ending } => self.closed(now, connection, ending),
             Event::Probed { contact, listening } => {
@@ -194,15 +236,15 @@ impl Driver {
 
     fn opened(&mut self, now: Now, opened: Opened) {
         self.dials.remove(&opened.connection);
+        self.pool.limit_connections(self.most_connections());
         self.pool.opened(now.mono, opened);
-        self.plan_sweep(now.mono);
     }
 
     fn closed(&mut self, now: Now, connection: ConnectionId, ending: Ending) {
         if let (Some(what), Some(peer)) = (ending.broken, self.pool.proved_peer(connection)) {
             self.feed(now, Input::Misbehaved { peer, what });
         }
-        self.pool.closed(connection, ending.clean);
+        self.pool.closed(now.mono, connection, ending.clean);
     }
 
     fn command(&mut self, now: Now, command: Command, answer: AnswerTo, explain: bool) {
@@ -225,8 +267,7 @@ impl Driver {
         match output {
             Output::Request { to, message } => {
                 self.context.counters.messages_sent.add();
-                let context = &self.context;
-                self.pool.request(now.mono, to, message, || context.new_connection_id());
+                self.pool.request(now.mono, to, message);
             }
             Output::Reply { connection, message } => {
                 self.context.counters.messages_sent.add();
@@ -331,14 +372,9 @@ impl Driver {
             self.next_sweep = None;
             self.pool.sweep(now.mono);
             self.settle(now);
-            self.plan_sweep(now.mono);
         }
-    }
-
-    fn plan_sweep(&mut self, now: Moment) {
-        self.pool.limit_connections(self.most_connections());
         if self.next_sweep.is_none() && self.pool.wants_sweep() {
-            self.next_sweep = Some(now + SWEEP_INTERVAL);
+            self.next_sweep = Some(now.mono + SWEEP_INTERVAL);
         }
     }
 
@@ -376,13 +412,14 @@ impl Alarm {
         }
     }
 
-    async fn wait(&mut self) {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.sleep {
             Some(sleep) if self.set_for.is_some() => {
-                sleep.await;
+                ready!(sleep.as_mut().poll(cx));
                 self.set_for = None;
+                Poll::Ready(())
             }
-            _ => std::future::pending().await,
+            _ => Poll::Pending,
         }
     }
 }

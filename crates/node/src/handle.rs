@@ -12,7 +12,7 @@ use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{Key, NodeId};
 
 use crate::context::Context;
-use crate::counters::Counts;
+use crate::counters::{Counts, Limit};
 use crate::event::{AnswerTo, Event};
 use crate::node::Addresses;
 use crate::snapshot::{Snapshot, SnapshotRequest, Surroundings};
@@ -176,6 +176,11 @@ impl Handle {
             counts: self.counts(),
         };
         Ok(Snapshot::assemble(*seen, &around))
+    }
+
+    /// Counts a limit of something that serves this node's data elsewhere.
+    pub(crate) fn limit_reached(&self, limit: Limit) {
+        self.context.counters.limit_reached(limit);
     }
 
     /// What was counted. Costs the node nothing.

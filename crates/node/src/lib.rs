@@ -25,6 +25,7 @@ mod frame_reader;
 mod handle;
 pub mod handshake;
 mod histogram;
+pub mod http;
 mod link;
 mod listener;
 mod node;

@@ -69,7 +69,7 @@ async fn serve(
     match result {
         Ok(established) => {
             context.counters.accepted.add();
-            let id = context.new_connection_id();
+            let id = context.connection_ids.next();
             let open = Connection::open(Arc::clone(&context), id, established, false);
             if let Some(connection) = Box::pin(open).await {
                 connection.run().await;

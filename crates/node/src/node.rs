@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::timeout;
-use voiddht_core::event::Command;
+use voiddht_core::event::{Command, Outcome};
 use voiddht_wire::NodeId;
 
 use crate::context::Context;
 use crate::handle::Handle;
+use crate::http::HttpServer;
 use crate::settings::Settings;
 pub use start::StartError;
 
@@ -26,6 +28,10 @@ pub struct Node {
     context: Arc<Context>,
     addresses: Addresses,
     joined: watch::Receiver<bool>,
+    /// Ends when every local program has been answered.
+    api: JoinHandle<()>,
+    /// `None` where nothing is served, or not any more.
+    http: Option<HttpServer>,
 }
 
 /// Where a node listens.
@@ -60,6 +66,11 @@ impl Node {
         self.addresses.api
     }
 
+    /// Where it serves metrics and its page, if it does.
+    pub fn http_address(&self) -> Option<SocketAddr> {
+        self.http.as_ref()?.address()
+    }
+
     /// Speaks to it from elsewhere.
     pub fn handle(&self) -> Handle {
         Handle::new(Arc::clone(&self.context), self.addresses)
@@ -71,19 +82,28 @@ impl Node {
         let _ = self.joined.clone().wait_for(|joined| *joined).await;
     }
 
-    /// Stops the node in good order: it hands over what it holds and says goodbye, for at most
+    /// Stops the node in good order: it answers local programs what they have asked, hands over
+    /// what it holds and says goodbye, for at most
     /// [`crate::settings::Limits::leave_deadline`]; then its connections and ports are closed.
-    pub async fn shutdown(self) {
-        let leave_deadline = self.context.limits.leave_deadline;
-        let leaving = self.handle();
-        let left = timeout(leave_deadline, leaving.command(Command::Leave)).await;
-        if left.is_err() {
-            tracing::warn!("leaving took too long: not everything was handed over");
+    pub async fn shutdown(mut self) {
+        self.context.finish.cancel();
+        let handle = self.handle();
+        let leaving = async { tokio::join!(handle.command(Command::Leave), &mut self.api) };
+        match timeout(self.context.limits.leave_deadline, leaving).await {
+            Ok((Ok(Outcome::Left { handed_over }), _)) => {
+                tracing::info!(records = handed_over, "handed over, and said goodbye");
+            }
+            Ok(_) => {}
+            Err(_) => tracing::warn!("leaving took too long: not everything was handed over"),
         }
         self.context.stop.cancel();
         self.context.tasks.close();
         if timeout(STOP_DEADLINE, self.context.tasks.wait()).await.is_err() {
             tracing::warn!("some tasks did not end in time");
+        }
+        // Last, so that whoever looks sees the node leave.
+        if let Some(http) = self.http.take() {
+            http.shutdown().await;
         }
     }
 }

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 use bytes::BytesMut;
+use voiddht_wire::limits::MAX_FRAME_BYTES;
 
 /// Bytes that may wait in all the outboxes of a node together.
 #[derive(Debug)]
@@ -42,8 +43,9 @@ impl Budget {
     }
 }
 
-/// What each outbox takes beyond its bounds to say that they are reached.
-const RESERVED_BYTES: usize = 16 * 1024;
+/// What each outbox takes beyond its bounds to say that they are reached: the one message that
+/// may have passed them, and a refusal for each request that may be unanswered.
+const RESERVED_BYTES: usize = MAX_FRAME_BYTES + 32 * 1024;
 
 /// The bounds of one outbox.
 #[derive(Clone, Copy, Debug)]
@@ -82,9 +84,12 @@ pub(crate) enum Taken {
     Killed,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// In the order in which an outbox passes through them; it may skip some.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     Open,
+    /// What was read is answered; nothing more is read.
+    Finishing,
     Closing,
     Killed,
 }
@@ -151,7 +156,7 @@ impl Outbox {
         encode: impl FnOnce(&mut BytesMut) -> Result<(), E>,
     ) -> Result<(), PushError<E>> {
         let mut state = self.lock();
-        if state.phase != Phase::Open {
+        if state.phase > Phase::Finishing {
             return Err(PushError::Closed);
         }
         if state.waiting() >= bytes {
@@ -183,9 +188,14 @@ impl Outbox {
         let mut state = self.lock();
         let was_full = state.unanswered >= self.limits.unanswered;
         state.unanswered = state.unanswered.saturating_sub(1);
-        if was_full {
+        if was_full || state.is_finished() {
             Self::wake(state);
         }
+    }
+
+    /// Closes the connection after every request that was read has been answered.
+    pub(crate) fn finish(&self) {
+        self.enter(Phase::Finishing);
     }
 
     /// Closes the connection after what waits has been written.
@@ -215,11 +225,12 @@ impl Outbox {
             state.in_writing = into.len();
             return Taken::Bytes;
         }
-        if state.phase == Phase::Closing {
+        if state.is_finished() {
             return Taken::Finished;
         }
         state.keep_waker(cx);
-        Taken::Nothing { read: state.unanswered < self.limits.unanswered }
+        let read = state.phase == Phase::Open && state.unanswered < self.limits.unanswered;
+        Taken::Nothing { read }
     }
 
     /// For the connection's task, while a write is under way: whether it is still wanted.
@@ -238,7 +249,7 @@ impl Outbox {
 
     fn enter(&self, phase: Phase) {
         let mut state = self.lock();
-        if state.phase != Phase::Killed {
+        if state.phase < phase {
             state.phase = phase;
             Self::wake(state);
         }
@@ -263,6 +274,15 @@ impl Outbox {
 impl State {
     fn waiting(&self) -> usize {
         self.pending.len() + self.in_writing
+    }
+
+    /// Whether the connection is to be closed once what waits has been written.
+    fn is_finished(&self) -> bool {
+        match self.phase {
+            Phase::Open => false,
+            Phase::Finishing => self.unanswered == 0,
+            Phase::Closing | Phase::Killed => true,
+        }
     }
 
     fn keep_waker(&mut self, cx: &Context<'_>) {
@@ -316,6 +336,21 @@ mod tests {
         outbox.written();
         assert!(outbox.is_idle());
         assert_eq!(take(&outbox).0, Taken::Nothing { read: true });
+    }
+
+    #[test]
+    fn one_that_finishes_answers_what_was_read_and_reads_no_more() {
+        let outbox = outbox(100, 2, &Budget::new(100));
+        assert!(outbox.begin_request());
+        outbox.finish();
+        assert_eq!(take(&outbox).0, Taken::Nothing { read: false });
+        push(&outbox, b"answer").unwrap();
+        outbox.end_request();
+        assert_eq!(take(&outbox).0, Taken::Bytes);
+        assert_eq!(take(&outbox).0, Taken::Finished);
+        outbox.close();
+        outbox.finish();
+        assert_eq!(push(&outbox, b"late"), Err(PushError::Closed), "closing is not taken back");
     }
 
     #[test]

@@ -2,11 +2,12 @@
 //! has brought to disk comes back to the driver. Without a data directory nothing is written, and
 //! every write counts as done at once.
 
+use std::path::Path;
+use std::task::{Context, Poll, ready};
+
 use tokio::sync::mpsc;
 use voiddht_core::event::{Ticket, Write};
 use voiddht_store::{Completion, DataDir, INBOX_JOBS, Loaded, OpenError, Store};
-
-use std::path::Path;
 
 /// Groups of writes whose end the driver has not heard of: what the store's inbox takes, and the
 /// one group that its thread has in hand. Beyond it, writes fail as on a full disk.
@@ -27,6 +28,15 @@ pub(crate) struct Directory {
     store: Store,
     completions: mpsc::Receiver<Completion>,
     unfinished: usize,
+    /// Whether the last write came to nothing: said once, and once when it is over.
+    failing: bool,
+}
+
+/// The end of a group of writes, as the core wants to know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Persisted {
+    pub(crate) ticket: Ticket,
+    pub(crate) durable: bool,
 }
 
 impl Persistence {
@@ -36,7 +46,10 @@ impl Persistence {
         // There is room: no more than that are unfinished. It must not block.
         let tell = move |completion| drop(sender.try_send(completion));
         let (store, loaded) = DataDir::open(path, Box::new(tell))?;
-        Ok((Self::Directory(Directory { store, completions, unfinished: 0 }), loaded))
+        Ok((
+            Self::Directory(Directory { store, completions, unfinished: 0, failing: false }),
+            loaded,
+        ))
     }
 
     /// The store, where there is one.
@@ -57,17 +70,21 @@ impl Persistence {
         None
     }
 
-    /// The next group whose end is known. May be dropped and called again.
-    pub(crate) async fn completed(&mut self) -> Completion {
-        let Self::Directory(directory) = self else { return std::future::pending().await };
-        match directory.completions.recv().await {
-            Some(completion) => {
-                directory.unfinished -= 1;
-                completion
-            }
+    /// The next group whose end is known.
+    pub(crate) fn poll_completed(&mut self, cx: &mut Context<'_>) -> Poll<Persisted> {
+        let Self::Directory(directory) = self else { return Poll::Pending };
+        match ready!(directory.completions.poll_recv(cx)) {
+            Some(completion) => Poll::Ready(directory.note(completion)),
             // The store's thread has ended, and said why in the log: its `submit` refuses now.
-            None => std::future::pending().await,
+            None => Poll::Pending,
         }
+    }
+
+    /// The same, if it is known already.
+    pub(crate) fn try_completed(&mut self) -> Option<Persisted> {
+        let Self::Directory(directory) = self else { return None };
+        let completion = directory.completions.try_recv().ok()?;
+        Some(directory.note(completion))
     }
 
     /// Writes what was submitted, and closes the database.
@@ -77,5 +94,24 @@ impl Persistence {
         if let Ok(Err(error)) = closed {
             tracing::error!(%error, "the data directory was not closed in good order");
         }
+    }
+}
+
+impl Directory {
+    fn note(&mut self, completion: Completion) -> Persisted {
+        let Completion { ticket, result } = completion;
+        self.unfinished -= 1;
+        match &result {
+            Err(error) if !self.failing => tracing::error!(
+                %error,
+                "values can be read, and new ones are refused until the disk takes them"
+            ),
+            Ok(()) if self.failing => {
+                tracing::warn!("the data directory can be written again: new values are kept");
+            }
+            _ => {}
+        }
+        self.failing = result.is_err();
+        Persisted { ticket, durable: result.is_ok() }
     }
 }

@@ -14,6 +14,7 @@ mod choice;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use voiddht_core::event::{Destination, Input, Undelivered};
@@ -29,6 +30,11 @@ use crate::outbox::{Outbox, PushError};
 /// How long an inbound connection is left alone after its last use, when room is needed. Long
 /// enough for whoever dialled to send what it dialled for: a round trip or two on any path.
 const INBOUND_REST: Duration = Duration::from_secs(5);
+/// How long a request waits for a place in a full pool. Within that time most connections answer
+/// and are idle; and no request's own timeout is shorter.
+const PLACE_PATIENCE: Duration = Duration::from_secs(1);
+/// Requests that wait for a place, at most. With the largest value in each, 16 MiB.
+const MAX_PLACELESS: usize = 256;
 /// How long a connection that was replaced stays after its last use: requests of the other side
 /// may still be on their way.
 const DRAINED_AFTER: Duration = Duration::from_secs(2);
@@ -77,10 +83,20 @@ pub(crate) struct Proved {
     pub(crate) fingerprint: [u8; 32],
 }
 
+/// Names connections, for all who make them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ConnectionIds(Arc<AtomicU64>);
+
+impl ConnectionIds {
+    pub(crate) fn next(&self) -> ConnectionId {
+        ConnectionId(self.0.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
 /// The bounds of a pool.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PoolLimits {
-    /// Connections and dials together.
+    /// Connections and dials together. Inbound connections may exceed it for a while, by a quarter.
     pub(crate) connections: usize,
     /// Requests to one peer that await their answer, or the end of a dial.
     pub(crate) requests_per_peer: usize,
@@ -90,6 +106,7 @@ pub(crate) struct PoolLimits {
 #[derive(Debug)]
 pub(crate) struct Pool {
     me: NodeId,
+    ids: ConnectionIds,
     limits: PoolLimits,
     counters: Arc<Counters>,
     connections: HashMap<ConnectionId, Connection>,
@@ -98,6 +115,8 @@ pub(crate) struct Pool {
     dials: HashMap<ConnectionId, Dial>,
     /// Connections that were replaced and not yet closed.
     draining: usize,
+    /// Requests for which there was no place, the oldest first.
+    placeless: VecDeque<Placeless>,
     effects: VecDeque<Effect>,
 }
 
@@ -131,6 +150,14 @@ struct PeerConnections {
     announced: bool,
 }
 
+/// A request that waits until a connection becomes idle and gives up its place.
+#[derive(Debug)]
+struct Placeless {
+    to: Destination,
+    message: Message,
+    since: Moment,
+}
+
 #[derive(Debug)]
 struct Dial {
     to: Destination,
@@ -138,15 +165,22 @@ struct Dial {
 }
 
 impl Pool {
-    pub(crate) fn new(me: NodeId, limits: PoolLimits, counters: Arc<Counters>) -> Self {
+    pub(crate) fn new(
+        me: NodeId,
+        limits: PoolLimits,
+        ids: ConnectionIds,
+        counters: Arc<Counters>,
+    ) -> Self {
         Self {
             me,
+            ids,
             limits,
             counters,
             connections: HashMap::new(),
             peers: HashMap::new(),
             dials: HashMap::new(),
             draining: 0,
+            placeless: VecDeque::new(),
             effects: VecDeque::new(),
         }
     }
@@ -174,31 +208,60 @@ impl Pool {
     }
 
     /// Sends a request: on the live connection, or after the dial that is under way, or after a
-    /// new one. `new_id` names the connection of a new dial.
-    pub(crate) fn request(
+    /// new one; in a full pool, as soon as there is a place.
+    pub(crate) fn request(&mut self, now: Moment, to: Destination, message: Message) {
+        let rpc_id = message.header.rpc_id;
+        if let Err(why) = self.place(now, to, message, now) {
+            self.effects.push_back(Effect::Input(Input::Undelivered { rpc_id, why }));
+        }
+    }
+
+    fn place(
         &mut self,
         now: Moment,
         to: Destination,
         message: Message,
-        new_id: impl FnOnce() -> ConnectionId,
-    ) {
-        let rpc_id = message.header.rpc_id;
+        since: Moment,
+    ) -> Result<(), Undelivered> {
         let most = self.limits.requests_per_peer;
-        let sent = if let Some(connection) = self.live(&to) {
-            self.send_request(now, connection, &message)
-        } else if let Some(dial) = self.dial_to(&to) {
+        if let Some(connection) = self.live(&to) {
+            return self.send_request(now, connection, &message);
+        }
+        if let Some(dial) = self.dial_to(&to) {
             if dial.waiting.len() < most {
                 dial.waiting.push(message);
-                Ok(())
-            } else {
-                self.counters.limit_reached(Limit::RequestsPerPeer);
-                Err(Undelivered::LocalLimit)
+                return Ok(());
             }
-        } else {
-            self.dial(now, to, message, new_id)
-        };
-        if let Err(why) = sent {
-            self.effects.push_back(Effect::Input(Input::Undelivered { rpc_id, why }));
+            self.counters.limit_reached(Limit::RequestsPerPeer);
+            return Err(Undelivered::LocalLimit);
+        }
+        if self.make_room(now) {
+            let connection = self.ids.next();
+            self.dials.insert(connection, Dial { to, waiting: vec![message] });
+            self.effects.push_back(Effect::Dial { connection, to });
+            return Ok(());
+        }
+        if self.placeless.len() < MAX_PLACELESS && now.since(since) < PLACE_PATIENCE {
+            self.placeless.push_back(Placeless { to, message, since });
+            return Ok(());
+        }
+        self.counters.limit_reached(Limit::Connections);
+        Err(Undelivered::LocalLimit)
+    }
+
+    /// Something has changed: perhaps there is a place for those who wait for one.
+    fn place_waiting(&mut self, now: Moment) {
+        for _ in 0..self.placeless.len() {
+            let Some(Placeless { to, message, since }) = self.placeless.pop_front() else { return };
+            let waiting = self.placeless.len();
+            let rpc_id = message.header.rpc_id;
+            if let Err(why) = self.place(now, to, message, since) {
+                self.effects.push_back(Effect::Input(Input::Undelivered { rpc_id, why }));
+            } else if self.placeless.len() > waiting {
+                // Still no place: it stays the oldest.
+                self.placeless.rotate_right(1);
+                return;
+            }
         }
     }
 
@@ -230,12 +293,16 @@ impl Pool {
     ) -> Option<Peer> {
         let entry = self.connections.get_mut(&connection).filter(|entry| !entry.closing)?;
         entry.last_used = now;
-        if !message.body.is_request() {
+        let answered = !message.body.is_request();
+        if answered {
             entry.awaited.remove(&message.header.rpc_id);
         }
         let peer = entry.peer(message.header.sender);
         if !entry.announced {
             self.announce(connection);
+        }
+        if answered && !self.placeless.is_empty() {
+            self.place_waiting(now);
         }
         Some(peer)
     }
@@ -266,7 +333,7 @@ impl Pool {
             (Some(_), Some(dial)) => dial.waiting,
             // The dial was given up meanwhile.
             (Some(_), None) => return opened.outbox.close(),
-            (None, _) if self.make_room(now) => Vec::new(),
+            (None, _) if self.make_room_for_inbound(now) => Vec::new(),
             (None, _) => {
                 self.counters.limit_reached(Limit::Connections);
                 return opened.outbox.close();
@@ -288,7 +355,12 @@ impl Pool {
     }
 
     /// A dial has ended without a connection.
-    pub(crate) fn dial_failed(&mut self, connection: ConnectionId, why: Undelivered) {
+    pub(crate) fn dial_failed(&mut self, now: Moment, connection: ConnectionId, why: Undelivered) {
+        self.end_dial(connection, why);
+        self.place_waiting(now);
+    }
+
+    fn end_dial(&mut self, connection: ConnectionId, why: Undelivered) {
         for message in self.dials.remove(&connection).into_iter().flat_map(|dial| dial.waiting) {
             let rpc_id = message.header.rpc_id;
             self.effects.push_back(Effect::Input(Input::Undelivered { rpc_id, why }));
@@ -296,9 +368,10 @@ impl Pool {
     }
 
     /// A connection has ended. `clean`: in good order, by either side.
-    pub(crate) fn closed(&mut self, connection: ConnectionId, clean: bool) {
+    pub(crate) fn closed(&mut self, now: Moment, connection: ConnectionId, clean: bool) {
         self.retire(connection, clean);
         self.connections.remove(&connection);
+        self.place_waiting(now);
     }
 
     /// Closes every connection with a peer, after what is queued has gone out.
@@ -352,12 +425,14 @@ impl Pool {
 
     /// Whether there is something for a sweep to do, now or soon.
     pub(crate) fn wants_sweep(&self) -> bool {
-        self.draining > 0 || self.len() > self.limits.connections
+        self.draining > 0 || !self.placeless.is_empty() || self.len() > self.limits.connections
     }
 
-    /// Closes replaced connections that have done their work, and idle ones over the limit.
+    /// Closes replaced connections that have done their work, and idle ones over the limit; gives
+    /// places to those who wait for one, or tells them that there is none.
     pub(crate) fn sweep(&mut self, now: Moment) {
         while self.len() > self.limits.connections && self.evict(now) {}
+        self.place_waiting(now);
         let done: Vec<ConnectionId> = self
             .connections
             .iter()
@@ -395,26 +470,9 @@ impl Pool {
         self.dials.iter().filter(|(_, dial)| dial.to.id == Some(*peer)).map(|(id, _)| *id)
     }
 
-    fn dial(
-        &mut self,
-        now: Moment,
-        to: Destination,
-        message: Message,
-        new_id: impl FnOnce() -> ConnectionId,
-    ) -> Result<(), Undelivered> {
-        if !self.make_room(now) {
-            self.counters.limit_reached(Limit::Connections);
-            return Err(Undelivered::LocalLimit);
-        }
-        let connection = new_id();
-        self.dials.insert(connection, Dial { to, waiting: vec![message] });
-        self.effects.push_back(Effect::Dial { connection, to });
-        Ok(())
-    }
-
     fn cancel_dial(&mut self, dial: ConnectionId) {
         self.effects.push_back(Effect::CancelDial(dial));
-        self.dial_failed(dial, Undelivered::ConnectionLost);
+        self.end_dial(dial, Undelivered::ConnectionLost);
     }
 
     /// Sends what waited for a dial.

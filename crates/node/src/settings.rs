@@ -54,6 +54,11 @@ pub struct Settings {
     pub key_kind: KeyKind,
     /// Where the node keeps what it must not forget; `None`: nowhere.
     pub data_dir: Option<PathBuf>,
+    /// Where metrics, health and the page are served; `None`: nowhere.
+    pub http: Option<SocketAddr>,
+    /// The Unix socket by which the tools of this machine's owner speak to the node; `None`: there
+    /// is none. A node that cannot make it warns, and goes on without.
+    pub control: Option<PathBuf>,
     /// The limits of the connection layer.
     pub limits: Limits,
     /// The settings of the core.
@@ -66,7 +71,8 @@ pub struct Settings {
 /// connections closed, and the limit is counted; nothing queues without a bound.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// See [`CONNECTIONS`]. Held under the node's share of the process's open files too.
+    /// See [`CONNECTIONS`]. Held under the node's share of the process's open files too. Inbound
+    /// connections may exceed it for a while, by a quarter.
     pub connections: usize,
     /// See [`CONNECTIONS_PER_ADDRESS`].
     pub connections_per_address: usize,
@@ -124,6 +130,8 @@ impl Settings {
             policy: Policy::default(),
             key_kind: KeyKind::default(),
             data_dir: None,
+            http: None,
+            control: None,
             limits: Limits::default(),
             core: voiddht_core::Config::default(),
             seed: None,

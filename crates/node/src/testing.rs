@@ -2,7 +2,6 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +14,7 @@ use crate::context::Context;
 use crate::counters::Counters;
 use crate::event::Event;
 use crate::outbox::Budget;
+use crate::pool::ConnectionIds;
 use crate::settings::Limits;
 
 pub(crate) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -40,8 +40,9 @@ pub(crate) fn context_of(
         counters: Arc::new(Counters::default()),
         inbox,
         tasks: TaskTracker::new(),
+        finish: CancellationToken::new(),
         stop: CancellationToken::new(),
-        next_connection: AtomicU64::new(1000),
+        connection_ids: ConnectionIds::default(),
         limits,
     };
     (Arc::new(context), events)

@@ -1,5 +1,7 @@
 //! Nodes that find each other and keep each other's values, over real sockets and TLS.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod common;
 
 use bytes::Bytes;

@@ -104,6 +104,8 @@ const SHOWN_ADDRESSES: usize = 5;
 impl Arguments {
     pub(super) async fn run(self, output: &Output) -> Result<Exit, Failure> {
         logging::start(self.loglevel);
+        // The nodes share what there is, as soon as the first of them starts.
+        process::raise_open_files();
         let mut signals = StopSignals::catch().map_err(Failure::failed)?;
         let plan = self.plan()?;
         let network = tokio::select! {
@@ -136,7 +138,6 @@ impl Arguments {
             threads: self.threads.unwrap_or(processors).min(self.nodes),
             host: self.host_address,
             base_port: self.base_port,
-            open_files: process::raise_open_files(),
             deadline: JOIN_DEADLINE,
         })
     }

@@ -230,6 +230,12 @@ pub struct Limits {
     /// How long handing over values and saying goodbye may take at the end
     #[arg(long, value_name = "SECONDS", default_value_t = settings::LEAVE_DEADLINE.as_secs(), value_parser = number::<u64>(0..=3600))]
     pub leave_deadline: u64,
+
+    /// End at once when the process ends that started this one
+    ///
+    /// For programs that start nodes and must not leave any behind, however they end themselves.
+    #[arg(long, env = "VOIDDHT_DIE_WITH_PARENT")]
+    pub die_with_parent: bool,
 }
 
 /// What the node says.

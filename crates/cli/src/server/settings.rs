@@ -15,6 +15,8 @@ use crate::outcome::Failure;
 /// a few are as good as all.
 const ADDRESSES_PER_NAME: usize = 8;
 
+/// What is left of the time for leaving after records were handed over, for goodbyes.
+const GOODBYES: Duration = Duration::from_secs(1);
 /// Options that also stand by position: the ID of each, and that of its position.
 pub const POSITIONS: [(&str, &str); 5] = [
     ("host_address", "host_address_position"),
@@ -35,7 +37,9 @@ pub async fn resolve(
     warn: impl Fn(String),
 ) -> Result<Settings, Failure> {
     let Arguments { mut network, keeping, limits, .. } = place(typed, sources)?;
+    let leave_deadline = Duration::from_secs(limits.leave_deadline);
     let core = voiddht_core::Config {
+        leave_patience: leave_deadline.saturating_sub(GOODBYES),
         default_ttl: Duration::from_secs(keeping.default_ttl.into()),
         min_ttl: Duration::from_secs(keeping.min_ttl.into()),
         max_ttl: Duration::from_secs(keeping.max_ttl.into()),
@@ -56,6 +60,8 @@ pub async fn resolve(
         policy: network.identity,
         key_kind: keeping.key_type,
         data_dir: keeping.data_dir,
+        http: None,
+        control: None,
         limits: Limits {
             connections: limits.max_connections,
             connections_per_address: limits.max_connections_per_address,
@@ -63,7 +69,7 @@ pub async fn resolve(
             requests_per_peer: limits.max_requests_per_peer,
             api_connections: limits.max_api_connections,
             api_requests_per_connection: limits.max_api_requests,
-            leave_deadline: Duration::from_secs(limits.leave_deadline),
+            leave_deadline,
             ..Limits::default()
         },
         core,

@@ -52,6 +52,11 @@ impl Probes {
         true
     }
 
+    /// A node has just connected: what did not hold before may hold now.
+    fn forgive(&mut self, id: &NodeId) {
+        self.refused.retain(|refused, _| refused.id != *id);
+    }
+
     fn end(&mut self, contact: &NodeInfo, held: bool, now: Moment) {
         self.under_way.remove(&contact.id);
         self.refused.remove(contact);
@@ -77,6 +82,7 @@ impl Node {
         if peer.is_proved() && self.is_banned(&peer.id()) {
             return self.outputs.push_back(Output::HangUp { peer: peer.id() });
         }
+        self.probes.forgive(&peer.id());
         if let Some(admitted) = dialed.and_then(|address| AdmittedContact::dialed(&peer, address)) {
             self.probes.end(&admitted.info(), true, self.now.mono);
             self.admit(admitted);
@@ -121,7 +127,7 @@ impl Node {
             Verdict::Banned { lasts } => {
                 self.notice(Notice::Banned { peer, lasts });
                 if let Some(contact) = self.table.remove(&peer) {
-                    self.contact_left(contact);
+                    self.contact_dismissed(contact);
                     self.try_candidate(&peer);
                 }
                 self.outputs.push_back(Output::HangUp { peer });
@@ -158,7 +164,7 @@ impl Node {
         if peer.is_proved()
             && let Some(contact) = self.table.remove(&peer.id())
         {
-            self.contact_left(contact);
+            self.contact_lost(contact);
             self.try_candidate(&contact.id);
         }
     }
@@ -167,9 +173,15 @@ impl Node {
     pub(super) fn contact_failed(&mut self, id: NodeId) {
         let candidate = match self.table.failed(&id, self.now.mono) {
             Failure::Unknown => None,
-            Failure::Kept { candidate } => candidate,
+            Failure::Kept { candidate } => {
+                self.suspect(id);
+                candidate
+            }
             Failure::Removed { info, candidate } => {
                 self.contact_lost(info);
+                // A connection on which nothing comes any more would be used for the next try:
+                // after an outage TCP takes as long to send again as the outage lasted.
+                self.outputs.push_back(Output::HangUp { peer: id });
                 candidate
             }
         };
@@ -232,7 +244,7 @@ impl Node {
             Insertion::Moved { .. } => {
                 self.persist(vec![Write::PutContact(contact)]);
             }
-            Insertion::TooAlike { removed: Some(removed) } => self.contact_left(removed),
+            Insertion::TooAlike { removed: Some(removed) } => self.contact_dismissed(removed),
             Insertion::TooAlike { removed: None }
             | Insertion::Updated
             | Insertion::Cached
@@ -246,12 +258,16 @@ impl Node {
         self.contact_joined(contact);
     }
 
+    /// A contact has left the table. It stays on disk for as long as it may come back.
     fn contact_lost(&mut self, contact: NodeInfo) {
-        self.joining.remember_lost(contact);
-        self.contact_left(contact);
+        self.remember_lost(contact);
+        self.notice(Notice::ContactRemoved(contact));
+        self.after_contact_left();
+        self.plan_lost_contacts();
     }
 
-    fn contact_left(&mut self, contact: NodeInfo) {
+    /// A contact is wanted no more, neither now nor later.
+    fn contact_dismissed(&mut self, contact: NodeInfo) {
         self.notice(Notice::ContactRemoved(contact));
         self.persist(vec![Write::RemoveContact(contact.id)]);
         self.after_contact_left();

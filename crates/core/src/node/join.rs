@@ -2,19 +2,18 @@
 //!
 //! Joining (Kademlia, section 2.3): FIND_NODE for the own ID at every known peer, side by side;
 //! with the first answer a lookup of the own ID, then rounds of a lookup in every bucket, until a
-//! round adds no node. Where no peer answers, all are tried again, with growing pauses.
+//! round adds no node. Where no peer answers, all are tried again, with growing pauses. Lost
+//! contacts, those of an earlier run among them, are tried before configured peers: they are
+//! many, and configured ones are everybody's.
 //!
 //! A young node looks for its own ID again after one second, two, four, up to the refresh
 //! interval: nodes that joined at the same moment did not see each other at first.
-//!
-//! Contacts that are given up are remembered for a while and tried now and then, which is how
-//! the halves of a healed partition find each other.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use rand::RngExt;
-use voiddht_wire::peer::{Body, NodeInfo};
+use voiddht_wire::peer::Body;
 use voiddht_wire::{Key, PeerAddress};
 
 use super::Node;
@@ -25,23 +24,18 @@ use crate::event::{CommandId, Destination, Notice, Outcome};
 use crate::operation::Answer;
 use crate::request::Purpose;
 
-/// Peers tried side by side, at most; more wait for the next attempt.
-const MAX_SEEDS_AT_ONCE: usize = 32;
+/// Peers tried side by side, at most. One that is late leaves its place to the next.
+const SEEDS_AT_ONCE: usize = 32;
+/// Lost contacts tried before the configured peers; the others come after those.
+const LOST_FIRST: usize = SEEDS_AT_ONCE;
 /// Lookups of a joining round under way at once.
 const LOOKUPS_AT_ONCE: usize = 3;
 /// Rounds of filling buckets, at most: in a network that grows all the time, every round adds.
 const MAX_ROUNDS: u32 = 3;
+/// The shortest pause between refreshes of buckets, however many there are.
+const MIN_REFRESH_PAUSE: Duration = Duration::from_secs(1);
 /// The first pause until the own ID is looked for again.
 const FIRST_FIND_SELF: Duration = Duration::from_secs(1);
-/// Contacts that were given up and are tried again. 50 bytes each.
-const MAX_LOST: usize = 256;
-/// First and longest pause between tries of lost contacts.
-const LOST_PAUSE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
-/// Lost contacts tried at once.
-const LOST_AT_ONCE: usize = 4;
-/// A lost contact is forgotten after this many tries: about a day at the longest pause.
-const LOST_TRIES: u32 = 288;
-
 /// How far this node is in finding its network.
 #[derive(Debug, Default)]
 pub(super) struct Joining {
@@ -49,11 +43,10 @@ pub(super) struct Joining {
     peers: Vec<PeerAddress>,
     stage: Stage,
     attempts: u32,
-    next_peer: usize,
     find_self_pause: Duration,
     was_joined: bool,
-    lost: VecDeque<(NodeInfo, u32)>,
-    lost_pause: Duration,
+    /// Whether this node was part of the network before: in an earlier run, or until it lost it.
+    returns: bool,
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -61,8 +54,9 @@ enum Stage {
     /// Nothing to do.
     #[default]
     Idle,
-    /// Waiting for a known peer's answer.
-    Contacting { pending: usize },
+    /// Waiting for a known peer's answer: who has yet to be asked, how many were and have not
+    /// answered, and how many of those are late.
+    Contacting { open: VecDeque<Destination>, pending: usize, late: usize },
     /// Looking for the own ID.
     FindingSelf,
     /// Looking into every bucket.
@@ -70,17 +64,19 @@ enum Stage {
 }
 
 impl Joining {
-    pub(super) fn has_nobody_to_find(&self) -> bool {
-        self.peers.is_empty() && self.lost.is_empty()
+    pub(super) fn has_peers(&self) -> bool {
+        !self.peers.is_empty()
     }
 
-    /// Remembers a contact that was given up.
-    pub(super) fn remember_lost(&mut self, contact: NodeInfo) {
-        self.lost.retain(|(lost, _)| lost.id != contact.id);
-        if self.lost.len() >= MAX_LOST {
-            self.lost.pop_front();
-        }
-        self.lost.push_back((contact, 0));
+    /// This node was part of the network in an earlier run.
+    pub(super) fn note_earlier_run(&mut self) {
+        self.returns = true;
+    }
+
+    /// Whether this node does not know its neighbourhood yet, and is about to learn it: an
+    /// operation that began now would miss most of what is there.
+    pub(super) fn is_finding_its_place(&self) -> bool {
+        matches!(self.stage, Stage::Contacting { .. } | Stage::FindingSelf)
     }
 }
 
@@ -92,27 +88,44 @@ impl Node {
         self.joining.peers = peers.into_iter().filter(|peer| *peer != self.own.address).collect();
         self.joining.attempts = 0;
         self.contact_known_peers();
+        self.plan_lost_contacts();
     }
 
     pub(super) fn retry_join(&mut self) {
+        if self.leaving.is_some() {
+            return self.answer_join();
+        }
+        if self.joining.stage != Stage::Idle {
+            return;
+        }
         if self.table.is_empty() {
             self.contact_known_peers();
         } else {
-            self.join_from_table();
+            // Somebody found this node while it was not looking.
+            self.find_own_place();
         }
     }
 
     /// A configured or remembered peer answered, or did not.
-    pub(super) fn handle_seed_answer(&mut self, answer: Answer) {
-        let Stage::Contacting { pending } = &mut self.joining.stage else { return };
+    pub(super) fn handle_seed_answer(&mut self, answer: &Answer, was_late: bool) {
+        let Stage::Contacting { open, pending, late } = &mut self.joining.stage else { return };
         *pending = pending.saturating_sub(1);
-        let pending = *pending;
-        if let Answer::Nodes(_) = answer
-            && !self.table.is_empty()
-        {
-            self.join_from_table();
-        } else if pending == 0 {
+        *late = late.saturating_sub(usize::from(was_late));
+        let is_over = *pending == 0 && open.is_empty();
+        if matches!(answer, Answer::Nodes(_)) && !self.table.is_empty() {
+            self.find_own_place();
+        } else if is_over {
             self.join_failed();
+        } else {
+            self.contact_more_peers();
+        }
+    }
+
+    /// A configured or remembered peer takes long to answer.
+    pub(super) fn handle_seed_late(&mut self) {
+        if let Stage::Contacting { late, .. } = &mut self.joining.stage {
+            *late += 1;
+            self.contact_more_peers();
         }
     }
 
@@ -133,7 +146,7 @@ impl Node {
             return;
         }
         if !self.table.is_empty() {
-            self.start_find(Origin::Refresh, self.own.id.as_key());
+            self.start_find(Origin::Refresh, self.own.id.as_key(), self.now.mono);
         }
         self.plan_find_self();
     }
@@ -151,11 +164,11 @@ impl Node {
         if let Some(target) = target
             && !self.table.is_empty()
         {
-            self.start_find(Origin::Refresh, target);
+            self.start_find(Origin::Refresh, target, self.now.mono);
         }
         // One bucket at a time, so that the whole table is refreshed within the interval.
         let buckets = self.table.buckets().count().max(1) as u32;
-        let pause = self.jittered(self.config.refresh_interval / buckets);
+        let pause = self.jittered((self.config.refresh_interval / buckets).max(MIN_REFRESH_PAUSE));
         self.schedule.set(Task::RefreshBuckets, self.now.mono + pause);
     }
 
@@ -163,6 +176,9 @@ impl Node {
     pub(super) fn note_joined(&mut self) {
         if !self.joining.was_joined {
             self.joining.was_joined = true;
+            if std::mem::take(&mut self.joining.returns) {
+                self.upkeep_returned();
+            }
             self.notice(Notice::Joined { contacts: self.table.len() });
             self.restart_find_self();
             let pause = self.jittered(self.config.refresh_interval);
@@ -174,42 +190,12 @@ impl Node {
     pub(super) fn after_contact_left(&mut self) {
         if self.table.is_empty() && self.joining.was_joined && self.leaving.is_none() {
             self.joining.was_joined = false;
+            self.joining.returns = true;
             self.joining.attempts = 0;
             self.notice(Notice::Isolated);
             self.schedule.cancel(Task::FindSelf);
             self.contact_known_peers();
         }
-        self.plan_lost_contacts();
-    }
-
-    /// Tries a few lost contacts again. One that answers becomes a contact, and what it knows is
-    /// learned with a lookup of the own ID.
-    pub(super) fn retry_lost_contacts(&mut self) {
-        if self.leaving.is_some() {
-            return;
-        }
-        for _ in 0..LOST_AT_ONCE.min(self.joining.lost.len()) {
-            let Some((contact, tries)) = self.joining.lost.pop_front() else { break };
-            if self.table.get(&contact.id).is_some() {
-                continue;
-            }
-            if tries + 1 < LOST_TRIES {
-                self.joining.lost.push_back((contact, tries + 1));
-            }
-            let target = self.own.id.as_key();
-            self.request(contact.into(), Body::FindNode { target }, Purpose::Liveness);
-        }
-        let pause = self.joining.lost_pause.max(LOST_PAUSE.0);
-        self.joining.lost_pause = (pause * 2).min(LOST_PAUSE.1);
-        self.plan_lost_contacts();
-    }
-
-    /// Forgets that a contact was lost: it is back. True if it was, so that the two parts of a
-    /// network that may have met again look at each other.
-    pub(super) fn found_again(&mut self, contact: &NodeInfo) -> bool {
-        let before = self.joining.lost.len();
-        self.joining.lost.retain(|(lost, _)| lost.id != contact.id);
-        before != self.joining.lost.len()
     }
 
     /// Looks for the own ID soon, and often at first.
@@ -225,49 +211,50 @@ impl Node {
     }
 
     fn contact_known_peers(&mut self) {
-        let mut peers: Vec<Destination> = Vec::new();
-        for (contact, _) in self.joining.lost.iter().rev().take(MAX_SEEDS_AT_ONCE / 2) {
-            peers.push((*contact).into());
+        self.schedule.cancel(Task::Join);
+        let mut open: VecDeque<Destination> = self.lost.newest_first().map(Into::into).collect();
+        let known = self.joining.peers.iter();
+        let known = known.map(|address| Destination { address: *address, id: None });
+        for (place, peer) in known.enumerate() {
+            open.insert((LOST_FIRST + place).min(open.len()), peer);
         }
-        // With more peers than places, each attempt begins where the last one ended.
-        let known = self.joining.peers.len();
-        let places = (MAX_SEEDS_AT_ONCE - peers.len()).min(known);
-        for offset in 0..places {
-            let address = self.joining.peers[(self.joining.next_peer + offset) % known];
-            peers.push(Destination { address, id: None });
-        }
-        self.joining.next_peer =
-            if known == 0 { 0 } else { (self.joining.next_peer + places) % known };
-        if peers.is_empty() {
+        if open.is_empty() {
             self.joining.stage = Stage::Idle;
             self.answer_join();
-            return;
+            return self.unpark();
         }
         self.joining.attempts += 1;
-        self.joining.stage = Stage::Contacting { pending: peers.len() };
+        self.joining.stage = Stage::Contacting { open, pending: 0, late: 0 };
+        self.contact_more_peers();
+    }
+
+    fn contact_more_peers(&mut self) {
         let target = self.own.id.as_key();
-        for to in peers {
+        while let Stage::Contacting { open, pending, late } = &mut self.joining.stage
+            && pending.saturating_sub(*late) < SEEDS_AT_ONCE
+            && let Some(to) = open.pop_front()
+        {
+            *pending += 1;
             self.request(to, Body::FindNode { target }, Purpose::Seed);
         }
     }
 
+    fn find_own_place(&mut self) {
+        self.joining.stage = Stage::FindingSelf;
+        self.start_find(Origin::Join, self.own.id.as_key(), self.now.mono);
+    }
+
     fn join_failed(&mut self) {
-        self.joining.stage = Stage::Idle;
         if !self.table.is_empty() {
-            return self.join_from_table();
+            return self.find_own_place();
         }
+        self.joining.stage = Stage::Idle;
         let doublings = self.joining.attempts.saturating_sub(1).min(16);
         let pause = (JOIN_BACKOFF.0 * (1 << doublings)).min(JOIN_BACKOFF.1);
         let retry_in = self.jittered(pause);
         self.notice(Notice::JoinFailed { retry_in });
         self.schedule.set(Task::Join, self.now.mono + retry_in);
-    }
-
-    /// There is a contact to begin with: one of the known peers, or somebody who found this node
-    /// while it was looking.
-    fn join_from_table(&mut self) {
-        self.joining.stage = Stage::FindingSelf;
-        self.start_find(Origin::Join, self.own.id.as_key());
+        self.unpark();
     }
 
     fn start_round(&mut self, round: u32) {
@@ -275,6 +262,7 @@ impl Node {
         let open = ranges.iter().map(|range| range.random_target(&mut self.random)).collect();
         let contacts_before = self.table.len();
         self.joining.stage = Stage::Filling { round, open, running: 0, contacts_before };
+        self.unpark();
         self.go_on_filling();
     }
 
@@ -290,7 +278,7 @@ impl Node {
             }
             if let Some(target) = open.pop() {
                 *running += 1;
-                self.start_find(Origin::Join, target);
+                self.start_find(Origin::Join, target, self.now.mono);
                 continue;
             }
             if *running > 0 {
@@ -317,17 +305,5 @@ impl Node {
         self.joining.find_self_pause = pause.min(self.config.refresh_interval);
         let pause = self.jittered(self.joining.find_self_pause);
         self.schedule.set(Task::FindSelf, self.now.mono + pause);
-    }
-
-    fn plan_lost_contacts(&mut self) {
-        if self.joining.lost.is_empty() {
-            self.joining.lost_pause = LOST_PAUSE.0;
-            return self.schedule.cancel(Task::LostContacts);
-        }
-        if !self.schedule.is_set(Task::LostContacts) {
-            let pause = self.joining.lost_pause.max(LOST_PAUSE.0);
-            let at = self.now.mono + self.jittered(pause);
-            self.schedule.set(Task::LostContacts, at);
-        }
     }
 }

@@ -150,19 +150,19 @@ impl Operation {
 }
 
 impl Node {
-    pub(super) fn start_get(&mut self, id: CommandId, key: Key) {
+    pub(super) fn start_get(&mut self, (id, since): (CommandId, Moment), key: Key) {
         let floor = self.published.get(&key, self.now.mono);
         let held = self.held(&key);
         let breadth = self.breadth(self.config.k);
         let search = self.lookup(key, breadth);
         let (quorum, size) = (self.config.vote_quorum, self.size.estimate());
         let get = Get::new(self.own.id, search, breadth, quorum, size, floor, held);
-        self.start(Origin::Command(id), Kind::Get(Box::new(get)));
+        self.start(Origin::Command(id), Kind::Get(Box::new(get)), since);
     }
 
     pub(super) fn start_put(
         &mut self,
-        id: CommandId,
+        (id, since): (CommandId, Moment),
         key: Key,
         value: Bytes,
         ttl: Option<Duration>,
@@ -174,7 +174,7 @@ impl Node {
             None | Some(0) => self.config.replication,
             Some(wanted) => usize::from(wanted),
         };
-        let expires = self.now.mono + ttl;
+        let expires = since + ttl;
         let version = self.published.publish(key, value.clone(), expires, self.now);
         let record = publication(key, value, version, ttl);
         let breadth = self.breadth(self.config.alpha.max(self.config.disjoint_paths));
@@ -182,18 +182,14 @@ impl Node {
         let highest = self.now.wall + self.config.records.future_version_tolerance / 2;
         let size = self.size.estimate();
         let put = Put::new(record, replication, &self.own.id, search, size, highest.as_millis());
-        self.start(Origin::Command(id), Kind::Put(Box::new(put)));
-    }
-
-    pub(super) fn start_lookup(&mut self, id: CommandId, target: Key) {
-        self.start_find(Origin::Command(id), target);
+        self.start(Origin::Command(id), Kind::Put(Box::new(put)), since);
     }
 
     /// A lookup of the closest nodes, on all paths.
-    pub(super) fn start_find(&mut self, origin: Origin, target: Key) {
+    pub(super) fn start_find(&mut self, origin: Origin, target: Key, since: Moment) {
         let breadth = self.breadth(self.config.k);
         let search = self.lookup(target, breadth);
-        self.start(origin, Kind::Find(Box::new(Find::new(search))));
+        self.start(origin, Kind::Find(Box::new(Find::new(search))), since);
     }
 
     /// An answer to a request that an operation or anything else sent.
@@ -213,7 +209,10 @@ impl Node {
         let took = self.now.mono.since(request.sent);
         // An answer that lay waiting while the machine slept says nothing of the peer's pace.
         let pace = took.min(FAIL_AFTER.1);
-        self.table.answered(&peer.id(), Some(pace), self.now.mono);
+        if !self.table.answered(&peer.id(), Some(pace), self.now.mono) && message.header.port != 0 {
+            // It answered on a connection that was there already: whether it listens is not known.
+            self.heard_from(&peer, message.header.port);
+        }
         let refused = matches!(message.body, Body::Error(_));
         let outcome = if refused { RequestOutcome::Refused } else { RequestOutcome::Answered };
         self.request_ended(&request, outcome);
@@ -234,6 +233,9 @@ impl Node {
     }
 
     pub(super) fn handle_late(&mut self, request: InFlight) {
+        if request.purpose == Purpose::Seed {
+            self.handle_seed_late();
+        }
         let Some(node) = request.to.id else { return };
         self.contact_failed(node);
         if let Purpose::Operation(id) = request.purpose
@@ -253,7 +255,7 @@ impl Node {
                     self.drive(id);
                 }
             }
-            Purpose::Seed => self.handle_seed_answer(answer),
+            Purpose::Seed => self.handle_seed_answer(&answer, request.is_late()),
             Purpose::Upkeep(key) => self.handle_upkeep_answer(key, &answer),
             Purpose::Liveness | Purpose::Farewell => {}
         }
@@ -269,7 +271,7 @@ impl Node {
         }
     }
 
-    fn start(&mut self, origin: Origin, kind: Kind) {
+    fn start(&mut self, origin: Origin, kind: Kind, started: Moment) {
         if self.operations.len() >= self.config.max_operations {
             self.notice(Notice::LimitReached { limit: "max_operations" });
             if let Origin::Command(id) = origin {
@@ -282,7 +284,7 @@ impl Node {
         let id = self.next_operation;
         self.next_operation += 1;
         self.table.mark_looked_up(&kind.lookup().target(), self.now.mono);
-        let (started, traced) = (self.now.mono, self.config.trace_steps);
+        let traced = self.config.trace_steps;
         let report = Report::default();
         self.operations.insert(id, Operation { origin, kind, started, traced, report });
         self.drive(id);

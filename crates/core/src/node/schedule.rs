@@ -19,6 +19,10 @@ pub(super) enum Task {
     HandOver,
     /// Try contacts that were given up: a healed partition is found so.
     LostContacts,
+    /// Ask contacts again that did not answer.
+    Suspects,
+    /// Begin operations that have waited long enough.
+    Unpark,
     /// Stop waiting for the end of the hand-over.
     LeaveBy,
 }

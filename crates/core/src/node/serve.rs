@@ -129,6 +129,9 @@ impl Node {
 
     /// Keeps this node's own copy of a PUT.
     pub(super) fn keep_for_put(&mut self, record: Record, operation: u64) -> Kept {
+        if self.leaving.is_some() {
+            return Kept::Refused;
+        }
         match self.keep(record, None) {
             Ok(None) => Kept::Now,
             Ok(Some(record)) => match self.persist_record(record, Waiting::Operation(operation)) {
@@ -183,6 +186,10 @@ impl Node {
         header: &Header,
         record: Record,
     ) -> Option<Body> {
+        if self.leaving.is_some() {
+            // What it has, it is handing over; what came now would be forgotten.
+            return Some(Body::Error(ErrorCode::Busy));
+        }
         let key = record.key;
         let maintenance = record.maintenance;
         match self.keep(record, Some(Account::from(peer))) {
@@ -273,7 +280,7 @@ impl Node {
             self.table.closest(target, k + 1, &mut nodes);
         }
         nodes.retain(|node| node.id != asking.id());
-        if self.own.address.is_dialable() {
+        if self.own.address.is_dialable() && self.leaving.is_none() {
             let own = target.distance(&self.own.id);
             let place = nodes.partition_point(|node| target.distance(&node.id) < own);
             nodes.insert(place, self.own);

@@ -11,7 +11,7 @@
 //! from publications. They are bounded in flight, jittered, and wait while users are served.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::ops::Bound;
+use std::ops::{Bound, Range};
 use std::time::Duration;
 
 use rand::RngExt;
@@ -39,12 +39,26 @@ const MAX_NEWCOMERS: usize = 512;
 const MAX_QUEUED: usize = 16_384;
 /// How long newcomers are gathered, so that many of them cost one pass over the records.
 const GATHERING: Duration = Duration::from_millis(100);
-/// The longest that a leaving node hands over.
-const LEAVE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a newcomer is not counted on to hold what it was handed, or to know others that came
+/// with it: what another one should hold is then handed to that by somebody who is settled.
+const SETTLING: Duration = Duration::from_secs(5);
+/// How long a node that has come back hands nothing over: to it everybody is a newcomer, and
+/// where a whole network comes back, all would send all they hold to all. Renewal does the rest.
+const YOUTH: Duration = Duration::from_secs(10);
 /// While more operations than this are under way, upkeep waits.
 const BUSY_OPERATIONS: usize = 64;
 /// How long upkeep waits then.
 const BUSY_PAUSE: Duration = Duration::from_millis(250);
+/// The share of the upkeep interval for which a record's renewal may wait because users are
+/// served: then it is their values that are at stake.
+const BUSY_PATIENCE: f64 = 0.05;
+/// When a record is renewed after this node stored or renewed it, as shares of the interval. What
+/// is left of the interval is for those farther away, should this node not do it.
+const OWN_TURN: Range<f64> = 0.60..0.70;
+/// When it is renewed after another holder's copy came: if that one is not there next time.
+const AFTER_ANOTHER: Range<f64> = 0.75..0.85;
+/// When a record that came back from disk is renewed.
+const AFTER_RESTART: Range<f64> = 0.05..0.50;
 
 /// What is to be copied where, and when each record is looked at next.
 #[derive(Debug, Default)]
@@ -55,8 +69,14 @@ pub(super) struct Upkeep {
     queue: VecDeque<(Key, NodeInfo)>,
     in_flight: usize,
     newcomers: BTreeSet<NodeId>,
+    /// Newcomers of the last seconds, and when each appeared.
+    settling: BTreeMap<NodeId, Moment>,
+    /// Until when this node itself is no judge of who is new.
+    young_until: Option<Moment>,
     hand_over_from: Option<Key>,
     handed_over: BTreeSet<Key>,
+    /// How far a leaving node is with its records; `None` if it is through, or not leaving.
+    leave_from: Option<Bound<Key>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -89,20 +109,20 @@ impl Upkeep {
     }
 
     fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.in_flight == 0
+        self.queue.is_empty() && self.in_flight == 0 && self.leave_from.is_none()
     }
 }
 
 impl Node {
     /// This node holds a record that is new or changed.
     pub(super) fn upkeep_holds(&mut self, key: Key) {
-        self.plan_renewal(key, 0.70..0.80);
+        self.plan_renewal(key, OWN_TURN);
     }
 
     /// Another holder has renewed this record: all replicas were just looked after.
     pub(super) fn upkeep_saw_copy(&mut self, key: Key) {
         if self.upkeep.plans.contains_key(&key) {
-            self.plan_renewal(key, 0.90..1.00);
+            self.plan_renewal(key, AFTER_ANOTHER);
         }
     }
 
@@ -116,7 +136,7 @@ impl Node {
 
     /// A record came back from disk: others may have died, or changed, meanwhile.
     pub(super) fn upkeep_restored(&mut self, key: Key) {
-        self.plan_renewal(key, 0.05..0.50);
+        self.plan_renewal(key, AFTER_RESTART);
     }
 
     /// Renews what is due, one region at a time.
@@ -124,7 +144,7 @@ impl Node {
         if self.leaving.is_some() {
             return;
         }
-        if self.operations.len() > BUSY_OPERATIONS || !self.upkeep.region.is_empty() {
+        if self.is_busy() || !self.upkeep.region.is_empty() {
             return self.schedule.set(Task::Upkeep, self.now.mono + BUSY_PAUSE);
         }
         while let Some((at, key)) = self.upkeep.due.first().copied() {
@@ -138,6 +158,13 @@ impl Node {
                 return;
             }
         }
+    }
+
+    /// Whether users are served, and records can wait.
+    fn is_busy(&self) -> bool {
+        let patience = self.config.upkeep_interval.mul_f64(BUSY_PATIENCE);
+        let oldest = self.upkeep.due.first().map(|(at, _)| self.now.mono.since(*at));
+        self.operations.len() > BUSY_OPERATIONS && oldest.is_some_and(|waits| waits < patience)
     }
 
     /// The nodes around a region are known: its records go where they belong.
@@ -167,19 +194,29 @@ impl Node {
         if self.found_again(&contact) {
             self.restart_find_self();
         }
+        let is_young = self.upkeep.young_until.is_some_and(|until| self.now.mono < until);
         if self.leaving.is_none()
             && !self.records.is_empty()
+            && !is_young
             && self.upkeep.newcomers.len() < MAX_NEWCOMERS
         {
             self.upkeep.newcomers.insert(contact.id);
+            self.upkeep.settling.insert(contact.id, self.now.mono);
             let at = self.now.mono + self.jittered(GATHERING);
             self.schedule.set_earlier(Task::HandOver, at);
         }
     }
 
+    /// This node is part of a network again.
+    pub(super) fn upkeep_returned(&mut self) {
+        self.upkeep.young_until = Some(self.now.mono + YOUTH);
+    }
+
     /// Looks through a slice of the records for those that newcomers should hold.
     pub(super) fn run_hand_over(&mut self) {
         let newcomers = self.upkeep.newcomers.clone();
+        let now = self.now.mono;
+        self.upkeep.settling.retain(|_, since| now.since(*since) < SETTLING);
         let from = self.upkeep.hand_over_from.map_or(Bound::Unbounded, Bound::Excluded);
         let keys: Vec<Key> = self.records.keys_from(from).take(HAND_OVER_SLICE).collect();
         for key in &keys {
@@ -204,21 +241,12 @@ impl Node {
         if self.leaving.is_some() {
             return self.answer(id, Outcome::Left { handed_over: 0 });
         }
+        self.unpark();
         self.leaving = Some(id);
         self.upkeep.queue.clear();
         self.upkeep.handed_over.clear();
-        let keys: Vec<Key> = self.records.keys_from(Bound::Unbounded).collect();
-        for key in keys {
-            let nodes = self.closest(&key, self.config.k);
-            let own = key.distance(&self.own.id);
-            let successor = (nodes.len() == self.config.k)
-                .then(|| nodes[nodes.len() - 1])
-                .filter(|last| own < key.distance(&last.id));
-            for node in nodes.first().copied().into_iter().chain(successor) {
-                self.upkeep.enqueue(key, node);
-            }
-        }
-        self.schedule.set(Task::LeaveBy, self.now.mono + LEAVE_PATIENCE);
+        self.upkeep.leave_from = Some(Bound::Unbounded);
+        self.schedule.set(Task::LeaveBy, self.now.mono + self.config.leave_patience);
         self.send_copies();
         if self.upkeep.is_idle() {
             self.finish_leave();
@@ -230,6 +258,7 @@ impl Node {
         let Some(id) = self.leaving else { return };
         if !self.schedule.is_set(Task::LeaveBy) && !self.upkeep.is_idle() {
             self.upkeep.queue.clear();
+            self.upkeep.leave_from = None;
         }
         self.schedule.cancel(Task::LeaveBy);
         let contacts: Vec<NodeInfo> = self
@@ -245,7 +274,7 @@ impl Node {
         self.answer(id, Outcome::Left { handed_over });
     }
 
-    fn plan_renewal(&mut self, key: Key, share: std::ops::Range<f64>) {
+    fn plan_renewal(&mut self, key: Key, share: Range<f64>) {
         let share = self.random.random_range(share);
         let at = self.now.mono + self.config.upkeep_interval.mul_f64(share);
         self.upkeep.plan(key, at, false);
@@ -263,7 +292,7 @@ impl Node {
         }
         if self.table.is_empty() {
             // There is nobody to bring it to; whoever appears is handed it.
-            self.plan_renewal(key, 0.70..0.80);
+            self.plan_renewal(key, OWN_TURN);
             return false;
         }
         let depth = self.table.bucket_of(&self.own.id).range().depth();
@@ -281,11 +310,11 @@ impl Node {
             region.push(key);
         }
         for near in &region {
-            self.plan_renewal(*near, 0.70..0.80);
+            self.plan_renewal(*near, OWN_TURN);
         }
         let target = region[region.len() / 2];
         self.upkeep.region = region;
-        self.start_find(Origin::Upkeep, target);
+        self.start_find(Origin::Upkeep, target, self.now.mono);
         true
     }
 
@@ -327,7 +356,7 @@ impl Node {
     fn hand_over(&mut self, key: Key, newcomers: &BTreeSet<NodeId>) {
         let nodes = self.closest(&key, self.config.k);
         let own = key.distance(&self.own.id);
-        let nearest_holder = nodes.iter().find(|node| !newcomers.contains(&node.id));
+        let nearest_holder = nodes.iter().find(|node| !self.upkeep.settling.contains_key(&node.id));
         if nearest_holder.is_some_and(|holder| key.distance(&holder.id) < own) {
             return;
         }
@@ -336,10 +365,31 @@ impl Node {
         }
     }
 
-    fn send_copies(&mut self) {
-        while self.upkeep.in_flight < COPIES_IN_FLIGHT
-            && let Some((key, node)) = self.upkeep.queue.pop_front()
+    /// The next records of a leaving node: each goes to the node that takes this one's place among
+    /// the k closest, and to the closest.
+    fn leave_more(&mut self) {
+        while self.upkeep.queue.is_empty()
+            && let Some(from) = self.upkeep.leave_from.take()
         {
+            let keys: Vec<Key> = self.records.keys_from(from).take(HAND_OVER_SLICE).collect();
+            for key in &keys {
+                let nodes = self.closest(key, self.config.k);
+                let own = key.distance(&self.own.id);
+                let successor = (nodes.len() == self.config.k)
+                    .then(|| nodes[nodes.len() - 1])
+                    .filter(|last| own < key.distance(&last.id));
+                for node in nodes.first().copied().into_iter().chain(successor) {
+                    self.upkeep.enqueue(*key, node);
+                }
+            }
+            self.upkeep.leave_from = keys.last().map(|last| Bound::Excluded(*last));
+        }
+    }
+
+    fn send_copies(&mut self) {
+        while self.upkeep.in_flight < COPIES_IN_FLIGHT {
+            self.leave_more();
+            let Some((key, node)) = self.upkeep.queue.pop_front() else { break };
             let Some(mut record) = self.held(&key).filter(|record| record.ttl > 0) else {
                 continue;
             };

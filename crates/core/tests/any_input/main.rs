@@ -16,7 +16,7 @@ use step::{STEP_BYTES, Step};
 use world::{HEADER_BYTES, play, run};
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(128))]
 
     #[test]
     fn no_sequence_of_inputs_breaks_a_rule(
@@ -28,7 +28,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
 
     #[test]
     fn the_same_inputs_give_the_same_outputs(bytes in vec(any::<u8>(), 0..400)) {

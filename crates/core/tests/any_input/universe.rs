@@ -16,7 +16,7 @@ use voiddht_wire::peer::{ErrorCode, NodeInfo};
 use voiddht_wire::{Key, NodeId, PeerAddress};
 
 /// Peers that exist. The fuzzer names them by number, modulo this.
-pub(crate) const PEERS: u8 = 64;
+pub(crate) const PEERS: u8 = 32;
 /// When the world begins, by the wall clock, in milliseconds since 1970.
 pub(crate) const WALL_START: u64 = 1_800_000_000_000;
 
@@ -58,7 +58,7 @@ fn request_limits(choice: u8) -> RequestLimits {
     }
 }
 
-/// Peer `number`: most are anywhere, the last sixteen nearer to the node under test than chance
+/// Peer `number`: most are anywhere, the last eight nearer to the node under test than chance
 /// would have them, and neighbours of one another.
 pub(crate) fn peer(number: u8) -> NodeInfo {
     static ALL: LazyLock<Vec<NodeInfo>> = LazyLock::new(|| (0..PEERS).map(make_peer).collect());
@@ -66,7 +66,7 @@ pub(crate) fn peer(number: u8) -> NodeInfo {
 }
 
 fn make_peer(number: u8) -> NodeInfo {
-    let id = if number < 48 {
+    let id = if number < 24 {
         Key::of_value(&[number]).to_bytes()
     } else {
         let mut near = own().id.to_bytes();
@@ -118,20 +118,26 @@ fn ground(near: Key, choice: u8) -> NodeId {
 
 /// Keys: two that values prove, one that is the own ID, one a peer's, and others.
 pub(crate) fn key(number: u8) -> Key {
-    match number % 16 {
-        0 | 1 => Key::of_value(&value(number % 16)),
+    static ALL: LazyLock<Vec<Key>> = LazyLock::new(|| (0..16).map(make_key).collect());
+    ALL[usize::from(number % 16)]
+}
+
+fn make_key(number: u8) -> Key {
+    match number {
+        0 | 1 => Key::of_value(&value(number)),
         2 => own().id.as_key(),
         3 => peer(3).id.as_key(),
         other => Key::of_value(&[other, other]),
     }
 }
 
-/// Values: small ones, and the largest.
+/// Values: small ones, and the largest. No two are equally long.
 pub(crate) fn value(number: u8) -> Bytes {
-    match number % 8 {
-        7 => Bytes::from(vec![7; MAX_VALUE_BYTES]),
-        small => Bytes::from(vec![small; 1 + usize::from(small)]),
-    }
+    static ALL: LazyLock<Vec<Bytes>> = LazyLock::new(|| {
+        let bytes = |number| if number == 7 { MAX_VALUE_BYTES } else { 1 + usize::from(number) };
+        (0..8).map(|number| Bytes::from(vec![number; bytes(number)])).collect()
+    });
+    ALL[usize::from(number % 8)].clone()
 }
 
 /// Lives in seconds, as the wire has them.

@@ -25,7 +25,7 @@ pub(crate) const HEADER_BYTES: usize = 9;
 /// Steps of a run, at most: what comes after them is passed over.
 pub(crate) const MAX_STEPS: usize = 1024;
 /// Times that the node is woken within one step before time is made to jump.
-const MAX_WAKES: u64 = 2000;
+const MAX_WAKES: u64 = 300;
 /// How long users wait for their answers at the end of a run, in the node's own time: a PUT that
 /// nobody answers asks some hundred nodes, one after the other, and waits for each.
 const PATIENCE: Duration = Duration::from_secs(4 * 3600);
@@ -378,7 +378,9 @@ impl World {
         match there {
             Some(number) if open.to.id.is_none_or(|id| id == all::peer(number).id) => {
                 let peer = all::connected_peer(number, true, true);
-                self.connect(number, peer, true);
+                if open.to.id.is_none() || !self.connections.contains_key(&peer.id()) {
+                    self.connect(number, peer, true);
+                }
                 self.answer(peer, rpc_id, honest(&open.message.body));
             }
             _ => self.feed(Input::Undelivered { rpc_id, why: Undelivered::Refused }),

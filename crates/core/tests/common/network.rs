@@ -154,11 +154,15 @@ impl Network {
         self.add(number);
         let now = self.now_at(address(number));
         records.retain(|(_, left)| !left.is_zero());
-        let contacts = self.disks[&address(number)].contacts.values();
-        let peers = contacts.map(|contact| contact.address).collect();
+        let contacts = self.disks[&address(number)].contacts.values().copied().collect();
         let node = self.nodes.get_mut(&address(number)).expect("it was just added");
         node.restore(now, records);
-        // Nobody waits for its end.
+        node.restore_contacts(contacts);
+        self.begin_join(number, Vec::new());
+    }
+
+    /// Joins through these, if need be; nobody waits for its end.
+    pub(crate) fn begin_join(&mut self, number: usize, peers: Vec<PeerAddress>) {
         let id = CommandId(u64::MAX);
         self.step(address(number), Input::Command { id, command: Command::Join { peers } });
     }
@@ -397,6 +401,14 @@ impl Network {
 
     pub(crate) fn node(&self, number: usize) -> &Node {
         &self.nodes[&address(number)]
+    }
+
+    /// Of the k nodes closest to a key, how many hold its record.
+    pub(crate) fn closest_holders(&self, key: Key) -> usize {
+        let mut nodes: Vec<&Node> = self.nodes.values().collect();
+        nodes.sort_by_key(|node| key.distance(&node.own().id));
+        nodes.truncate(self.config.k);
+        nodes.iter().filter(|node| node.records().get(&key, self.now).is_some()).count()
     }
 
     /// Nodes that hold a record of this key.

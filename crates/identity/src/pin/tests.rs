@@ -458,3 +458,18 @@ fn the_disk_hears_of_a_move_at_once_and_of_being_seen_once_an_hour() {
     clock.forward(Duration::from_secs(60));
     assert_eq!(saved(&mut pins, at(5), clock), 1);
 }
+
+#[test]
+fn a_node_that_is_found_listening_is_asked_there() {
+    let (mut pins, clock) = (pins(PinLimits::default()), Clock::default());
+    let (owner, thief) = (claiming(id(1)), claiming(id(1)));
+    pins.observe(&owner, at(0), clock.now());
+    drain(&mut pins);
+    pins.located(thief.certificate(), at(9), clock.now());
+    pins.located(claiming(id(2)).certificate(), at(9), clock.now());
+    assert!(drain(&mut pins).saved.is_empty(), "another certificate moves nothing");
+    pins.located(owner.certificate(), at(7), clock.now());
+    assert_eq!(drain(&mut pins).saved[0].address, at(7));
+    pins.observe(&thief, at(9), clock.now());
+    assert_eq!(drain(&mut pins).pings[0].address, at(7));
+}

@@ -31,7 +31,9 @@ impl Driver {
 
     fn handle_last(&mut self, event: Event) {
         match event {
-            Event::Closed { connection, ending } => self.pool.closed(connection, ending.clean),
+            Event::Closed { connection, ending } => {
+                self.pool.closed(self.clock.now().mono, connection, ending.clean);
+            }
             Event::Opened(opened) => opened.outbox.kill(),
             _ => {}
         }

@@ -21,6 +21,16 @@ enum Pass {
     ByteByByte,
 }
 
+impl Pass {
+    /// How much is passed at once, after so much.
+    fn piece(self, passed: usize) -> usize {
+        match self {
+            Self::UpTo(limit) => limit - passed,
+            Self::ByteByByte => 1,
+        }
+    }
+}
+
 fn node(policy: Policy) -> Arc<Context> {
     context(policy, Limits::default()).0
 }
@@ -73,18 +83,21 @@ async fn proxy(server: SocketAddr, pass: Pass) -> (SocketAddr, tokio::task::Join
         let (mut from_client, mut to_client) = client.into_split();
         let (mut from_server, mut to_server) = server.into_split();
         let up = tokio::spawn(async move {
-            let mut byte = [0];
-            while let Ok(1..) = from_client.read(&mut byte).await {
-                if to_server.write_all(&byte).await.is_err() {
+            let mut buffer = vec![0; pass.piece(0).clamp(1, 4096)];
+            while let Ok(read @ 1..) = from_client.read(&mut buffer).await {
+                if to_server.write_all(&buffer[..read]).await.is_err() {
                     break;
                 }
             }
         });
         let mut passed = 0;
-        let mut byte = [0];
-        while !matches!(pass, Pass::UpTo(limit) if passed == limit) {
-            match from_server.read(&mut byte).await {
-                Ok(1..) if to_client.write_all(&byte).await.is_ok() => passed += 1,
+        let mut buffer = [0; 4096];
+        while pass.piece(passed) > 0 {
+            let piece = pass.piece(passed).min(buffer.len());
+            match from_server.read(&mut buffer[..piece]).await {
+                Ok(read @ 1..) if to_client.write_all(&buffer[..read]).await.is_ok() => {
+                    passed += read;
+                }
                 _ => break,
             }
         }
@@ -186,18 +199,16 @@ async fn a_connection_that_is_cut_at_any_byte_ends_and_frees_its_server() {
     loop {
         let (address, accepted) = serve(Arc::clone(&server)).await;
         let (between, passed) = proxy(address, Pass::UpTo(length)).await;
-        let dialed = dial(&client, &to(between)).await;
-        let accepted = accepted.await.unwrap();
+        let dialed = dial(&client, &to(between)).await.map(drop);
+        let accepted = accepted.await.unwrap().map(drop);
         if passed.await.unwrap() < length {
             assert!(dialed.is_ok() && accepted.is_ok(), "nothing was cut off: {length}");
             break;
         }
-        match dialed {
-            Ok(_) => assert!(accepted.is_err() || accepted.is_ok(), "the server's last bytes"),
-            Err(error) => {
-                assert!(matches!(error, HandshakeError::Cut(_)), "{length}: {error}");
-                assert!(accepted.is_err(), "{length}");
-            }
+        // The server sends nothing after its own half: who has all of that may have finished.
+        if let Err(error) = dialed {
+            assert!(matches!(error, HandshakeError::Cut(_)), "{length}: {error}");
+            assert!(accepted.is_err(), "{length}");
         }
         length += 1;
     }

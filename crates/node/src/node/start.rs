@@ -3,13 +3,13 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use rand::SeedableRng;
 use rand::rngs::{ChaCha8Rng, SysRng};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use voiddht_core::config::ConfigError;
@@ -26,9 +26,11 @@ use crate::counters::Counters;
 use crate::descriptors::Share;
 use crate::driver::{Driver, Parts};
 use crate::event::{AnswerTo, Event};
+use crate::handle::Handle;
+use crate::http::{BoundHttp, HttpError, HttpServer, HttpSettings, Watched};
 use crate::outbox::Budget;
 use crate::persistence::Persistence;
-use crate::pool::{Pool, PoolLimits};
+use crate::pool::{ConnectionIds, Pool, PoolLimits};
 use crate::settings::Settings;
 use crate::{api, listener};
 
@@ -57,6 +59,9 @@ pub enum StartError {
     /// The core's settings contradict each other.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The page and the metrics cannot be served.
+    #[error(transparent)]
+    Http(#[from] HttpError),
     /// The operating system gave no randomness.
     #[error("no randomness: {0}")]
     Randomness(String),
@@ -75,6 +80,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
     let beginning = begin(&settings)?;
     let p2p = listen(SocketAddr::new(settings.host, settings.p2p_port), "p2p").await?;
     let api = listen(settings.api, "module API").await?;
+    let http = bind_http(&settings).await?;
     let addresses = Addresses { p2p: address(&p2p), api: address(&api) };
     let own = NodeInfo {
         address: PeerAddress::new(settings.host, addresses.p2p.port()),
@@ -83,9 +89,12 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
     let clock = Clock::start();
     let mut core = voiddht_core::Node::new(own, settings.core.clone(), randomness(&settings)?)?;
     core.restore(clock.now(), restored(beginning.records));
+    let knows_nobody = beginning.contacts.is_empty() && settings.peers.is_empty();
+    core.restore_contacts(beginning.contacts);
 
     let (sender, inbox) = mpsc::channel(settings.limits.inbox_events);
     let counters = Arc::new(Counters::default());
+    let ids = ConnectionIds::default();
     let context = Arc::new(Context {
         server_config: server_config(&beginning.identity),
         identity: beginning.identity,
@@ -95,8 +104,9 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
         counters: Arc::clone(&counters),
         inbox: sender,
         tasks: TaskTracker::new(),
+        finish: CancellationToken::new(),
         stop: CancellationToken::new(),
-        next_connection: AtomicU64::new(0),
+        connection_ids: ids.clone(),
         data_dir: settings.data_dir.clone(),
         limits: settings.limits,
     });
@@ -105,9 +115,8 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
         connections: context.limits.connections.min(share.sockets()),
         requests_per_peer: context.limits.requests_per_peer,
     };
-    let pool = Pool::new(own.id, limits, counters);
-    let peers = known_peers(beginning.contacts, settings.peers);
-    let (joined_sender, joined) = watch::channel(peers.is_empty());
+    let pool = Pool::new(own.id, limits, ids, counters);
+    let (joined_sender, joined) = watch::channel(knows_nobody);
     let driver = Driver::new(Parts {
         context: Arc::clone(&context),
         clock,
@@ -120,11 +129,17 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
     });
     context.tasks.spawn(driver.run());
     spawn_listener(&context, listener::run(Arc::clone(&context), p2p));
-    spawn_listener(&context, api::run(Arc::clone(&context), api));
+    let api = spawn_listener(&context, api::run(Arc::clone(&context), api));
+    let peers = settings.peers.into_iter().map(PeerAddress::from).collect();
     let join = Event::Command { command: Command::Join { peers }, answer: AnswerTo::Nobody };
     context.tell(join).await;
     tracing::info!(id = %own.id, p2p = %addresses.p2p, api = %addresses.api, "listening");
-    Ok(Node { context, addresses, joined })
+    let handle = Handle::new(Arc::clone(&context), addresses);
+    let http = http.map(|http| http.serve(vec![Watched { handle, label: None }]));
+    if let Some(address) = http.as_ref().and_then(HttpServer::address) {
+        tracing::info!("page at http://{address}/, metrics at http://{address}/metrics");
+    }
+    Ok(Node { context, addresses, joined, api, http })
 }
 
 fn begin(settings: &Settings) -> Result<Beginning, StartError> {
@@ -157,6 +172,22 @@ fn begin(settings: &Settings) -> Result<Beginning, StartError> {
     Ok(Beginning { identity, persistence, records: loaded.records, contacts })
 }
 
+/// A node without its control socket is still a node; without the page that was asked for, it is
+/// not what its operator wants.
+async fn bind_http(settings: &Settings) -> Result<Option<BoundHttp>, HttpError> {
+    let (address, control) = (settings.http, settings.control.clone());
+    if address.is_none() && control.is_none() {
+        return Ok(None);
+    }
+    match BoundHttp::bind(HttpSettings { address, control }).await {
+        Err(error @ HttpError::Control { .. }) => {
+            tracing::warn!(%error, "local tools cannot speak to this node");
+            Ok(Some(BoundHttp::bind(HttpSettings { address, control: None }).await?))
+        }
+        bound => bound.map(Some),
+    }
+}
+
 async fn listen(address: SocketAddr, purpose: &'static str) -> Result<TcpListener, StartError> {
     let bound = TcpListener::bind(address).await;
     bound.map_err(|source| StartError::Listen { address, purpose, source })
@@ -167,12 +198,15 @@ fn address(listener: &TcpListener) -> SocketAddr {
     listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)))
 }
 
-fn spawn_listener(context: &Arc<Context>, listener: impl Future<Output = ()> + Send + 'static) {
+fn spawn_listener(
+    context: &Arc<Context>,
+    listener: impl Future<Output = ()> + Send + 'static,
+) -> JoinHandle<()> {
     let stop = context.stop.clone();
     context.tasks.spawn(async move {
         // Ends by the token alone.
         let _ = stop.run_until_cancelled_owned(listener).await;
-    });
+    })
 }
 
 fn randomness(settings: &Settings) -> Result<ChaCha8Rng, StartError> {
@@ -185,18 +219,6 @@ fn randomness(settings: &Settings) -> Result<ChaCha8Rng, StartError> {
 
 fn restored(records: Vec<LoadedRecord>) -> Vec<(StoredRecord, Duration)> {
     records.into_iter().map(|loaded| (loaded.record, loaded.remaining)).collect()
-}
-
-/// Contacts of the last run, then configured peers; each address once.
-fn known_peers(contacts: Vec<NodeInfo>, configured: Vec<SocketAddr>) -> Vec<PeerAddress> {
-    let contacts = contacts.into_iter().map(|contact| contact.address);
-    let mut known: Vec<PeerAddress> = Vec::new();
-    for address in contacts.chain(configured.into_iter().map(PeerAddress::from)) {
-        if !known.contains(&address) {
-            known.push(address);
-        }
-    }
-    known
 }
 
 /// Peers take the address that a connection comes from for the one that its node listens on. The

@@ -13,6 +13,9 @@ use super::{Connection, Effect, Input, PeerConnections, Pool};
 /// may take, with something to spare for its messages' way.
 const CROSSING_WINDOW: Duration = Duration::from_secs(10);
 
+/// The share of its limit by which a pool may exceed it with inbound connections.
+pub(super) const INBOUND_OVERSHOOT: usize = 4;
+
 impl Pool {
     /// Adds a connection to those of its peer, and settles which one serves new requests.
     pub(super) fn add_to_peer(&mut self, id: ConnectionId, peer: NodeId, now: Moment) {
@@ -75,6 +78,13 @@ impl Pool {
     /// Makes room for one more connection, if there is none.
     pub(super) fn make_room(&mut self, now: Moment) -> bool {
         self.len() < self.limits.connections || self.evict(now)
+    }
+
+    /// The same for one that a peer has opened. To refuse it now costs the peer its handshake and
+    /// its request, so some are taken beyond the limit; a sweep soon brings the pool back to it.
+    pub(super) fn make_room_for_inbound(&mut self, now: Moment) -> bool {
+        let most = self.limits.connections + self.limits.connections / INBOUND_OVERSHOOT;
+        self.len() < most || self.evict(now)
     }
 
     /// Closes the least recently used connection that nobody needs. Its place counts as free from

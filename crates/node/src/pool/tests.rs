@@ -14,7 +14,7 @@ const SECOND: Duration = Duration::from_secs(1);
 struct Bench {
     pool: Pool,
     now: Moment,
-    next_connection: u64,
+    ids: ConnectionIds,
     next_rpc: u8,
     outboxes: HashMap<ConnectionId, Arc<Outbox>>,
 }
@@ -44,10 +44,12 @@ enum Seen {
 impl Bench {
     fn new(connections: usize, requests_per_peer: usize) -> Self {
         let limits = PoolLimits { connections, requests_per_peer };
+        let ids = ConnectionIds::default();
+        assert_eq!(ids.next(), ConnectionId(0), "so that the tests begin with 1");
         Self {
-            pool: Pool::new(id(ME), limits, Arc::default()),
+            pool: Pool::new(id(ME), limits, ids.clone(), Arc::default()),
             now: Moment::from_micros(0),
-            next_connection: 0,
+            ids,
             next_rpc: 0,
             outboxes: HashMap::new(),
         }
@@ -57,12 +59,7 @@ impl Bench {
     fn request(&mut self, to: Destination) -> u8 {
         let rpc = self.next_rpc;
         self.next_rpc += 1;
-        let message = message(ME, rpc, Body::Ping);
-        let next = &mut self.next_connection;
-        self.pool.request(self.now, to, message, || {
-            *next += 1;
-            ConnectionId(*next)
-        });
+        self.pool.request(self.now, to, message(ME, rpc, Body::Ping));
         rpc
     }
 
@@ -85,8 +82,7 @@ impl Bench {
     }
 
     fn accept(&mut self, peer: u8) -> ConnectionId {
-        self.next_connection += 1;
-        let connection = ConnectionId(self.next_connection);
+        let connection = self.ids.next();
         self.open(connection, peer, false);
         connection
     }
@@ -94,8 +90,8 @@ impl Bench {
     fn dialed(&mut self, peer: u8) -> (ConnectionId, u8) {
         self.seen();
         let rpc = self.request(to(peer));
-        let connection = ConnectionId(self.next_connection);
-        assert_eq!(self.seen(), [Seen::Dial(connection.0)]);
+        let [Seen::Dial(connection)] = self.seen()[..] else { panic!("one dial") };
+        let connection = ConnectionId(connection);
         self.open(connection, peer, true);
         (connection, rpc)
     }
@@ -186,7 +182,7 @@ fn a_failed_dial_tells_everyone_who_waited() {
     }
     let full = Seen::Undelivered(2, Undelivered::LocalLimit);
     assert_eq!(bench.seen(), [Seen::Dial(1), full], "the bound holds while a dial is under way");
-    bench.pool.dial_failed(ConnectionId(1), Undelivered::Refused);
+    bench.pool.dial_failed(bench.now, ConnectionId(1), Undelivered::Refused);
     let refused = |rpc| Seen::Undelivered(rpc, Undelivered::Refused);
     assert_eq!(bench.seen(), [refused(0), refused(1)]);
     bench.request(to(1));
@@ -200,7 +196,7 @@ fn the_end_of_a_connection_is_told_to_each_request() {
     let second = bench.request(to(1));
     bench.answer(connection, 1, first);
     assert_eq!(bench.seen(), [Seen::Connected(1, true)]);
-    bench.pool.closed(connection, false);
+    bench.pool.closed(bench.now, connection, false);
     let lost = Seen::Undelivered(second, Undelivered::ConnectionLost);
     assert_eq!(bench.seen(), [lost, Seen::Disconnected(1, false)]);
     assert_eq!(bench.pool.len(), 0);
@@ -210,7 +206,7 @@ fn the_end_of_a_connection_is_told_to_each_request() {
 fn a_connection_that_was_never_announced_ends_in_silence() {
     let mut bench = Bench::new(10, 10);
     let (connection, rpc) = bench.dialed(1);
-    bench.pool.closed(connection, true);
+    bench.pool.closed(bench.now, connection, true);
     assert_eq!(bench.seen(), [Seen::Undelivered(rpc, Undelivered::ConnectionLost)]);
 }
 
@@ -220,8 +216,8 @@ fn crossed_dials_leave_the_one_of_the_lower_id_at_both_ends() {
         for mine_first in [true, false] {
             let mut bench = Bench::new(10, 10);
             let rpc = bench.request(to(peer));
-            let mine = ConnectionId(bench.next_connection);
-            bench.seen();
+            let mine = ConnectionId(1);
+            assert_eq!(bench.seen(), [Seen::Dial(1)]);
             let theirs = if mine_first {
                 bench.open(mine, peer, true);
                 bench.answer(mine, peer, rpc);
@@ -254,7 +250,7 @@ fn crossed_dials_leave_the_one_of_the_lower_id_at_both_ends() {
             bench.now = bench.now + DRAINED_BY_ACCEPTOR_AFTER;
             bench.pool.sweep(bench.now);
             assert!(bench.written(drains).1, "forgotten by its dialler");
-            bench.pool.closed(drains, true);
+            bench.pool.closed(bench.now, drains, true);
             assert_eq!(bench.seen(), [], "the peer is still connected");
             assert!(!bench.pool.wants_sweep());
         }
@@ -273,7 +269,7 @@ fn a_peer_that_dials_again_long_after_has_lost_its_connection() {
     bench.written(old);
     bench.request(to(0xff));
     assert_eq!((bench.written(new).0, bench.written(old).0), (1, 0));
-    bench.pool.closed(new, false);
+    bench.pool.closed(bench.now, new, false);
     let lost = Seen::Undelivered(1, Undelivered::ConnectionLost);
     assert_eq!(bench.seen(), [lost], "the old one inherits: still connected");
     bench.request(to(0xff));
@@ -296,11 +292,20 @@ fn a_full_pool_gives_up_the_connection_that_was_idle_longest() {
     let gone = bench.seen();
     assert_eq!(gone, [Seen::Disconnected(2, true), Seen::Dial(4)], "1 awaits an answer");
     assert_eq!(bench.written(ConnectionId(2)), (0, true));
-    bench.pool.closed(ConnectionId(2), true);
+    bench.pool.closed(bench.now, ConnectionId(2), true);
     bench.request(to(5));
     assert_eq!(bench.seen(), [Seen::Disconnected(3, true), Seen::Dial(5)]);
     bench.request(to(6));
-    assert_eq!(bench.seen(), [Seen::Undelivered(5, Undelivered::LocalLimit)], "all are needed");
+    bench.request(to(7));
+    assert_eq!(bench.seen(), [], "all are needed: both wait");
+    assert!(bench.pool.wants_sweep());
+    bench.answer(ConnectionId(1), 1, 0);
+    let gone = bench.seen();
+    assert_eq!(gone, [Seen::Connected(1, true), Seen::Disconnected(1, true), Seen::Dial(6)]);
+    bench.now = bench.now + PLACE_PATIENCE;
+    bench.pool.sweep(bench.now);
+    assert_eq!(bench.seen(), [Seen::Undelivered(6, Undelivered::LocalLimit)], "not for ever");
+    assert_eq!(bench.pool.counters.read().limits["connections"], 1);
 }
 
 #[test]
@@ -320,9 +325,12 @@ fn an_inbound_connection_has_time_to_say_what_it_came_for() {
 #[test]
 fn a_smaller_share_is_reached_by_sweeping() {
     let mut bench = Bench::new(4, 10);
-    for peer in 1..=4 {
+    for peer in 1..=5 {
         bench.accept(peer);
     }
+    assert_eq!(bench.pool.len(), 5, "inbound connections may exceed the limit");
+    let sixth = bench.accept(6);
+    assert!(bench.written(sixth).1, "but not without a bound");
     bench.pool.limit_connections(2);
     bench.now = bench.now + INBOUND_REST;
     assert!(bench.pool.wants_sweep());

@@ -2,6 +2,9 @@
 #![allow(dead_code, reason = "each test file uses its own part of it")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+pub(crate) mod http;
+pub(crate) mod tools;
+
 use std::future::Future;
 use std::time::Duration;
 

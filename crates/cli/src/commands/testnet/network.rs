@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
-use voiddht_node::{Limits, Node, Settings};
+use voiddht_node::{Node, Settings};
 
 use super::progress::Progress;
 use crate::outcome::Failure;
@@ -19,12 +19,6 @@ use crate::process;
 const JOINING_AT_ONCE: usize = 8;
 /// Peers that a node is started with. One would do, were it sure to live.
 const KNOWN_PEERS: usize = 3;
-/// Files of a node that are not connections with peers: its listeners, the module API's
-/// connections that the workload opens, both ends of them, and what a runtime needs.
-const OTHER_FILES_PER_NODE: u64 = 5;
-/// Files of this process that no node uses.
-const OTHER_FILES: u64 = 64;
-
 /// What is to be started.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
@@ -32,8 +26,6 @@ pub(super) struct Plan {
     pub(super) threads: usize,
     pub(super) host: IpAddr,
     pub(super) base_port: Option<u16>,
-    /// Files that this process may open; `None` if any number.
-    pub(super) open_files: Option<u64>,
     /// How long all of them may take to join.
     pub(super) deadline: Duration,
 }
@@ -162,18 +154,8 @@ impl Plan {
             api: SocketAddr::new(self.host, port(0)),
             p2p_port: port(1),
             peers,
-            limits: Limits { connections: self.connections(), ..Limits::default() },
             ..Settings::loopback()
         }
-    }
-
-    /// Connections of a node with its peers, so that all nodes together have files for them.
-    fn connections(&self) -> usize {
-        let usual = Limits::default().connections;
-        let Some(files) = self.open_files else { return usual };
-        let share = files.saturating_sub(OTHER_FILES) / self.nodes as u64;
-        let connections = share.saturating_sub(OTHER_FILES_PER_NODE).max(1);
-        usize::try_from(connections).unwrap_or(usual).min(usual)
     }
 }
 
@@ -195,27 +177,11 @@ impl NodeThread {
 mod tests {
     use super::*;
 
-    fn plan(nodes: usize, open_files: Option<u64>) -> Plan {
-        let host = [127, 0, 0, 1].into();
-        let base_port = Some(7401);
-        Plan { nodes, threads: 2, host, base_port, open_files, deadline: Duration::MAX }
-    }
-
-    #[test]
-    fn all_nodes_together_stay_within_the_open_files() {
-        let usual = Limits::default().connections;
-        assert_eq!(plan(20, None).connections(), usual);
-        assert_eq!(plan(20, Some(1 << 20)).connections(), usual);
-        for (nodes, files) in [(20, 1024), (1000, 20_000), (64, 20_000)] {
-            let connections = plan(nodes, Some(files)).connections() as u64;
-            assert!(nodes as u64 * (connections + OTHER_FILES_PER_NODE) < files, "{connections}");
-        }
-        assert_eq!(plan(10_000, Some(100)).connections(), 1);
-    }
-
     #[test]
     fn ports_come_in_pairs() {
-        let settings = plan(3, None).settings(2, Vec::new());
+        let (host, base_port) = ([127, 0, 0, 1].into(), Some(7401));
+        let plan = Plan { nodes: 3, threads: 2, host, base_port, deadline: Duration::MAX };
+        let settings = plan.settings(2, Vec::new());
         assert_eq!((settings.api.port(), settings.p2p_port), (7405, 7406));
     }
 }

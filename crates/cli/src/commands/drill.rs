@@ -1,0 +1,256 @@
+//! `dht drill`: a network of real `dht_server` processes on this machine, what goes wrong with
+//! networks, and whether every value survives it.
+//!
+//! One file for each case. `fleet` starts and ends the nodes, each a `process` with an address and
+//! a data directory of its own; `load` puts and gets through their module APIs, `entries` are its
+//! connections; `census` asks each node what it holds; `report` is the table.
+
+mod addresses;
+mod census;
+mod churn;
+mod entries;
+mod fleet;
+mod load;
+mod mass_kill;
+mod namespaces;
+mod partition;
+mod process;
+mod progress;
+mod report;
+mod restart_all;
+mod rolling_restart;
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Instant;
+
+use clap::{Args, ValueEnum};
+use rand::rngs::{ChaCha8Rng, SysRng};
+use rand::{SeedableRng, TryRng};
+use voiddht_wire::limits::MAX_VALUE_BYTES;
+
+use self::entries::Entries;
+use self::fleet::Fleet;
+use self::load::Load;
+use self::progress::Progress;
+use self::report::Report;
+use crate::arguments::values::number;
+use crate::outcome::{Exit, Failure};
+use crate::output::Output;
+use crate::process as own_process;
+use crate::signals::StopSignals;
+
+/// Operations in flight where a drill puts or gets many values.
+const AT_ONCE: usize = 32;
+
+/// Kill, restart, replace and part real nodes, and see whether any value is lost
+///
+/// Starts a network of dht_server processes on loopback, each with a data directory of its own in
+/// a temporary directory, and ends them in the ways in which networks end. The table shows what
+/// was promised and whether it holds.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// What goes wrong
+    #[arg(value_name = "CASE")]
+    case: Case,
+
+    #[command(flatten)]
+    options: Options,
+}
+
+/// How large a drill is.
+#[derive(Clone, Debug, Args)]
+struct Options {
+    /// Nodes of the network [default: 32; 16 for rolling-restart and partition]
+    #[arg(long, env = "VOIDDHT_DRILL_NODES", value_name = "NUMBER", value_parser = number::<usize>(2..=1000))]
+    nodes: Option<usize>,
+
+    /// Values that are put before anything goes wrong
+    #[arg(long, env = "VOIDDHT_DRILL_VALUES", value_name = "NUMBER", default_value_t = 1000, value_parser = number::<usize>(1..=1_000_000))]
+    values: usize,
+
+    /// Bytes of each value
+    #[arg(long, env = "VOIDDHT_DRILL_VALUE_SIZE", value_name = "BYTES", default_value_t = 100, value_parser = number::<usize>(1..=MAX_VALUE_BYTES))]
+    value_size: usize,
+
+    /// The nodes' upkeep interval: an hour in real networks, here as short as the wait is to be
+    #[arg(long, env = "VOIDDHT_DRILL_UPKEEP_INTERVAL", value_name = "SECONDS", default_value_t = 60, value_parser = number::<u64>(1..=86_400))]
+    upkeep_interval: u64,
+
+    /// How long churn and a partition last [default: 180; 60 for partition]
+    #[arg(long, env = "VOIDDHT_DRILL_SECONDS", value_name = "SECONDS", value_parser = number::<u64>(1..=86_400))]
+    seconds: Option<u64>,
+
+    /// Where the temporary directory is made; on a failure it is kept
+    #[arg(long, env = "VOIDDHT_DRILL_DIRECTORY", value_name = "DIR")]
+    directory: Option<PathBuf>,
+
+    /// Repeats the random choices of another run: keys, values, who is asked, who is killed
+    #[arg(long, env = "VOIDDHT_DRILL_SEED", value_name = "NUMBER", value_parser = number::<u64>(0..=u64::MAX))]
+    seed: Option<u64>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  dht drill mass-kill
+  dht drill churn --seconds 600 --nodes 64
+  dht drill all
+
+Exit status:
+  0  everything that was promised holds
+  1  a value was lost, or another promise broken; the logs and data are kept";
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Case {
+    /// Half of all nodes are killed at once
+    MassKill,
+    /// All nodes are killed amid PUTs, and started again; one database is damaged
+    RestartAll,
+    /// Every node in turn is stopped and started again, under load
+    RollingRestart,
+    /// A node is killed and another one started every two seconds, under load
+    Churn,
+    /// The network falls apart into two halves, and heals
+    Partition,
+    /// All of these, one after the other
+    All,
+}
+
+/// One case under way.
+#[derive(Debug)]
+struct Drill {
+    options: Options,
+    fleet: Fleet,
+    load: Rc<Load>,
+    random: ChaCha8Rng,
+    progress: Progress,
+}
+
+impl Case {
+    const EACH: [Self; 5] =
+        [Self::MassKill, Self::RestartAll, Self::RollingRestart, Self::Churn, Self::Partition];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::MassKill => "mass-kill",
+            Self::RestartAll => "restart-all",
+            Self::RollingRestart => "rolling-restart",
+            Self::Churn => "churn",
+            Self::Partition => "partition",
+            Self::All => "all",
+        }
+    }
+
+    async fn run(self, drill: &mut Drill) -> Result<Report, Failure> {
+        match self {
+            Self::MassKill => mass_kill::run(drill).await,
+            Self::RestartAll => restart_all::run(drill).await,
+            Self::RollingRestart => rolling_restart::run(drill).await,
+            Self::Churn => churn::run(drill).await,
+            Self::Partition | Self::All => partition::run(drill).await,
+        }
+    }
+}
+
+impl Arguments {
+    pub(super) async fn run(self, output: &Output) -> Result<Exit, Failure> {
+        let mut signals = StopSignals::catch().map_err(Failure::failed)?;
+        tokio::select! {
+            exit = self.run_cases(output) => exit,
+            // The nodes are killed as their processes are dropped.
+            signal = signals.next() => {
+                output.complaint(format_args!("{}: the drill ends, and its nodes", signal.name()));
+                Ok(Exit::Negative)
+            }
+        }
+    }
+
+    async fn run_cases(self, output: &Output) -> Result<Exit, Failure> {
+        own_process::raise_open_files();
+        let seed = match self.options.seed {
+            Some(seed) => seed,
+            None => SysRng.try_next_u64().map_err(Failure::failed)?,
+        };
+        output.line(format_args!("seed {seed}\n"))?;
+        let cases = match self.case {
+            Case::All => &Case::EACH[..],
+            ref one => std::slice::from_ref(one),
+        };
+        let mut reports = Vec::new();
+        for case in cases {
+            let report = run_case(*case, self.options.clone(), seed, output).await?;
+            output.line(&report)?;
+            reports.push(report);
+        }
+        if reports.len() > 1 {
+            for report in &reports {
+                output.line(report.summary())?;
+            }
+        }
+        let passed = reports.iter().all(Report::is_passed);
+        Ok(if passed { Exit::Success } else { Exit::Negative })
+    }
+}
+
+async fn run_case(
+    case: Case,
+    options: Options,
+    seed: u64,
+    output: &Output,
+) -> Result<Report, Failure> {
+    let started = Instant::now();
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let entries = Rc::new(Entries::new(ChaCha8Rng::from_rng(&mut random)));
+    let load_random = ChaCha8Rng::from_rng(&mut random);
+    let load = Load::new(Rc::clone(&entries), options.value_size, load_random);
+    let parent = options.directory.clone().unwrap_or_else(std::env::temp_dir);
+    let fleet = Fleet::new(&parent, options.upkeep_interval, entries)?;
+    let progress = Progress::new(case.name(), output);
+    let mut drill = Drill { options, fleet, load, random, progress };
+    let ran = case.run(&mut drill).await;
+    drill.progress.finish();
+    match ran {
+        Ok(mut report) if report.is_passed() => {
+            report.end(started.elapsed(), None);
+            Ok(report)
+        }
+        Ok(mut report) => {
+            let first = drill.load.first_failure();
+            let first = first.map(|first| format!("first failure: {first}; "));
+            let kept = drill.fleet.keep();
+            let hint = format!("{}logs and data: {}", first.unwrap_or_default(), kept.display());
+            report.end(started.elapsed(), Some(hint));
+            Ok(report)
+        }
+        Err(Failure::Failed(why)) => {
+            let kept = drill.fleet.keep();
+            Err(Failure::Failed(format!("{why}; logs and data: {}", kept.display())))
+        }
+        Err(other) => Err(other),
+    }
+}
+
+impl Drill {
+    fn nodes(&self, usual: usize) -> usize {
+        self.options.nodes.unwrap_or(usual)
+    }
+
+    /// Starts a network on loopback.
+    async fn found(&mut self, nodes: usize) -> Result<(), Failure> {
+        self.progress.step("starting nodes", nodes);
+        self.fleet.found(nodes, &self.progress).await
+    }
+
+    /// Puts values, and makes sure that they were stored.
+    async fn put_values(&mut self, values: usize) -> Result<(), Failure> {
+        self.progress.step("putting values", values);
+        let before = self.load.stored().len();
+        self.load.put(values, AT_ONCE, &self.progress).await?;
+        match self.load.stored().len() - before {
+            stored if stored == values => Ok(()),
+            stored => Err(Failure::Failed(format!("only {stored} of {values} values were stored"))),
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The nodes of a drill: which there are, which of them run, and how to start and end them.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tempfile::TempDir;
+
+use super::addresses::Addresses;
+use super::entries::Entries;
+use super::process::{Manner, Place, Process};
+use super::progress::Progress;
+use crate::outcome::Failure;
+
+/// Peers that a node is started with. One would do, were it sure to live.
+const KNOWN_PEERS: usize = 3;
+/// Nodes that are started side by side, so that a machine with few processors is not all starts.
+const STARTED_AT_ONCE: usize = 8;
+
+/// See the module's description. Nodes are numbered in the order in which they were first
+/// started.
+#[derive(Debug)]
+pub(super) struct Fleet {
+    manner: Manner,
+    /// Removed with everything in it, unless the drill failed.
+    directory: TempDir,
+    addresses: Addresses,
+    places: Vec<Place>,
+    running: BTreeMap<usize, Process>,
+    entries: Rc<Entries>,
+}
+
+/// How long starts took until the node listened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Slowest(pub(super) Duration);
+
+impl Fleet {
+    /// No nodes, yet.
+    pub(super) fn new(parent: &Path, upkeep: u64, entries: Rc<Entries>) -> Result<Self, Failure> {
+        let directory = tempfile::Builder::new().prefix("voiddht-drill-").tempdir_in(parent);
+        let directory =
+            directory.map_err(|error| Failure::Failed(format!("{}: {error}", parent.display())))?;
+        Ok(Self {
+            manner: Manner { program: server_program()?, upkeep },
+            directory,
+            addresses: Addresses::claim()?,
+            places: Vec::new(),
+            running: BTreeMap::new(),
+            entries,
+        })
+    }
+
+    /// A new node's number and place, on a loopback address of its own.
+    pub(super) fn add(&mut self) -> Result<usize, Failure> {
+        let (p2p, api) = self.addresses.next()?;
+        self.add_at(p2p, api, None)
+    }
+
+    /// The same, at these addresses of a network namespace.
+    pub(super) fn add_at(
+        &mut self,
+        p2p: SocketAddr,
+        api: SocketAddr,
+        namespace: Option<String>,
+    ) -> Result<usize, Failure> {
+        let number = self.places.len();
+        let directory = self.directory.path().join(format!("node-{number}"));
+        std::fs::create_dir(&directory).map_err(Failure::failed)?;
+        self.places.push(Place { p2p, api, directory, namespace });
+        Ok(number)
+    }
+
+    /// Adds this many nodes on loopback and brings them together: each knows a few that were
+    /// started before it.
+    pub(super) async fn found(&mut self, count: usize, progress: &Progress) -> Result<(), Failure> {
+        let numbers: Vec<usize> = (0..count).map(|_| self.add()).collect::<Result<_, _>>()?;
+        self.found_of(&numbers, progress).await
+    }
+
+    /// The same, of nodes that were added already.
+    pub(super) async fn found_of(
+        &mut self,
+        numbers: &[usize],
+        progress: &Progress,
+    ) -> Result<(), Failure> {
+        let Some((first, others)) = numbers.split_first() else { return Ok(()) };
+        self.start(*first, &[])?;
+        self.listening(*first).await?;
+        progress.advance();
+        let mut started = 1;
+        for some in others.chunks(STARTED_AT_ONCE) {
+            for number in some {
+                let peers: Vec<_> =
+                    numbers[..started].iter().rev().take(KNOWN_PEERS).copied().collect();
+                self.start(*number, &self.p2p_of(&peers))?;
+            }
+            for number in some {
+                self.joined(*number).await?;
+                progress.advance();
+            }
+            started += some.len();
+        }
+        // The first has joined with the second.
+        if !others.is_empty() {
+            self.joined(*first).await?;
+        }
+        Ok(())
+    }
+
+    /// Starts a node, for the first time or again.
+    pub(super) fn start(&mut self, number: usize, peers: &[SocketAddr]) -> Result<(), Failure> {
+        let process = Process::start(&self.places[number], &self.manner, peers)?;
+        self.running.insert(number, process);
+        Ok(())
+    }
+
+    /// Waits until a node listens; from then on it is asked as the others are.
+    pub(super) async fn listening(&mut self, number: usize) -> Result<Duration, Failure> {
+        let took = self.process(number)?.listening().await?;
+        self.entries.open(number, self.places[number].api);
+        Ok(took)
+    }
+
+    /// Waits until a node is part of the network.
+    pub(super) async fn joined(&mut self, number: usize) -> Result<Duration, Failure> {
+        let took = self.listening(number).await?;
+        self.process(number)?.joined().await?;
+        Ok(took)
+    }
+
+    /// Starts nodes again, all at once and without telling them of any peer, and waits until they
+    /// have found each other.
+    pub(super) async fn restart(&mut self, numbers: &[usize]) -> Result<Slowest, Failure> {
+        for number in numbers {
+            self.start(*number, &[])?;
+        }
+        let mut slowest = Slowest::default();
+        for number in numbers {
+            slowest.0 = slowest.0.max(self.listening(*number).await?);
+        }
+        for number in numbers {
+            self.process(*number)?.joined().await?;
+        }
+        Ok(slowest)
+    }
+
+    /// Ends these nodes by SIGKILL, all of them before the first is waited for.
+    pub(super) async fn kill(&mut self, numbers: &[usize]) -> Result<(), Failure> {
+        for number in numbers {
+            self.entries.ending(*number);
+        }
+        for number in numbers {
+            self.process(*number)?.signal(Signal::KILL)?;
+        }
+        for number in numbers {
+            self.ended(*number).await?;
+        }
+        Ok(())
+    }
+
+    /// Ends a node by SIGTERM. The answer is its exit status, and how long it took.
+    pub(super) async fn stop(&mut self, number: usize) -> Result<(ExitStatus, Duration), Failure> {
+        self.entries.ending(number);
+        self.process(number)?.signal(Signal::TERM)?;
+        self.ended(number).await
+    }
+
+    /// Sends a signal that ends nobody.
+    pub(super) fn signal(&mut self, number: usize, signal: Signal) -> Result<(), Failure> {
+        self.process(number)?.signal(signal)
+    }
+
+    /// The nodes that run.
+    pub(super) fn running(&self) -> Vec<usize> {
+        self.running.keys().copied().collect()
+    }
+
+    /// Where these nodes serve peers.
+    pub(super) fn p2p_of(&self, numbers: &[usize]) -> Vec<SocketAddr> {
+        numbers.iter().map(|number| self.places[*number].p2p).collect()
+    }
+
+    /// Where a node serves local programs.
+    pub(super) fn api_of(&self, number: usize) -> SocketAddr {
+        self.places[number].api
+    }
+
+    /// What a node keeps.
+    pub(super) fn data_of(&self, number: usize) -> PathBuf {
+        self.places[number].data()
+    }
+
+    /// Keeps the directories and logs, for whoever wants to know what went wrong.
+    pub(super) fn keep(mut self) -> PathBuf {
+        self.running.clear();
+        self.directory.disable_cleanup(true);
+        self.directory.path().to_owned()
+    }
+
+    async fn ended(&mut self, number: usize) -> Result<(ExitStatus, Duration), Failure> {
+        let ended = self.process(number)?.ended().await?;
+        self.running.remove(&number);
+        self.entries.close(number);
+        Ok(ended)
+    }
+
+    fn process(&mut self, number: usize) -> Result<&mut Process, Failure> {
+        let process = self.running.get_mut(&number);
+        process.ok_or_else(|| Failure::Failed(format!("node {number} does not run")))
+    }
+}
+
+/// `dht_server`, beside this program.
+fn server_program() -> Result<PathBuf, Failure> {
+    let own = std::env::current_exe().map_err(Failure::failed)?;
+    let server = own.with_file_name("dht_server");
+    match server.is_file() {
+        true => Ok(server),
+        false => Err(Failure::Failed(format!("{}: there is no such program", server.display()))),
+    }
+}

@@ -1,0 +1,71 @@
+//! Every node in turn is stopped by SIGTERM and started again, while PUTs and GETs run: no GET
+//! fails.
+
+use std::time::Duration;
+
+use super::report::{Report, seconds};
+use super::{AT_ONCE, Drill};
+use crate::outcome::Failure;
+
+/// How many nodes, where nobody says.
+const NODES: usize = 16;
+/// Programs that put, and that get, all the while.
+const PROGRAMS: usize = 8;
+/// A node that was told to stop has ended within this: what `--leave-deadline` allows, and what
+/// closing its connections and its database may take.
+const ENDS_WITHIN: Duration = Duration::from_secs(15);
+
+pub(super) async fn run(drill: &mut Drill) -> Result<Report, Failure> {
+    let (nodes, values) = (drill.nodes(NODES), drill.options.values);
+    let title = format!("{nodes} nodes restarted by SIGTERM one at a time, under load");
+    let mut report = Report::new("rolling-restart", title);
+    drill.found(nodes).await?;
+    drill.put_values(values).await?;
+    drill.load.take_tally();
+
+    drill.progress.step("restarting the nodes one at a time", nodes);
+    let load = drill.load.clone();
+    let mut restarts = Restarts::default();
+    let roll = async {
+        let rolled = restart_each(drill, &mut restarts).await;
+        load.stop();
+        rolled
+    };
+    let (ran, rolled) = tokio::join!(load.run(PROGRAMS, PROGRAMS), roll);
+    ran.and(rolled)?;
+
+    let tally = load.take_tally();
+    report.promise_all_found("GETs meanwhile that brought their value", &tally);
+    report.promise("PUTs meanwhile that were refused", tally.refused, tally.refused == 0);
+    report.tell("PUTs meanwhile that were acknowledged", tally.stored);
+    report.tell("taken to another node because theirs stopped", tally.moved);
+    let slowest = restarts.slowest_end;
+    report.promise("slowest to end", seconds(slowest), slowest < ENDS_WITHIN);
+    report.promise("ended with status 0", restarts.clean, restarts.clean == nodes);
+    report.tell("slowest until it served", seconds(restarts.slowest_start));
+    let stored = load.stored();
+    drill.progress.step("getting every value once", stored.len());
+    let gets = load.get(&stored, AT_ONCE).await?;
+    report.promise_all_found("found in the end", &gets);
+    Ok(report)
+}
+
+#[derive(Default)]
+struct Restarts {
+    clean: usize,
+    slowest_end: Duration,
+    slowest_start: Duration,
+}
+
+async fn restart_each(drill: &mut Drill, restarts: &mut Restarts) -> Result<(), Failure> {
+    for number in drill.fleet.running() {
+        let (status, took) = drill.fleet.stop(number).await?;
+        restarts.clean += usize::from(status.success());
+        restarts.slowest_end = restarts.slowest_end.max(took);
+        drill.fleet.start(number, &[])?;
+        let took = drill.fleet.joined(number).await?;
+        restarts.slowest_start = restarts.slowest_start.max(took);
+        drill.progress.advance();
+    }
+    Ok(())
+}

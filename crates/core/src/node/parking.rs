@@ -1,0 +1,41 @@
+//! Operations that wait until this node knows its neighbourhood.
+//!
+//! A node that was just started serves at once, but knows nobody: a GET would find nothing but
+//! what the node itself holds, and a PUT would store nowhere else. While the node is about to
+//! learn its place, operations wait for it, not for long.
+
+use std::time::Duration;
+
+use super::Node;
+use super::schedule::Task;
+use crate::event::{Command, CommandId, Notice, Outcome};
+use crate::time::Moment;
+
+/// The longest that an operation waits: then it has to do with what the node knows.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Operations that wait, in order. No more of them than operations may be under way.
+#[derive(Debug, Default)]
+pub(super) struct Parked(Vec<(CommandId, Command, Moment)>);
+
+impl Node {
+    /// Has an operation wait.
+    pub(super) fn park(&mut self, id: CommandId, command: Command) {
+        if self.parked.0.len() >= self.config.max_operations {
+            self.notice(Notice::LimitReached { limit: "max_operations" });
+            return self.answer(id, Outcome::Busy);
+        }
+        self.parked.0.push((id, command, self.now.mono));
+        if !self.schedule.is_set(Task::Unpark) {
+            self.schedule.set(Task::Unpark, self.now.mono + PATIENCE);
+        }
+    }
+
+    /// Begins everything that waits.
+    pub(super) fn unpark(&mut self) {
+        self.schedule.cancel(Task::Unpark);
+        for (id, command, since) in std::mem::take(&mut self.parked.0) {
+            self.start_operation(id, command, since);
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Suspects: contacts that did not answer when they were last asked.
+//!
+//! They are asked again, at growing pauses, until they answer or have failed too often. Without
+//! that, contacts that nobody needs would stay suspects for hours, and a node whose network is
+//! gone would not notice that it is alone.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use voiddht_wire::NodeId;
+use voiddht_wire::peer::Body;
+
+use super::Node;
+use super::schedule::Task;
+use crate::request::Purpose;
+use crate::time::Moment;
+
+/// The pause after the first failure; each further one doubles it. With
+/// [`crate::contact::MAX_FAILURES_IN_A_ROW`] a silent contact is given up after half a minute.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// Suspects asked in one step; with more, the next step follows soon.
+const ASKED_AT_ONCE: usize = 64;
+/// How soon.
+const STEP_PAUSE: Duration = Duration::from_millis(100);
+
+/// When each suspect is asked next. No more of them than contacts.
+#[derive(Debug, Default)]
+pub(super) struct Suspects(BTreeMap<NodeId, Moment>);
+
+impl Node {
+    /// A contact failed, and keeps its place for now.
+    pub(super) fn suspect(&mut self, id: NodeId) {
+        if !self.suspects.0.contains_key(&id) {
+            self.plan_suspect(id);
+        }
+    }
+
+    /// Asks those whose time has come.
+    pub(super) fn ask_suspects(&mut self) {
+        if self.leaving.is_some() {
+            return;
+        }
+        let now = self.now.mono;
+        let is_due = |(id, at): (&NodeId, &Moment)| (*at <= now).then_some(*id);
+        let due: Vec<NodeId> =
+            self.suspects.0.iter().filter_map(is_due).take(ASKED_AT_ONCE).collect();
+        for id in due {
+            self.suspects.0.remove(&id);
+            let Some(contact) = self.table.get(&id).filter(|contact| contact.is_suspect()) else {
+                continue;
+            };
+            let to = contact.info().into();
+            self.plan_suspect(id);
+            self.request(to, Body::Ping, Purpose::Liveness);
+        }
+        if let Some(next) = self.suspects.0.values().min() {
+            let at = (*next).max(now + STEP_PAUSE);
+            self.schedule.set_earlier(Task::Suspects, at);
+        }
+    }
+
+    fn plan_suspect(&mut self, id: NodeId) {
+        let failures = self.table.get(&id).map_or(1, |contact| contact.failures());
+        let pause = FIRST_PAUSE * (1 << failures.saturating_sub(1).min(8));
+        let at = self.now.mono + self.jittered(pause);
+        self.suspects.0.insert(id, at);
+        self.schedule.set_earlier(Task::Suspects, at);
+    }
+}

@@ -1,0 +1,163 @@
+//! A record store that is offered anything, beside a naive one.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::time::Duration;
+
+use bytes::Bytes;
+use voiddht_core::peer::Peer;
+use voiddht_core::quota::Account;
+use voiddht_core::record::{Offer, RECORD_OVERHEAD_BYTES, RecordLimits, RecordStore};
+use voiddht_core::time::{Moment, Now, WallTime};
+use voiddht_wire::Key;
+
+use super::source::{self, Source};
+
+/// The clock of the node: all versions offered are near it.
+const WALL: u64 = 1_000_000;
+
+struct Held {
+    value: Bytes,
+    version: u64,
+    expires: Moment,
+    bill: Option<Account>,
+}
+
+fn now(mono: Moment) -> Now {
+    Now { mono, wall: WallTime::from_millis(WALL) }
+}
+
+/// Keys; two of them are the hash of a value.
+fn key(choice: u8) -> Key {
+    match choice % 8 {
+        0 | 1 => Key::of_value(&value(choice % 8)),
+        other => Key::of_value(&[other; 9]),
+    }
+}
+
+fn value(choice: u8) -> Bytes {
+    Bytes::from(vec![choice % 8; 1 + 37 * usize::from(choice % 8)])
+}
+
+fn offer(source: &mut Source<'_>, mono: Moment) -> Offer {
+    let seconds = source.one_of(&[60, 0, 1, 5, 600]);
+    let far = source.one_of(&[0, 0, 0, 0, 0, 0, 0, u64::MAX / 2]);
+    Offer {
+        key: key(source.byte()),
+        value: value(source.byte()),
+        version: WALL + u64::from(source.byte() % 4) + far,
+        expires: mono + Duration::from_secs(seconds),
+        maintenance: source.flag(),
+    }
+}
+
+/// Sums and indexes agree with what is held; limits and quotas hold; a refusal changes nothing;
+/// what is taken is held as it was offered; versions go back only for a value that proves itself.
+pub(crate) fn records(bytes: &[u8]) {
+    let mut source = Source::new(bytes);
+    let (records, room) = (source.one_of(&[1000, 1, 4]), source.one_of(&[1 << 20, 700, 3000]));
+    let limits = RecordLimits::of_size(records, room);
+    let mut store = RecordStore::new(source::own(), limits);
+    let mut held: BTreeMap<Key, Held> = BTreeMap::new();
+    let mut mono = Moment::from_micros(1);
+    while !source.is_empty() {
+        match source.byte() % 8 {
+            0 => {
+                mono = mono + Duration::from_secs(source.one_of(&[1, 0, 4, 60]));
+                for key in store.expire(mono) {
+                    let record = held.remove(&key).expect("drops what was not held");
+                    assert!(record.expires <= mono, "drops what has not expired");
+                }
+                assert!(held.values().all(|record| record.expires > mono), "keeps what expired");
+            }
+            1 => store.mark_cached(&key(source.byte()), source.flag()),
+            2 => {
+                let key = key(source.byte());
+                assert_eq!(store.remove(&key), held.remove(&key).is_some());
+            }
+            _ => take(&mut store, &mut held, &mut source, mono),
+        }
+        check(&store, &held, mono, limits);
+    }
+}
+
+fn take(
+    store: &mut RecordStore,
+    held: &mut BTreeMap<Key, Held>,
+    source: &mut Source<'_>,
+    mono: Moment,
+) {
+    let bill = source.flag().then(|| {
+        let node = source::node(source.byte() % 4);
+        Account::from(&Peer::danger_assume_proved(node.id, node.address))
+    });
+    let offer = offer(source, mono);
+    let Offer { key, value, version, expires, .. } = offer.clone();
+    let taken = match bill {
+        Some(account) => store.offer_from(account, offer, now(mono)),
+        None => store.offer(offer, now(mono)),
+    };
+    let Ok(accepted) = taken else { return };
+    for evicted in accepted.evicted {
+        assert!(evicted != key && held.remove(&evicted).is_some(), "evicts what is not held");
+    }
+    if !accepted.changed {
+        let same = held.get(&key).expect("nothing changed: it was held");
+        assert_eq!((&same.value, same.version), (&value, version));
+        return;
+    }
+    if let Some(old) = held.get(&key).filter(|old| old.expires > mono) {
+        assert!(version >= old.version || key.proves(&value), "a version went back");
+        assert!(!key.proves(&old.value) || old.value == value, "what proves itself was replaced");
+    }
+    held.insert(key, Held { value, version, expires, bill });
+}
+
+fn check(store: &RecordStore, held: &BTreeMap<Key, Held>, mono: Moment, limits: RecordLimits) {
+    assert!(store.len() <= limits.max_records && store.bytes() <= limits.max_bytes);
+    let cost = |record: &Held| record.value.len() + RECORD_OVERHEAD_BYTES;
+    assert_eq!(store.bytes(), held.values().map(cost).sum::<usize>());
+    assert!(store.keys_from(Bound::Unbounded).eq(held.keys().copied()));
+    assert_eq!(store.next_expiry(), held.values().map(|record| record.expires).min());
+    for (key, record) in held {
+        let found = store.get(key, mono).map(|found| (&found.value, found.version, found.expires));
+        let expected = (&record.value, record.version, record.expires);
+        assert_eq!(found, (record.expires > mono).then_some(expected));
+    }
+    for number in 0..4 {
+        let peer = source::node(number).id;
+        let billed: Vec<_> = held
+            .values()
+            .filter(|record| record.bill.is_some_and(|bill| bill.id == peer))
+            .map(cost)
+            .collect();
+        let usage = store.usage_of(&peer);
+        assert_eq!((usage.records, usage.bytes), (billed.len(), billed.iter().sum()));
+    }
+}
+
+/// Two replicas that were offered the same, in whatever order, hold the same values.
+pub(crate) fn replicas_agree(bytes: &[u8]) {
+    let mut source = Source::new(bytes);
+    let (mono, stride) = (Moment::from_micros(1), source.below(64));
+    let mut offers = Vec::new();
+    while !source.is_empty() && offers.len() < 64 {
+        offers.push(offer(&mut source, mono));
+    }
+    let mut one = RecordStore::new(source::own(), RecordLimits::default());
+    let mut other = one.clone();
+    for offer in &offers {
+        one.offer(offer.clone(), now(mono)).ok();
+    }
+    for turn in 0..offers.len() {
+        let next = offers.swap_remove((7 + stride * turn) % offers.len());
+        other.offer(next, now(mono)).ok();
+    }
+    assert!(one.keys_from(Bound::Unbounded).eq(other.keys_from(Bound::Unbounded)));
+    for key in one.keys_from(Bound::Unbounded) {
+        let held = |store: &RecordStore| {
+            store.get(&key, mono).map(|record| (record.value.clone(), record.version))
+        };
+        assert_eq!(held(&one), held(&other), "replicas differ");
+    }
+}

@@ -1,0 +1,64 @@
+//! Votes of anybody, for anything, in any order.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use voiddht_core::vote::{Ballot, Vote};
+use voiddht_wire::NodeId;
+
+use super::source::{self, Source};
+
+/// Every node that counts the same votes comes to the same end, which is what a naive count says;
+/// nobody votes twice, and nobody is a liar who voted for the winner or has an excuse.
+pub(crate) fn vote(bytes: &[u8]) {
+    let mut source = Source::new(bytes);
+    let (from, stride) = (source.below(64), source.below(64));
+    let mut votes: Vec<Vote> = Vec::new();
+    while !source.is_empty() && votes.len() < 64 {
+        let voter = source::node(source.byte() % 40).id;
+        let (value, version) = (source.byte(), source.byte());
+        let value = Bytes::from(vec![value % 4; 1 + usize::from(value % 3)]);
+        let version = (version % 8 != 7).then_some(u64::from(version % 8));
+        votes.push(Vote { voter, value, version, ttl: 60 });
+    }
+    // Whoever votes twice is heard the first time: then the order does not matter.
+    let mut heard: BTreeMap<NodeId, Vote> = BTreeMap::new();
+    let mut ballot = Ballot::default();
+    for vote in &votes {
+        ballot.cast(vote.clone());
+        heard.entry(vote.voter).or_insert_with(|| vote.clone());
+    }
+    let votes: Vec<Vote> = heard.into_values().collect();
+    assert_eq!(ballot.votes().len(), votes.len());
+    let mut shuffled = Ballot::default();
+    let mut order = votes.clone();
+    for turn in 0..votes.len() {
+        shuffled.cast(order.swap_remove((from + stride * turn) % order.len()));
+    }
+    let winner = ballot.winner();
+    assert_eq!(winner, shuffled.winner(), "the order of the votes matters");
+    let Some(winner) = winner else {
+        assert!(votes.is_empty());
+        return;
+    };
+
+    let count = |value: &Bytes| votes.iter().filter(|vote| vote.value == *value).count();
+    assert_eq!(winner.agreeing, count(&winner.value));
+    assert_eq!(winner.agreeing + winner.dissenting, votes.len());
+    assert!(votes.iter().all(|vote| count(&vote.value) <= winner.agreeing), "not the most votes");
+    let naming = |version| {
+        let for_it = votes.iter().filter(|vote| vote.value == winner.value);
+        for_it.filter(|vote| vote.version == version).count()
+    };
+    let versions = votes.iter().filter(|vote| vote.value == winner.value).map(|vote| vote.version);
+    assert!(versions.max_by_key(|version| (naming(*version), *version)) == Some(winner.version));
+    assert_eq!(ballot.has_dissent(), winner.dissenting > 0);
+    for quorum in 1..=votes.len() + 1 {
+        let unanimous = winner.dissenting == 0 && votes.len() >= quorum;
+        assert_eq!(ballot.is_unanimous(quorum), unanimous);
+    }
+    for liar in ballot.liars(&winner) {
+        let vote = votes.iter().find(|vote| vote.voter == liar).expect("it voted");
+        assert!(vote.value != winner.value && vote.version >= winner.version);
+    }
+}

@@ -1,0 +1,187 @@
+//! HTTP for people and their tools: metrics for Prometheus, health for whoever restarts things, a
+//! page to look at, and the JSON that the page shows.
+//!
+//! The same router answers on a TCP address (off unless asked for, and best on loopback) and on
+//! a Unix socket, by which the tools of this machine's owner speak to the running node. What
+//! changes anything is on the Unix socket alone.
+//!
+//! * [`server`]: accepting, bounds and deadlines. [`control`]: the Unix socket's place.
+//! * [`router`]: what is where. [`guard`]: who may ask, and what no browser may do with it.
+//! * [`metrics`], [`exposition`]: the numbers, and Prometheus' way to write them.
+//! * [`view`]: one node, or a network of several in this process. [`history`]: the last minutes.
+//! * [`events`]: the live stream. [`page`]: the document.
+//!
+//! Nothing here holds a lock that a request of the DHT takes, and no value's content goes out.
+
+mod control;
+mod events;
+mod exposition;
+mod guard;
+mod history;
+mod metrics;
+mod page;
+mod router;
+mod server;
+mod view;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, UnixListener};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::history::History;
+use self::router::Routes;
+use crate::handle::Handle;
+
+/// HTTP connections at once, on the TCP address and on the Unix socket each: a few people, a
+/// few tools. Each takes some 20 KiB.
+pub const HTTP_CONNECTIONS: usize = 64;
+/// How long the driver may take to answer. A node that is slower is not well, and says so.
+pub const DRIVER_DEADLINE: Duration = Duration::from_secs(2);
+/// How long connections may take to end when the server stops.
+const STOP_DEADLINE: Duration = Duration::from_secs(1);
+
+/// A node that is looked at.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// Speaks to it.
+    pub handle: Handle,
+    /// What it is called beside others; `None` for a node by itself.
+    pub label: Option<String>,
+}
+
+/// Where to serve. At least one should be given.
+#[derive(Clone, Debug, Default)]
+pub struct HttpSettings {
+    /// For browsers and Prometheus.
+    pub address: Option<SocketAddr>,
+    /// For the tools of this machine's owner: the path of a Unix socket. Its directory is made,
+    /// for the owner alone, if there is none.
+    pub control: Option<PathBuf>,
+}
+
+/// Why HTTP is not served.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address} (HTTP): {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The Unix socket cannot be made.
+    #[error("cannot make the control socket {path}: {source}")]
+    Control {
+        /// Where.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// Places that are taken and not served yet.
+#[derive(Debug)]
+pub struct BoundHttp {
+    tcp: Option<(TcpListener, SocketAddr)>,
+    control: Option<(UnixListener, control::SocketFile)>,
+}
+
+/// A running HTTP server. Dropping it stops it at once.
+#[derive(Debug)]
+pub struct HttpServer {
+    address: Option<SocketAddr>,
+    /// Removes the socket's file when dropped.
+    _control: Option<control::SocketFile>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl BoundHttp {
+    /// Takes both places.
+    ///
+    /// # Errors
+    /// [`HttpError`]; nothing is taken then.
+    pub async fn bind(settings: HttpSettings) -> Result<Self, HttpError> {
+        let tcp = match settings.address {
+            Some(address) => Some(listen(address).await?),
+            None => None,
+        };
+        let control = match settings.control {
+            Some(path) => {
+                let bound = control::bind(&path).await;
+                Some(bound.map_err(|source| HttpError::Control { path, source })?)
+            }
+            None => None,
+        };
+        Ok(Self { tcp, control })
+    }
+
+    /// Begins to serve on the current runtime. With one node the page shows that node, with
+    /// several the network that they are.
+    pub fn serve(self, watched: Vec<Watched>) -> HttpServer {
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let watched: Arc<[Watched]> = watched.into();
+        // Only the page shows the last minutes.
+        let history = self.tcp.is_some().then(|| Arc::new(History::new(watched.len())));
+        if let Some(history) = &history {
+            let sampler = Arc::clone(history).run(Arc::clone(&watched));
+            tasks.spawn(stop.clone().run_until_cancelled_owned(sampler));
+        }
+        let routes = Routes::new(watched, history, stop.clone());
+        let place = server::Place { stop: stop.clone(), tasks: tasks.clone() };
+        let address = self.tcp.as_ref().map(|(_, address)| *address);
+        if let Some((listener, address)) = self.tcp {
+            tasks.spawn(server::serve(listener, routes.for_browsers(address), place.clone()));
+        }
+        let control = self.control.map(|(listener, file)| {
+            tasks.spawn(server::serve(listener, routes.for_tools(), place));
+            file
+        });
+        HttpServer { address, _control: control, stop, tasks }
+    }
+}
+
+impl HttpServer {
+    /// Takes the places, and serves: [`BoundHttp::bind`] and [`BoundHttp::serve`].
+    ///
+    /// # Errors
+    /// [`HttpError`]; nothing is left running.
+    pub async fn start(settings: HttpSettings, watched: Vec<Watched>) -> Result<Self, HttpError> {
+        Ok(BoundHttp::bind(settings).await?.serve(watched))
+    }
+
+    /// The TCP address that is served.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// Stops serving.
+    pub async fn shutdown(self) {
+        self.stop.cancel();
+        self.tasks.close();
+        // What has not ended by then is dropped with the runtime.
+        let _ = tokio::time::timeout(STOP_DEADLINE, self.tasks.wait()).await;
+    }
+}
+
+impl Drop for HttpServer {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), HttpError> {
+    let bound = async {
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        Ok((listener, address))
+    };
+    bound.await.map_err(|source| HttpError::Listen { address, source })
+}

@@ -1,0 +1,134 @@
+//! The Unix socket by which the tools of a node's owner speak to it: where it lies, and that
+//! nobody else can reach it.
+//!
+//! Its directory belongs to this user and only this user may write to it. A socket that is left
+//! over from a process that was killed is replaced; one behind which somebody listens is not.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::process::geteuid;
+use tokio::net::{UnixListener, UnixStream};
+
+/// The socket's place in the file system; removed when dropped.
+#[derive(Debug)]
+pub(super) struct SocketFile {
+    path: PathBuf,
+    /// Which file it is, so that another one's in its place is left alone.
+    made: Made,
+}
+
+/// What tells a file from another that took its name: its inode, and since that may be used again,
+/// when it last changed, to the nanosecond.
+#[derive(Debug, PartialEq, Eq)]
+struct Made(u64, i64, i64);
+
+impl Made {
+    fn of(path: &Path) -> io::Result<Self> {
+        let found = fs::symlink_metadata(path)?;
+        Ok(Self(found.ino(), found.ctime(), found.ctime_nsec()))
+    }
+}
+
+impl Drop for SocketFile {
+    fn drop(&mut self) {
+        if Made::of(&self.path).is_ok_and(|found| found == self.made) {
+            // If it cannot be removed now, the next start will replace it.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Makes the socket, and its directory if there is none.
+pub(super) async fn bind(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if let Some(directory) = directory {
+        own_directory(directory)?;
+    }
+    remove_stale(path).await?;
+    let listener = UnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
+    let made = Made::of(path)?;
+    Ok((listener, SocketFile { path: path.to_owned(), made }))
+}
+
+/// Makes sure that nobody else could put another socket in the place of ours.
+fn own_directory(directory: &Path) -> io::Result<()> {
+    match fs::DirBuilder::new().recursive(true).mode(0o700).create(directory) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    let found = fs::metadata(directory)?;
+    if found.uid() != geteuid().as_raw() {
+        return Err(denied("its directory belongs to somebody else"));
+    }
+    if found.mode() & 0o022 != 0 {
+        return Err(denied("its directory can be written to by others"));
+    }
+    Ok(())
+}
+
+async fn remove_stale(path: &Path) -> io::Result<()> {
+    let found = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        found => found?,
+    };
+    if !found.file_type().is_socket() {
+        return Err(io::Error::new(ErrorKind::AlreadyExists, "there is a file of that name"));
+    }
+    match UnixStream::connect(path).await {
+        Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Ok(_) => Err(io::Error::new(ErrorKind::AddrInUse, "another node serves there")),
+        Err(error) => Err(error),
+    }
+}
+
+fn denied(why: &'static str) -> io::Error {
+    io::Error::new(ErrorKind::PermissionDenied, why)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_is_the_owners_alone_and_goes_with_its_node() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("voiddht/7401.sock");
+        let (_listener, file) = bind(&path).await.unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o777;
+        assert_eq!((mode(path.parent().unwrap()), mode(&path)), (0o700, 0o600));
+        drop(file);
+        assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn what_a_killed_node_left_is_replaced_and_a_living_one_is_not() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("socket");
+        fs::set_permissions(parent.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let (listener, file) = bind(&path).await.unwrap();
+        let refused = bind(&path).await.map(drop).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::AddrInUse);
+        drop(listener);
+        let (_next, next_file) = bind(&path).await.unwrap();
+        drop(file);
+        assert!(path.exists(), "it is the other one's now");
+        drop(next_file);
+    }
+
+    #[tokio::test]
+    async fn a_file_or_a_directory_of_others_is_left_alone() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("socket");
+        fs::write(&path, "precious").unwrap();
+        fs::set_permissions(parent.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        assert_eq!(bind(&path).await.map(drop).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"precious");
+        fs::set_permissions(parent.path(), fs::Permissions::from_mode(0o777)).unwrap();
+        let other = parent.path().join("other");
+        assert_eq!(bind(&other).await.map(drop).unwrap_err().kind(), ErrorKind::PermissionDenied);
+    }
+}

@@ -1,0 +1,225 @@
+//! The last minutes of a node, as rates: what the charts of the page show.
+//!
+//! One task reads the counters of every node in turn, which are atomics: no node is asked.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use voiddht_core::event::RequestOutcome;
+
+use super::Watched;
+use crate::counters::Counts;
+use crate::counters::tallies::REQUEST_KINDS;
+use crate::histogram::Durations;
+
+/// How often rates are taken.
+const INTERVAL: Duration = Duration::from_secs(2);
+/// How many are kept: five minutes. A sample is 80 bytes, so 12 KiB for each node.
+const SAMPLES: usize = 150;
+/// Series of a sample.
+const SERIES: usize = 9;
+/// Their names, in their order.
+const NAMES: [&str; SERIES] = [
+    "gets_per_second",
+    "puts_per_second",
+    "served_per_second",
+    "received_bytes_per_second",
+    "sent_bytes_per_second",
+    "failed_requests_per_second",
+    "get_p50_ms",
+    "get_p99_ms",
+    "request_p50_ms",
+];
+
+type Sample = [Option<f64>; SERIES];
+
+/// The rates of every node, and of all together.
+#[derive(Debug)]
+pub(super) struct History {
+    /// Locked for a copy now and then, and by nothing that a node does.
+    nodes: Mutex<Vec<VecDeque<Sample>>>,
+}
+
+/// The rates as the page gets them, each series from the oldest on. `null` where there was
+/// nothing to measure.
+#[derive(Debug, Serialize)]
+pub(super) struct HistoryView {
+    interval_seconds: u64,
+    samples: usize,
+    series: Vec<Series>,
+}
+
+#[derive(Debug, Serialize)]
+struct Series {
+    name: &'static str,
+    values: Vec<Option<f64>>,
+}
+
+impl History {
+    /// Of so many nodes, empty. The last entry is for all together.
+    pub(super) fn new(nodes: usize) -> Self {
+        Self { nodes: Mutex::new(vec![VecDeque::new(); nodes + 1]) }
+    }
+
+    /// Takes samples for ever.
+    pub(super) async fn run(self: Arc<Self>, watched: Arc<[Watched]>) {
+        let mut ticks = interval(INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let read = || watched.iter().map(|one| one.handle.counts()).collect::<Vec<_>>();
+        let mut before = read();
+        let mut then = Instant::now();
+        ticks.tick().await;
+        loop {
+            ticks.tick().await;
+            let counts = read();
+            let seconds = then.elapsed().as_secs_f64().max(0.001);
+            then = Instant::now();
+            self.take(&before, &counts, seconds);
+            before = counts;
+        }
+    }
+
+    /// The rates of one node, or of all.
+    pub(super) fn view(&self, node: Option<usize>) -> HistoryView {
+        let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = nodes.len() - 1;
+        let samples = nodes.get(node.unwrap_or(all));
+        let series = NAMES.iter().enumerate().map(|(place, name)| Series {
+            name,
+            values: samples.into_iter().flatten().map(|sample| sample[place]).collect(),
+        });
+        HistoryView {
+            interval_seconds: INTERVAL.as_secs(),
+            samples: SAMPLES,
+            series: series.collect(),
+        }
+    }
+
+    fn take(&self, before: &[Counts], counts: &[Counts], seconds: f64) {
+        let changes: Vec<_> =
+            before.iter().zip(counts).map(|(before, now)| Change::between(before, now)).collect();
+        let mut all = Change::default();
+        for change in &changes {
+            all.add(change);
+        }
+        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        for (samples, change) in nodes.iter_mut().zip(changes.iter().chain([&all])) {
+            if samples.len() >= SAMPLES {
+                samples.pop_front();
+            }
+            samples.push_back(change.sample(seconds));
+        }
+    }
+}
+
+/// What was counted within one interval.
+#[derive(Debug, Default)]
+struct Change {
+    gets: u64,
+    puts: u64,
+    served: u64,
+    received: u64,
+    sent: u64,
+    failed: u64,
+    get_durations: Durations,
+    request_durations: Durations,
+}
+
+impl Change {
+    fn between(before: &Counts, now: &Counts) -> Self {
+        let (old, new) = (&before.tally, &now.tally);
+        let ended = |kind| new.operations_ended(kind) - old.operations_ended(kind);
+        let failed = |tally: &crate::counters::tallies::Tally| {
+            tally.requests_ended(RequestOutcome::TimedOut)
+                + tally.requests_ended(RequestOutcome::Undelivered)
+        };
+        let mut request_durations = Durations::default();
+        for kind in 0..REQUEST_KINDS.len() {
+            let took = new.request_durations[kind].since(&old.request_durations[kind]);
+            request_durations.add(&took);
+        }
+        Self {
+            gets: ended("get"),
+            puts: ended("put"),
+            served: new.served.iter().sum::<u64>() - old.served.iter().sum::<u64>(),
+            received: now.bytes_received - before.bytes_received,
+            sent: now.bytes_sent - before.bytes_sent,
+            failed: failed(new) - failed(old),
+            get_durations: new.operation_durations[0].since(&old.operation_durations[0]),
+            request_durations,
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.gets += other.gets;
+        self.puts += other.puts;
+        self.served += other.served;
+        self.received += other.received;
+        self.sent += other.sent;
+        self.failed += other.failed;
+        self.get_durations.add(&other.get_durations);
+        self.request_durations.add(&other.request_durations);
+    }
+
+    fn sample(&self, seconds: f64) -> Sample {
+        let rate = |count: u64| Some(rounded(count as f64 / seconds));
+        [
+            rate(self.gets),
+            rate(self.puts),
+            rate(self.served),
+            rate(self.received),
+            rate(self.sent),
+            rate(self.failed),
+            self.get_durations.quantile_ms(0.5).map(rounded),
+            self.get_durations.quantile_ms(0.99).map(rounded),
+            self.request_durations.quantile_ms(0.5).map(rounded),
+        ]
+    }
+}
+
+/// Three decimals: more would only be bytes.
+fn rounded(value: f64) -> f64 {
+    (value * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counts(gets: u64, sent: u64) -> Counts {
+        let mut counts = Counts { bytes_sent: sent, ..Counts::default() };
+        counts.tally.operations[0] = gets;
+        counts.tally.operation_durations[0].buckets[0] = gets;
+        counts
+    }
+
+    fn latest(history: &History, node: Option<usize>, name: &str) -> Option<f64> {
+        let view = history.view(node);
+        let series = view.series.into_iter().find(|series| series.name == name).unwrap();
+        series.values.last().copied().unwrap()
+    }
+
+    #[test]
+    fn rates_are_those_of_the_interval_and_of_all_nodes_together() {
+        let history = History::new(2);
+        let before = [counts(5, 100), counts(0, 0)];
+        history.take(&before, &[counts(25, 300), counts(2, 50)], 2.0);
+        assert_eq!(latest(&history, Some(0), "gets_per_second"), Some(10.0));
+        assert_eq!(latest(&history, None, "gets_per_second"), Some(11.0));
+        assert_eq!(latest(&history, None, "sent_bytes_per_second"), Some(125.0));
+        assert_eq!(latest(&history, Some(1), "get_p50_ms"), Some(0.05));
+        assert_eq!(latest(&history, Some(1), "request_p50_ms"), None, "nothing was measured");
+    }
+
+    #[test]
+    fn only_the_last_minutes_are_kept() {
+        let history = History::new(1);
+        for _ in 0..2 * SAMPLES {
+            history.take(&[counts(0, 0)], &[counts(0, 0)], 2.0);
+        }
+        assert!(history.view(None).series.iter().all(|series| series.values.len() == SAMPLES));
+    }
+}

@@ -1,0 +1,231 @@
+//! What is where.
+//!
+//! | path | what |
+//! |---|---|
+//! | `/` | the page |
+//! | `/events?node=N` | what it shows, live |
+//! | `/status.json?node=N` | the same, once |
+//! | `/explain?key=HEX` or `?text=WORDS` | a GET with all its steps, without the value |
+//! | `/metrics` | for Prometheus |
+//! | `/healthz` | 200 while the driver answers |
+//! | `/readyz` | 200 while the node is part of its network; else 503, and why |
+//!
+//! `node` is the place of a node where there are several; without it, the network.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Router, http};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use voiddht_wire::Key;
+
+use super::guard::{self, Audience};
+use super::history::History;
+use super::page::PAGE;
+use super::view::{ViewError, Viewer, look};
+use super::{Watched, events, exposition, metrics};
+use crate::counters::Limit;
+use crate::snapshot::{OperationView, SnapshotRequest};
+
+/// Live streams at once. Each costs a view a second.
+const STREAMS: usize = 16;
+/// GETs at once that somebody wants explained: they are real work for the whole network.
+const EXPLANATIONS: usize = 4;
+
+/// Everything that is served, to whomever.
+#[derive(Clone, Debug)]
+pub(super) struct Routes {
+    watched: Arc<[Watched]>,
+    history: Option<Arc<History>>,
+    stop: CancellationToken,
+    streams: Arc<Semaphore>,
+    explanations: Arc<Semaphore>,
+}
+
+/// What is served on one of the ways in.
+#[derive(Clone, Debug)]
+pub(super) struct Routed {
+    routes: Routes,
+    router: Router,
+}
+
+impl Routed {
+    pub(super) fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// A connection was closed because there are too many.
+    pub(super) fn note_full(&self) {
+        if let Some(first) = self.routes.watched.first() {
+            first.handle.limit_reached(Limit::HttpConnections);
+        }
+    }
+}
+
+impl Routes {
+    pub(super) fn new(
+        watched: Arc<[Watched]>,
+        history: Option<Arc<History>>,
+        stop: CancellationToken,
+    ) -> Self {
+        let streams = Arc::new(Semaphore::new(STREAMS));
+        let explanations = Arc::new(Semaphore::new(EXPLANATIONS));
+        Self { watched, history, stop, streams, explanations }
+    }
+
+    /// For an address that browsers can reach: what changes nothing.
+    pub(super) fn for_browsers(&self, address: std::net::SocketAddr) -> Routed {
+        self.routed(Audience::Browsers(address))
+    }
+
+    /// For the Unix socket.
+    pub(super) fn for_tools(&self) -> Routed {
+        self.routed(Audience::Tools)
+    }
+
+    fn routed(&self, audience: Audience) -> Routed {
+        let router = Router::new()
+            .route("/", get(page))
+            .route("/events", get(live))
+            .route("/status.json", get(status))
+            .route("/explain", get(explain))
+            .route("/metrics", get(prometheus))
+            .route("/healthz", get(healthz))
+            .route("/readyz", get(readyz))
+            .with_state(self.clone())
+            .layer(from_fn_with_state(audience, guard::check));
+        Routed { routes: self.clone(), router }
+    }
+
+    fn viewer(&self, node: Option<usize>) -> Result<Viewer, ViewError> {
+        Viewer::new(Arc::clone(&self.watched), self.history.clone(), node)
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct WhichNode {
+    node: Option<usize>,
+}
+
+#[derive(Debug, Deserialize)]
+struct WhichKey {
+    node: Option<usize>,
+    key: Option<String>,
+    text: Option<String>,
+}
+
+/// What a request did not get, and why, in a line of text.
+type Refusal = (StatusCode, String);
+
+async fn page() -> impl IntoResponse {
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, PAGE.policy.as_str()),
+    ];
+    (headers, PAGE.html.as_str())
+}
+
+async fn live(
+    State(routes): State<Routes>,
+    Query(WhichNode { node }): Query<WhichNode>,
+) -> Result<Response, Refusal> {
+    let Ok(place) = Arc::clone(&routes.streams).try_acquire_owned() else {
+        return Err(busy("Too many are watching already."));
+    };
+    Ok(events::stream(routes.viewer(node).map_err(refusal)?, routes.stop.clone(), place))
+}
+
+async fn status(
+    State(routes): State<Routes>,
+    Query(WhichNode { node }): Query<WhichNode>,
+) -> Result<Response, Refusal> {
+    let view = routes.viewer(node).map_err(refusal)?.look().await.map_err(refusal)?;
+    Ok(json(&view))
+}
+
+async fn explain(
+    State(routes): State<Routes>,
+    Query(WhichKey { node, key, text }): Query<WhichKey>,
+) -> Result<Response, Refusal> {
+    let key = match (key, text) {
+        (Some(key), None) => key.parse().map_err(|error| bad(format!("key: {error}")))?,
+        (None, Some(text)) if !text.is_empty() => Key::of_value(text.as_bytes()),
+        _ => return Err(bad("Either key (64 hexadecimal digits) or text is wanted.".into())),
+    };
+    let watched = routes.watched.get(node.unwrap_or(0)).ok_or(ViewError::NoSuchNode);
+    let watched = watched.map_err(refusal)?;
+    let Ok(_place) = routes.explanations.try_acquire() else {
+        return Err(busy("Too many explanations are under way."));
+    };
+    match watched.handle.explain(key).await {
+        Ok(outcome) => Ok(json(&OperationView::explained(&key, &outcome, wall_millis()))),
+        Err(error) => Err(busy(&error.to_string())),
+    }
+}
+
+async fn prometheus(State(routes): State<Routes>) -> impl IntoResponse {
+    let headers = [(header::CONTENT_TYPE, exposition::CONTENT_TYPE)];
+    (headers, metrics::expose(&routes.watched).await)
+}
+
+async fn healthz(State(routes): State<Routes>) -> Result<&'static str, Refusal> {
+    for watched in routes.watched.iter() {
+        look(watched, SnapshotRequest::default()).await.map_err(refusal)?;
+    }
+    Ok("ok\n")
+}
+
+async fn readyz(State(routes): State<Routes>) -> Result<&'static str, Refusal> {
+    let mut reasons = String::new();
+    for watched in routes.watched.iter() {
+        let health = look(watched, SnapshotRequest::default()).await.map_err(refusal)?.health;
+        if health.ready {
+            continue;
+        }
+        if health.reasons.is_empty() {
+            reasons.push_str("The node was told to stop.\n");
+        }
+        for reason in health.reasons {
+            reasons.push_str(&format!("{} {}\n", reason.text, reason.hint));
+        }
+    }
+    if reasons.is_empty() { Ok("ready\n") } else { Err((StatusCode::SERVICE_UNAVAILABLE, reasons)) }
+}
+
+fn json(value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "a status could not be written as JSON");
+            http::StatusCode::INTERNAL_SERVER_ERROR.into_response()
+        }
+    }
+}
+
+fn refusal(error: ViewError) -> Refusal {
+    let status = match error {
+        ViewError::NoSuchNode => StatusCode::NOT_FOUND,
+        ViewError::Stopped | ViewError::Silent => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    (status, format!("{error}\n"))
+}
+
+fn bad(why: String) -> Refusal {
+    (StatusCode::BAD_REQUEST, format!("{why}\n"))
+}
+
+fn busy(why: &str) -> Refusal {
+    (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"))
+}
+
+fn wall_millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,126 @@
+//! Accepting HTTP connections: how many, for how long, and until when.
+//!
+//! Whoever is one too many is closed at once. A connection has a deadline for each request's
+//! head, which is also how long it may be idle, and one for its whole life, so that a client that
+//! does not read cannot keep its place for ever; browsers and Prometheus come again by themselves.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::HTTP_CONNECTIONS;
+use super::router::Routed;
+
+/// How long a request's head may take, and a connection be idle: longer than the usual interval
+/// of Prometheus, 15 s.
+const HEAD_DEADLINE: Duration = Duration::from_secs(30);
+/// How long a connection lives at most. A live stream that ends is opened anew by the browser.
+const CONNECTION_LIFE: Duration = Duration::from_secs(15 * 60);
+/// How long a connection whose life is over may take to finish what it is sending.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+/// A request's head, at most: the least that hyper allows.
+const HEAD_BYTES: usize = 8 * 1024;
+/// Fields of a request's head, at most.
+const HEAD_FIELDS: usize = 64;
+/// How long accepting pauses after it failed, mostly for want of file descriptors.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
+
+/// What ends with the server.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) stop: CancellationToken,
+    pub(super) tasks: TaskTracker,
+}
+
+/// A listener of either kind.
+pub(super) trait Listener: Send + Sync + 'static {
+    /// What it accepts.
+    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// The next connection.
+    fn next(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+}
+
+impl Listener for TcpListener {
+    type Stream = TcpStream;
+
+    async fn next(&self) -> io::Result<TcpStream> {
+        Ok(self.accept().await?.0)
+    }
+}
+
+impl Listener for UnixListener {
+    type Stream = UnixStream;
+
+    async fn next(&self) -> io::Result<UnixStream> {
+        Ok(self.accept().await?.0)
+    }
+}
+
+/// Serves whoever comes, until the server stops.
+pub(super) async fn serve(listener: impl Listener, routed: Routed, place: Place) {
+    let places = Arc::new(Semaphore::new(HTTP_CONNECTIONS));
+    while let Some(accepted) = place.stop.run_until_cancelled(listener.next()).await {
+        match accepted {
+            Ok(stream) => {
+                let Ok(permit) = Arc::clone(&places).try_acquire_owned() else {
+                    routed.note_full();
+                    continue;
+                };
+                let stop = place.stop.clone();
+                place.tasks.spawn(connection(stream, routed.router(), stop, permit));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot accept HTTP connections: pausing");
+                tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
+            }
+        }
+    }
+}
+
+async fn connection<S>(
+    stream: S,
+    router: Router,
+    stop: CancellationToken,
+    _permit: OwnedSemaphorePermit,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_DEADLINE)
+        .max_buf_size(HEAD_BYTES)
+        .max_headers(HEAD_FIELDS);
+    let service = TowerToHyperService::new(router);
+    let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        ended = &mut serving => ended,
+        () = tokio::time::sleep(CONNECTION_LIFE) => finish(serving).await,
+        () = stop.cancelled() => finish(serving).await,
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "an HTTP connection failed");
+    }
+}
+
+/// Lets a connection finish its answer, but not for long.
+async fn finish<S>(
+    mut serving: std::pin::Pin<&mut http1::Connection<TokioIo<S>, TowerToHyperService<Router>>>,
+) -> hyper::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    serving.as_mut().graceful_shutdown();
+    tokio::time::timeout(LAST_WORDS, serving).await.unwrap_or(Ok(()))
+}

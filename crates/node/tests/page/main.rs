@@ -1,0 +1,188 @@
+//! The page in a real browser: what it draws is what the node knows, what happens shows up, it
+//! fetches nothing from elsewhere, and it holds together at any size.
+//!
+//! Pictures are left in `target/tmp/page/`.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
+mod chromium;
+#[path = "../common/mod.rs"]
+mod common;
+mod drawn;
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use chromium::{Chromium, DARK, LIGHT, Look, NARROW};
+use common::http::get;
+use common::{key, network, settings, soon, start, stop};
+use serde_json::Value;
+use voiddht_node::http::{HttpServer, HttpSettings, Watched};
+use voiddht_node::{Node, Settings};
+
+const LOOPBACK: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
+
+/// The IDs of what a selector finds, each once.
+fn ids_of(selector: &str) -> String {
+    format!("[...document.querySelectorAll('{selector}')].map((one) => one.dataset.id).sort()")
+}
+
+fn sorted(mut ids: Vec<String>) -> Value {
+    ids.sort();
+    ids.into()
+}
+
+async fn watched_network(count: usize) -> (Vec<Node>, Node, SocketAddr) {
+    let others = network(count).await;
+    let settings = Settings { http: Some(LOOPBACK.into()), ..settings(&[&others[0]]) };
+    let node = start(settings).await;
+    soon(node.joined()).await;
+    common::until(|| async { node.handle().status().await.unwrap().core.contacts.len() == count })
+        .await;
+    let address = node.http_address().unwrap();
+    (others, node, address)
+}
+
+#[tokio::test]
+async fn the_page_draws_what_the_node_knows_and_shows_what_happens() {
+    let Some(mut browser) = Chromium::start().await else { return };
+    let (others, node, address) = watched_network(9).await;
+    browser.open(&format!("http://{address}/"), LIGHT).await;
+    browser.until("document.body?.dataset.views > 0").await;
+
+    let contacts = sorted(others.iter().map(|other| other.id().to_string()).collect());
+    assert_eq!(browser.evaluate(&ids_of("#map .dots circle")).await, contacts);
+    browser.evaluate("document.getElementById('table-details').open = true").await;
+    browser.until("document.querySelectorAll('#table tbody tr').length").await;
+    assert_eq!(browser.evaluate(&ids_of("#table tbody tr")).await, contacts);
+    let feeling = browser.evaluate("document.getElementById('feeling').textContent").await;
+    assert_eq!(feeling, "Joined, with 9 contacts.");
+
+    let value = Bytes::from_static(b"a value that nobody sees");
+    soon(node.handle().put(key(1), value, None, None)).await.unwrap();
+    let shown = &key(1).to_string()[..16];
+    let row = format!(
+        "[...document.querySelectorAll('#operations button')].map((row) => row.innerText)
+            .find((text) => text.includes('{shown}'))"
+    );
+    let row = browser.until(&row).await;
+    assert!(row.as_str().unwrap().contains("on 10 nodes"), "{row}");
+    browser.until("document.querySelectorAll('#map .keys path').length").await;
+
+    // A GET at its own hand, as a person would ask for it.
+    let other = &others[3];
+    let value = Bytes::from_static(b"another");
+    let name = "a name";
+    let named = voiddht_wire::Key::of_value(name.as_bytes());
+    soon(other.handle().put(named, value, None, None)).await.unwrap();
+    browser
+        .evaluate(&format!(
+            "document.getElementById('key').value = '{name}';
+             document.getElementById('explain').requestSubmit()"
+        ))
+        .await;
+    let found = browser.until("document.querySelector('#operation h4')?.textContent.startsWith('GET: found') && document.querySelector('#operation .key').textContent").await;
+    assert_eq!(found, named.to_string());
+    let steps = browser.evaluate("document.querySelectorAll('#operation .steps li').length").await;
+    let flights = browser.evaluate("document.querySelectorAll('#map .flight').length").await;
+    assert_eq!(steps, flights, "each step is drawn");
+
+    let text = browser.evaluate("document.documentElement.outerHTML").await;
+    assert!(!text.as_str().unwrap().contains("a value that nobody sees"));
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    assert_eq!(browser.fetched_elsewhere(address), Vec::<String>::new());
+
+    soon(node.shutdown()).await;
+    browser
+        .until("document.getElementById('live').textContent === 'no connection with the node'")
+        .await;
+    stop(others).await;
+}
+
+#[tokio::test]
+async fn a_network_is_drawn_whole_and_each_node_of_it_can_be_looked_at() {
+    let Some(mut browser) = Chromium::start().await else { return };
+    let nodes = network(8).await;
+    let watched = nodes.iter().enumerate().map(|(number, node)| Watched {
+        handle: node.handle(),
+        label: Some(format!("node {number}")),
+    });
+    let settings = HttpSettings { address: Some(LOOPBACK.into()), ..HttpSettings::default() };
+    let server = HttpServer::start(settings, watched.collect()).await.unwrap();
+    let address = server.address().unwrap();
+    browser.open(&format!("http://{address}/"), DARK).await;
+    browser.until("document.body?.dataset.views > 0").await;
+    let all = sorted(nodes.iter().map(|node| node.id().to_string()).collect());
+    assert_eq!(browser.evaluate(&ids_of("#map .dots circle")).await, all);
+
+    let value = Bytes::from_static(b"value");
+    soon(nodes[5].handle().put(key(2), value, None, None)).await.unwrap();
+    browser.until("document.querySelectorAll('#map .flight').length").await;
+    browser.screenshot(&picture("network-dark")).await;
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+
+    browser.open(&format!("http://{address}/?node=5"), LIGHT).await;
+    browser.until("document.body?.dataset.views > 0").await;
+    let title = browser.evaluate("document.title").await;
+    assert_eq!(title, format!("node 5, {} · voiddht", nodes[5].id().short()));
+    assert_eq!(browser.evaluate("document.querySelectorAll('#map .dots circle').length").await, 7);
+    assert_eq!(browser.evaluate("document.querySelector('#who a').pathname").await, "/");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+    assert_eq!(browser.fetched_elsewhere(address), Vec::<String>::new());
+    soon(server.shutdown()).await;
+    stop(nodes).await;
+}
+
+#[tokio::test]
+async fn it_holds_together_at_any_size_light_dark_and_narrow() {
+    let Some(mut browser) = Chromium::start().await else { return };
+    let node = start(Settings { http: Some(LOOPBACK.into()), ..settings(&[]) }).await;
+    let home = node.http_address().unwrap();
+    let page = get(home, "/").await;
+    let view = get(home, "/status.json").await.json();
+    for contacts in [5, 64, 1000] {
+        let drawn = drawn::with_contacts(view.clone(), contacts);
+        let ids = drawn["table"]["buckets"].as_array().unwrap().iter().flat_map(|bucket| {
+            let contacts = bucket["contacts"].as_array().unwrap().iter();
+            contacts.map(|contact| contact["id"].as_str().unwrap().to_owned())
+        });
+        let ids = sorted(ids.collect());
+        let address = drawn::serve(&page, drawn).await;
+        for look in [LIGHT, DARK, NARROW] {
+            let still = Look { moves: false, ..look };
+            browser.open(&format!("http://{address}/"), still).await;
+            browser.until("document.body?.dataset.views > 0").await;
+            assert_eq!(browser.evaluate(&ids_of("#map .dots circle")).await, ids);
+            let places = browser
+                .evaluate(
+                    "[...document.querySelectorAll('#map .dots circle')]
+                        .map((dot) => `${dot.getAttribute('cx')} ${dot.getAttribute('cy')}`)",
+                )
+                .await;
+            let places: BTreeSet<_> =
+                places.as_array().unwrap().iter().map(Value::to_string).collect();
+            assert_eq!(places.len(), ids.as_array().unwrap().len(), "none hides another");
+            let outside = browser
+                .evaluate(
+                    "[...document.querySelectorAll('#map .dots circle')].filter((dot) =>
+                        Math.hypot(dot.getAttribute('cx'), dot.getAttribute('cy')) > 300).length",
+                )
+                .await;
+            assert_eq!(outside, 0, "all are within the picture");
+            let wide = browser.evaluate("document.documentElement.scrollWidth").await;
+            assert_eq!(wide, look.width, "nothing has to be scrolled sideways");
+            browser.evaluate("document.querySelector('#operations button').click()").await;
+            browser.until("document.querySelectorAll('#map .flight').length").await;
+            browser.screenshot(&picture(&format!("{contacts}-{}", look.name))).await;
+            assert_eq!(browser.complaints(), Vec::<String>::new(), "{contacts} {look:?}");
+        }
+    }
+    soon(node.shutdown()).await;
+}
+
+fn picture(name: &str) -> PathBuf {
+    let place = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("page");
+    std::fs::create_dir_all(&place).unwrap();
+    place.join(format!("{name}.png"))
+}
