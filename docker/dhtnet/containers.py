@@ -2,13 +2,17 @@
 which can also only show what it would do."""
 
 import json
+import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
 
 NETWORK = "dht_network"
 SUBNET = "172.20.0.0/16"
@@ -23,6 +27,7 @@ API_PORT = 7401
 FIRST_EXPOSED_PORT = 17400
 # Nodes of one /24, so that a side of a partition is one rule: node 1 is 172.20.1.1, node 101 172.20.2.1.
 NODES_PER_SIDE = 100
+NEIGHBOUR_SETTINGS = ("net.ipv4.neigh.default.gc_thresh3", "net.ipv4.neigh.default.gc_thresh2")
 # Docker starts one container at a time anyway; a few at once keep it busy.
 AT_ONCE = 4
 
@@ -68,6 +73,37 @@ def address(index):
 def exposed(index):
     """Where this machine reaches the module API of an exposed node."""
     return ("127.0.0.1", FIRST_EXPOSED_PORT + index)
+
+
+def missing_room(nodes):
+    """What the kernel's table of neighbours lacks, by the name of the setting. It is one table for
+    all containers: a hundred nodes that know one another are ten thousand entries, of 1024 that it
+    has by default, and the rest cannot be reached at all."""
+    wanted = 2 * nodes * nodes
+    return {name: wanted for name in NEIGHBOUR_SETTINGS if int(_setting(name).read_text()) < wanted}
+
+
+@contextmanager
+def room_for_neighbours(docker, nodes):
+    """Makes that room while the context lasts."""
+    before = {}
+    for name, wanted in missing_room(nodes).items():
+        if docker.print_only:
+            print(f"sysctl --write {name}={wanted}")
+        elif os.geteuid() != 0:
+            raise Failed(f"{nodes} nodes need more: sysctl --write {name}={wanted}, as root")
+        else:
+            before[name] = _setting(name).read_text()
+            _setting(name).write_text(str(wanted))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            _setting(name).write_text(value)
+
+
+def _setting(name):
+    return Path("/proc/sys") / name.replace(".", "/")
 
 
 def create_network(docker):
@@ -125,17 +161,16 @@ def wait_until_joined(docker, indices, patience):
                 took[index] = seconds
         if time.monotonic() > deadline:
             raise Failed(f"after {patience} s, {len(missing)} nodes have not joined: {missing[:5]} …")
-        time.sleep(0.2)
+        # Asking is work for a machine that is busy with a hundred nodes.
+        time.sleep(1 if missing else 0)
     return took
 
 
 def _joined(docker, index):
     """By the clock of the container's own log, so that asking late makes no node slow."""
-    log = docker.run("logs", "--timestamps", name(index), check=False)
-    log += subprocess.run(
-        ["docker", "logs", "--timestamps", name(index)], capture_output=True, text=True
-    ).stderr
-    for line in log.splitlines():
+    log = ["docker", "logs", "--timestamps", name(index)]
+    lines = subprocess.run(log, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout
+    for line in lines.splitlines():
         if "joined the network" in line:
             started = docker.run("inspect", "--format", "{{.State.StartedAt}}", name(index))
             return _moment(line.split()[0]) - _moment(started.strip())
@@ -159,8 +194,13 @@ def memory(docker, indices):
 
 
 def kill(docker, indices):
-    """At once, without a goodbye."""
-    docker.run("kill", *map(name, indices))
+    """At once, without a goodbye. Docker would take them one after the other, and the network
+    would mend itself meanwhile: as root, the processes are killed themselves."""
+    if docker.print_only or os.geteuid() != 0:
+        docker.run("kill", *map(name, indices))
+        return
+    for pid in pids(docker, indices).values():
+        os.kill(pid, signal.SIGKILL)
 
 
 def stop(docker, indices):
