@@ -40,7 +40,7 @@ fn fitting(option: &Arg) -> String {
                 "HOST:PORT" => "127.0.0.1:7402",
                 "ADDRESS:PORT" => "127.0.0.1:7403",
                 "DIR" | "FILE" => "/nowhere",
-                "NUMBER" | "SECONDS" | "PORT" => "7",
+                "NUMBER" | "SECONDS" | "PORT" | "MIB" => "7",
                 other => panic!("this test knows no value for {other}"),
             },
             None => panic!("{option} takes a value without a name"),

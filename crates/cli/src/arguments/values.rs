@@ -42,6 +42,12 @@ pub enum Expected {
     /// A name or an address.
     #[error("must be a name or an address, like example.org, 192.0.2.1 or 2001:db8::1")]
     Host,
+    /// Where something is served.
+    #[error(
+        "must be a port, then on loopback alone, or ADDRESS:PORT, like 192.0.2.1:9402 or, with \
+         brackets, [2001:db8::1]:9402"
+    )]
+    Serving,
     /// Yes or no.
     #[error("must be yes or no")]
     YesOrNo,
@@ -62,6 +68,17 @@ pub fn address(text: &str) -> Result<IpAddr, Expected> {
     match bare {
         Some(bare) => bare.parse::<Ipv6Addr>().map(IpAddr::V6).map_err(|_| Expected::Address),
         None => text.parse().map_err(|_| Expected::Address),
+    }
+}
+
+/// Reads where something is served: a port alone is one on loopback.
+///
+/// # Errors
+/// [`Expected::Serving`]
+pub fn serving(text: &str) -> Result<SocketAddr, Expected> {
+    match digits(text) {
+        Some(port) => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
+        None => text.parse().map_err(|_| Expected::Serving),
     }
 }
 

@@ -2,18 +2,21 @@
 //! variable and its key in a configuration file come of the name. The first five also stand by
 //! position, as the original's did.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args, Command, Parser};
-use voiddht_core::config;
+use voiddht_core::quota::requests::PEER_RATE;
+use voiddht_core::{config, record};
 use voiddht_identity::{KeyKind, Policy};
 use voiddht_node::settings;
 
 use crate::arguments::file::{Alias, FileSettings, Sets};
 use crate::arguments::ini::{Ini, Mistake};
-use crate::arguments::values::{Host, HostPort, address, choice, listen_port, number, port};
+use crate::arguments::values::{
+    Host, HostPort, address, choice, listen_port, number, port, serving,
+};
 use crate::arguments::{Configuration, Program, SECTION};
 use crate::logging::LogLevel;
 
@@ -154,6 +157,13 @@ pub struct Network {
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub api_address: Option<IpAddr>,
 
+    /// Where to serve a page that shows the node, metrics for Prometheus, and its health
+    ///
+    /// A port alone is one on loopback. Nothing is served without it. Whoever reaches it sees whom
+    /// the node knows and which keys it holds, and can change nothing.
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = serving)]
+    pub http: Option<SocketAddr>,
+
     /// What a node ID stands on: the same in all nodes of a network
     ///
     /// self-certifying: an ID is the hash of the node's key, and can be neither chosen nor taken.
@@ -227,6 +237,25 @@ pub struct Limits {
     #[arg(long, value_name = "NUMBER", default_value_t = settings::API_REQUESTS_PER_CONNECTION, value_parser = number::<usize>(1..=65_536))]
     pub max_api_requests: usize,
 
+    /// Requests of one peer in a second, in the long run; of one /24 or /64, four times as many
+    #[arg(long, value_name = "NUMBER", default_value_t = PEER_RATE, value_parser = number::<u32>(1..=1_000_000))]
+    pub max_peer_rate: u32,
+
+    /// Values held for the network, at most
+    #[arg(long, value_name = "NUMBER", default_value_t = record::MAX_RECORDS, value_parser = number::<usize>(1..=1 << 30))]
+    pub max_records: usize,
+
+    /// Memory that these values may take
+    #[arg(long, value_name = "MIB", default_value_t = record::MAX_BYTES >> 20, value_parser = number::<usize>(1..=1 << 20))]
+    pub max_stored: usize,
+
+    /// Count loopback and private addresses too, where addresses are counted
+    ///
+    /// Without it they are exempt from all limits per address, since the nodes of a test network
+    /// share one. For a network within private addresses whose users are not all trusted.
+    #[arg(long)]
+    pub count_private: bool,
+
     /// How long handing over values and saying goodbye may take at the end
     #[arg(long, value_name = "SECONDS", default_value_t = settings::LEAVE_DEADLINE.as_secs(), value_parser = number::<u64>(0..=3600))]
     pub leave_deadline: u64,
@@ -234,7 +263,7 @@ pub struct Limits {
     /// End at once when the process ends that started this one
     ///
     /// For programs that start nodes and must not leave any behind, however they end themselves.
-    #[arg(long, env = "VOIDDHT_DIE_WITH_PARENT")]
+    #[arg(long)]
     pub die_with_parent: bool,
 }
 

@@ -4,9 +4,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::Duration;
 
+use voiddht_core::quota::requests::{PEER_RATE, Rate};
+use voiddht_core::record::RecordLimits;
 use voiddht_node::{Limits, Settings};
 
-use super::args::{Arguments, Network};
+use super::args::{self, Arguments, Keeping, Network};
 use crate::arguments::source::Sources;
 use crate::arguments::values::HostPort;
 use crate::outcome::Failure;
@@ -38,15 +40,7 @@ pub async fn resolve(
 ) -> Result<Settings, Failure> {
     let Arguments { mut network, keeping, limits, .. } = place(typed, sources)?;
     let leave_deadline = Duration::from_secs(limits.leave_deadline);
-    let core = voiddht_core::Config {
-        leave_patience: leave_deadline.saturating_sub(GOODBYES),
-        default_ttl: Duration::from_secs(keeping.default_ttl.into()),
-        min_ttl: Duration::from_secs(keeping.min_ttl.into()),
-        max_ttl: Duration::from_secs(keeping.max_ttl.into()),
-        upkeep_interval: Duration::from_secs(keeping.upkeep_interval),
-        refresh_interval: Duration::from_secs(keeping.refresh_interval),
-        ..voiddht_core::Config::default()
-    };
+    let core = core_config(&keeping, &limits);
     core.check().map_err(|wrong| Failure::Usage(wrong.to_string()))?;
     let known = known_peers(&mut network);
     let resolved = resolve_all(&known, warn).await?;
@@ -60,11 +54,12 @@ pub async fn resolve(
         policy: network.identity,
         key_kind: keeping.key_type,
         data_dir: keeping.data_dir,
-        http: None,
+        http: network.http,
         control: None,
         limits: Limits {
             connections: limits.max_connections,
             connections_per_address: limits.max_connections_per_address,
+            private_addresses_exempt: !limits.count_private,
             handshakes: limits.max_handshakes,
             requests_per_peer: limits.max_requests_per_peer,
             api_connections: limits.max_api_connections,
@@ -75,6 +70,36 @@ pub async fn resolve(
         core,
         seed: None,
     })
+}
+
+fn core_config(keeping: &Keeping, limits: &args::Limits) -> voiddht_core::Config {
+    let mut core = voiddht_core::Config {
+        leave_patience: Duration::from_secs(limits.leave_deadline).saturating_sub(GOODBYES),
+        default_ttl: Duration::from_secs(keeping.default_ttl.into()),
+        min_ttl: Duration::from_secs(keeping.min_ttl.into()),
+        max_ttl: Duration::from_secs(keeping.max_ttl.into()),
+        upkeep_interval: Duration::from_secs(keeping.upkeep_interval),
+        refresh_interval: Duration::from_secs(keeping.refresh_interval),
+        records: RecordLimits::of_size(limits.max_records, limits.max_stored << 20),
+        ..voiddht_core::Config::default()
+    };
+    for rate in [&mut core.requests.per_peer, &mut core.requests.per_prefix] {
+        // What may come at once, and what a prefix may send, keep their proportion.
+        let scaled = |default: u32| {
+            let scaled =
+                u64::from(default) * u64::from(limits.max_peer_rate) / u64::from(PEER_RATE);
+            u32::try_from(scaled).unwrap_or(u32::MAX)
+        };
+        *rate = Rate { per_second: scaled(rate.per_second), burst: scaled(rate.burst) };
+    }
+    for diversity in
+        [&mut core.diversity.bucket, &mut core.diversity.table, &mut core.diversity.lookup]
+    {
+        diversity.count_private = limits.count_private;
+    }
+    core.requests.count_private = limits.count_private;
+    core.records.quota.count_private = limits.count_private;
+    core
 }
 
 /// Puts what stands by position where its option is. Given both ways on the command line, it is

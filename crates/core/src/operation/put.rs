@@ -261,7 +261,9 @@ impl Put {
 
     fn place(&mut self, node: &NodeId, outcome: Placement) {
         if let Some(placement) = self.placements.get_mut(node)
-            && matches!(placement, Placement::Pending | Placement::Late)
+            && (matches!(placement, Placement::Pending | Placement::Late)
+                // A FIND_NODE to the same node may fail before its STORE is answered.
+                || (*placement == Placement::Failed && outcome == Placement::Confirmed))
         {
             *placement = outcome;
             if outcome == Placement::Failed

@@ -129,9 +129,9 @@ fn check_found(get: &Get, key: Key, given: &[(NodeId, Record)], floor: Option<Pu
     let not_older = floor.as_ref().is_none_or(|floor| found.version >= Some(floor.version));
     assert!(not_older || of_floor(value) || proof.is_some(), "older than what was published here");
     for liar in get.liars() {
-        let gave = |(giver, record): &&(NodeId, Record)| *giver == liar && record.value == *value;
         let lied = given.iter().any(|(giver, record)| *giver == liar && record.value != *value);
-        assert!(liar != source::own() && lied && given.iter().find(gave).is_none());
+        // It may have given the winner too, when it was asked again: its first answer is its vote.
+        assert!(liar != source::own() && lied);
     }
 }
 

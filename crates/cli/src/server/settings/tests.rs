@@ -128,3 +128,20 @@ async fn a_mistake_in_the_file_is_told_even_where_something_else_wins() {
     assert!(text.starts_with(&format!("{}:2: \"many\" for", file.path().display())), "{text}");
     assert!(usage("-c /nonexistent").await.starts_with("/nonexistent: No such file"));
 }
+
+#[tokio::test]
+async fn limits_reach_the_core() {
+    let settings = resolved("").await.unwrap();
+    let defaults = voiddht_core::Config::default();
+    assert_eq!(settings.core.records, defaults.records);
+    assert_eq!(settings.core.requests, defaults.requests);
+    assert!(settings.limits.private_addresses_exempt);
+
+    let line = "--max-records 1000 --max-stored 2 --max-peer-rate 50 --count-private";
+    let core = resolved(line).await.unwrap().core;
+    assert_eq!((core.records.max_records, core.records.max_bytes), (1000, 2 << 20));
+    assert_eq!(core.requests.per_peer.per_second * 10, defaults.requests.per_peer.per_second);
+    assert_eq!(core.requests.per_prefix.burst * 10, defaults.requests.per_prefix.burst);
+    assert!(core.requests.count_private && core.records.quota.count_private);
+    assert!(core.diversity.table.count_private && core.diversity.bucket.count_private);
+}
