@@ -204,7 +204,9 @@ impl World {
         if !self.connections.contains_key(&peer.id()) {
             self.connect(number, peer, false);
         }
-        self.connections[&peer.id()]
+        // A banned peer is hung up on as it comes; what it sent before that still arrives.
+        let hung_up = ConnectionId(u64::MAX - u64::from(number));
+        self.connections.get(&peer.id()).copied().unwrap_or(hung_up)
     }
 
     fn serve(&mut self, number: u8, proved: bool, listens: bool, what: u8, detail: u8) {
