@@ -2,15 +2,40 @@
 //!
 //! An adversary is a real node with somebody in its middle: it joins and answers as the shipped
 //! code does, and what it hears and says passes through [`Adversary`]. All adversaries of a world
-//! know of each other: they are one [`Cabal`].
+//! know of each other: they are one [`Cabal`]. [`World::infiltrate`](crate::World::infiltrate)
+//! puts them into a world: a share of its nodes, those around a key, or new ones.
 
 use std::time::Duration;
 
+use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
-use voiddht_core::event::{Input, Output};
+use voiddht_core::event::{Destination, Input, Output};
+use voiddht_core::peer::ConnectionId;
 use voiddht_core::time::Now;
-use voiddht_wire::Key;
-use voiddht_wire::peer::NodeInfo;
+use voiddht_wire::peer::{Body, Header, Message, NodeInfo, Record};
+use voiddht_wire::{Key, RpcId};
+
+mod dropping;
+mod eclipse;
+mod flooding;
+mod kind;
+mod node_liar;
+mod placement;
+mod replaying;
+mod slow;
+mod sybil;
+mod value_liar;
+
+pub use dropping::Dropping;
+pub use eclipse::Eclipse;
+pub use flooding::Flooding;
+pub use kind::{Kind, UnknownKind};
+pub use node_liar::NodeLiar;
+pub use placement::{Infiltration, Placement};
+pub use replaying::Replaying;
+pub use slow::Slow;
+pub use sybil::Sybil;
+pub use value_liar::{ValueLiar, forged};
 
 /// Somebody in the middle of a node.
 pub trait Adversary {
@@ -55,10 +80,69 @@ pub struct Around<'a> {
     pub extra: &'a mut Vec<Output>,
 }
 
+impl Around<'_> {
+    /// Answers a request in the node's name.
+    pub fn reply(&mut self, request: &Request<'_>, body: Body) {
+        let header = self.header(request.header.rpc_id);
+        let message = Message { header, body };
+        self.extra.push(Output::Reply { connection: request.connection, message });
+    }
+
+    /// Sends a request in the node's name. The node does not await the reply: whoever asks hears
+    /// it first, and should keep it from the node.
+    pub fn ask(&mut self, to: NodeInfo, body: Body) -> RpcId {
+        let rpc_id = RpcId::from_bytes(self.random.random());
+        let message = Message { header: self.header(rpc_id), body };
+        self.extra.push(Output::Request { to: Destination::from(to), message });
+        rpc_id
+    }
+
+    fn header(&self, rpc_id: RpcId) -> Header {
+        Header { sender: self.own.id, port: self.own.address.port(), rpc_id }
+    }
+}
+
+/// A request that an adversary is asked by somebody.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// The connection on which it came.
+    pub connection: ConnectionId,
+    /// Its header.
+    pub header: &'a Header,
+    /// What is asked.
+    pub what: Asked<'a>,
+}
+
+/// What can be asked of a node, apart from PING.
+#[derive(Clone, Copy, Debug)]
+pub enum Asked<'a> {
+    /// FIND_NODE.
+    Nodes(Key),
+    /// FIND_VALUE.
+    Value(Key),
+    /// STORE.
+    Store(&'a Record),
+}
+
+impl<'a> Request<'a> {
+    /// The request in an input, if it is one.
+    pub fn of(input: &'a Input) -> Option<Self> {
+        let Input::Received { connection, message, .. } = input else { return None };
+        let what = match &message.body {
+            Body::FindNode { target } => Asked::Nodes(*target),
+            Body::FindValue { key } => Asked::Value(*key),
+            Body::Store(record) => Asked::Store(record),
+            _ => return None,
+        };
+        Some(Self { connection: *connection, header: &message.header, what })
+    }
+}
+
 /// All adversaries of a world.
 #[derive(Clone, Debug, Default)]
 pub struct Cabal {
     members: Vec<NodeInfo>,
+    victims: Vec<NodeInfo>,
 }
 
 impl Cabal {
@@ -66,19 +150,38 @@ impl Cabal {
         self.members.push(member);
     }
 
+    /// It has crawled the network: these are the honest nodes.
+    pub(crate) fn crawled(&mut self, victims: Vec<NodeInfo>) {
+        self.victims = victims;
+    }
+
     /// Its members, in the order in which they came.
     pub fn members(&self) -> &[NodeInfo] {
         &self.members
     }
 
+    /// The honest nodes that there were when its last members came.
+    pub fn victims(&self) -> &[NodeInfo] {
+        &self.victims
+    }
+
     /// The `count` members closest to a point, closest first.
     pub fn closest(&self, target: &Key, count: usize) -> Vec<NodeInfo> {
-        let mut members = self.members.clone();
-        if members.len() > count && count > 0 {
-            members.select_nth_unstable_by_key(count - 1, |one| target.distance(&one.id));
-        }
-        members.truncate(count);
-        members.sort_unstable_by_key(|one| target.distance(&one.id));
-        members
+        closest_of(&self.members, target, count)
     }
+
+    /// The `count` honest nodes closest to a point, closest first.
+    pub fn victims_near(&self, target: &Key, count: usize) -> Vec<NodeInfo> {
+        closest_of(&self.victims, target, count)
+    }
+}
+
+fn closest_of(nodes: &[NodeInfo], target: &Key, count: usize) -> Vec<NodeInfo> {
+    let mut nodes = nodes.to_vec();
+    if nodes.len() > count && count > 0 {
+        nodes.select_nth_unstable_by_key(count - 1, |one| target.distance(&one.id));
+    }
+    nodes.truncate(count);
+    nodes.sort_unstable_by_key(|one| target.distance(&one.id));
+    nodes
 }

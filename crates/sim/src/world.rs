@@ -137,6 +137,11 @@ impl World {
         )
     }
 
+    /// The adversaries.
+    pub fn cabal(&self) -> &Cabal {
+        &self.cabal
+    }
+
     /// What the checkers found so far.
     pub fn violations(&self) -> &Violations {
         &self.violations
@@ -306,6 +311,10 @@ impl World {
             self.say_later(host, std::time::Duration::ZERO, output);
         }
         Some(result)
+    }
+
+    pub(crate) fn cabal_mut(&mut self) -> &mut Cabal {
+        &mut self.cabal
     }
 
     fn new_serial(&mut self) -> u64 {

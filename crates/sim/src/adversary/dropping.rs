@@ -1,0 +1,34 @@
+//! Confirms what it is given to keep and throws it away, and ends every lookup that comes its way.
+//!
+//! To a third of those who ask it is silent, which costs them a timeout; the others get an empty
+//! list at once, which looks like the answer of somebody who is alive and knows nobody. It answers
+//! PINGs, so that it keeps its places in routing tables. This is the adversary of S/Kademlia's
+//! figure 4.
+
+use rand::RngExt;
+use voiddht_core::event::Input;
+use voiddht_wire::peer::Body;
+
+use super::{Adversary, Around, Asked, Request};
+
+/// How often it is silent.
+const SILENCE: f64 = 1.0 / 3.0;
+
+/// See the [module](self).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Dropping;
+
+impl Adversary for Dropping {
+    fn hear(&mut self, around: &mut Around<'_>, input: &Input) -> bool {
+        let Some(request) = Request::of(input) else { return true };
+        match request.what {
+            Asked::Store(record) => around.reply(&request, Body::StoreReply { key: record.key }),
+            Asked::Nodes(_) | Asked::Value(_) => {
+                if !around.random.random_bool(SILENCE) {
+                    around.reply(&request, Body::FindNodeReply { nodes: Vec::new() });
+                }
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,47 @@
+//! Takes a key away from the network: it sits near it, confirms what is stored there and throws
+//! it away, has never heard of the value, and knows nobody near it but its accomplices.
+//!
+//! Whoever asks for anything else meets a model node, so that nothing is known against it.
+
+use voiddht_core::event::Input;
+use voiddht_wire::limits::MAX_NODES;
+use voiddht_wire::peer::Body;
+use voiddht_wire::{Key, NodeId};
+
+use super::{Adversary, Around, Asked, Request};
+
+/// It lies about points this many bits less close to the key than it is itself: the lookups by
+/// which others look after their records there aim beside the key.
+const MARGIN_BITS: u32 = 4;
+
+/// See the [module](self).
+#[derive(Clone, Copy, Debug)]
+pub struct Eclipse {
+    /// The key.
+    pub key: Key,
+}
+
+impl Eclipse {
+    fn is_meant(&self, around: &Around<'_>, point: &Key) -> bool {
+        let point = NodeId::from_bytes(point.to_bytes());
+        let reach = self.key.distance(&around.own.id).leading_zeros();
+        self.key.distance(&point).leading_zeros() + MARGIN_BITS >= reach
+    }
+}
+
+impl Adversary for Eclipse {
+    fn hear(&mut self, around: &mut Around<'_>, input: &Input) -> bool {
+        let Some(request) = Request::of(input) else { return true };
+        match request.what {
+            Asked::Store(record) if record.key == self.key => {
+                around.reply(&request, Body::StoreReply { key: record.key });
+            }
+            Asked::Nodes(target) | Asked::Value(target) if self.is_meant(around, &target) => {
+                let nodes = around.cabal.closest(&target, MAX_NODES);
+                around.reply(&request, Body::FindNodeReply { nodes });
+            }
+            _ => return true,
+        }
+        false
+    }
+}

@@ -1,0 +1,68 @@
+//! Fills the stores of others: a stream of records that live as long as records can, each under a
+//! key so close to its victim that the victim is among those who should hold it.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rand::RngExt;
+use voiddht_core::event::Input;
+use voiddht_wire::peer::{Body, NodeInfo, Record};
+use voiddht_wire::{Key, RpcId};
+
+use super::{Adversary, Around};
+
+/// Records sent in one go.
+const AT_ONCE: usize = 100;
+/// The pause after that.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Bytes of a value: in a store of the default size records and bytes then end at about the
+/// same time.
+const VALUE_BYTES: usize = 256;
+/// Bits that a key shares with its victim.
+const SHARED_BITS: usize = 32;
+/// Answers awaited at most; the oldest RPC IDs do not matter.
+const MAX_AWAITED: usize = 10_000;
+
+/// See the [module](self).
+#[derive(Clone, Debug, Default)]
+pub struct Flooding {
+    awaited: BTreeSet<RpcId>,
+}
+
+impl Adversary for Flooding {
+    fn hear(&mut self, _around: &mut Around<'_>, input: &Input) -> bool {
+        match input {
+            Input::Received { message, .. } => !self.awaited.remove(&message.header.rpc_id),
+            Input::Undelivered { rpc_id, .. } => !self.awaited.remove(rpc_id),
+            _ => true,
+        }
+    }
+
+    fn awake(&mut self, around: &mut Around<'_>) -> Option<Duration> {
+        let victims = around.cabal.victims();
+        if !victims.is_empty() {
+            let victim = victims[around.random.random_range(0..victims.len())];
+            for _ in 0..AT_ONCE {
+                let record = junk(around, &victim);
+                let rpc_id = around.ask(victim, Body::Store(record));
+                if self.awaited.len() < MAX_AWAITED {
+                    self.awaited.insert(rpc_id);
+                }
+            }
+        }
+        Some(PAUSE)
+    }
+}
+
+fn junk(around: &mut Around<'_>, victim: &NodeInfo) -> Record {
+    let random = Key::from_bytes(around.random.random());
+    let key = (0..SHARED_BITS).fold(random, |key, bit| key.with_bit(bit, victim.id.bit(bit)));
+    Record {
+        key,
+        value: Bytes::from(vec![0xff; VALUE_BYTES]),
+        ttl: u16::MAX,
+        version: Some(around.now.wall.as_millis()),
+        maintenance: false,
+    }
+}

@@ -1,0 +1,159 @@
+//! Where adversaries sit, and how they come into a world.
+
+use std::net::Ipv4Addr;
+
+use rand::RngExt;
+use rand::seq::SliceRandom;
+use voiddht_core::config::ConfigError;
+use voiddht_core::event::Command;
+use voiddht_wire::peer::NodeInfo;
+use voiddht_wire::{Key, NodeId, PeerAddress};
+
+use super::Kind;
+use crate::host::{HostId, HostOptions};
+use crate::world::World;
+
+/// The first address of hosts that share prefixes.
+const FIRST_SITE: u32 = 0x2d00_0001;
+/// Where they listen.
+const PORT: u16 = 7402;
+/// Honest peers of which a new host is told.
+const PEERS: usize = 3;
+
+/// Where the adversaries sit.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Placement {
+    /// This share of the honest nodes that run, 0 to 1, chosen at random, turns hostile.
+    Share(f64),
+    /// `count` of the `among` honest nodes closest to a point turn hostile.
+    Around {
+        /// The point.
+        point: Key,
+        /// How many turn.
+        count: usize,
+        /// Among how many they are chosen, at random.
+        among: usize,
+    },
+    /// New nodes come that have ground their IDs until they lay closer to a point than any honest
+    /// node.
+    Ground {
+        /// The point.
+        point: Key,
+        /// How many come.
+        count: usize,
+    },
+    /// New nodes come, anywhere.
+    New {
+        /// How many come.
+        count: usize,
+    },
+}
+
+/// Adversaries of one kind on their way into a world.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Infiltration {
+    /// What they are.
+    pub kind: Kind,
+    /// Where they sit.
+    pub placement: Placement,
+    /// Behind how many /24s new nodes are; `None` gives each one of its own, which is what costs
+    /// an attacker most.
+    pub sites: Option<usize>,
+    /// The key that they are after; `None` is the point around which they sit, if there is one.
+    pub key: Option<Key>,
+}
+
+impl Infiltration {
+    /// Adversaries with addresses of their own, after the point around which they sit.
+    pub fn new(kind: Kind, placement: Placement) -> Self {
+        Self { kind, placement, sites: None, key: None }
+    }
+
+    fn key(&self) -> Key {
+        let point = match self.placement {
+            Placement::Around { point, .. } | Placement::Ground { point, .. } => Some(point),
+            Placement::Share(_) | Placement::New { .. } => None,
+        };
+        self.key.or(point).unwrap_or_default()
+    }
+}
+
+impl World {
+    /// Lets adversaries in, and says which hosts they are. New ones are told to join; nothing
+    /// waits for that.
+    ///
+    /// # Errors
+    /// If the world's settings of the node contradict each other.
+    pub fn infiltrate(&mut self, plan: &Infiltration) -> Result<Vec<HostId>, ConfigError> {
+        let honest: Vec<(HostId, NodeInfo)> =
+            self.honest().map(|(host, node)| (host, node.own())).collect();
+        let hosts = match plan.placement {
+            Placement::Share(share) => {
+                let count = (honest.len() as f64 * share.clamp(0.0, 1.0)).round() as usize;
+                self.some_of(honest, count)
+            }
+            Placement::Around { point, count, among } => {
+                let mut near = honest;
+                near.sort_unstable_by_key(|(_, node)| point.distance(&node.id));
+                near.truncate(among);
+                self.some_of(near, count)
+            }
+            Placement::Ground { point, count } => {
+                let closest = honest.iter().map(|(_, node)| point.distance(&node.id)).min();
+                let bits = closest.map_or(0, |distance| distance.leading_zeros() + 1) as usize;
+                self.newcomers(count, plan.sites, Some((point, bits)))?
+            }
+            Placement::New { count } => self.newcomers(count, plan.sites, None)?,
+        };
+        for (number, host) in hosts.iter().enumerate() {
+            self.corrupt(*host, plan.kind.make(number, plan.key()));
+        }
+        let victims = self.honest().map(|(_, node)| node.own()).collect();
+        self.cabal_mut().crawled(victims);
+        if matches!(plan.placement, Placement::Ground { .. } | Placement::New { .. }) {
+            for host in &hosts {
+                let peers = self.peers_to_join();
+                self.command(*host, Command::Join { peers });
+            }
+        }
+        Ok(hosts)
+    }
+
+    fn some_of(&mut self, mut nodes: Vec<(HostId, NodeInfo)>, count: usize) -> Vec<HostId> {
+        nodes.shuffle(self.random());
+        nodes.into_iter().take(count).map(|(host, _)| host).collect()
+    }
+
+    /// New hosts, whose IDs share their first bits with a point where one is given.
+    fn newcomers(
+        &mut self,
+        count: usize,
+        sites: Option<usize>,
+        near: Option<(Key, usize)>,
+    ) -> Result<Vec<HostId>, ConfigError> {
+        let first = self.hosts().len() as u32;
+        let sites = sites.unwrap_or(count).max(1) as u32;
+        let mut hosts = Vec::with_capacity(count);
+        for number in 0..count as u32 {
+            let random = NodeId::from_bytes(self.random().random());
+            let id = near.map_or(random, |(point, bits)| {
+                (0..bits.min(voiddht_wire::id::ID_BITS))
+                    .fold(random, |id, bit| id.with_bit(bit, point.bit(bit)))
+            });
+            // No two infiltrations share a prefix: the hosts of the first are counted in `first`.
+            let place = ((first + number % sites) << 8) + (number / sites) % 254;
+            let address = PeerAddress::new(Ipv4Addr::from(FIRST_SITE + place).into(), PORT);
+            let port = (PORT as u32 + number / sites / 254) as u16;
+            let info = Some(NodeInfo { address: address.with_port(port), id });
+            hosts.push(self.add(HostOptions { info, ..HostOptions::default() })?);
+        }
+        Ok(hosts)
+    }
+
+    fn peers_to_join(&mut self) -> Vec<PeerAddress> {
+        let victims = self.cabal_mut().victims().to_vec();
+        (0..PEERS.min(victims.len()))
+            .map(|_| victims[self.random().random_range(0..victims.len())].address)
+            .collect()
+    }
+}

@@ -1,0 +1,28 @@
+//! Answers everything but a PING, and everything as late as it may: just before the one who asks
+//! gives up.
+
+use std::time::Duration;
+
+use voiddht_core::config::FAIL_AFTER;
+use voiddht_core::event::Output;
+use voiddht_wire::peer::Body;
+
+use super::{Adversary, Around, Speech};
+
+/// What is left of the time for the way back.
+const MARGIN: Duration = Duration::from_millis(250);
+
+/// See the [module](self).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Slow;
+
+impl Adversary for Slow {
+    fn speak(&mut self, _around: &mut Around<'_>, output: Output) -> Speech {
+        match &output {
+            Output::Reply { message, .. } if !matches!(message.body, Body::PingReply { .. }) => {
+                Speech::Later(FAIL_AFTER.0 - MARGIN, output)
+            }
+            _ => Speech::Say(output),
+        }
+    }
+}

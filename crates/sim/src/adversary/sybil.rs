@@ -1,0 +1,30 @@
+//! One party under many names: to its neighbours it is a crowd. It names nobody but itself, under
+//! its other names, and returns forged values.
+//!
+//! What it costs to have many names is an address each, or not: see
+//! [`Infiltration::sites`](super::Infiltration).
+
+use voiddht_core::event::Input;
+use voiddht_wire::limits::MAX_NODES;
+use voiddht_wire::peer::Body;
+
+use super::{Adversary, Around, Asked, Request, forged};
+
+/// See the [module](self).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sybil;
+
+impl Adversary for Sybil {
+    fn hear(&mut self, around: &mut Around<'_>, input: &Input) -> bool {
+        let Some(request) = Request::of(input) else { return true };
+        let body = match request.what {
+            Asked::Store(record) => Body::StoreReply { key: record.key },
+            Asked::Value(key) => Body::FindValueReply(forged(&key, around.now.wall)),
+            Asked::Nodes(target) => {
+                Body::FindNodeReply { nodes: around.cabal.closest(&target, MAX_NODES) }
+            }
+        };
+        around.reply(&request, body);
+        false
+    }
+}

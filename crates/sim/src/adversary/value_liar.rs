@@ -1,0 +1,48 @@
+//! Lies about values: to whatever is asked for, it returns a forgery, with the highest version
+//! that passes. All of its kind return the same one, so that they vote as one.
+//!
+//! In everything else it is a model node: it confirms what it is given to keep, and names the
+//! nodes that it knows.
+
+use bytes::Bytes;
+use voiddht_core::event::Input;
+use voiddht_core::record::FUTURE_VERSION_TOLERANCE;
+use voiddht_core::time::WallTime;
+use voiddht_wire::Key;
+use voiddht_wire::peer::{Body, Record};
+
+use super::{Adversary, Around, Asked, Request};
+
+/// How far the liars' clocks may be apart: they agree on a version without talking.
+const STEP_MILLIS: u64 = 60_000;
+
+/// See the [module](self).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ValueLiar;
+
+impl Adversary for ValueLiar {
+    fn hear(&mut self, around: &mut Around<'_>, input: &Input) -> bool {
+        let Some(request) = Request::of(input) else { return true };
+        match request.what {
+            Asked::Store(record) => around.reply(&request, Body::StoreReply { key: record.key }),
+            Asked::Value(key) => {
+                let record = forged(&key, around.now.wall);
+                around.reply(&request, Body::FindValueReply(record));
+            }
+            Asked::Nodes(_) => return true,
+        }
+        false
+    }
+}
+
+/// What all liars say of this key at this time.
+pub fn forged(key: &Key, now: WallTime) -> Record {
+    let highest = (now + FUTURE_VERSION_TOLERANCE).as_millis() - STEP_MILLIS;
+    Record {
+        key: *key,
+        value: Bytes::from(format!("forged for {}", key.short())),
+        ttl: u16::MAX,
+        version: Some(highest / STEP_MILLIS * STEP_MILLIS),
+        maintenance: false,
+    }
+}
