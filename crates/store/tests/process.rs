@@ -215,9 +215,11 @@ fn opened_by_other_user(disk: &Disk) -> String {
     let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
     let own = tempfile::tempdir().unwrap();
     fs::set_permissions(own.path(), Permissions::from_mode(0o755)).unwrap();
-    // The program itself may lie where only root can go.
+    // The program itself may lie where only root can go. Another process copies it: a file that was
+    // open for writing here would stay so in whatever the tests beside this one are starting just
+    // then, and a program that is open for writing cannot be started (ETXTBSY).
     let program = own.path().join("program");
-    fs::copy(this_program(), &program).unwrap();
+    assert!(Command::new("cp").arg(this_program()).arg(&program).status().unwrap().success());
     let user = is_root.then_some(OTHER_USER);
     Second::start(&program, "try", &disk.path(), user).next().unwrap()
 }
