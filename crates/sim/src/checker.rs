@@ -1,20 +1,25 @@
 //! Watchers of a run: each sees every step of every honest host, and says what must not be.
 
-use voiddht_core::Node;
 use voiddht_core::event::{Command, CommandId, Output};
 use voiddht_core::time::Now;
+use voiddht_core::{Config, Node};
 use voiddht_wire::NodeId;
 
 use crate::host::HostId;
+use crate::world::World;
 
 mod bans;
 mod ledger;
 mod load;
+mod replicas;
+mod ttls;
 mod versions;
 
 pub use bans::Bans;
 pub use ledger::Ledger;
 pub use load::Load;
+pub use replicas::{ReplicaSets, Replicas};
+pub use ttls::Ttls;
 pub use versions::Versions;
 
 /// Violations kept in full; beyond them they are only counted.
@@ -39,6 +44,20 @@ pub trait Checker {
 
     /// A host's node has done a step, and everything that it put out is on its way.
     fn stepped(&mut self, _at: &Site, _node: &Node, _found: &mut Violations) {}
+
+    /// The run has come to a point at which the whole world is looked at: [`World::survey`].
+    fn surveyed(&mut self, _world: &World, _found: &mut Violations) {}
+}
+
+/// Every checker that needs nothing but the nodes' settings: what must hold in any world.
+pub fn standard(config: &Config) -> Vec<Box<dyn Checker>> {
+    vec![
+        Box::new(Ledger::new(config.default_ttl)),
+        Box::new(Versions::default()),
+        Box::new(Ttls::default()),
+        Box::new(Bans::default()),
+        Box::new(Load::of(config)),
+    ]
 }
 
 /// Where and when something happened.

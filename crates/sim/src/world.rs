@@ -112,6 +112,17 @@ impl World {
         self.checkers.push(checker);
     }
 
+    /// Lets every checker look at the whole world. To be called where a run knows what must hold.
+    pub fn survey(&mut self) {
+        let mut checkers = std::mem::take(&mut self.checkers);
+        let mut violations = std::mem::take(&mut self.violations);
+        for checker in &mut checkers {
+            checker.surveyed(self, &mut violations);
+        }
+        self.checkers = checkers;
+        self.violations = violations;
+    }
+
     /// The time since the start.
     pub fn now(&self) -> Moment {
         self.now

@@ -1,4 +1,7 @@
 //! What was published, and until when: no copy lives longer, no GET returns anything else.
+//!
+//! Where there are adversaries, they publish too, and nobody can tell what for how long: then only
+//! answers are looked at that nothing excuses. [`Ttls`](super::Ttls) holds whatever they do.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -46,17 +49,17 @@ impl Ledger {
             .get(&record.key)
             .and_then(|all| all.iter().rev().find(|one| one.value == record.value));
         match publication {
+            _ if !self.all_honest => {}
             Some(one) if ends > one.ends + TOLERANCE => {
                 let late = ends.since(one.ends).as_secs_f64();
                 let what = format!("a copy of {:?} ends {late:.1} s late", record.key);
                 found.add(self.name(), at, what);
             }
             Some(_) => {}
-            None if self.all_honest => {
+            None => {
                 let what = format!("a value of {:?} that nobody published", record.key);
                 found.add(self.name(), at, what);
             }
-            None => {}
         }
     }
 
@@ -67,7 +70,7 @@ impl Ledger {
         let current = publications.iter().any(|one| {
             one.value == *value && one.began <= at.now.mono && at.now.mono < one.ends + TOLERANCE
         });
-        if !current {
+        if !current && self.all_honest {
             to.add(self.name(), at, format!("a GET of {key:?} returned what was not published"));
         }
     }

@@ -1,4 +1,4 @@
-//! No holder replaces a record by an older version of it.
+//! No holder replaces a record by an older version of it, save by the value that proves itself.
 
 use std::collections::BTreeMap;
 
@@ -34,7 +34,9 @@ impl Checker for Versions {
             match write {
                 Write::PutRecord(record) => {
                     let before = self.held.insert((at.host, record.key), record.version);
-                    if let Some(before) = before.filter(|before| *before > record.version) {
+                    if let Some(before) = before.filter(|before| *before > record.version)
+                        && !record.key.proves(&record.value)
+                    {
                         let what = format!(
                             "version {} of {:?} in the place of {before}",
                             record.version, record.key

@@ -9,8 +9,7 @@ use bytes::Bytes;
 use rand::RngExt;
 use voiddht_core::event::{Command, CommandId, Outcome};
 use voiddht_core::report::Report;
-use voiddht_sim::checker::{Bans, Ledger, Load, Versions};
-use voiddht_sim::{Growth, HostId, World, WorldConfig};
+use voiddht_sim::{Growth, HostId, World, WorldConfig, checker};
 use voiddht_wire::Key;
 
 /// The longest that one command may take.
@@ -29,13 +28,11 @@ pub(crate) fn joined_with(config: WorldConfig, count: usize, seed: u64) -> World
 }
 
 pub(crate) fn watched(config: WorldConfig, seed: u64) -> World {
-    let default_ttl = config.node.default_ttl;
-    let operations = config.node.max_operations;
+    let checkers = checker::standard(&config.node);
     let mut world = World::new(config, seed);
-    world.watch(Box::new(Ledger::new(default_ttl)));
-    world.watch(Box::new(Versions::default()));
-    world.watch(Box::new(Bans::default()));
-    world.watch(Box::new(Load { requests: 20_000, operations }));
+    for checker in checkers {
+        world.watch(checker);
+    }
     world
 }
 

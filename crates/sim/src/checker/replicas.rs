@@ -1,0 +1,120 @@
+//! Replica sets against the true k closest, as only somebody who sees the whole world can tell.
+
+use std::collections::BTreeMap;
+
+use voiddht_core::Node;
+use voiddht_core::event::{Command, CommandId, Outcome, Output};
+use voiddht_core::time::Moment;
+use voiddht_wire::Key;
+
+use super::{Checker, Site, Violations};
+use crate::host::HostId;
+use crate::world::World;
+
+/// Who holds a key at the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Replicas {
+    /// Nodes among the k closest that run: fewer than k in a smaller network.
+    pub wanted: usize,
+    /// Honest ones of them that hold a record of the key.
+    pub held: usize,
+    /// Hostile ones of them.
+    pub hostile: usize,
+    /// Honest nodes that hold one, the k closest included.
+    pub anywhere: usize,
+}
+
+impl Replicas {
+    /// Looks at one key. Takes time in proportion to the size of the world.
+    pub fn of(world: &World, key: &Key, k: usize) -> Self {
+        let now = world.now();
+        let mut nodes: Vec<(&Node, bool)> =
+            world.hosts().iter().filter_map(|it| Some((it.node()?, it.is_honest()))).collect();
+        let holds = |node: &Node| node.records().get(key, now).is_some();
+        let anywhere = nodes.iter().filter(|(node, honest)| *honest && holds(node)).count();
+        if nodes.len() > k {
+            nodes.select_nth_unstable_by_key(k - 1, |(node, _)| key.distance(&node.own().id));
+            nodes.truncate(k);
+        }
+        let held = nodes.iter().filter(|(node, honest)| *honest && holds(node)).count();
+        let hostile = nodes.iter().filter(|(_, honest)| !honest).count();
+        Self { wanted: nodes.len(), held, hostile, anywhere }
+    }
+
+    /// The share of the honest ones of the k closest that hold it; 1 where there are none.
+    pub fn overlap(&self) -> f64 {
+        let honest = self.wanted - self.hostile;
+        if honest == 0 { 1.0 } else { self.held as f64 / honest as f64 }
+    }
+}
+
+/// Watches that what a PUT has stored is held, and where it belongs once things are quiet.
+#[derive(Debug)]
+pub struct ReplicaSets {
+    /// The k of the world's nodes.
+    pub k: usize,
+    /// The least mean [overlap](Replicas::overlap) that a survey may find, 0 to 1.
+    pub least_overlap: f64,
+    under_way: BTreeMap<CommandId, (Key, Moment)>,
+    stored: BTreeMap<Key, Moment>,
+}
+
+impl ReplicaSets {
+    /// Of a world of this k.
+    pub fn new(k: usize, least_overlap: f64) -> Self {
+        Self { k, least_overlap, under_way: BTreeMap::new(), stored: BTreeMap::new() }
+    }
+}
+
+impl Checker for ReplicaSets {
+    fn name(&self) -> &'static str {
+        "replica sets"
+    }
+
+    fn commanded(&mut self, at: &Site, id: CommandId, command: &Command) {
+        if let Command::Put { key, ttl: Some(ttl), .. } = command {
+            self.under_way.insert(id, (*key, at.now.mono + *ttl));
+        }
+    }
+
+    fn put_out(&mut self, _at: &Site, output: &Output, _found: &mut Violations) {
+        if let Output::Answer { id, outcome } = output
+            && let Some((key, ends)) = self.under_way.remove(id)
+            && matches!(outcome, Outcome::Put { stored: 1.., .. })
+        {
+            // A shorter life than that of an earlier publication may be the one that counts.
+            let place = self.stored.entry(key).or_insert(ends);
+            *place = ends.min(*place);
+        }
+    }
+
+    fn surveyed(&mut self, world: &World, found: &mut Violations) {
+        self.stored.retain(|_, ends| *ends > world.now());
+        let mut overlaps = 0.0;
+        for key in self.stored.keys() {
+            let replicas = Replicas::of(world, key, self.k);
+            overlaps += replicas.overlap();
+            if replicas.anywhere == 0 {
+                let what = format!("no honest node holds {key:?} any more: {replicas:?}");
+                found.add(self.name(), &world.nowhere(), what);
+            }
+        }
+        let mean = overlaps / self.stored.len().max(1) as f64;
+        if !self.stored.is_empty() && mean < self.least_overlap {
+            let what = format!(
+                "{mean:.3} of the honest nodes among the k closest hold their records, {} must",
+                self.least_overlap
+            );
+            found.add(self.name(), &world.nowhere(), what);
+        }
+    }
+}
+
+impl World {
+    /// The site of something that concerns no host more than another.
+    fn nowhere(&self) -> Site {
+        let mono = self.now();
+        let now = voiddht_core::time::Now { mono, ..Default::default() };
+        Site { now, host: HostId(0), id: Default::default() }
+    }
+}

@@ -1,0 +1,101 @@
+//! No honest holder lengthens a TTL: not by what it keeps, not by what it hands on.
+//!
+//! Each is held to what it has accepted itself, so that this holds whatever others say: what an
+//! adversary publishes anew is a publication.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use voiddht_core::event::{Output, Write};
+use voiddht_core::time::Moment;
+use voiddht_wire::Key;
+use voiddht_wire::peer::{Body, Record};
+
+use super::{Checker, Site, Violations};
+use crate::host::HostId;
+
+/// Expiries on disk are in milliseconds of a calendar.
+const ROUNDING: Duration = Duration::from_millis(2);
+
+/// See the [module](self).
+#[derive(Debug, Default)]
+pub struct Ttls {
+    held: BTreeMap<(HostId, Key), Held>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    version: u64,
+    expires: Moment,
+}
+
+impl Ttls {
+    fn check_write(&mut self, at: &Site, write: &Write, found: &mut Violations) {
+        match write {
+            Write::PutRecord(record) => {
+                let expires = at.now.mono + record.expires.since(at.now.wall);
+                let now = Held { version: record.version, expires };
+                let before = self.held.insert((at.host, record.key), now);
+                if let Some(before) = before.filter(|before| before.version == now.version)
+                    && expires > before.expires + ROUNDING
+                {
+                    let longer = expires.since(before.expires);
+                    let what = format!("keeps {:?} {longer:?} longer than it did", record.key);
+                    found.add(self.name(), at, what);
+                }
+            }
+            Write::RemoveRecord(key) => {
+                self.held.remove(&(at.host, *key));
+            }
+            Write::PutContact(_) | Write::RemoveContact(_) => {}
+        }
+    }
+
+    fn check_copy(&self, at: &Site, record: &Record, found: &mut Violations) {
+        let Some(held) = self.held.get(&(at.host, record.key)) else { return };
+        let ends = at.now.mono + Duration::from_secs(record.ttl.into());
+        if record.version == Some(held.version) && ends > held.expires + ROUNDING {
+            let longer = ends.since(held.expires);
+            let what = format!("hands on {:?} for {longer:?} longer than it has", record.key);
+            found.add(self.name(), at, what);
+        }
+    }
+}
+
+impl Checker for Ttls {
+    fn name(&self) -> &'static str {
+        "ttls"
+    }
+
+    fn started(&mut self, at: &Site) {
+        let last = Key::from_bytes([0xff; 32]);
+        let own = (at.host, Key::default())..=(at.host, last);
+        let own: Vec<_> = self.held.range(own).map(|(place, _)| *place).collect();
+        for place in own {
+            self.held.remove(&place);
+        }
+    }
+
+    fn put_out(&mut self, at: &Site, output: &Output, found: &mut Violations) {
+        match output {
+            Output::Persist { writes, .. } => {
+                for write in writes {
+                    self.check_write(at, write, found);
+                }
+            }
+            Output::Request { message, .. } => {
+                if let Body::Store(record) = &message.body
+                    && record.maintenance
+                {
+                    self.check_copy(at, record, found);
+                }
+            }
+            Output::Reply { message, .. } => {
+                if let Body::FindValueReply(record) = &message.body {
+                    self.check_copy(at, record, found);
+                }
+            }
+            _ => {}
+        }
+    }
+}
