@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use tokio_util::sync::CancellationToken;
 use voiddht_core::event::Destination;
 use voiddht_core::peer::ConnectionId;
 use voiddht_wire::peer::NodeInfo;
@@ -12,16 +13,29 @@ use crate::event::Event;
 use crate::handshake::{self, Established, HandshakeError};
 use crate::pool::Proved;
 
-/// Dials, tells the driver how it went, and serves the connection to its end. Ends early when
-/// `context` stops; whoever cancels a single dial aborts its task.
-pub(crate) async fn dial(context: Arc<Context>, id: ConnectionId, to: Destination) {
-    let Some(connection) = Box::pin(connect(&context, id, to)).await else { return };
-    connection.run().await;
+/// Dials, tells the driver how it went, and serves the connection to its end. `give_up` ends the
+/// dial, and says nothing any more once there is a connection: that one is closed in good order,
+/// or its peer would take this node for dead.
+pub(crate) async fn dial(
+    context: Arc<Context>,
+    id: ConnectionId,
+    to: Destination,
+    give_up: CancellationToken,
+) {
+    let connection = Box::pin(connect(&context, id, to, give_up)).await;
+    if let Some(connection) = connection {
+        connection.run().await;
+    }
 }
 
-async fn connect(context: &Arc<Context>, id: ConnectionId, to: Destination) -> Option<Connection> {
+async fn connect(
+    context: &Arc<Context>,
+    id: ConnectionId,
+    to: Destination,
+    give_up: CancellationToken,
+) -> Option<Connection> {
     let handshake = handshake::dial(context, &to);
-    let result = context.stop.run_until_cancelled(handshake).await?;
+    let result = give_up.run_until_cancelled(handshake).await?;
     match result.and_then(|established| not_oneself(context, established)) {
         Ok(established) => {
             context.counters.dialed.add();

@@ -16,8 +16,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
 use voiddht_core::Node;
 use voiddht_core::event::{
     Command, CommandId, Destination, Input, Notice, Outcome, Output, Ticket, Write,
@@ -57,7 +57,8 @@ pub(crate) struct Driver {
     commands: HashMap<CommandId, (Asked, AnswerTo)>,
     observer: Observer,
     next_command: u64,
-    dials: HashMap<ConnectionId, AbortHandle>,
+    /// What ends each dial that is under way.
+    dials: HashMap<ConnectionId, CancellationToken>,
     probes: usize,
     next_sweep: Option<Moment>,
     joined: watch::Sender<bool>,
@@ -289,7 +290,7 @@ impl Driver {
                 Effect::Dial { connection, to } => self.dial(connection, to),
                 Effect::CancelDial(connection) => {
                     if let Some(dial) = self.dials.remove(&connection) {
-                        dial.abort();
+                        dial.cancel();
                     }
                 }
             }
@@ -297,9 +298,10 @@ impl Driver {
     }
 
     fn dial(&mut self, connection: ConnectionId, to: Destination) {
-        let task = dialer::dial(Arc::clone(&self.context), connection, to);
-        let abort = self.context.tasks.spawn(task).abort_handle();
-        self.dials.insert(connection, abort);
+        let give_up = self.context.stop.child_token();
+        let task = dialer::dial(Arc::clone(&self.context), connection, to, give_up.clone());
+        self.context.tasks.spawn(task);
+        self.dials.insert(connection, give_up);
     }
 
     fn probe(&mut self, contact: NodeInfo) {
