@@ -13,6 +13,7 @@ use voiddht_wire::{Key, RpcId};
 
 use crate::config::{FAIL_AFTER, FAIL_FACTOR, MIN_LATE, STRANGER_TIMEOUT};
 use crate::event::Destination;
+use crate::operation::Asked;
 use crate::time::Moment;
 
 /// Requests that were given up and whose late reply is still no violation. 32 bytes each.
@@ -22,7 +23,8 @@ const MAX_GIVEN_UP: usize = 4096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Ping,
-    Store(Key),
+    /// The key, and the version of its record.
+    Store(Key, Option<u64>),
     FindNode,
     FindValue(Key),
 }
@@ -32,7 +34,7 @@ impl Kind {
     pub(crate) fn of(body: &Body) -> Option<Self> {
         match body {
             Body::Ping => Some(Self::Ping),
-            Body::Store(record) => Some(Self::Store(record.key)),
+            Body::Store(record) => Some(Self::Store(record.key, record.version)),
             Body::FindNode { .. } => Some(Self::FindNode),
             Body::FindValue { key } => Some(Self::FindValue(*key)),
             _ => None,
@@ -44,10 +46,18 @@ impl Kind {
         match (self, reply) {
             (_, Body::Error(_)) => true,
             (Self::Ping, Body::PingReply { .. }) => true,
-            (Self::Store(key), Body::StoreReply { key: replied }) => key == *replied,
+            (Self::Store(key, _), Body::StoreReply { key: replied }) => key == *replied,
             (Self::FindNode | Self::FindValue(_), Body::FindNodeReply { .. }) => true,
             (Self::FindValue(key), Body::FindValueReply(record)) => key == record.key,
             _ => false,
+        }
+    }
+
+    /// What an operation hears of it together with the answer.
+    pub(crate) fn asked(self) -> Asked {
+        match self {
+            Self::Store(_, version) => Asked::Store { version },
+            _ => Asked::Find,
         }
     }
 
@@ -55,7 +65,7 @@ impl Kind {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ping => "ping",
-            Self::Store(_) => "store",
+            Self::Store(..) => "store",
             Self::FindNode => "find_node",
             Self::FindValue(_) => "find_value",
         }

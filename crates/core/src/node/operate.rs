@@ -12,7 +12,7 @@ use super::serve::Kept;
 use crate::config::FAIL_AFTER;
 use crate::event::{CommandId, Misbehaviour, Notice, Outcome, RequestOutcome};
 use crate::lookup::{Breadth, Lookup};
-use crate::operation::{Answer, Find, Get, Next, Put, publication};
+use crate::operation::{Answer, Asked, Find, Get, Next, Put, publication};
 use crate::peer::Peer;
 use crate::report::{Report, Step, StepAnswer};
 use crate::request::{InFlight, Purpose};
@@ -84,18 +84,18 @@ impl Kind {
         }
     }
 
-    fn handle_answer(&mut self, from: &NodeId, answer: Answer) {
+    fn handle_answer(&mut self, from: &NodeId, asked: Asked, answer: Answer) {
         match self {
             Self::Get(get) => get.handle_answer(from, answer),
-            Self::Put(put) => put.handle_answer(from, answer),
+            Self::Put(put) => put.handle_answer(from, asked, answer),
             Self::Find(find) => find.handle_answer(from, answer),
         }
     }
 
-    fn handle_late(&mut self, node: &NodeId) {
+    fn handle_late(&mut self, node: &NodeId, asked: Asked) {
         match self {
             Self::Get(get) => get.handle_late(node),
-            Self::Put(put) => put.handle_late(node),
+            Self::Put(put) => put.handle_late(node, asked),
             Self::Find(find) => find.handle_late(node),
         }
     }
@@ -241,7 +241,7 @@ impl Node {
         if let Purpose::Operation(id) = request.purpose
             && let Some(operation) = self.operations.get_mut(&id)
         {
-            operation.kind.handle_late(&node);
+            operation.kind.handle_late(&node, request.kind.asked());
             self.drive(id);
         }
     }
@@ -251,7 +251,7 @@ impl Node {
             Purpose::Operation(id) => {
                 if let Some(operation) = self.operations.get_mut(&id) {
                     operation.count(&from, &answer, self.now.mono);
-                    operation.kind.handle_answer(&from, answer);
+                    operation.kind.handle_answer(&from, request.kind.asked(), answer);
                     self.drive(id);
                 }
             }
@@ -295,14 +295,17 @@ impl Node {
         while let Some(operation) = self.operations.get_mut(&id) {
             let age = self.now.mono.since(operation.started);
             match operation.kind.next_step() {
-                Next::Ask { node, .. } if self.reputation.is_banned(&node.id, self.now.mono) => {
-                    operation.kind.handle_answer(&node.id, Answer::Failed);
+                Next::Ask { node, body, .. }
+                    if self.reputation.is_banned(&node.id, self.now.mono) =>
+                {
+                    operation.kind.handle_answer(&node.id, Asked::of(&body), Answer::Failed);
                 }
                 Next::Ask { node, path, mut body } => {
                     if let Body::Store(record) = &mut body
                         && !has_life_left(record, age)
                     {
-                        operation.kind.handle_answer(&node.id, Answer::Failed);
+                        let asked = Asked::of(&body);
+                        operation.kind.handle_answer(&node.id, asked, Answer::Failed);
                     } else {
                         self.ask(id, node, path, body);
                     }

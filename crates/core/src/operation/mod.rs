@@ -51,6 +51,29 @@ pub enum Answer {
     Failed,
 }
 
+/// What a request asked for. A node may be asked for two things at once, and neither an error nor
+/// silence says which of them it is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// Nodes near the target, or the value.
+    Find,
+    /// To keep the record, of this version.
+    Store {
+        /// The version.
+        version: Option<u64>,
+    },
+}
+
+impl Asked {
+    /// What this request asks for.
+    pub fn of(request: &Body) -> Self {
+        match request {
+            Body::Store(record) => Self::Store { version: record.version },
+            _ => Self::Find,
+        }
+    }
+}
+
 /// The result of a GET.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 use voiddht_wire::peer::{Body, ErrorCode, NodeInfo, Record};
 use voiddht_wire::{Distance, NodeId};
 
-use super::{Answer, Next};
+use super::{Answer, Asked, Next};
 use crate::density::SizeEstimate;
 use crate::diversity::DiversityCounter;
 use crate::lookup::Lookup;
@@ -155,9 +155,20 @@ impl Put {
         }
     }
 
-    /// An answer to a FIND_NODE or a STORE came.
-    pub fn handle_answer(&mut self, from: &NodeId, answer: Answer) {
-        if let Stage::Learning { asked, newest, .. } = &mut self.stage {
+    /// An answer came to what this node was asked for.
+    pub fn handle_answer(&mut self, from: &NodeId, asked: Asked, answer: Answer) {
+        match asked {
+            // Of the version before: it says nothing of this one.
+            Asked::Store { version } if version != self.record.version => {}
+            Asked::Store { .. } => self.place(from, answer),
+            Asked::Find => self.handle_found(from, answer),
+        }
+    }
+
+    fn handle_found(&mut self, from: &NodeId, answer: Answer) {
+        if let Stage::Learning { asked, newest, .. } = &mut self.stage
+            && asked.contains(from)
+        {
             asked.retain(|one| one != from);
             if let Answer::Value(Record { version: Some(version), .. }) = answer
                 && version < self.highest_version
@@ -167,29 +178,23 @@ impl Put {
             return;
         }
         match answer {
-            Answer::Nodes(nodes) => {
-                self.lookup.answered(from, &nodes);
-            }
-            Answer::Stored => self.place(from, Placement::Confirmed),
-            Answer::Refused(ErrorCode::NotAcceptable) if self.placements.contains_key(from) => {
-                self.place(from, Placement::Superseded);
-            }
-            Answer::Refused(_) | Answer::Failed | Answer::Value(_) => {
-                if self.placements.contains_key(from) {
-                    self.place(from, Placement::Failed);
-                } else {
-                    self.lookup.failed(from);
-                }
-            }
-        }
+            Answer::Nodes(nodes) => self.lookup.answered(from, &nodes),
+            _ => self.lookup.failed(from),
+        };
     }
 
     /// A request is late.
-    pub fn handle_late(&mut self, node: &NodeId) {
-        match self.placements.get_mut(node) {
-            Some(placement) if *placement == Placement::Pending => *placement = Placement::Late,
-            Some(_) => {}
-            None => self.lookup.late(node),
+    pub fn handle_late(&mut self, node: &NodeId, asked: Asked) {
+        match asked {
+            Asked::Find => self.lookup.late(node),
+            Asked::Store { version } if version != self.record.version => {}
+            Asked::Store { .. } => {
+                if let Some(placement) = self.placements.get_mut(node)
+                    && *placement == Placement::Pending
+                {
+                    *placement = Placement::Late;
+                }
+            }
         }
     }
 
@@ -259,18 +264,18 @@ impl Put {
         Next::Ask { node, path: 0, body: Body::Store(self.record.clone()) }
     }
 
-    fn place(&mut self, node: &NodeId, outcome: Placement) {
-        if let Some(placement) = self.placements.get_mut(node)
-            && (matches!(placement, Placement::Pending | Placement::Late)
-                // A FIND_NODE to the same node may fail before its STORE is answered.
-                || (*placement == Placement::Failed && outcome == Placement::Confirmed))
+    /// What became of the record at a node that was asked to keep it.
+    fn place(&mut self, node: &NodeId, answer: Answer) {
+        let Some(placement) = self.placements.get_mut(node) else { return };
+        *placement = match answer {
+            Answer::Stored => Placement::Confirmed,
+            Answer::Refused(ErrorCode::NotAcceptable) => Placement::Superseded,
+            _ => Placement::Failed,
+        };
+        if *placement == Placement::Failed
+            && let Some(node) = self.lookup.candidate(node)
         {
-            *placement = outcome;
-            if outcome == Placement::Failed
-                && let Some(node) = self.lookup.candidate(node)
-            {
-                self.sites.remove(&node.node.address);
-            }
+            self.sites.remove(&node.node.address);
         }
     }
 
@@ -310,9 +315,12 @@ mod tests {
         let mut put = Put::new(record, replication, &own, lookup, None, 1000);
         let asked = asked(&mut put);
         assert_eq!(asked, [1], "the closest is asked for its neighbours");
-        put.handle_answer(&node(1).id, Answer::Nodes(Vec::new()));
+        put.handle_answer(&node(1).id, FIND, Answer::Nodes(Vec::new()));
         put
     }
+
+    const FIND: Asked = Asked::Find;
+    const STORE: Asked = Asked::Store { version: Some(100) };
 
     fn asked(put: &mut Put) -> Vec<u8> {
         let mut asked = Vec::new();
@@ -326,17 +334,17 @@ mod tests {
     fn those_that_refuse_or_are_late_are_replaced_by_the_next_closest() {
         let mut put = located(8, 3);
         assert_eq!(asked(&mut put), [1, 2, 3]);
-        put.handle_answer(&node(1).id, Answer::Stored);
-        put.handle_answer(&node(2).id, Answer::Refused(ErrorCode::Busy));
-        put.handle_late(&node(3).id);
+        put.handle_answer(&node(1).id, STORE, Answer::Stored);
+        put.handle_answer(&node(2).id, STORE, Answer::Refused(ErrorCode::Busy));
+        put.handle_late(&node(3).id, STORE);
         assert_eq!(asked(&mut put), [4, 5]);
-        put.handle_answer(&node(4).id, Answer::Failed);
+        put.handle_answer(&node(4).id, STORE, Answer::Failed);
         assert_eq!(asked(&mut put), [6]);
-        put.handle_answer(&node(5).id, Answer::Stored);
-        put.handle_answer(&node(6).id, Answer::Stored);
+        put.handle_answer(&node(5).id, STORE, Answer::Stored);
+        put.handle_answer(&node(6).id, STORE, Answer::Stored);
         assert!(matches!(put.next_step(), Next::Done));
         assert_eq!(put.confirmed(), 3);
-        put.handle_answer(&node(3).id, Answer::Stored);
+        put.handle_answer(&node(3).id, STORE, Answer::Stored);
         assert_eq!(put.confirmed(), 4, "late is not lost");
     }
 
@@ -346,8 +354,8 @@ mod tests {
         assert_eq!(asked(&mut put), [1, 2]);
         assert!(matches!(put.next_step(), Next::Wait));
         put.handle_kept_locally(true);
-        put.handle_answer(&node(1).id, Answer::Failed);
-        put.handle_answer(&node(2).id, Answer::Stored);
+        put.handle_answer(&node(1).id, STORE, Answer::Failed);
+        put.handle_answer(&node(2).id, STORE, Answer::Stored);
         assert!(matches!(put.next_step(), Next::Done));
         assert_eq!(put.confirmed(), 2);
     }
@@ -357,22 +365,42 @@ mod tests {
         let mut put = located(3, 3);
         assert_eq!(asked(&mut put), [1, 2, 3]);
         for number in 1..=3 {
-            put.handle_answer(&node(number).id, Answer::Refused(ErrorCode::NotAcceptable));
+            put.handle_answer(&node(number).id, STORE, Answer::Refused(ErrorCode::NotAcceptable));
         }
         assert_eq!(asked(&mut put), [3, 2, 1], "asked for their version");
         let newer = |version| {
             Answer::Value(Record { version: Some(version), ..located(1, 1).record.clone() })
         };
-        put.handle_answer(&node(1).id, newer(500));
-        put.handle_answer(&node(2).id, newer(700));
+        put.handle_answer(&node(1).id, FIND, newer(500));
+        put.handle_answer(&node(2).id, FIND, newer(700));
         // Beyond what any clock may be believed: no reason to follow it there.
-        put.handle_answer(&node(3).id, newer(u64::MAX));
+        put.handle_answer(&node(3).id, FIND, newer(u64::MAX));
         assert_eq!(asked(&mut put), [1, 2, 3]);
         assert_eq!(put.record().version, Some(701));
+        let second = Asked::Store { version: Some(701) };
         for number in 1..=3 {
-            put.handle_answer(&node(number).id, Answer::Refused(ErrorCode::NotAcceptable));
+            put.handle_answer(&node(number).id, STORE, Answer::Stored);
+            let refused = Answer::Refused(ErrorCode::NotAcceptable);
+            put.handle_answer(&node(number).id, second, refused);
         }
         assert!(matches!(put.next_step(), Next::Done), "but only once");
         assert_eq!(put.confirmed(), 0);
+    }
+
+    /// A node that answers a FIND_NODE with the error by which a STORE is superseded was counted as
+    /// holding something newer, and its acknowledgement, which came after, was not.
+    #[test]
+    fn an_error_about_one_request_is_not_about_another() {
+        let mut put = located(3, 3);
+        assert_eq!(asked(&mut put), [1, 2, 3]);
+        let refused = Answer::Refused(ErrorCode::NotAcceptable);
+        put.handle_answer(&node(2).id, FIND, refused);
+        put.handle_late(&node(3).id, FIND);
+        assert!(matches!(put.next_step(), Next::Wait));
+        for number in 1..=3 {
+            put.handle_answer(&node(number).id, STORE, Answer::Stored);
+        }
+        assert!(matches!(put.next_step(), Next::Done));
+        assert_eq!(put.confirmed(), 3);
     }
 }

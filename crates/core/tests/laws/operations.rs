@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use voiddht_core::density::{NetworkSize, SizeEstimate};
 use voiddht_core::lookup::{Breadth, Lookup, MAX_REQUESTS};
-use voiddht_core::operation::{Answer, Get, Next, Published, Put};
+use voiddht_core::operation::{Answer, Asked as Question, Get, Next, Published, Put};
 use voiddht_wire::peer::{Body, ErrorCode, NodeInfo, Record};
 use voiddht_wire::{Key, NodeId};
 
@@ -135,8 +135,8 @@ fn check_found(get: &Get, key: Key, given: &[(NodeId, Record)], floor: Option<Pu
     }
 }
 
-/// It ends; it has no more copies on their way than it was asked for; it counts nobody who has not
-/// confirmed; and its version only rises.
+/// It ends; it has no more copies on their way than it was asked for; it counts every node that
+/// confirmed its last version, once, and no other; and its version only rises.
 pub(crate) fn put(bytes: &[u8]) {
     let mut source = Source::new(bytes);
     let key = source.one_of(&[Key::default(), Key::of_value(b"any")]);
@@ -159,15 +159,16 @@ pub(crate) fn put(bytes: &[u8]) {
             Next::Done => break,
         }
     }
-    let confirmed: BTreeSet<_> = run.confirmed.keys().collect();
-    let all = confirmed.len() + usize::from(run.local_kept);
-    assert!(put.confirmed() <= all, "counts who has not confirmed");
+    let confirmed = run.confirmed.iter().filter(|(_, version)| Some(**version) == run.version);
+    let all = confirmed.count() + usize::from(run.local_kept);
+    assert_eq!(put.confirmed(), all, "counts wrongly");
 }
 
 #[derive(Default)]
 struct PutRun {
     waiting: Vec<Asked>,
-    late: BTreeSet<NodeId>,
+    /// Copies that are late: to whom, of which version.
+    late: BTreeSet<(NodeId, Option<u64>)>,
     version: Option<u64>,
     confirmed: BTreeMap<NodeId, u64>,
     local_open: bool,
@@ -182,7 +183,8 @@ impl PutRun {
             let same = |asked: &&Asked| matches!(&asked.body, Body::Store(other) if other.version == record.version);
             let open: Vec<_> = self.waiting.iter().filter(same).collect();
             assert!(open.iter().all(|asked| asked.node.id != node.id), "stores twice on a node");
-            let in_time = open.iter().filter(|asked| !self.late.contains(&asked.node.id)).count();
+            let is_late = |asked: &&&Asked| self.late.contains(&(asked.node.id, record.version));
+            let in_time = open.iter().filter(|asked| !is_late(asked)).count();
             // As many more where the neighbourhood is too dense.
             assert!(in_time < 2 * replication, "more copies on their way than were asked for");
         }
@@ -209,15 +211,17 @@ impl PutRun {
         }
         let index = source.below(self.waiting.len());
         if source.byte() % 8 == 7 && !source.is_empty() {
-            let node = self.waiting[index].node.id;
-            self.late.insert(node);
-            return put.handle_late(&node);
+            let Asked { node, body } = &self.waiting[index];
+            if let Body::Store(record) = body {
+                self.late.insert((node.id, record.version));
+            }
+            return put.handle_late(&node.id, Question::of(body));
         }
         let Asked { node, body } = self.waiting.swap_remove(index);
         let answer = answer(&body, source);
         if let (Answer::Stored, Body::Store(record)) = (&answer, &body) {
             self.confirmed.insert(node.id, record.version.unwrap_or(0));
         }
-        put.handle_answer(&node.id, answer);
+        put.handle_answer(&node.id, Question::of(&body), answer);
     }
 }
