@@ -164,6 +164,7 @@ impl Node {
         if peer.is_proved()
             && let Some(contact) = self.table.remove(&peer.id())
         {
+            // It has handed over what it held.
             self.contact_lost(contact);
             self.try_candidate(&contact.id);
         }
@@ -178,7 +179,7 @@ impl Node {
                 candidate
             }
             Failure::Removed { info, candidate } => {
-                self.contact_lost(info);
+                self.contact_died(info);
                 // A connection on which nothing comes any more would be used for the next try:
                 // after an outage TCP takes as long to send again as the outage lasted.
                 self.outputs.push_back(Output::HangUp { peer: id });
@@ -200,7 +201,7 @@ impl Node {
                 if self.table.get(&id).is_some_and(|known| known.address() == contact.address) =>
             {
                 if self.table.remove(&id).is_some() {
-                    self.contact_lost(contact);
+                    self.contact_died(contact);
                     self.try_candidate(&id);
                 }
             }
@@ -238,7 +239,7 @@ impl Node {
         match self.table.insert(admitted, self.now.mono) {
             Insertion::Added => self.contact_entered(contact),
             Insertion::Replaced { removed } => {
-                self.contact_lost(removed);
+                self.contact_died(removed);
                 self.contact_entered(contact);
             }
             Insertion::Moved { .. } => {
@@ -258,6 +259,12 @@ impl Node {
         self.contact_joined(contact);
     }
 
+    /// A contact has left the table without a word: what it held may have a replica less.
+    fn contact_died(&mut self, contact: NodeInfo) {
+        self.upkeep_misses(contact.id);
+        self.contact_lost(contact);
+    }
+
     /// A contact has left the table. It stays on disk for as long as it may come back.
     fn contact_lost(&mut self, contact: NodeInfo) {
         self.remember_lost(contact);
@@ -268,6 +275,7 @@ impl Node {
 
     /// A contact is wanted no more, neither now nor later.
     fn contact_dismissed(&mut self, contact: NodeInfo) {
+        self.upkeep_misses(contact.id);
         self.notice(Notice::ContactRemoved(contact));
         self.persist(vec![Write::RemoveContact(contact.id)]);
         self.after_contact_left();

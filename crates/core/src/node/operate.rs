@@ -187,7 +187,12 @@ impl Node {
 
     /// A lookup of the closest nodes, on all paths.
     pub(super) fn start_find(&mut self, origin: Origin, target: Key, since: Moment) {
-        let breadth = self.breadth(self.config.k);
+        let want = match origin {
+            // As for a PUT: the few closest name the others, and the copies prove who is there.
+            Origin::Upkeep => self.config.alpha.max(self.config.disjoint_paths),
+            _ => self.config.k,
+        };
+        let breadth = self.breadth(want);
         let search = self.lookup(target, breadth);
         self.start(origin, Kind::Find(Box::new(Find::new(search))), since);
     }
@@ -256,7 +261,7 @@ impl Node {
                 }
             }
             Purpose::Seed => self.handle_seed_answer(&answer, request.is_late()),
-            Purpose::Upkeep(key) => self.handle_upkeep_answer(key, &answer),
+            Purpose::Upkeep(key) => self.handle_copied(key, request.to, &answer),
             Purpose::Liveness | Purpose::Farewell => {}
         }
     }
@@ -367,6 +372,9 @@ impl Node {
             Kind::Put(put) => {
                 self.published.raise(put.record());
                 Outcome::Put { stored: put.confirmed(), report }
+            }
+            Kind::Find(find) if origin == Origin::Upkeep => {
+                Outcome::Lookup { nodes: find.heard_of(2 * self.config.k), report }
             }
             Kind::Find(find) => Outcome::Lookup { nodes: find.found(self.config.k), report },
         };

@@ -15,8 +15,10 @@ pub(super) enum Task {
     RefreshBuckets,
     /// See whether records are on the nodes that should hold them.
     Upkeep,
-    /// Bring records to nodes that have appeared.
-    HandOver,
+    /// Bring records to nodes that have appeared, or have taken the place of some that died.
+    Movement,
+    /// Send copies again that came to nothing.
+    CopiesAgain,
     /// Try contacts that were given up: a healed partition is found so.
     LostContacts,
     /// Ask contacts again that did not answer.

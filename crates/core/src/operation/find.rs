@@ -28,6 +28,11 @@ impl Find {
         self.lookup.closest_answered(count).collect()
     }
 
+    /// The closest nodes that were heard of and have not failed, nearest first.
+    pub fn heard_of(&self, count: usize) -> Vec<NodeInfo> {
+        self.lookup.usable().map(|candidate| candidate.node).take(count).collect()
+    }
+
     /// What to do next.
     pub fn next_step(&mut self) -> Next {
         if let Some(ask) = self.lookup.next_ask() {

@@ -1,5 +1,8 @@
 //! Two network namespaces on one bridge, which can be parted: then no frame passes between them,
-//! and nobody is told. This process, on the bridge itself, reaches both all the while.
+//! and nobody is told. This process, on a port of its own, reaches both all the while.
+//!
+//! The bridge lies in a third namespace: in that of the machine, a firewall that forwards nothing,
+//! as container engines set up, would hold its frames too.
 //!
 //! Needs root and iproute2. Everything is removed when it is dropped, and what a drill left
 //! behind that was killed, by the next one.
@@ -9,6 +12,8 @@ use std::process::Command;
 
 /// What the names of everything begin with; this process's ID follows.
 const PREFIX: &str = "vd";
+/// The bridge's name in its own namespace.
+const BRIDGE: &str = "bridge";
 /// Second bytes of the networks 10.N.0.0/16 that are tried.
 const NETWORKS: std::ops::RangeInclusive<u8> = 100..=250;
 
@@ -33,6 +38,14 @@ impl Side {
         match self {
             Self::Left => 'a',
             Self::Right => 'b',
+        }
+    }
+
+    /// The bridge's end of the way to it.
+    fn port(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Right => "right",
         }
     }
 
@@ -83,26 +96,33 @@ impl Namespaces {
     }
 
     fn set_isolated(&self, state: &str) -> Result<(), String> {
+        let hub = self.hub();
         for side in Side::BOTH {
-            let port = self.port(side);
-            ip(&["link", "set", "dev", &port, "type", "bridge_slave", "isolated", state])?;
+            let set = ["-netns", &hub, "link", "set", "dev", side.port(), "type", "bridge_slave"];
+            ip(&[&set[..], &["isolated", state]].concat())?;
         }
         Ok(())
     }
 
     fn make_bridge(&self) -> Result<(), String> {
-        let (bridge, own) = (self.bridge(), format!("10.{}.0.1/16", self.network));
-        ip(&["link", "add", "name", &bridge, "type", "bridge"])?;
-        ip(&["address", "add", &own, "dev", &bridge])?;
-        ip(&["link", "set", "dev", &bridge, "up"])?;
+        let (hub, uplink) = (self.hub(), uplink(self.process));
+        let own = format!("10.{}.0.1/16", self.network);
+        ip(&["netns", "add", &hub])?;
+        ip(&["-netns", &hub, "link", "add", "name", BRIDGE, "type", "bridge"])?;
+        ip(&["-netns", &hub, "link", "set", "dev", BRIDGE, "up"])?;
+        ip(&["link", "add", &uplink, "type", "veth", "peer", "name", "uplink", "netns", &hub])?;
+        ip(&["-netns", &hub, "link", "set", "dev", "uplink", "master", BRIDGE, "up"])?;
+        ip(&["address", "add", &own, "dev", &uplink])?;
+        ip(&["link", "set", "dev", &uplink, "up"])?;
         Ok(())
     }
 
     fn make_side(&self, side: Side, addresses: usize) -> Result<(), String> {
-        let (name, port) = (self.name(side), self.port(side));
+        let (hub, name, port) = (self.hub(), self.name(side), side.port());
         ip(&["netns", "add", &name])?;
-        ip(&["link", "add", &port, "type", "veth", "peer", "name", "eth0", "netns", &name])?;
-        ip(&["link", "set", "dev", &port, "master", &self.bridge(), "up"])?;
+        let link = ["-netns", &hub, "link", "add", port, "type", "veth"];
+        ip(&[&link[..], &["peer", "name", "eth0", "netns", &name]].concat())?;
+        ip(&["-netns", &hub, "link", "set", "dev", port, "master", BRIDGE, "up"])?;
         for number in 0..addresses {
             let address = format!("{}/16", self.address(side, number));
             ip(&["-netns", &name, "address", "add", &address, "dev", "eth0"])?;
@@ -112,13 +132,9 @@ impl Namespaces {
         Ok(())
     }
 
-    fn bridge(&self) -> String {
-        format!("{PREFIX}{}", self.process)
-    }
-
-    /// The bridge's end of the way to a namespace.
-    fn port(&self, side: Side) -> String {
-        format!("{PREFIX}{}{}0", self.process, side.letter())
+    /// The namespace that the bridge lies in.
+    fn hub(&self) -> String {
+        format!("{PREFIX}{}h", self.process)
     }
 }
 
@@ -128,13 +144,17 @@ impl Drop for Namespaces {
     }
 }
 
+/// This process's end of its way to the bridge.
+fn uplink(process: u32) -> String {
+    format!("{PREFIX}{process}")
+}
+
 /// Removes what a process made. What was never made is not missed.
 fn remove(process: u32) {
-    let _ = ip(&["link", "delete", &format!("{PREFIX}{process}")]);
-    for side in Side::BOTH {
-        let name = format!("{PREFIX}{process}{}", side.letter());
-        // The ports go with their other ends.
-        let _ = ip(&["netns", "delete", &name]);
+    // Each goes with its other end.
+    let _ = ip(&["link", "delete", &uplink(process)]);
+    for letter in ['a', 'b', 'h'] {
+        let _ = ip(&["netns", "delete", &format!("{PREFIX}{process}{letter}")]);
     }
 }
 
@@ -143,7 +163,7 @@ fn remove_orphans() {
     let Ok(names) = ip(&["netns", "list"]) else { return };
     let makers = names.lines().filter_map(|line| {
         let name = line.split_whitespace().next()?.strip_prefix(PREFIX)?;
-        name.strip_suffix(['a', 'b'])?.parse::<u32>().ok()
+        name.strip_suffix(['a', 'b', 'h'])?.parse::<u32>().ok()
     });
     for maker in makers.filter(|maker| !std::path::Path::new(&format!("/proc/{maker}")).exists()) {
         remove(maker);

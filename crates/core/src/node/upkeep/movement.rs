@@ -1,0 +1,251 @@
+//! Who comes and who goes among the nodes that this one knows, and what that means for its
+//! records. The closest holder that lives acts; all others know that it will.
+//!
+//! A newcomer among the k closest of a key is handed the record. Where one of the k closest died,
+//! the next closest takes its place among them, and is brought the record.
+//!
+//! Both cost a look through all records. It is done in slices, and for all who came or went
+//! meanwhile together.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Bound;
+use std::time::Duration;
+
+use voiddht_wire::peer::NodeInfo;
+use voiddht_wire::{Distance, Key, NodeId};
+
+use super::super::Node;
+use super::super::schedule::Task;
+use crate::time::Moment;
+
+/// Records looked at in one step, so that a step stays short.
+const SLICE: usize = 256;
+/// The pause between two steps.
+const STEP_PAUSE: Duration = Duration::from_millis(2);
+/// The pause while too many copies wait.
+const FULL_PAUSE: Duration = Duration::from_millis(50);
+/// Nodes that came, and that went, and wait for a pass. Whoever finds no place is served by the
+/// next renewal.
+const MAX_WAITING: usize = 512;
+/// Nodes that came, and that went, and are remembered. 48 bytes each.
+const MAX_REMEMBERED: usize = 4 * MAX_WAITING;
+/// How long newcomers are gathered, so that many of them cost one pass over the records.
+const GATHERING: Duration = Duration::from_millis(100);
+/// The same for those that went: where many die at once, not all are missed at the same moment, and
+/// a record must not be brought to one that is dead too.
+const MISSING: Duration = Duration::from_secs(1);
+/// How long it is remembered who came and who went: as long as it may take to notice that the
+/// holder that should have acted was dead by then.
+const REMEMBERED: Duration = Duration::from_secs(60);
+/// How long a node that has come back hands nothing over: to it everybody is a newcomer, and
+/// where a whole network comes back, all would send all they hold to all. Renewal does the rest.
+const YOUTH: Duration = Duration::from_secs(10);
+/// How long a newcomer is not counted on to hold what it was handed, to know others that came with
+/// it, or to act: what another one should hold is then handed to that by somebody who is settled.
+const SETTLING: Duration = Duration::from_secs(12);
+const _: () = assert!(SETTLING.as_secs() > YOUTH.as_secs());
+
+/// See the module's description.
+#[derive(Debug, Default)]
+pub(super) struct Movement {
+    came: BTreeSet<NodeId>,
+    went: BTreeSet<NodeId>,
+    /// Those that went in the last while, oldest first.
+    missed: VecDeque<(Moment, NodeId)>,
+    /// Those that came in the last while, and when.
+    appeared: BTreeMap<NodeId, Moment>,
+    /// Until when this node itself is no judge of who is new.
+    young_until: Option<Moment>,
+    pass: Option<Pass>,
+}
+
+/// A look through the records.
+#[derive(Debug, Default)]
+struct Pass {
+    came: BTreeSet<NodeId>,
+    went: BTreeSet<NodeId>,
+    /// All who went in the last while, those of `went` among them.
+    missed: BTreeSet<NodeId>,
+    after: Option<Key>,
+}
+
+impl Movement {
+    fn forget_old(&mut self, now: Moment) {
+        self.appeared.retain(|_, since| now.since(*since) < REMEMBERED);
+        while self.missed.front().is_some_and(|(since, _)| now.since(*since) >= REMEMBERED) {
+            self.missed.pop_front();
+        }
+    }
+
+    /// Whether this node appeared no longer ago than this.
+    fn appeared_within(&self, id: &NodeId, time: Duration, now: Moment) -> bool {
+        self.appeared.get(id).is_some_and(|since| now.since(*since) < time)
+    }
+
+    fn is_idle(&self) -> bool {
+        self.pass.is_none() && self.came.is_empty() && self.went.is_empty()
+    }
+
+    /// The pass under way, or one for all who wait.
+    fn begin(&mut self) -> Pass {
+        self.pass.take().unwrap_or_else(|| Pass {
+            came: std::mem::take(&mut self.came),
+            went: std::mem::take(&mut self.went),
+            missed: self.missed.iter().map(|(_, id)| *id).collect(),
+            after: None,
+        })
+    }
+}
+
+impl Node {
+    /// A contact has entered the routing table: records may now belong there.
+    pub(in super::super) fn contact_joined(&mut self, contact: NodeInfo) {
+        self.note_joined();
+        if self.found_again(&contact) {
+            self.restart_find_self();
+        }
+        let movement = &mut self.upkeep.movement;
+        movement.went.remove(&contact.id);
+        movement.missed.retain(|(_, id)| *id != contact.id);
+        let is_young = movement.young_until.is_some_and(|until| self.now.mono < until);
+        if self.leaving.is_none()
+            && !self.records.is_empty()
+            && !is_young
+            && movement.came.len() < MAX_WAITING
+            && movement.appeared.len() < MAX_REMEMBERED
+        {
+            movement.came.insert(contact.id);
+            movement.appeared.insert(contact.id, self.now.mono);
+            let at = self.now.mono + self.jittered(GATHERING);
+            self.schedule.set_earlier(Task::Movement, at);
+        }
+    }
+
+    /// A contact has died: what it held has a replica less.
+    pub(in super::super) fn upkeep_misses(&mut self, id: NodeId) {
+        let movement = &mut self.upkeep.movement;
+        movement.came.remove(&id);
+        movement.appeared.remove(&id);
+        if self.leaving.is_some() || self.records.is_empty() || movement.went.len() >= MAX_WAITING {
+            return;
+        }
+        movement.went.insert(id);
+        if movement.missed.len() >= MAX_REMEMBERED {
+            movement.missed.pop_front();
+        }
+        movement.missed.push_back((self.now.mono, id));
+        let at = self.now.mono + self.jittered(MISSING);
+        self.schedule.set_earlier(Task::Movement, at);
+    }
+
+    /// This node is part of a network again. Who went while it lost its network is not dead.
+    pub(in super::super) fn upkeep_returned(&mut self) {
+        let movement = &mut self.upkeep.movement;
+        *movement = Movement::default();
+        movement.young_until = Some(self.now.mono + YOUTH);
+    }
+
+    /// Looks through a slice of the records.
+    pub(in super::super) fn run_movement(&mut self) {
+        if self.leaving.is_some() {
+            return;
+        }
+        if !self.upkeep.copies.has_room() {
+            return self.schedule.set(Task::Movement, self.now.mono + FULL_PAUSE);
+        }
+        self.upkeep.movement.forget_old(self.now.mono);
+        let mut pass = self.upkeep.movement.begin();
+        let from = pass.after.map_or(Bound::Unbounded, Bound::Excluded);
+        let keys: Vec<Key> = self.records.keys_from(from).take(SLICE).collect();
+        for key in &keys {
+            self.follow(*key, &pass);
+        }
+        if keys.len() == SLICE {
+            pass.after = keys.last().copied();
+            self.upkeep.movement.pass = Some(pass);
+        }
+        self.send_copies();
+        if !self.upkeep.movement.is_idle() {
+            self.schedule.set_earlier(Task::Movement, self.now.mono + STEP_PAUSE);
+        }
+    }
+
+    /// Brings a record to those that should hold it since this pass.
+    fn follow(&mut self, key: Key, pass: &Pass) {
+        let (k, now) = (self.config.k, self.now.mono);
+        let mut nodes = self.closest(&key, k);
+        let own = key.distance(&self.own.id);
+        // If one of those that went was nearer than this node, it was not this node that acted
+        // lately, and whoever should have may have been dead by then.
+        let takes_over = pass.went.iter().any(|id| key.distance(id) < own);
+        let unsure = if takes_over { REMEMBERED } else { SETTLING };
+        let movement = &self.upkeep.movement;
+        let is_new = |node: &NodeInfo| {
+            pass.came.contains(&node.id)
+                || (takes_over && movement.appeared_within(&node.id, unsure, now))
+        };
+        let holder = nodes.iter().find(|node| !movement.appeared_within(&node.id, unsure, now));
+        if holder.is_some_and(|holder| key.distance(&holder.id) < own) {
+            return;
+        }
+        let mut wanted: Vec<NodeInfo> = nodes.iter().filter(|node| is_new(node)).copied().collect();
+        let is_holder = nodes.len() < k || own < key.distance(&nodes[k - 1].id);
+        if is_holder {
+            nodes.truncate(k - 1);
+        }
+        let went = if takes_over { &pass.missed } else { &pass.went };
+        let distances = nodes.iter().map(|node| key.distance(&node.id));
+        let moved_up = moved_up(distances.chain(is_holder.then_some(own)), went, &key, k);
+        let moved_up = nodes.iter().rev().take(moved_up).filter(|node| !is_new(node));
+        wanted.extend(moved_up);
+        for node in wanted {
+            self.upkeep.copies.enqueue(key, node);
+        }
+    }
+}
+
+/// How many of the k closest nodes, at these distances, are among them only since those of `went`
+/// are not.
+fn moved_up(
+    living: impl Iterator<Item = Distance>,
+    went: &BTreeSet<NodeId>,
+    key: &Key,
+    k: usize,
+) -> usize {
+    let mut former: Vec<(Distance, bool)> = living.map(|distance| (distance, false)).collect();
+    former.extend(went.iter().map(|id| (key.distance(id), true)));
+    former.sort_unstable();
+    former.iter().take(k).filter(|(_, went)| *went).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(living: &[u8], went: &[u8], k: usize, expected: usize) {
+        let id = |number: &u8| {
+            let mut bytes = [0; 32];
+            bytes[31] = *number;
+            NodeId::from_bytes(bytes)
+        };
+        let key = Key::default();
+        let living = living.iter().map(|number| key.distance(&id(number)));
+        let went = went.iter().map(id).collect();
+        assert_eq!(moved_up(living, &went, &key, k), expected);
+    }
+
+    #[test]
+    fn as_many_move_up_as_went_from_among_the_closest() {
+        check(&[1, 2, 3], &[], 3, 0);
+        check(&[1, 2, 5], &[4], 3, 1);
+        check(&[1, 2, 5], &[6], 3, 0);
+        check(&[5, 6, 7], &[1, 2, 3, 4], 3, 3);
+        check(&[1, 3, 5], &[2, 4], 3, 1);
+    }
+
+    #[test]
+    fn of_fewer_than_k_all_may_have_moved_up() {
+        check(&[1, 2], &[9], 4, 1);
+        check(&[1, 2], &[7, 8, 9], 4, 2);
+    }
+}
