@@ -9,11 +9,11 @@ use std::sync::Arc;
 
 use crate::clock::{AgeClock, SystemClocks, TimeSource};
 use crate::database::{Content, Database, Expect};
+use crate::end;
 use crate::error::{Fault, OpenError, SaveIdentityError};
 use crate::identity_file::{IdentityFile, StoredIdentity, sync_directory};
 use crate::loaded::{Condition, Loaded};
 use crate::medium::FileMedium;
-use crate::quarantine;
 use crate::schema::SCHEMA_VERSION;
 use crate::store::{OnCompletion, Store};
 
@@ -111,16 +111,15 @@ impl DataDir {
             Err(Fault::Damaged(why)) if has_identity => why,
             Err(other) => return Err(open_error(other, &path)),
         };
-        quarantine::lengthen(&path).map_err(|error| OpenError::from_io(&path, error))?;
+        let failed = |error| OpenError::from_io(&path, error);
+        let before = end::lengthen(&path).map_err(failed)?;
         match open_file(&path) {
             Ok((database, content)) => return Ok((database, content, Condition::CutShort)),
             Err(Fault::Damaged(_)) => {}
             Err(other) => return Err(open_error(other, &path)),
         }
-        let moved_to = quarantine::move_aside(&self.path, DATABASE_NAME)
-            .map_err(|error| OpenError::from_io(&path, error))?;
-        let (database, content) = self.create_database()?;
-        Ok((database, content, Condition::Replaced { moved_to, why }))
+        end::set_back(&path, before).map_err(failed)?;
+        Err(OpenError::DatabaseDamaged { path, why })
     }
 
     /// Makes an empty database under another name first: whatever lies under its own name was
@@ -200,11 +199,6 @@ fn report(condition: &Condition, database: &Path) {
             %file,
             "the database is missing beside its identity file: starting with an empty one; pins, \
              contacts and records of the last run are gone"
-        ),
-        Condition::Replaced { moved_to, why } => tracing::error!(
-            %file, moved_to = %moved_to.display(), %why,
-            "the database was damaged and has been moved aside: starting with an empty one under \
-             the same identity; pins, contacts and records of the last run are gone from this node"
         ),
     }
 }

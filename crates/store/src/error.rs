@@ -118,6 +118,20 @@ pub enum OpenError {
         /// Whose database it is.
         database: NodeId,
     },
+    /// The database is damaged. What is left of it cannot be believed: it could be any values, and
+    /// any pins.
+    #[error(
+        "{} is damaged ({why}): restore it from a backup, or move it away to start without the \
+         records, pins and contacts in it; the identity stays, and records come back from other \
+         nodes",
+        path.display()
+    )]
+    DatabaseDamaged {
+        /// The database.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The database is damaged, and there is no identity beside it that would make it ours to
     /// replace.
     #[error(

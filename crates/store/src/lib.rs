@@ -15,11 +15,11 @@
 mod clock;
 mod data_dir;
 mod database;
+mod end;
 mod error;
 mod identity_file;
 mod loaded;
 mod medium;
-mod quarantine;
 mod schema;
 mod store;
 mod writer;

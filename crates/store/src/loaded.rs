@@ -1,6 +1,5 @@
 //! What a data directory held when it was opened.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -78,13 +77,4 @@ pub enum Condition {
     CutShort,
     /// The identity was there, the database was not: pins, contacts and records are gone.
     DatabaseMissing,
-    /// The database was damaged. It was moved aside and an empty one begun, under the same
-    /// identity: pins, contacts and records are gone from this node, and records come back from
-    /// other replicas.
-    Replaced {
-        /// Where the damaged database lies now.
-        moved_to: PathBuf,
-        /// What was wrong with it.
-        why: String,
-    },
 }

@@ -1,6 +1,6 @@
 //! Files that are cut short, overwritten, missing or another node's: opened with everything that
-//! was acknowledged, or replaced aloud under the same identity, or refused. Never a panic, never
-//! fewer records without a word, never another identity.
+//! was acknowledged, or refused with a line that says what to do. Never a panic, never fewer records
+//! without a word, never another identity.
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -25,29 +25,47 @@ fn values(records: impl IntoIterator<Item = StoredRecord>) -> Vec<(String, Vec<u
     records.into_iter().map(|r| (r.key.to_string(), r.value.to_vec())).collect()
 }
 
-/// Opens a used directory whose files were tampered with, and checks what must hold in any case.
+/// Opens a used directory whose database was tampered with, and checks what must hold in any case.
+/// Says whether it was opened.
 #[track_caller]
-fn check_kept_or_replaced(disk: &Disk, context: &str) -> Condition {
-    let (store, loaded, completions) = disk.open();
-    let Loaded { identity: found, condition, records: kept, .. } = loaded;
-    assert_eq!(found, Some(identity(1)), "{context}");
-    let kept = values(kept.into_iter().map(|r| r.record));
-    match &condition {
-        Condition::Intact | Condition::CutShort => {
+fn check_kept_or_refused(disk: &Disk, context: &str) -> bool {
+    let names = names(disk);
+    let (on_completion, completions) = common::completions();
+    let (store, is_kept) = match DataDir::open(disk.path(), on_completion) {
+        Ok((store, Loaded { identity: found, condition, records: kept, .. })) => {
+            assert_eq!(found, Some(identity(1)), "{context}");
+            assert!(matches!(condition, Condition::Intact | Condition::CutShort), "{context}");
+            let kept = values(kept.into_iter().map(|r| r.record));
             assert!(kept == values(records()), "{context}: {} records", kept.len());
+            (store, true)
         }
-        Condition::Replaced { moved_to, .. } => {
-            assert!(kept.is_empty() && moved_to.exists(), "{context}");
+        Err(error) => {
+            assert!(matches!(&error, OpenError::DatabaseDamaged { .. }), "{context}: {error}");
+            let text = error.to_string();
+            assert!(text.contains("data/records.redb") && text.contains("move it away"), "{text}");
+            assert!(!text.contains('\n') && names == self::names(disk), "{context}: {text}");
+            // Its advice is good.
+            fs::rename(disk.file(DATABASE), disk.file("away")).unwrap();
+            let (store, loaded, _) = disk.open();
+            assert_eq!(loaded.identity, Some(identity(1)), "{context}");
+            assert_eq!(loaded.condition, Condition::DatabaseMissing, "{context}");
+            drop(store);
+            (DataDir::open(disk.path(), common::completions().0).unwrap().0, false)
         }
-        other => panic!("{context}: {other:?}"),
-    }
+    };
+    drop((store, completions));
     // Whatever happened, from here on it is a sound directory of the same node.
+    let (store, _, completions) = disk.open();
     submit(&store, &completions, vec![put(record(1000, b"after", 60))]);
     store.close().unwrap();
     let (_store, loaded, _) = disk.open();
     assert_eq!(loaded.condition, Condition::Intact, "{context}");
     assert!(loaded.records.iter().any(|r| r.record.value == "after"), "{context}");
-    condition
+    is_kept
+}
+
+fn names(disk: &Disk) -> Vec<String> {
+    contents(disk).into_iter().map(|(name, _)| name).collect()
 }
 
 /// A copy of a used directory, so that each test case starts from the same bytes.
@@ -80,7 +98,6 @@ fn refused(disk: &Disk) -> OpenError {
 /// As [`refused`], where redb has opened its file, and marked it as it does.
 #[track_caller]
 fn refused_after_opening(disk: &Disk) -> OpenError {
-    let names = |disk| contents(disk).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
     let before = names(disk);
     let error = DataDir::open(disk.path(), Box::new(|_| {})).unwrap_err();
     assert_eq!(names(disk), before, "refused, and changed something: {error}");
@@ -110,15 +127,14 @@ fn killed() -> Disk {
 }
 
 #[test]
-fn a_database_cut_in_its_last_page_is_mended_or_replaced() {
+fn a_database_cut_in_its_last_page_is_mended_or_refused() {
     let mut mended = 0;
     for original in [Disk::used(&records()), killed()] {
         let whole = length(&original.file(DATABASE));
         for cut in [1, 100].into_iter().chain((500..4096).step_by(500)).chain([4095, 4096, 4097]) {
             let disk = copy_of(&original);
             truncate(&disk.file(DATABASE), whole - cut);
-            let condition = check_kept_or_replaced(&disk, &format!("{cut} bytes cut"));
-            mended += u32::from(condition == Condition::CutShort);
+            mended += u32::from(check_kept_or_refused(&disk, &format!("{cut} bytes cut")));
         }
     }
     // What was cut off was not in use in all cases: those must have lost nothing.
@@ -126,24 +142,24 @@ fn a_database_cut_in_its_last_page_is_mended_or_replaced() {
 }
 
 #[test]
-fn a_database_cut_anywhere_is_kept_or_replaced() {
+fn a_database_cut_anywhere_is_kept_or_refused() {
     let original = Disk::used(&records());
     let whole = length(&original.file(DATABASE));
-    let mut replaced = 0;
+    let mut refused = 0;
     for length in (0..whole).step_by(4096).chain((0..whole).step_by(7919)) {
         let disk = copy_of(&original);
         truncate(&disk.file(DATABASE), length);
-        let condition = check_kept_or_replaced(&disk, &format!("cut to {length} of {whole}"));
-        replaced += u32::from(matches!(condition, Condition::Replaced { .. }));
+        let kept = check_kept_or_refused(&disk, &format!("cut to {length} of {whole}"));
+        refused += u32::from(!kept);
     }
-    assert!(replaced > 0);
+    assert!(refused > 0);
 }
 
 #[test]
-fn a_database_with_a_changed_byte_is_kept_or_replaced() {
+fn a_database_with_a_changed_byte_is_kept_or_refused() {
     let original = Disk::used(&records());
     let whole = length(&original.file(DATABASE));
-    let mut replaced = 0;
+    let mut refused = 0;
     // The header closely, then something in every page.
     for offset in (0..400).step_by(3).chain((400..whole).step_by(3203)) {
         let disk = copy_of(&original);
@@ -151,20 +167,19 @@ fn a_database_with_a_changed_byte_is_kept_or_replaced() {
         let mut byte = [0];
         file.read_exact_at(&mut byte, offset).unwrap();
         file.write_all_at(&[byte[0] ^ 0x5a], offset).unwrap();
-        let condition = check_kept_or_replaced(&disk, &format!("byte {offset} of {whole}"));
-        replaced += u32::from(matches!(condition, Condition::Replaced { .. }));
+        let kept = check_kept_or_refused(&disk, &format!("byte {offset} of {whole}"));
+        refused += u32::from(!kept);
     }
-    assert!(replaced > 20, "{replaced}");
+    assert!(refused > 20, "{refused}");
 }
 
 #[test]
-fn an_unknown_file_in_place_of_the_database_is_moved_aside_whole() {
+fn an_unknown_file_in_place_of_the_database_is_left_alone() {
     for content in [vec![], b"SQLite format 3\0".to_vec(), vec![0; 100_000]] {
         let disk = Disk::used(&records());
         fs::write(disk.file(DATABASE), &content).unwrap();
-        let condition = check_kept_or_replaced(&disk, "another program's");
-        let Condition::Replaced { moved_to, .. } = condition else { panic!("{condition:?}") };
-        assert_eq!(fs::read(moved_to).unwrap()[..content.len()], content);
+        let error = refused(&disk);
+        assert!(matches!(error, OpenError::DatabaseDamaged { .. }), "{error}");
     }
 }
 
