@@ -5,6 +5,7 @@ mod get;
 mod key;
 mod node;
 mod put;
+mod sim;
 mod testnet;
 
 use std::ffi::OsString;
@@ -23,7 +24,7 @@ use crate::output::Output;
 #[command(
     name = "dht",
     version,
-    about = "Put and get values of a voiddht network, start a test network, and drill one",
+    about = "Put and get values of a voiddht network, start a test network, drill one, and simulate a large one",
     after_help = EXIT_STATUS,
     propagate_version = true,
     arg_required_else_help = false,
@@ -42,6 +43,7 @@ enum Command {
     Get(get::Arguments),
     Testnet(testnet::Arguments),
     Drill(drill::Arguments),
+    Sim(sim::Arguments),
 }
 
 impl Program for Arguments {
@@ -118,6 +120,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>, output: &Output) -> Result
         Command::Get(get) => on_a_runtime(get.run(output)),
         Command::Testnet(testnet) => on_a_runtime(testnet.run(output)),
         Command::Drill(drill) => on_a_runtime(drill.run(output)),
+        Command::Sim(sim) => sim.run(output),
     }
 }
 

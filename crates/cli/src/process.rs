@@ -49,6 +49,19 @@ pub fn resident_bytes() -> io::Result<u64> {
     Ok(pages * rustix::param::page_size() as u64)
 }
 
+/// The most bytes of this process that ever lay in memory.
+///
+/// # Errors
+/// Where there is no `/proc`.
+pub fn peak_resident_bytes() -> io::Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kibibytes =
+        line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
+    let wrong = || io::Error::other("/proc/self/status is not as it should be");
+    Ok(kibibytes.ok_or_else(wrong)? * 1024)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -59,5 +72,6 @@ mod tests {
         assert_eq!(getrlimit(Resource::Nofile).current, getrlimit(Resource::Nofile).maximum);
         assert!(processor_time() > Duration::ZERO);
         assert!(resident_bytes().unwrap() > 100 * 1024);
+        assert!(peak_resident_bytes().unwrap() >= resident_bytes().unwrap() / 2);
     }
 }

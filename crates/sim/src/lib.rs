@@ -6,16 +6,20 @@
 
 pub mod adversary;
 pub mod checker;
+pub mod directory;
 mod disk;
 pub mod growth;
 pub mod host;
 pub mod network;
 mod queue;
+pub mod run;
+pub mod scenario;
 pub mod tally;
 mod trace;
 pub mod traffic;
 pub mod world;
 
+pub use directory::Directory;
 pub use growth::{Grown, Growth};
 pub use host::{HostId, HostOptions};
 pub use network::{Latency, NetworkConfig};

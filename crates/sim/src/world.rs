@@ -123,6 +123,11 @@ impl World {
         self.violations = violations;
     }
 
+    /// Its settings.
+    pub fn config(&self) -> &WorldConfig {
+        &self.config
+    }
+
     /// The time since the start.
     pub fn now(&self) -> Moment {
         self.now
@@ -139,6 +144,11 @@ impl World {
     /// If the ID is of another world.
     pub fn host(&self, host: HostId) -> &Host {
         &self.hosts[host.index()]
+    }
+
+    /// Whether a node of this ID is, or was, one that runs the shipped code and nothing else.
+    pub fn is_honest(&self, id: &NodeId) -> bool {
+        self.by_id.get(id).is_some_and(|host| self.hosts[host.index()].is_honest())
     }
 
     /// Honest hosts whose node runs.

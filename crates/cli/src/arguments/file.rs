@@ -13,7 +13,7 @@ use super::complaint;
 use super::ini::{Content, Fault, Ini, Mistake};
 
 /// What is asked once, and never set for good.
-const QUESTIONS: &[&str] = &["help", "version", "config", "check", "health"];
+const QUESTIONS: &[&str] = &["help", "version", "config", "check", "health", "list"];
 
 /// A key that is not the long name of one option.
 #[derive(Clone, Copy, Debug)]

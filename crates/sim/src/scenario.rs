@@ -1,0 +1,190 @@
+//! A whole experiment as a data file: the network, what happens in it, what is drawn, and what is
+//! promised.
+//!
+//! A file is TOML; a key that nobody knows is an error. Two tables make one file into many runs:
+//! for each combination of the variables of `[vary]` there is a world of its own, and within it
+//! the steps are gone through once for each combination of those of `[within]`, on the network
+//! that `[[setup]]` has made. Wherever a file says `"$name"`, the value of that variable stands.
+//!
+//! [`Plan::parse`] reads a file; [`crate::run`] carries it out; [`shipped`] names those that come
+//! with the program. `docs/scenarios.md` is the page for those who write one.
+
+use serde::Deserialize;
+
+mod matrix;
+mod settings;
+pub mod shipped;
+mod span;
+mod step;
+mod view;
+
+pub use matrix::{Point, Round, Setting, Settings};
+pub use settings::{LatencySettings, NetworkSettings, NodeSettings};
+pub use span::Span;
+pub use step::{
+    Get, Grow, How, Kill, Leave, Live, Lookup, Put, Return, Sessions, Split, Start, Step, Wait,
+};
+pub use view::{Axis, Line, Plot, Promise};
+
+/// Why a file is no scenario.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScenarioError {
+    /// It is not TOML, has a key that nobody knows, or a value of the wrong kind.
+    #[error("{0}")]
+    Malformed(String),
+    /// A variable is used that the file does not give.
+    #[error("${0} is used, but neither [vary] nor [within] gives it a value")]
+    UnknownVariable(String),
+    /// A variable that nothing depends on.
+    #[error("{0} is given values, but \"${0}\" is nowhere")]
+    UnusedVariable(String),
+    /// A variable without values, or one with values that are neither numbers nor texts.
+    #[error("{0} needs a list of numbers or texts")]
+    NoValues(String),
+    /// A step that cannot be.
+    #[error("{step}: {what}")]
+    Step {
+        /// Which.
+        step: String,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+/// One run's settings and steps: what a file says once its variables have values.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenario {
+    /// What it shows, in a line or two.
+    pub about: String,
+    /// Only for [`matrix`], which has read it before.
+    #[serde(default, rename = "vary")]
+    _vary: toml::Table,
+    #[serde(default, rename = "within")]
+    _within: toml::Table,
+    /// Runs of each combination, each with a seed of its own; their figures are averaged.
+    #[serde(default = "one")]
+    pub repeat: u32,
+    /// The network.
+    #[serde(default)]
+    pub network: NetworkSettings,
+    /// Every node's settings, where they differ from those that are shipped.
+    #[serde(default)]
+    pub node: NodeSettings,
+    /// What is done once in each world.
+    #[serde(default)]
+    pub setup: Vec<Step>,
+    /// What is done for each combination of the variables of `[within]`.
+    #[serde(default)]
+    pub step: Vec<Step>,
+    /// The figures that the table shows; all, if none is named.
+    #[serde(default)]
+    pub show: Vec<String>,
+    /// Pictures.
+    #[serde(default)]
+    pub plot: Vec<Plot>,
+    /// What must hold.
+    #[serde(default)]
+    pub promise: Vec<Promise>,
+}
+
+impl Scenario {
+    /// Whether it looks at every step of a lookup.
+    pub(crate) fn needs_steps(&self) -> bool {
+        let mut steps = self.setup.iter().chain(&self.step);
+        steps.any(|step| matches!(step, Step::Lookup(Lookup { siblings: Some(_), .. })))
+    }
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// A scenario in all its combinations.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The file's name, without its ending.
+    pub name: String,
+    /// What it shows.
+    pub about: String,
+    /// The worlds, in order.
+    pub points: Vec<Point>,
+    /// Runs of each world.
+    pub repeat: u32,
+    /// The figures that the table shows; all, if none is named.
+    pub show: Vec<String>,
+    /// Pictures.
+    pub plots: Vec<Plot>,
+    /// What must hold.
+    pub promises: Vec<Promise>,
+}
+
+impl Plan {
+    /// Reads a scenario. `name` is what it is called.
+    ///
+    /// # Errors
+    /// The first thing in it that is wrong, with its place where that is known.
+    pub fn parse(name: &str, text: &str) -> Result<Self, ScenarioError> {
+        let points = matrix::points(text)?;
+        for round in points.iter().flat_map(|point| &point.rounds) {
+            check(&round.scenario)?;
+        }
+        let first = points.first().and_then(|point| point.rounds.first());
+        let Some(Round { scenario, .. }) = first else {
+            return Err(ScenarioError::NoValues("[vary]".to_owned()));
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            about: scenario.about.clone(),
+            repeat: scenario.repeat.max(1),
+            show: scenario.show.clone(),
+            plots: scenario.plot.clone(),
+            promises: scenario.promise.clone(),
+            points,
+        })
+    }
+
+    /// Every world that is to be run, with the number of the repetition.
+    pub fn jobs(&self) -> impl Iterator<Item = (&Point, u32)> {
+        let repeat = self.repeat;
+        self.points.iter().flat_map(move |point| (0..repeat).map(move |number| (point, number)))
+    }
+
+    /// Whether there is a world for each value of this variable.
+    pub fn varies(&self, name: &str) -> bool {
+        self.points.first().is_some_and(|point| point.settings.contains_key(name))
+    }
+
+    /// Keeps only the worlds in which these variables have these values.
+    pub fn keep_only(&mut self, wanted: &Settings) {
+        self.points.retain(|point| point.matches(wanted));
+    }
+}
+
+/// What the types cannot say.
+fn check(scenario: &Scenario) -> Result<(), ScenarioError> {
+    let refuse =
+        |step: &str, what: String| Err(ScenarioError::Step { step: step.to_owned(), what });
+    if let Err(what) = scenario.node.config().check() {
+        return refuse("[node]", what.to_string());
+    }
+    if let Err(what) = scenario.network.check() {
+        return refuse("[network]", what);
+    }
+    let steps = || scenario.setup.iter().chain(&scenario.step);
+    if !matches!(steps().next(), Some(Step::Grow(_))) {
+        return refuse(
+            "[[setup]]",
+            "the first step must be `grow`: there is no node yet".to_owned(),
+        );
+    }
+    for step in steps() {
+        if let Err(what) = step.check() {
+            return refuse(step.name(), what);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,12 @@
+//! The scenarios that come with the program: the files of `scenarios/`.
+
+/// Their names and texts, in the order in which they are listed.
+pub const ALL: &[(&str, &str)] = &[
+    ("smoke", include_str!("../../../../scenarios/smoke.toml")),
+    ("mass-kill", include_str!("../../../../scenarios/mass-kill.toml")),
+];
+
+/// The text of one.
+pub fn text(name: &str) -> Option<&'static str> {
+    ALL.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
