@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use voiddht_core::config::ConfigError;
 
-use crate::checker::{Bans, Ledger, Load, Versions};
+use crate::checker;
 use crate::network::mix;
 use crate::scenario::{Plan, Point, Scenario, Settings, Step};
 use crate::world::{World, WorldConfig};
@@ -24,9 +24,6 @@ mod statistics;
 mod values;
 
 use stage::Stage;
-
-/// Requests that one node may have in flight before the checkers complain.
-const MAX_REQUESTS_IN_FLIGHT: usize = 20_000;
 
 /// What was measured in one pass through the steps.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -194,13 +191,11 @@ pub fn broken(plan: &Plan, ran: &[Ran]) -> Vec<Broken> {
 fn watched(scenario: &Scenario, seed: u64) -> World {
     let mut node = scenario.node.config();
     node.trace_steps = scenario.needs_steps();
-    let (default_ttl, operations) = (node.default_ttl, node.max_operations);
-    let network = scenario.network.config();
-    let mut world = World::new(WorldConfig { network, node }, seed);
-    world.watch(Box::new(Ledger::new(default_ttl)));
-    world.watch(Box::new(Versions::default()));
-    world.watch(Box::new(Bans::default()));
-    world.watch(Box::new(Load { requests: MAX_REQUESTS_IN_FLIGHT, operations }));
+    let checkers = checker::standard(&node);
+    let mut world = World::new(WorldConfig { network: scenario.network.config(), node }, seed);
+    for checker in checkers {
+        world.watch(checker);
+    }
     world
 }
 
@@ -212,6 +207,7 @@ fn take_steps(stage: &mut Stage<'_>, steps: &[Step]) -> Result<(), ConfigError> 
             Step::Put(put) => stage.put(put),
             Step::Get(get) => stage.get(get),
             Step::Lookup(lookup) => stage.look_up(lookup),
+            Step::Infiltrate(plan) => stage.infiltrate(plan)?,
             Step::Kill(kill) => stage.kill(kill),
             Step::Leave(leave) => stage.leave(leave),
             Step::Return(back) => stage.return_dead(back)?,

@@ -9,9 +9,10 @@ use voiddht_core::time::Moment;
 use voiddht_wire::PeerAddress;
 
 use super::stage::{Stage, named};
+use crate::adversary::{Infiltration, Placement};
 use crate::growth::Growth;
 use crate::host::{DiskOptions, HostId, HostOptions};
-use crate::scenario::{Grow, Kill, Leave, Return, Span, Split, Start, Wait};
+use crate::scenario::{Grow, Infiltrate, Kill, Leave, Return, Span, Split, Start, Wait};
 
 /// Of the nodes that are there, how many more start at the same moment: a network doubles within
 /// about seventy pauses.
@@ -55,6 +56,18 @@ impl Stage<'_> {
     pub(super) fn host_options(&self) -> HostOptions {
         let disk = self.disk.then_some(DiskOptions { commit: COMMIT, failing: 0.0 });
         HostOptions { disk, ..HostOptions::default() }
+    }
+
+    /// Lets honest nodes turn hostile, until as many are.
+    pub(super) fn infiltrate(&mut self, plan: &Infiltrate) -> Result<(), ConfigError> {
+        let running = self.world.hosts().iter().filter(|host| host.node().is_some()).count() as f64;
+        let wanted = (running * plan.share).round() - (running - self.honest.len() as f64);
+        let share = (wanted / self.honest.len().max(1) as f64).clamp(0.0, 1.0);
+        self.world.infiltrate(&Infiltration::new(plan.kind, Placement::Share(share)))?;
+        let world = &self.world;
+        self.honest.retain(|host| world.host(*host).is_honest());
+        self.row.set("adversaries", 1.0 - self.honest.len() as f64 / running);
+        Ok(())
     }
 
     pub(super) fn kill(&mut self, kill: &Kill) {

@@ -3,6 +3,7 @@
 /// Their names and texts, in the order in which they are listed.
 pub const ALL: &[(&str, &str)] = &[
     ("smoke", include_str!("../../../../scenarios/smoke.toml")),
+    ("s-kademlia", include_str!("../../../../scenarios/s-kademlia.toml")),
     ("mass-kill", include_str!("../../../../scenarios/mass-kill.toml")),
 ];
 

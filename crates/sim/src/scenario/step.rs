@@ -1,9 +1,10 @@
 //! What can happen in a scenario, one thing after the other: the tables of `[[setup]]` and
 //! `[[step]]`.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
 
 use super::Span;
+use crate::adversary::Kind;
 use crate::host::MAX_HOSTS;
 use crate::world::Death;
 
@@ -19,6 +20,8 @@ pub enum Step {
     Get(Get),
     /// The nodes closest to random points are looked for.
     Lookup(Lookup),
+    /// Nodes turn hostile.
+    Infiltrate(Infiltrate),
     /// Nodes die, all at once.
     Kill(Kill),
     /// Nodes take their leave, one after the other.
@@ -111,6 +114,17 @@ pub struct Lookup {
     pub at_once: usize,
     /// The closest nodes of which an honest one must be reached: s in S/Kademlia.
     pub siblings: Option<usize>,
+}
+
+/// See [`Step::Infiltrate`]. Figure: `adversaries`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Infiltrate {
+    /// What they do.
+    #[serde(deserialize_with = "kind")]
+    pub kind: Kind,
+    /// How many there are then, as a share of all that run: those that were hostile before count.
+    pub share: f64,
 }
 
 /// See [`Step::Kill`]. Figures: `dead`, `theory-lost` (share of the values of which chance alone
@@ -226,6 +240,10 @@ pub struct Sessions {
     pub returning: f64,
 }
 
+fn kind<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Kind, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+}
+
 fn one() -> f64 {
     1.0
 }
@@ -258,6 +276,7 @@ impl Step {
             Self::Put(_) => "put",
             Self::Get(_) => "get",
             Self::Lookup(_) => "lookup",
+            Self::Infiltrate(_) => "infiltrate",
             Self::Kill(_) => "kill",
             Self::Leave(_) => "leave",
             Self::Return(_) => "return",
@@ -282,6 +301,7 @@ impl Step {
                 Err(format!("bytes must be from {VALUE_NUMBER_BYTES} up"))
             }
             Self::Kill(Kill { share, .. })
+            | Self::Infiltrate(Infiltrate { share, .. })
             | Self::Leave(Leave { share, .. })
             | Self::Return(Return { share }) => is_share("share", *share),
             Self::Split(Split { parts: 0 | 1 }) => Err("parts must be at least 2".to_owned()),
