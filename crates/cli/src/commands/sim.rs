@@ -16,7 +16,7 @@ use std::time::Instant;
 use clap::Args;
 use rand::TryRng;
 use rand::rngs::SysRng;
-use voiddht_sim::run::{self, Broken, Ran, Row};
+use voiddht_sim::run::{self, Broken, Ran};
 use voiddht_sim::scenario::{Plan, Setting, Settings};
 
 use self::choice::Chosen;
@@ -176,9 +176,4 @@ fn words(settings: &Settings) -> String {
 fn assignment(text: &str) -> Result<(String, Setting), &'static str> {
     let (name, value) = text.split_once('=').ok_or("must be NAME=VALUE, like dead=0.8")?;
     Ok((name.to_owned(), Setting::parse(value)))
-}
-
-/// The name of a row: the values of its variables.
-fn label(row: &Row) -> String {
-    words(&row.settings)
 }

@@ -4,11 +4,12 @@
 //! people with any colour vision tell apart; each line has a marker of its own as well.
 
 use std::error::Error;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::OnceLock;
 
 use plotters::coord::Shift;
-use plotters::coord::combinators::WithKeyPoints;
+use plotters::coord::ranged1d::{DefaultFormatting, KeyPointHint, Ranged};
 use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 use voiddht_sim::scenario::{Axis, Plot};
@@ -72,7 +73,7 @@ where
         .margin(12)
         .x_label_area_size(46)
         .y_label_area_size(66)
-        .build_cartesian_2d(across.range(), up.range())?;
+        .build_cartesian_2d(across.clone(), up.clone())?;
     chart
         .configure_mesh()
         .bold_line_style(FAINT)
@@ -198,10 +199,6 @@ impl Scale {
         Self { log, percent: axis.percent, from, to, marks }
     }
 
-    fn range(&self) -> WithKeyPoints<plotters::coord::types::RangedCoordf64> {
-        (self.from..self.to).with_key_points(self.marks.clone())
-    }
-
     /// Where a value lies; `None` if it cannot be shown.
     fn place(&self, value: f64) -> Option<f64> {
         let place = if self.log { value.log10() } else { value };
@@ -215,6 +212,24 @@ impl Scale {
         let (value, unit) = if self.percent { (value * 100.0, " %") } else { (value, "") };
         let rounded = (value * 1e6).round() / 1e6;
         format!("{}{unit}", grouped(rounded))
+    }
+}
+
+impl Ranged for Scale {
+    type FormatOption = DefaultFormatting;
+    type ValueType = f64;
+
+    fn map(&self, place: &f64, (first, last): (i32, i32)) -> i32 {
+        let share = (place - self.from) / (self.to - self.from);
+        first + (share * f64::from(last - first)).round() as i32
+    }
+
+    fn key_points<H: KeyPointHint>(&self, _hint: H) -> Vec<f64> {
+        self.marks.clone()
+    }
+
+    fn range(&self) -> Range<f64> {
+        self.from..self.to
     }
 }
 
