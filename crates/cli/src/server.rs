@@ -57,6 +57,7 @@ async fn serve(settings: Settings, mut signals: StopSignals) -> Result<Exit, Fai
     if let Some(files) = process::raise_open_files() {
         tracing::debug!(files, "limit of open files");
     }
+    let leave_deadline = settings.limits.leave_deadline;
     let node = Node::start(settings).await.map_err(Failure::failed)?;
     service::ready("serving, looking for peers");
     let joining = async {
@@ -68,7 +69,7 @@ async fn serve(settings: Settings, mut signals: StopSignals) -> Result<Exit, Fai
         signal = signals.next() => signal,
         _ = living => signals.next().await,
     };
-    service::stopping();
+    service::stopping(leave_deadline);
     info!(signal = first.name(), "stopping");
     tokio::select! {
         () = node.shutdown() => {

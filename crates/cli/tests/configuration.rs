@@ -137,12 +137,14 @@ fn a_service_manager_hears_of_the_start_the_life_and_the_end() {
     };
     let mut command = server();
     command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "20000");
-    command.args(["-a", "127.0.0.1", "-m", "0", "-p", "0"]);
+    command.args(["-a", "127.0.0.1", "-m", "0", "-p", "0", "--leave-deadline", "100"]);
     let mut node = Server::spawn(command);
     hear("READY=1\n");
     hear("STATUS=serving, part of the network\n");
     hear("WATCHDOG=1\nWATCHDOG=1\n");
     node.signal(Signal::TERM);
     hear("STOPPING=1\n");
+    // What the node may take, and ten seconds for closing.
+    hear("EXTEND_TIMEOUT_USEC=110000000\n");
     assert!(node.wait().success());
 }

@@ -1,17 +1,19 @@
-//! Writes the papers that are installed beside the programs: man pages and shell completions. All
-//! of it comes of the definitions of the options, so that none can be forgotten.
+//! Writes the papers that are installed beside the programs: man pages, shell completions, and a
+//! configuration file to begin with. All of it comes of the definitions of the options, so that none can be forgotten.
 //!
 //! ```text
 //! cargo run -p voiddht-papers -- DIRECTORY
 //!
 //! DIRECTORY/man/dht_server.8 dht.1 dht-put.1 … voiddht.conf.5
 //! DIRECTORY/completions/dht.bash _dht dht.fish dht_server.bash …
+//! DIRECTORY/voiddht.conf
 //! ```
 
 mod completions;
 mod conf;
 mod man;
 mod page;
+mod sample;
 
 use std::fs;
 use std::path::PathBuf;
@@ -37,6 +39,7 @@ fn main() -> anyhow::Result<()> {
     for mut command in [daemon(), tool()] {
         completions::write_all(&mut command, &scripts)?;
     }
+    fs::write(directory.join("voiddht.conf"), sample::file(&daemon()))?;
     Ok(())
 }
 

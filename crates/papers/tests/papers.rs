@@ -10,7 +10,9 @@ use std::process::Command as Process;
 use clap::Command;
 use tempfile::TempDir;
 use voiddht_cli::arguments::file::is_setting;
-use voiddht_cli::{arguments, commands, server};
+use voiddht_cli::arguments::ini::Ini;
+use voiddht_cli::arguments::{self, Program, SECTION};
+use voiddht_cli::{commands, server};
 
 fn written() -> TempDir {
     let directory = TempDir::new().unwrap();
@@ -89,6 +91,36 @@ fn every_key_is_in_the_page_of_the_file() {
     );
     for alias in server::args::ALIASES {
         assert!(page.contains(&format!(r"\fB{}\fR = ", escaped(alias.key))), "{}", alias.key);
+    }
+}
+
+#[test]
+fn the_sample_file_has_every_key_with_its_default() {
+    let papers = written();
+    let text = fs::read_to_string(papers.path().join("voiddht.conf")).unwrap();
+    let daemon = arguments::command::<server::args::Arguments>();
+    let parse = |text: &str| {
+        let file = Ini::parse(Path::new("voiddht.conf"), text).unwrap();
+        server::args::Arguments::file_settings(&file, &daemon).map_err(|mistake| mistake.text)
+    };
+    let nothing = parse(&text).unwrap();
+    for option in daemon.get_arguments().filter(|option| is_setting(option)) {
+        let (name, id) = (option.get_long().unwrap(), option.get_id().as_str());
+        assert_eq!(nothing.get(SECTION, id), None, "{name}");
+        let start = format!("\n;{name} = ");
+        let (before, after) = text.split_once(&start).unwrap_or_else(|| panic!("no {name}"));
+        assert!(before.lines().last().unwrap().starts_with("# "), "nothing is said of {name}");
+        // The same file with this key no longer commented out.
+        let settings = parse(&format!("{before}\n{name} = {after}"));
+        match option.get_default_values() {
+            // The form of a value is no value, but for free text.
+            [] => assert!(settings.is_err() || settings.unwrap().get(SECTION, id).is_some()),
+            [default] if option.get_action().takes_values() => {
+                let settings = settings.unwrap();
+                assert_eq!(settings.get(SECTION, id).unwrap().0, default.to_str().unwrap());
+            }
+            _ => assert_eq!(settings.unwrap().get(SECTION, id).unwrap().0, "no"),
+        }
     }
 }
 

@@ -7,6 +7,9 @@ use sd_notify::NotifyState;
 use tracing::debug;
 use voiddht_node::Handle;
 
+/// How long closing connections and the database may take, at the end: on a slow disk.
+const CLOSING: Duration = Duration::from_secs(10);
+
 /// The node listens on both ports.
 pub fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
@@ -17,9 +20,15 @@ pub fn status(text: &str) {
     tell(&[NotifyState::Status(text)]);
 }
 
-/// The node was asked to stop.
-pub fn stopping() {
-    tell(&[NotifyState::Stopping, NotifyState::Status("stopping")]);
+/// The node was asked to stop, and may take that long for it: a manager that would lose patience
+/// earlier waits. What closing takes beside that is added.
+pub fn stopping(deadline: Duration) {
+    let patience = u32::try_from((deadline + CLOSING).as_micros()).unwrap_or(u32::MAX);
+    tell(&[
+        NotifyState::Stopping,
+        NotifyState::Status("stopping"),
+        NotifyState::ExtendTimeoutUsec(patience),
+    ]);
 }
 
 /// Where the manager wants a sign of life, gives one as long as the node's own task answers; a
