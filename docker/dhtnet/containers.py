@@ -28,6 +28,8 @@ FIRST_EXPOSED_PORT = 17400
 # Nodes of one /24, so that a side of a partition is one rule: node 1 is 172.20.1.1, node 101 172.20.2.1.
 NODES_PER_SIDE = 100
 NEIGHBOUR_SETTINGS = ("net.ipv4.neigh.default.gc_thresh3", "net.ipv4.neigh.default.gc_thresh2")
+# Seconds for Docker to forget a hundred containers.
+CLEANING = 60
 # Docker starts one container at a time anyway; a few at once keep it busy.
 AT_ONCE = 4
 
@@ -107,7 +109,13 @@ def _setting(name):
 
 
 def create_network(docker):
-    docker.run("network", "create", "--subnet", SUBNET, "--label", LABEL, NETWORK)
+    """Creates the network, unless the last one could not be removed."""
+    if docker.print_only or not _has_network(docker):
+        docker.run("network", "create", "--subnet", SUBNET, "--label", LABEL, NETWORK)
+
+
+def _has_network(docker):
+    return docker.run("network", "ls", "--quiet", "--filter", f"label={LABEL}") != ""
 
 
 def start(docker, index, peers, expose=False, options=()):
@@ -214,11 +222,18 @@ def clean(docker):
         print(f"docker rm --force --volumes $(docker ps --all --quiet --filter label={LABEL})")
         print(f"docker network rm {NETWORK}")
         return
-    indices = ours(docker, running_only=False)
-    for begin in range(0, len(indices), 20):
-        docker.run("rm", "--force", "--volumes", *map(name, indices[begin : begin + 20]), check=False)
-    if docker.run("network", "ls", "--quiet", "--filter", f"label={LABEL}"):
-        docker.run("network", "rm", NETWORK)
+    deadline = time.monotonic() + CLEANING
+    while indices := ours(docker, running_only=False):
+        is_late = time.monotonic() > deadline
+        for begin in range(0, len(indices), 20):
+            some = map(name, indices[begin : begin + 20])
+            docker.run("rm", "--force", "--volumes", *some, check=is_late)
+    if _has_network(docker):
+        docker.run("network", "rm", NETWORK, check=False)
+    if _has_network(docker):
+        # Docker miscounts the ends of a network when many containers end at once, and then keeps
+        # it until it is itself started anew (moby/moby#42119).
+        say(f"Docker does not let go of {NETWORK} yet; the next run takes it again")
 
 
 def say(text):
