@@ -53,7 +53,9 @@ fn module_api() {
         request.encode(&mut frame).expect("it fits");
         seeds.push(frame);
     }
-    for answer in [Answer::Success { key, value: Bytes::from_static(b"v") }, Answer::Failure { key }] {
+    for answer in
+        [Answer::Success { key, value: Bytes::from_static(b"v") }, Answer::Failure { key }]
+    {
         let mut frame = BytesMut::new();
         answer.encode(&mut frame).expect("it fits");
         seeds.push(frame);
@@ -174,10 +176,8 @@ fn configuration() {
     save("configuration", "voidphone", voidphone.as_bytes());
     let mut words = vec!["[dht]".to_owned(), "= \\\"".to_owned()];
     let mut all = format!("[{}]\n", arguments::SECTION);
-    let mut commands = vec![(
-        arguments::SECTION.to_owned(),
-        arguments::command::<server::args::Arguments>(),
-    )];
+    let mut commands =
+        vec![(arguments::SECTION.to_owned(), arguments::command::<server::args::Arguments>())];
     let tool = arguments::command::<commands::Arguments>();
     commands.extend(below(&tool, arguments::SECTION));
     for (section, command) in &commands {
@@ -215,10 +215,13 @@ fn below(command: &Command, section: &str) -> Vec<(String, Command)> {
 }
 
 fn database() {
-    let stamp: &[&[u8]] = &[&[0, 1, 0, 41], &1000_u64.to_be_bytes(), &[0; 8], &[0; 8], &[1], &[7; 16]];
-    let record: &[&[u8]] = &[&[0x17, 0, 3], &1_u64.to_be_bytes(), &[0, 0, 0, 0, 0, 0, 0xff, 0xff], b"abc"];
+    let stamp: &[&[u8]] =
+        &[&[0, 1, 0, 41], &1000_u64.to_be_bytes(), &[0; 8], &[0; 8], &[1], &[7; 16]];
+    let record: &[&[u8]] =
+        &[&[0x17, 0, 3], &1_u64.to_be_bytes(), &[0, 0, 0, 0, 0, 0, 0xff, 0xff], b"abc"];
     let contact: &[&[u8]] = &[&[0x25, 0, 0], &PeerAddress::new(HOST, 7402).to_bytes()];
-    let pin: &[&[u8]] = &[&[0x36, 0, 30], &PeerAddress::new(HOST, 7402).to_bytes(), &[0; 8], &[0x30; 4]];
+    let pin: &[&[u8]] =
+        &[&[0x36, 0, 30], &PeerAddress::new(HOST, 7402).to_bytes(), &[0; 8], &[0x30; 4]];
     let all = [stamp.concat(), record.concat(), contact.concat(), pin.concat()].concat();
     save("database_rows", "whole", &all);
     save("database_rows", "record-alone", &[&[0][..], &record.concat()].concat());

@@ -26,7 +26,8 @@ fuzz_target!(|data: &[u8]| {
         Err(mistake) => return check_mistake(&mistake, lines),
     };
     assert!(file.lines.iter().all(|line| (1..=lines).contains(&line.number)));
-    DAEMON.with(|daemon| settings::<server::args::Arguments>(&file, daemon, &["dht_server"], lines));
+    DAEMON
+        .with(|daemon| settings::<server::args::Arguments>(&file, daemon, &["dht_server"], lines));
     TOOL.with(|tool| settings::<commands::Arguments>(&file, tool, &["dht", "get", "key"], lines));
 });
 
