@@ -22,24 +22,27 @@ mod rolling_restart;
 
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 use rand::rngs::{ChaCha8Rng, SysRng};
 use rand::{SeedableRng, TryRng};
+use voiddht_core::config::K;
 use voiddht_wire::limits::MAX_VALUE_BYTES;
 
 use self::entries::Entries;
 use self::fleet::Fleet;
-use self::load::Load;
+use self::load::{Load, Stored};
 use self::progress::Progress;
-use self::report::Report;
+use self::report::{Report, seconds};
 use crate::arguments::values::number;
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
 use crate::process as own_process;
 use crate::signals::StopSignals;
 
+/// What a machine that is busy with other things may need longer.
+const BUSY_PATIENCE: Duration = Duration::from_secs(60);
 /// Operations in flight where a drill puts or gets many values.
 const AT_ONCE: usize = 32;
 
@@ -82,6 +85,10 @@ struct Options {
     #[arg(long, env = "VOIDDHT_DRILL_SECONDS", value_name = "SECONDS", value_parser = number::<u64>(1..=86_400))]
     seconds: Option<u64>,
 
+    /// Tell times without judging them, and wait longer: for a machine that is busy with other things
+    #[arg(long, env = "VOIDDHT_DRILL_UNTIMED")]
+    untimed: bool,
+
     /// Where the temporary directory is made; on a failure it is kept
     #[arg(long, env = "VOIDDHT_DRILL_DIRECTORY", value_name = "DIR")]
     directory: Option<PathBuf>,
@@ -95,6 +102,7 @@ const EXAMPLES: &str = "\
 Examples:
   dht drill mass-kill
   dht drill churn --seconds 600 --nodes 64
+  dht drill mass-kill --nodes 6 --values 50 --upkeep-interval 5 --untimed
   dht drill all
 
 Exit status:
@@ -245,6 +253,54 @@ impl Drill {
     async fn found(&mut self, nodes: usize) -> Result<(), Failure> {
         self.progress.step("starting nodes", nodes);
         self.fleet.found(nodes, &self.progress).await
+    }
+
+    /// How long something may take that should be over within this.
+    fn patience(&self, within: Duration) -> Duration {
+        if self.options.untimed { within * 10 + BUSY_PATIENCE } else { within }
+    }
+
+    /// That something took no longer than this; where times are not judged, how long it took.
+    fn promise_within(&self, report: &mut Report, what: &str, took: Duration, most: Duration) {
+        match self.options.untimed {
+            true => report.tell(what, seconds(took)),
+            false => report.promise(what, seconds(took), took < most),
+        }
+    }
+
+    /// Waits until each of these values lies on k nodes, or all that run, for one upkeep interval
+    /// from `since` at most.
+    async fn promise_replicas(
+        &mut self,
+        values: &[Stored],
+        since: Instant,
+        report: &mut Report,
+    ) -> Result<(), Failure> {
+        let living = self.fleet.running();
+        let (wanted, asked) = (K.min(living.len()), self.fleet.p2p_of(&living));
+        let interval = Duration::from_secs(self.options.upkeep_interval);
+        let patience = self.patience(interval);
+        let pause = (interval / 20).clamp(Duration::from_millis(200), Duration::from_secs(2));
+        self.progress.step(&format!("until every value lies on {wanted} nodes"), values.len());
+        let (mut after, mut first) = (Duration::ZERO, None);
+        let holders = loop {
+            let holders = census::holders(&asked, values, &mut self.random).await?;
+            let enough = holders.iter().filter(|count| **count >= wanted).count();
+            self.progress.reach(enough);
+            first.get_or_insert(enough);
+            let is_over = after >= patience;
+            after = since.elapsed();
+            if enough == values.len() || is_over {
+                break holders;
+            }
+            tokio::time::sleep(pause.min(patience.saturating_sub(after))).await;
+        };
+        report.tell("of these, at the first look", first.unwrap_or(0));
+        let within = if self.options.untimed { patience } else { interval };
+        let what = format!("on {wanted} nodes within {}", seconds(within));
+        report.promise_held(&what, &holders, wanted);
+        report.tell("after", seconds(after));
+        Ok(())
     }
 
     /// Puts values, and makes sure that they were stored.

@@ -34,6 +34,15 @@ pub(super) struct Fleet {
     entries: Rc<Entries>,
 }
 
+/// What became of a node that found its data damaged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Damaged {
+    /// It started: nothing that was in use is gone.
+    Mended,
+    /// It refused, and was started without the file.
+    Refused,
+}
+
 /// How long starts took until the node listened.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Slowest(pub(super) Duration);
@@ -132,11 +141,13 @@ impl Fleet {
         Ok(took)
     }
 
-    /// Starts nodes again, all at once and without telling them of any peer, and waits until they
-    /// have found each other.
+    /// Starts nodes again that do not run, all at once and without telling them of any peer, and
+    /// waits until all of these have found each other.
     pub(super) async fn restart(&mut self, numbers: &[usize]) -> Result<Slowest, Failure> {
         for number in numbers {
-            self.start(*number, &[])?;
+            if !self.running.contains_key(number) {
+                self.start(*number, &[])?;
+            }
         }
         let mut slowest = Slowest::default();
         for number in numbers {
@@ -146,6 +157,29 @@ impl Fleet {
             self.process(*number)?.joined().await?;
         }
         Ok(slowest)
+    }
+
+    /// Starts a node whose data was damaged, without telling it of any peer. Whether it had to be
+    /// told: one that refuses must say which file it does not read, and starts without it.
+    pub(super) async fn restart_damaged(
+        &mut self,
+        number: usize,
+        file: &Path,
+    ) -> Result<Damaged, Failure> {
+        self.start(number, &[])?;
+        if self.process(number)?.listened().await? {
+            return Ok(Damaged::Mended);
+        }
+        let (status, _) = self.ended(number).await?;
+        let log = std::fs::read_to_string(self.places[number].log()).map_err(Failure::failed)?;
+        let last = log.lines().last().unwrap_or_default();
+        let names_it = last.contains(&file.display().to_string()) && last.contains("move it away");
+        if status.code() != Some(1) || !names_it {
+            return Err(Failure::Failed(format!("node {number} ended with {status}: {last}")));
+        }
+        std::fs::rename(file, file.with_extension("away")).map_err(Failure::failed)?;
+        self.start(number, &[])?;
+        Ok(Damaged::Refused)
     }
 
     /// Ends these nodes by SIGKILL, all of them before the first is waited for.

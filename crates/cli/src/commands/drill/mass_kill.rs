@@ -1,13 +1,12 @@
 //! Half of all nodes die at once: every value is found by the first GET, and within one upkeep
 //! interval it lies again on as many nodes as it should.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rand::seq::SliceRandom;
-use voiddht_core::config::K;
 
 use super::report::{Report, seconds};
-use super::{AT_ONCE, Drill, census};
+use super::{AT_ONCE, Drill};
 use crate::outcome::Failure;
 
 /// How many nodes, where nobody says.
@@ -31,14 +30,6 @@ pub(super) async fn run(drill: &mut Drill) -> Result<Report, Failure> {
     report.promise_all_found("found by the first GET after it", &gets);
     report.tell("all of them within", seconds(killed.elapsed()));
 
-    let interval = Duration::from_secs(drill.options.upkeep_interval);
-    let rest = interval.saturating_sub(killed.elapsed());
-    drill.progress.wait("waiting for the rest of one upkeep interval", rest).await;
-    let living = drill.fleet.running();
-    let wanted = K.min(living.len());
-    let asked = drill.fleet.p2p_of(&living);
-    let holders = census::holders(&asked, &stored, &mut drill.random).await?;
-    let what = format!("on {wanted} nodes after {}", seconds(interval));
-    report.promise_held(&what, &holders, wanted);
+    drill.promise_replicas(&stored, killed, &mut report).await?;
     Ok(report)
 }

@@ -11,13 +11,12 @@ use std::time::{Duration, Instant};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rustix::process::Signal;
-use voiddht_core::config::K;
 
 use super::entries::Entries;
 use super::load::{Load, Stored, Tally};
 use super::namespaces::{Namespaces, Side};
 use super::report::{Report, seconds};
-use super::{AT_ONCE, Drill, census};
+use super::{AT_ONCE, Drill};
 use crate::outcome::Failure;
 use crate::server::args::{MODULE_PORT, P2P_PORT};
 
@@ -176,21 +175,15 @@ async fn check_healed(
     halves: &Halves,
     report: &mut Report,
 ) -> Result<(), Failure> {
-    let interval = Duration::from_secs(drill.options.upkeep_interval);
-    drill.progress.wait("healed: waiting for one upkeep interval", interval).await;
+    let healed = Instant::now();
     let mut all = drill.load.stored();
     all.extend(halves.stored());
+    drill.promise_replicas(&all, healed, report).await?;
     let mut gets = Tally::default();
     for half in halves.each() {
         drill.progress.step("getting every value on either side", all.len());
         gets = gets.and(&half.load.get(&all, AT_ONCE).await?);
     }
-    report.promise_all_found("found from both sides after it", &gets);
-    let living = drill.fleet.running();
-    let wanted = K.min(living.len());
-    let asked = drill.fleet.p2p_of(&living);
-    let holders = census::holders(&asked, &all, &mut drill.random).await?;
-    let what = format!("on {wanted} nodes after {}", seconds(interval));
-    report.promise_held(&what, &holders, wanted);
+    report.promise_all_found("then found from both sides", &gets);
     Ok(())
 }

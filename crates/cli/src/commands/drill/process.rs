@@ -31,6 +31,10 @@ impl Place {
     pub(super) fn data(&self) -> PathBuf {
         self.directory.join("data")
     }
+
+    pub(super) fn log(&self) -> PathBuf {
+        self.directory.join("node.log")
+    }
 }
 
 /// How a node behaves that is about to be started.
@@ -79,7 +83,7 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .map_err(|error| cannot(&manner.program, &error))?;
-        let log = place.directory.join("node.log");
+        let log = place.log();
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log);
         let file = file.map_err(|error| cannot(&log, &error))?;
         let (sender, said) = watch::channel(Said::default());
@@ -93,6 +97,15 @@ impl Process {
     pub(super) async fn listening(&mut self) -> Result<Duration, Failure> {
         let said = self.until("listen", |said| said.listening.is_some()).await?;
         Ok(said.listening.unwrap_or_default())
+    }
+
+    /// Waits until it listens, or has ended. Whether it listened.
+    pub(super) async fn listened(&mut self) -> Result<bool, Failure> {
+        let said = self.told(|said| said.listening.is_some()).await;
+        match said.listening {
+            None if !said.ended => Err(self.unexpected("neither serves nor ends")),
+            listening => Ok(listening.is_some()),
+        }
     }
 
     /// Waits until it is part of a network.
@@ -119,12 +132,17 @@ impl Process {
     }
 
     async fn until(&mut self, what: &str, holds: impl Fn(&Said) -> bool) -> Result<Said, Failure> {
+        let said = self.told(&holds).await;
+        if holds(&said) { Ok(said) } else { Err(self.unexpected(&format!("did not {what}"))) }
+    }
+
+    /// What the log has said when this holds, or the process has ended, or hangs.
+    async fn told(&mut self, holds: impl Fn(&Said) -> bool) -> Said {
         let waiting = self.said.wait_for(|said| holds(said) || said.ended);
-        let said = match tokio::time::timeout(PATIENCE, waiting).await {
+        match tokio::time::timeout(PATIENCE, waiting).await {
             Ok(Ok(said)) => *said,
             _ => Said::default(),
-        };
-        if holds(&said) { Ok(said) } else { Err(self.unexpected(&format!("did not {what}"))) }
+        }
     }
 
     fn unexpected(&self, what: &str) -> Failure {

@@ -49,6 +49,11 @@ impl Progress {
         self.bar.inc(1);
     }
 
+    /// So many parts of the step are done.
+    pub(super) fn reach(&self, parts: usize) {
+        self.bar.set_position(parts as u64);
+    }
+
     /// Waits, and shows it.
     pub(super) async fn wait(&self, what: &str, duration: Duration) {
         let seconds = duration.as_secs().max(1);

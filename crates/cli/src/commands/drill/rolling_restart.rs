@@ -39,8 +39,7 @@ pub(super) async fn run(drill: &mut Drill) -> Result<Report, Failure> {
     report.promise("PUTs meanwhile that were refused", tally.refused, tally.refused == 0);
     report.tell("PUTs meanwhile that were acknowledged", tally.stored);
     report.tell("taken to another node because theirs stopped", tally.moved);
-    let slowest = restarts.slowest_end;
-    report.promise("slowest to end", seconds(slowest), slowest < ENDS_WITHIN);
+    drill.promise_within(&mut report, "slowest to end", restarts.slowest_end, ENDS_WITHIN);
     report.promise("ended with status 0", restarts.clean, restarts.clean == nodes);
     report.tell("slowest until it served", seconds(restarts.slowest_start));
     let stored = load.stored();
