@@ -15,7 +15,7 @@ use self::check::Checked;
 use crate::arguments::{self, Typed};
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
-use crate::signals::StopSignals;
+use crate::signals::{self, StopSignals};
 use crate::{logging, process};
 
 /// Runs the daemon with these arguments, the first of them its name.
@@ -38,6 +38,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>, output: &Output) -> Result
     runtime.map_err(Failure::failed)?.block_on(async {
         // Caught first: as the first process of a container, nothing else could end it.
         let mut signals = StopSignals::catch().map_err(Failure::failed)?;
+        signals::outlive_file_limit().map_err(Failure::failed)?;
         let settings = tokio::select! {
             settings = settings::resolve(typed, &sources, |text| warn!("{text}")) => settings?,
             signal = signals.next() => std::process::exit(signal.exit_status()),

@@ -32,6 +32,17 @@ impl StopSignals {
     }
 }
 
+/// Makes a write that would exceed the limit on the length of files (`RLIMIT_FSIZE`) fail as on a
+/// full disk, where it would end the process otherwise. From now on. Must be called on a tokio
+/// runtime with I/O enabled.
+///
+/// # Errors
+/// If the operating system refuses.
+pub fn outlive_file_limit() -> io::Result<()> {
+    // The handler stays when its stream is dropped, and does nothing.
+    signal(SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw())).map(drop)
+}
+
 /// One of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopSignal {

@@ -113,6 +113,11 @@ fn an_absent_key_is_told_promptly() {
 
 #[test]
 fn a_second_signal_ends_a_node_at_once() {
+    check_second_signal(Signal::INT, 130);
+    check_second_signal(Signal::TERM, 143);
+}
+
+fn check_second_signal(again: Signal, status: i32) {
     let first = Server::start(&["-a", "127.0.0.1"]);
     let mut second = first.peer("127.0.0.1");
     assert!(second.dht(&["put", "key", "value"]).status.success());
@@ -120,8 +125,8 @@ fn a_second_signal_ends_a_node_at_once() {
     first.signal(Signal::STOP);
     second.signal(Signal::TERM);
     second.line_with("stopping");
-    second.signal(Signal::INT);
-    assert_eq!(second.wait().code(), Some(130));
+    second.signal(again);
+    assert_eq!(second.wait().code(), Some(status));
 }
 
 #[test]

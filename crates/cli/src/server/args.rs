@@ -94,7 +94,8 @@ command line wins over the environment, that over the file, and that over the de
 
 Exit status:
   0  stopped by SIGTERM or SIGINT; a second signal ends it at once
-  1  it could not start, for example because a port is in use; for --health: not well
+  1  it could not start: a port is in use, a data directory is damaged, in use or cannot be
+     written; for --health: not well
   2  a wrong argument";
 
 /// The first five options by position, as the original understood them.

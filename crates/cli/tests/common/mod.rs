@@ -65,12 +65,19 @@ impl Server {
 
     /// The next log line that contains this.
     pub(crate) fn line_with(&self, text: &str) -> String {
-        let mut before = Vec::new();
+        self.lines_until(text).pop().unwrap()
+    }
+
+    /// The log up to the next line that contains this.
+    pub(crate) fn lines_until(&self, text: &str) -> Vec<String> {
+        let mut lines = Vec::new();
         loop {
             match self.lines.recv_timeout(PATIENCE) {
-                Ok(line) if line.contains(text) => return line,
-                Ok(line) => before.push(line),
-                Err(end) => panic!("{end:?} before {text:?}, after {before:#?}"),
+                Ok(line) => lines.push(line),
+                Err(end) => panic!("{end:?} before {text:?}, after {lines:#?}"),
+            }
+            if lines.last().is_some_and(|line| line.contains(text)) {
+                return lines;
             }
         }
     }
