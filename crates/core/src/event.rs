@@ -235,6 +235,9 @@ pub enum Command {
     },
     /// Hand over what is held and say goodbye. After the answer, the driver may stop.
     Leave,
+    /// Ask some contacts how they see this node; each dials it back, as far as it has not done so
+    /// just before.
+    Reach,
 }
 
 /// How a command ended.
@@ -273,8 +276,25 @@ pub enum Outcome {
         /// Records handed over.
         handed_over: usize,
     },
+    /// How some contacts see this node; none where there is no contact.
+    Reach {
+        /// One for each contact that was asked.
+        sightings: Vec<Sighting>,
+    },
     /// Too many operations are under way: later.
     Busy,
+}
+
+/// How one contact sees this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// The contact.
+    pub node: NodeInfo,
+    /// Whether it answered.
+    pub answered: bool,
+    /// Where this node's connection seems to come from, as far as the contact says: legacy peers
+    /// do not. The port is the connection's.
+    pub seen: Option<PeerAddress>,
 }
 
 /// A change to what the disk remembers.
@@ -328,7 +348,8 @@ pub enum Notice {
     RequestEnded {
         /// The kind of request, by its message's name.
         kind: &'static str,
-        /// What it was sent for: `operation`, `seed`, `liveness`, `upkeep` or `farewell`.
+        /// What it was sent for: `operation`, `seed`, `liveness`, `upkeep`, `reach`
+        /// or `farewell`.
         purpose: &'static str,
         /// How it ended.
         outcome: RequestOutcome,
@@ -351,6 +372,11 @@ pub enum Notice {
     LimitReached {
         /// The limit's name.
         limit: &'static str,
+    },
+    /// A peer's STORE was not taken.
+    StoreRefused {
+        /// Why: a name of [`crate::record::Refusal`].
+        why: &'static str,
     },
     /// A peer broke a rule.
     Misbehaviour {

@@ -20,7 +20,7 @@
 //! This file holds the state and hands each input to the room that owns it: `serve` answers
 //! peers, `contacts` decides who enters the routing table, `operate` runs operations,
 //! `join` finds the network and notices its loss, `lost` remembers who may come back,
-//! `suspects` asks those again that did not answer, `parking` holds operations until there is
+//! `suspects` asks those again that did not answer, `reach` asks how others see this node, `parking` holds operations until there is
 //! somebody to ask, `upkeep` keeps records where they belong.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -50,6 +50,7 @@ mod lost;
 mod operate;
 mod parking;
 mod published;
+mod reach;
 mod schedule;
 mod serve;
 mod suspects;
@@ -62,6 +63,8 @@ pub use operate::OperationView;
 use operate::{Operation, Origin};
 use parking::Parked;
 use published::Publications;
+pub use reach::REACH_PEERS;
+use reach::Reaches;
 use schedule::{Schedule, Task};
 use serve::Unsynced;
 use suspects::Suspects;
@@ -83,6 +86,7 @@ pub struct Node {
     next_operation: u64,
     published: Publications,
     probes: Probes,
+    reaches: Reaches,
     joining: Joining,
     lost: Lost,
     suspects: Suspects,
@@ -124,6 +128,7 @@ impl Node {
             next_operation: 0,
             published: Publications::default(),
             probes: Probes::default(),
+            reaches: Reaches::default(),
             joining: Joining::default(),
             lost: Lost::default(),
             suspects: Suspects::default(),
@@ -241,6 +246,7 @@ impl Node {
         match command {
             Command::Join { peers } => self.start_join(id, peers),
             Command::Leave => self.start_leave(id),
+            Command::Reach => self.start_reach(id),
             operation if self.joining.is_finding_its_place() => self.park(id, operation),
             operation => self.start_operation(id, operation, self.now.mono),
         }
@@ -256,7 +262,7 @@ impl Node {
             Command::Lookup { target } => {
                 self.start_find(Origin::Command(id), target, since);
             }
-            Command::Join { .. } | Command::Leave => {}
+            Command::Join { .. } | Command::Leave | Command::Reach => {}
         }
     }
 

@@ -154,6 +154,24 @@ pub enum Refusal {
     Expired,
 }
 
+impl Refusal {
+    /// All names, for the metrics.
+    pub const NAMES: [&'static str; 6] =
+        ["full", "older", "outranked", "outproved", "future_version", "expired"];
+
+    /// The name in metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Full { .. } => "full",
+            Self::Older => "older",
+            Self::Outranked => "outranked",
+            Self::Outproved => "outproved",
+            Self::FutureVersion => "future_version",
+            Self::Expired => "expired",
+        }
+    }
+}
+
 impl From<QuotaReached> for Refusal {
     fn from(quota: QuotaReached) -> Self {
         Self::Full { limit: quota.name() }

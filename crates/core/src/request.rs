@@ -12,7 +12,7 @@ use voiddht_wire::peer::Body;
 use voiddht_wire::{Key, RpcId};
 
 use crate::config::{FAIL_AFTER, FAIL_FACTOR, MIN_LATE, STRANGER_TIMEOUT};
-use crate::event::Destination;
+use crate::event::{CommandId, Destination};
 use crate::operation::Asked;
 use crate::time::Moment;
 
@@ -83,6 +83,8 @@ pub(crate) enum Purpose {
     Liveness,
     /// A record brought to where it belongs.
     Upkeep(Key),
+    /// How this node looks from outside.
+    Reach(CommandId),
     /// Nobody: a goodbye.
     Farewell,
 }
@@ -95,6 +97,7 @@ impl Purpose {
             Self::Seed => "seed",
             Self::Liveness => "liveness",
             Self::Upkeep(_) => "upkeep",
+            Self::Reach(_) => "reach",
             Self::Farewell => "farewell",
         }
     }

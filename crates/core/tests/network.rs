@@ -9,6 +9,7 @@ use bytes::Bytes;
 use common::network::{Network, ONE_WAY, address, key};
 use voiddht_core::Config;
 use voiddht_core::event::{Command, Notice, Outcome};
+use voiddht_core::node::REACH_PEERS;
 
 #[test]
 fn every_node_finds_what_one_has_put() {
@@ -175,4 +176,41 @@ fn lost_contacts_are_tried_less_and_less_often() {
     });
     // Every five minutes four of them, after some shorter pauses: some seventy in an hour.
     assert!(failed.count() < 15 * 80);
+}
+
+#[test]
+fn contacts_say_where_a_node_comes_from_and_dial_it_back() {
+    let mut network = Network::new(12);
+    // Whoever was pinged while the network came together has dialled back then.
+    network.run_for(Duration::from_secs(61));
+    network.probes.clear();
+    network.command(3, Command::Reach);
+    let Outcome::Reach { sightings } = network.finish(3) else { panic!("it was asked for that") };
+    assert_eq!(sightings.len(), REACH_PEERS);
+    for sighting in &sightings {
+        assert!(sighting.answered);
+        assert_eq!(sighting.seen.map(|seen| seen.ip()), Some(address(3).ip()));
+        assert!(network.probes.contains(&(sighting.node.address, address(3))));
+    }
+    assert_eq!(network.probes.len(), REACH_PEERS, "each looks once");
+
+    network.command(3, Command::Reach);
+    assert!(matches!(network.finish(3), Outcome::Reach { .. }));
+    let pairs: std::collections::BTreeSet<_> = network.probes.iter().collect();
+    assert_eq!(pairs.len(), network.probes.len(), "and not again so soon");
+}
+
+#[test]
+fn a_contact_that_does_not_answer_sees_nothing() {
+    let mut network = Network::new(3);
+    network.apart.insert(address(1));
+    network.command(0, Command::Reach);
+    let Outcome::Reach { sightings } = network.finish(0) else { panic!("it was asked for that") };
+    let answered = sightings.iter().map(|one| (one.node.address, one.answered));
+    let answered: std::collections::BTreeMap<_, _> = answered.collect();
+    assert_eq!(answered, [(address(1), false), (address(2), true)].into());
+    let mut alone = Network::new(1);
+    alone.command(0, Command::Reach);
+    let nobody = alone.finish(0);
+    assert!(matches!(nobody, Outcome::Reach { sightings } if sightings.is_empty()));
 }

@@ -127,6 +127,9 @@ impl ApiConnection {
             Request::decode(frame.kind, frame.body).map_err(|rule| LinkEnd::Broken(rule.into()))?;
         // There is room: the link reads only while there is.
         self.link.outbox().begin_request();
+        if !self.link.outbox().has_room() {
+            self.context.counters.limit_reached(Limit::ApiRequests);
+        }
         let outbox = Arc::clone(self.link.outbox());
         let (command, answer) = match request {
             Request::Get { key } => {

@@ -11,7 +11,8 @@ use tokio_util::task::TaskTracker;
 use voiddht_identity::Identity;
 use voiddht_wire::peer::{Body, ErrorCode, Message, NodeInfo};
 
-use crate::counters::Counters;
+use crate::callers::Callers;
+use crate::counters::{Counters, Limit};
 use crate::event::Event;
 use crate::outbox::{Budget, Outbox, OutboxLimits};
 use crate::pool::ConnectionIds;
@@ -30,6 +31,7 @@ pub(crate) struct Context {
     pub(crate) data_dir: Option<PathBuf>,
     pub(crate) limits: Limits,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) callers: Callers,
     pub(crate) budget: Arc<Budget>,
     pub(crate) inbox: mpsc::Sender<Event>,
     /// Every task of the node, so that its end can be awaited.
@@ -59,6 +61,7 @@ impl Context {
         match self.inbox.try_send(event) {
             Ok(()) => true,
             Err(mpsc::error::TrySendError::Full(event)) => {
+                self.counters.limit_reached(Limit::InboxEvents);
                 Box::pin(self.inbox.send(event)).await.is_ok()
             }
             Err(mpsc::error::TrySendError::Closed(_)) => false,

@@ -18,22 +18,32 @@ use tallies::{Tallies, Tally};
 pub(crate) enum Limit {
     Connections,
     ConnectionsPerAddress,
+    Handshakes,
     RequestsPerPeer,
     QueuedBytes,
+    InboxEvents,
     Probes,
     ApiConnections,
+    ApiRequests,
     HttpConnections,
+    HttpStreams,
+    HttpQuestions,
 }
 
 /// Every limit that is counted when it is reached, the core's among them, so that each has its
 /// place in the metrics before that happens.
-pub const LIMIT_NAMES: [&str; 16] = [
+pub const LIMIT_NAMES: [&str; 21] = [
     "api_connections",
+    "api_requests_per_connection",
     "bytes_per_peer",
     "bytes_per_prefix",
     "connections",
     "connections_per_address",
+    "handshakes",
     "http_connections",
+    "http_questions",
+    "http_streams",
+    "inbox_events",
     "max_bytes",
     "max_operations",
     "max_records",
@@ -51,11 +61,16 @@ impl Limit {
         match self {
             Self::Connections => "connections",
             Self::ConnectionsPerAddress => "connections_per_address",
+            Self::Handshakes => "handshakes",
             Self::RequestsPerPeer => "requests_per_peer",
             Self::QueuedBytes => "queued_bytes",
+            Self::InboxEvents => "inbox_events",
             Self::Probes => "probes",
             Self::ApiConnections => "api_connections",
+            Self::ApiRequests => "api_requests_per_connection",
             Self::HttpConnections => "http_connections",
+            Self::HttpStreams => "http_streams",
+            Self::HttpQuestions => "http_questions",
         }
     }
 }
@@ -174,6 +189,7 @@ impl Counters {
             }
             Notice::LookupEnded { purpose, .. } => self.tallies.lookup_ended(purpose),
             Notice::LimitReached { limit } => self.count_limit(limit),
+            Notice::StoreRefused { why } => self.tallies.store_refused(why),
             Notice::Banned { .. } => self.banned.add(),
             Notice::Isolated => self.isolated.add(),
             Notice::Misbehaviour { .. } => self.misbehaved.add(),

@@ -360,7 +360,9 @@ impl Driver {
             Notice::ContactRemoved(contact) => {
                 tracing::debug!(peer = contact.id.short(), "contact removed");
             }
-            Notice::RequestEnded { .. } | Notice::LookupEnded { .. } => {}
+            Notice::RequestEnded { .. }
+            | Notice::StoreRefused { .. }
+            | Notice::LookupEnded { .. } => {}
         }
     }
 

@@ -1,10 +1,13 @@
 //! How the rest of a process speaks to its node.
 
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 use voiddht_core::event::{Command, Outcome};
 use voiddht_core::report::Report;
 use voiddht_wire::limits::MAX_VALUE_BYTES;
@@ -13,10 +16,14 @@ use voiddht_wire::{Key, NodeId};
 
 use crate::context::Context;
 use crate::counters::{Counts, Limit};
+use crate::doctor::{DIAL_BACK_PATIENCE, Examination, Findings};
 use crate::event::{AnswerTo, Event};
 use crate::node::Addresses;
 use crate::snapshot::{Snapshot, SnapshotRequest, Surroundings};
 use crate::status::Status;
+
+/// How long the disk may take to say how much room it has.
+const DISK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A node, from elsewhere in its process. Cheap to clone. It does not keep the node running.
 #[derive(Clone, Debug)]
@@ -178,6 +185,37 @@ impl Handle {
         Ok(Snapshot::assemble(*seen, &around))
     }
 
+    /// Has some contacts look whether this node can be reached, looks at everything else that
+    /// operators stumble over, and says what is to be mended. Takes some seconds where nobody dials
+    /// back.
+    ///
+    /// # Errors
+    /// [`HandleError`].
+    pub async fn examine(&self) -> Result<Examination, HandleError> {
+        let context = &self.context;
+        let begun = Instant::now();
+        let Outcome::Reach { sightings } = self.command(Command::Reach).await? else {
+            return Err(HandleError::Busy);
+        };
+        let answered = sightings.iter().filter(|one| one.answered);
+        let hosts: Vec<IpAddr> = answered.map(|one| one.node.address.ip()).collect();
+        context.callers.wait_for(begun, &hosts, DIAL_BACK_PATIENCE).await;
+        let dialed_back = context.callers.since(begun, &hosts);
+        let snapshot = self.snapshot(SnapshotRequest::default()).await?;
+        let counts = self.counts();
+        Ok(Examination::of(&Findings {
+            snapshot: &snapshot,
+            own: context.own.address,
+            sightings: &sightings,
+            dialed_back: &dialed_back,
+            last_caller: context.callers.last(),
+            wanted_connections: context.limits.connections,
+            stores: counts.tally.served_of("store"),
+            future_versions: counts.tally.stores_refused("future_version"),
+            free_bytes: free_bytes(context.data_dir.clone()).await,
+        }))
+    }
+
     /// Counts a limit of something that serves this node's data elsewhere.
     pub(crate) fn limit_reached(&self, limit: Limit) {
         self.context.counters.limit_reached(limit);
@@ -197,4 +235,12 @@ impl Handle {
         }
         answer.await.map_err(|_| HandleError::Stopped)
     }
+}
+
+/// What is free on the disk of this directory. Not on the node's own thread: a disk may hang.
+async fn free_bytes(directory: Option<PathBuf>) -> Option<u64> {
+    let directory = directory?;
+    let asked = tokio::task::spawn_blocking(move || rustix::fs::statvfs(&directory));
+    let found = tokio::time::timeout(DISK_PATIENCE, asked).await.ok()?.ok()?.ok()?;
+    Some(found.f_bavail.saturating_mul(found.f_frsize))
 }

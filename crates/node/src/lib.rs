@@ -13,12 +13,14 @@
 //! are. That is `voiddht_core`.
 
 mod api;
+mod callers;
 mod clock;
 mod connection;
 mod context;
 pub mod counters;
 mod descriptors;
 mod dialer;
+pub mod doctor;
 mod driver;
 mod event;
 mod frame_reader;

@@ -26,6 +26,9 @@ pub(crate) async fn run(context: Arc<Context>, listener: TcpListener) {
     let handshakes = Arc::new(Semaphore::new(context.limits.handshakes));
     let addresses = Arc::new(Addresses::default());
     loop {
+        if handshakes.available_permits() == 0 {
+            context.counters.limit_reached(Limit::Handshakes);
+        }
         let Ok(room) = Arc::clone(&handshakes).acquire_owned().await else { return };
         let (tcp, remote) = accept(&listener).await;
         let exempt = context.limits.private_addresses_exempt && is_private(remote.ip());
@@ -68,6 +71,7 @@ async fn serve(
     drop(room);
     match result {
         Ok(established) => {
+            context.callers.note(remote.ip());
             context.counters.accepted.add();
             let id = context.connection_ids.next();
             let open = Connection::open(Arc::clone(&context), id, established, false);
@@ -76,6 +80,9 @@ async fn serve(
             }
         }
         Err(error) => {
+            if matches!(error, HandshakeError::Cut(_)) {
+                context.callers.note(remote.ip());
+            }
             context.counters.handshakes_failed.add();
             log_failure(remote, &error);
         }

@@ -96,6 +96,7 @@ impl Observer {
             Command::Put { key, value, .. } => ("put", Some(*key), Some(value.len())),
             Command::Lookup { target } => ("lookup", Some(*target), None),
             Command::Join { .. } => ("join", None, None),
+            Command::Reach => ("reach", None, None),
             Command::Leave => {
                 self.leaving = true;
                 ("leave", None, None)
@@ -122,7 +123,10 @@ impl Observer {
                 (result, Some(*stored), asked.value_bytes, report)
             }
             Outcome::Lookup { nodes, report } => ("done", Some(nodes.len()), None, report),
-            Outcome::Busy | Outcome::Joined { .. } | Outcome::Left { .. } => return,
+            Outcome::Busy
+            | Outcome::Joined { .. }
+            | Outcome::Left { .. }
+            | Outcome::Reach { .. } => return,
         };
         let finished = Finished {
             number: self.next_number(),
@@ -145,9 +149,10 @@ impl Observer {
             Notice::LookupEnded { purpose, target, found, report } => {
                 return self.lookup_ended(now, purpose, *target, *found, report);
             }
-            Notice::RequestEnded { .. } | Notice::ContactAdded(_) | Notice::ContactRemoved(_) => {
-                return;
-            }
+            Notice::RequestEnded { .. }
+            | Notice::StoreRefused { .. }
+            | Notice::ContactAdded(_)
+            | Notice::ContactRemoved(_) => return,
             Notice::Joined { .. } => {
                 self.was_joined = true;
                 (false, "Joined the network.".into())

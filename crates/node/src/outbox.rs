@@ -183,6 +183,11 @@ impl Outbox {
         free
     }
 
+    /// Whether another request may be read.
+    pub(crate) fn has_room(&self) -> bool {
+        self.lock().unanswered < self.limits.unanswered
+    }
+
     /// Counts a request as answered, or as one that needs no answer.
     pub(crate) fn end_request(&self) {
         let mut state = self.lock();

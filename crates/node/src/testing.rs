@@ -36,6 +36,7 @@ pub(crate) fn context_of(
         identity,
         source: None,
         data_dir: None,
+        callers: crate::callers::Callers::default(),
         budget: Budget::new(limits.queued_bytes),
         counters: Arc::new(Counters::default()),
         inbox,

@@ -28,6 +28,11 @@ const MAX_PROBES: usize = 64;
 const PROBE_PAUSE: Duration = Duration::from_secs(30);
 /// Addresses that did not hold, remembered. 72 bytes each.
 const MAX_REFUSED: usize = 256;
+/// How long a peer that pings is not dialled back again.
+const DIAL_BACK_PAUSE: Duration = Duration::from_secs(60);
+/// Peers that were dialled back within that time and are remembered; while there are more, nobody
+/// else is. 40 bytes each.
+const MAX_DIALED_BACK: usize = 256;
 /// How long a check may take before its place is given to another: both deadlines of a dial.
 const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -36,6 +41,7 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Probes {
     under_way: BTreeMap<NodeId, Moment>,
     refused: BTreeMap<NodeInfo, Moment>,
+    dialed_back: BTreeMap<NodeId, Moment>,
 }
 
 impl Probes {
@@ -49,6 +55,16 @@ impl Probes {
             return false;
         }
         self.under_way.insert(contact.id, now);
+        true
+    }
+
+    /// Whether a peer that pings is to be dialled back.
+    fn begin_dial_back(&mut self, id: NodeId, now: Moment) -> bool {
+        self.dialed_back.retain(|_, at| now.since(*at) < DIAL_BACK_PAUSE);
+        if self.dialed_back.contains_key(&id) || self.dialed_back.len() >= MAX_DIALED_BACK {
+            return false;
+        }
+        self.dialed_back.insert(id, now);
         true
     }
 
@@ -156,6 +172,21 @@ impl Node {
                 self.check_address(contact, peer.is_proved());
             }
             None => self.table.remember_candidate(contact),
+        }
+    }
+
+    /// A proved peer pings: whether it can be reached where it says is looked at anew, even if it
+    /// is a contact long since. It may be what the peer wants to know, and a contact that none can
+    /// reach is of no use to those whom this node tells of it. Costs a TCP connection to the host
+    /// that the PING came from, once in a while.
+    pub(super) fn dial_back(&mut self, peer: &Peer, port: u16) {
+        let contact = NodeInfo { address: peer.remote().with_port(port), id: peer.id() };
+        if peer.is_proved()
+            && self.connected.contains(&contact.id)
+            && !self.is_own(&contact.id)
+            && self.probes.begin_dial_back(contact.id, self.now.mono)
+        {
+            self.check_address(contact, true);
         }
     }
 

@@ -225,6 +225,12 @@ impl Node {
             Body::FindNodeReply { nodes } => Answer::Nodes(nodes),
             Body::FindValueReply(record) => Answer::Value(record),
             Body::Error(code) => Answer::Refused(code),
+            Body::PingReply { observed } => {
+                if let Purpose::Reach(id) = request.purpose {
+                    self.note_sighting(id, peer.id(), observed);
+                }
+                Answer::Stored
+            }
             _ => Answer::Stored,
         };
         self.deliver(&request, peer.id(), answer);
@@ -262,6 +268,7 @@ impl Node {
             }
             Purpose::Seed => self.handle_seed_answer(&answer, request.is_late()),
             Purpose::Upkeep(key) => self.handle_copied(key, request.to, &answer),
+            Purpose::Reach(id) => self.handle_reach_answer(id, from, &answer),
             Purpose::Liveness | Purpose::Farewell => {}
         }
     }
@@ -394,8 +401,8 @@ impl Node {
         report.agreeing = found.agreeing as u32;
         report.dissenting = found.dissenting as u32;
         for step in &mut report.steps {
-            if let StepAnswer::Value { version, won } = &mut step.answer {
-                *won = *version == found.version;
+            if let StepAnswer::Value { won, .. } = &mut step.answer {
+                *won = get.agrees(&step.node.id);
             }
         }
         for liar in get.liars() {

@@ -81,6 +81,9 @@ impl Node {
         } else if body == Body::Ping {
             self.handle_farewell(&peer);
         }
+        if body == Body::Ping && header.port != 0 {
+            self.dial_back(&peer, header.port);
+        }
         let reply = match body {
             Body::Ping => Body::PingReply { observed: Some(peer.remote()) },
             Body::FindNode { target } => self.nodes_near(&target, &peer),
@@ -249,6 +252,9 @@ impl Node {
                 Ok(self.stored(&key))
             }
             Err(refusal) => {
+                if bill.is_some() {
+                    self.notice(Notice::StoreRefused { why: refusal.name() });
+                }
                 if let Refusal::Full { limit } = refusal {
                     self.notice(Notice::LimitReached { limit });
                     return Err(ErrorCode::Busy);

@@ -37,6 +37,8 @@ pub struct Get {
     floor: Option<Published>,
     ballot: Ballot,
     proof: Option<Bytes>,
+    /// Who returned the proof; `None` if this node published it.
+    proved_by: Option<NodeId>,
     search: Lookup,
     stage: Stage,
 }
@@ -73,6 +75,7 @@ impl Get {
             floor,
             ballot,
             proof: None,
+            proved_by: None,
             search,
             stage: Stage::Searching,
         };
@@ -206,6 +209,18 @@ impl Get {
         }
     }
 
+    /// Whether this node returned what was found.
+    pub fn agrees(&self, node: &NodeId) -> bool {
+        if self.proof.is_some() {
+            return self.proved_by.as_ref() == Some(node);
+        }
+        let winner = self.ballot.winner();
+        let mut votes = self.ballot.votes().iter();
+        winner.is_some_and(|winner| {
+            votes.any(|vote| vote.voter == *node && vote.value == winner.value)
+        })
+    }
+
     /// Nodes whose vote the others deny, and who cannot have missed an update.
     pub fn liars(&self) -> Vec<NodeId> {
         match self.ballot.winner() {
@@ -236,6 +251,7 @@ impl Get {
     fn count(&mut self, voter: NodeId, record: Record) {
         if self.key.proves(&record.value) {
             self.proof = Some(record.value);
+            self.proved_by = Some(voter);
             return;
         }
         let stale = self.floor.as_ref().is_some_and(|floor| {

@@ -115,6 +115,7 @@ impl Rules {
                 "join"
             }
             Command::Leave => "leave",
+            Command::Reach => "reach",
         };
         self.commands.insert(id, name);
     }
@@ -253,6 +254,7 @@ impl Rules {
             Outcome::Lookup { .. } => ("lookup", None),
             Outcome::Joined { .. } => ("join", None),
             Outcome::Left { .. } => ("leave", None),
+            Outcome::Reach { .. } => ("reach", None),
             Outcome::Busy => return,
         };
         assert_eq!(asked, answered, "another kind of answer");

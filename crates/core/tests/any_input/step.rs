@@ -39,6 +39,8 @@ pub(crate) enum Step {
     Join { peers: u8 },
     /// The node is told to leave.
     Leave,
+    /// A user wants to know how others see the node.
+    Reach,
     /// Time passes, and the driver wakes the node as it asks.
     Wait { span: u8 },
     /// The machine sleeps: time passes, and the next input finds the node late for everything.
@@ -95,6 +97,7 @@ impl Step {
             21 => Self::Get { key: a },
             22 => Self::Lookup { key: a },
             23 if b % 4 == 3 => Self::Leave,
+            23 if b % 8 == 2 => Self::Reach,
             23 => Self::Join { peers: a },
             24 | 25 => Self::Wait { span: a },
             26 => Self::Sleep { span: a },

@@ -173,6 +173,7 @@ impl World {
                 self.command(Command::Join { peers });
             }
             Step::Leave => self.command(Command::Leave),
+            Step::Reach => self.command(Command::Reach),
             Step::Wait { span } => self.wait(all::span(span)),
             Step::Sleep { span } => self.mono = self.mono + all::span(span),
             Step::SetWallClock { span, back } => {

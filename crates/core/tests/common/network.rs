@@ -44,6 +44,8 @@ pub(crate) struct Network {
     runs: u64,
     pub(crate) outcomes: VecDeque<(CommandId, Outcome)>,
     pub(crate) notices: Vec<Notice>,
+    /// Who looked where somebody listens: from, to.
+    pub(crate) probes: Vec<(PeerAddress, PeerAddress)>,
 }
 
 /// What a node has brought to disk.
@@ -115,6 +117,7 @@ impl Network {
             runs: 0,
             outcomes: VecDeque::new(),
             notices: Vec::new(),
+            probes: Vec::new(),
         }
     }
 
@@ -264,6 +267,7 @@ impl Network {
                 self.deliver(own, address(connection.0 as usize - 10_000), message);
             }
             Output::Probe { contact } => {
+                self.probes.push((own.address, contact.address));
                 let there = self.nodes.get(&contact.address).map(|node| node.own().id);
                 let listening =
                     there == Some(contact.id) && self.reaches(own.address, contact.address);

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use voiddht_core::event::{Outcome, RequestOutcome};
+use voiddht_core::record::Refusal;
 use voiddht_core::report::Report;
 use voiddht_wire::peer::Body;
 
@@ -37,6 +38,7 @@ pub(crate) struct Tallies {
     request_durations: [Histogram; REQUEST_KINDS.len()],
     upkeep_requests: [Count; REQUEST_OUTCOMES.len()],
     served: [Count; REQUEST_KINDS.len()],
+    stores_refused: [Count; Refusal::NAMES.len()],
     operations: [Count; OPERATION_OUTCOMES.len()],
     operation_durations: [Histogram; TIMED_OPERATIONS.len()],
     lookups: [Count; LOOKUP_PURPOSES.len()],
@@ -54,6 +56,8 @@ pub struct Tally {
     pub upkeep_requests: [u64; REQUEST_OUTCOMES.len()],
     /// Requests of peers, by [`REQUEST_KINDS`].
     pub served: [u64; REQUEST_KINDS.len()],
+    /// STOREs of peers that were not taken, by [`Refusal::NAMES`].
+    pub stores_refused: [u64; Refusal::NAMES.len()],
     /// Operations of users that have ended, by [`OPERATION_OUTCOMES`].
     pub operations: [u64; OPERATION_OUTCOMES.len()],
     /// How long they took, by [`TIMED_OPERATIONS`].
@@ -96,6 +100,13 @@ impl Tallies {
         self.served[kind].add();
     }
 
+    /// A peer's STORE was not taken.
+    pub(crate) fn store_refused(&self, why: &str) {
+        if let Some(place) = place(&Refusal::NAMES, why) {
+            self.stores_refused[place].add();
+        }
+    }
+
     /// An operation of kind `asked` has ended. Joining and leaving are not counted.
     pub(crate) fn operation_ended(&self, asked: &str, outcome: &Outcome) {
         let (result, report) = match outcome {
@@ -108,7 +119,7 @@ impl Tallies {
             }
             Outcome::Lookup { report, .. } => ("done", Some(report)),
             Outcome::Busy => ("busy", None),
-            Outcome::Joined { .. } | Outcome::Left { .. } => return,
+            Outcome::Joined { .. } | Outcome::Left { .. } | Outcome::Reach { .. } => return,
         };
         if let Some(place) = place(&OPERATION_OUTCOMES, (asked, result)) {
             self.operations[place].add();
@@ -131,6 +142,7 @@ impl Tallies {
             request_durations: std::array::from_fn(|kind| self.request_durations[kind].read()),
             upkeep_requests: read_all(&self.upkeep_requests),
             served: read_all(&self.served),
+            stores_refused: read_all(&self.stores_refused),
             operations: read_all(&self.operations),
             operation_durations: std::array::from_fn(|kind| self.operation_durations[kind].read()),
             lookups: read_all(&self.lookups),
@@ -148,6 +160,16 @@ impl Tally {
     /// Requests of this node that ended with this outcome, of all kinds.
     pub fn requests_ended(&self, outcome: RequestOutcome) -> u64 {
         self.requests.iter().map(|kind| kind[outcome_place(outcome)]).sum()
+    }
+
+    /// Requests of peers of this kind, one of [`REQUEST_KINDS`].
+    pub fn served_of(&self, kind: &str) -> u64 {
+        place(&REQUEST_KINDS, kind).map_or(0, |place| self.served[place])
+    }
+
+    /// STOREs of peers that were not taken for this reason, one of [`Refusal::NAMES`].
+    pub fn stores_refused(&self, why: &str) -> u64 {
+        place(&Refusal::NAMES, why).map_or(0, |place| self.stores_refused[place])
     }
 
     /// Operations of this kind that have ended, in whatever way.

@@ -6,6 +6,7 @@
 //! | `/events?node=N` | what it shows, live |
 //! | `/status.json?node=N` | the same, once |
 //! | `/explain?key=HEX` or `?text=WORDS` | a GET with all its steps, without the value |
+//! | `/doctor?node=N` | what is wrong with the node, if anything, and what to do about it |
 //! | `/metrics` | for Prometheus |
 //! | `/healthz` | 200 while the driver answers |
 //! | `/readyz` | 200 while the node is part of its network; else 503, and why |
@@ -22,7 +23,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Router, http};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use voiddht_wire::Key;
 
@@ -36,8 +37,9 @@ use crate::snapshot::{OperationView, SnapshotRequest};
 
 /// Live streams at once. Each costs a view a second.
 const STREAMS: usize = 16;
-/// GETs at once that somebody wants explained: they are real work for the whole network.
-const EXPLANATIONS: usize = 4;
+/// Questions at once, each of which is real work for several nodes: GETs that somebody wants
+/// explained, examinations.
+const QUESTIONS: usize = 4;
 
 /// Everything that is served, to whomever.
 #[derive(Clone, Debug)]
@@ -46,7 +48,7 @@ pub(super) struct Routes {
     history: Option<Arc<History>>,
     stop: CancellationToken,
     streams: Arc<Semaphore>,
-    explanations: Arc<Semaphore>,
+    questions: Arc<Semaphore>,
 }
 
 /// What is served on one of the ways in.
@@ -63,9 +65,7 @@ impl Routed {
 
     /// A connection was closed because there are too many.
     pub(super) fn note_full(&self) {
-        if let Some(first) = self.routes.watched.first() {
-            first.handle.limit_reached(Limit::HttpConnections);
-        }
+        self.routes.note(Limit::HttpConnections);
     }
 }
 
@@ -76,8 +76,8 @@ impl Routes {
         stop: CancellationToken,
     ) -> Self {
         let streams = Arc::new(Semaphore::new(STREAMS));
-        let explanations = Arc::new(Semaphore::new(EXPLANATIONS));
-        Self { watched, history, stop, streams, explanations }
+        let questions = Arc::new(Semaphore::new(QUESTIONS));
+        Self { watched, history, stop, streams, questions }
     }
 
     /// For an address that browsers can reach: what changes nothing.
@@ -96,12 +96,33 @@ impl Routes {
             .route("/events", get(live))
             .route("/status.json", get(status))
             .route("/explain", get(explain))
+            .route("/doctor", get(doctor))
             .route("/metrics", get(prometheus))
             .route("/healthz", get(healthz))
             .route("/readyz", get(readyz))
             .with_state(self.clone())
             .layer(from_fn_with_state(audience, guard::check));
         Routed { routes: self.clone(), router }
+    }
+
+    /// Counts a limit of what is served; of several nodes, with the first.
+    fn note(&self, limit: Limit) {
+        if let Some(first) = self.watched.first() {
+            first.handle.limit_reached(limit);
+        }
+    }
+
+    fn watched(&self, node: Option<usize>) -> Result<&Watched, Refusal> {
+        let found = self.watched.get(node.unwrap_or(0));
+        found.ok_or(ViewError::NoSuchNode).map_err(refusal)
+    }
+
+    /// A place for a question that makes the network work.
+    fn question(&self) -> Result<SemaphorePermit<'_>, Refusal> {
+        self.questions.try_acquire().map_err(|_| {
+            self.note(Limit::HttpQuestions);
+            busy("Too many questions are being answered already.")
+        })
     }
 
     fn viewer(&self, node: Option<usize>) -> Result<Viewer, ViewError> {
@@ -137,6 +158,7 @@ async fn live(
     Query(WhichNode { node }): Query<WhichNode>,
 ) -> Result<Response, Refusal> {
     let Ok(place) = Arc::clone(&routes.streams).try_acquire_owned() else {
+        routes.note(Limit::HttpStreams);
         return Err(busy("Too many are watching already."));
     };
     Ok(events::stream(routes.viewer(node).map_err(refusal)?, routes.stop.clone(), place))
@@ -159,13 +181,22 @@ async fn explain(
         (None, Some(text)) if !text.is_empty() => Key::of_value(text.as_bytes()),
         _ => return Err(bad("Either key (64 hexadecimal digits) or text is wanted.".into())),
     };
-    let watched = routes.watched.get(node.unwrap_or(0)).ok_or(ViewError::NoSuchNode);
-    let watched = watched.map_err(refusal)?;
-    let Ok(_place) = routes.explanations.try_acquire() else {
-        return Err(busy("Too many explanations are under way."));
-    };
+    let watched = routes.watched(node)?;
+    let _place = routes.question()?;
     match watched.handle.explain(key).await {
         Ok(outcome) => Ok(json(&OperationView::explained(&key, &outcome, wall_millis()))),
+        Err(error) => Err(busy(&error.to_string())),
+    }
+}
+
+async fn doctor(
+    State(routes): State<Routes>,
+    Query(WhichNode { node }): Query<WhichNode>,
+) -> Result<Response, Refusal> {
+    let watched = routes.watched(node)?;
+    let _place = routes.question()?;
+    match watched.handle.examine().await {
+        Ok(examination) => Ok(json(&examination)),
         Err(error) => Err(busy(&error.to_string())),
     }
 }

@@ -20,6 +20,7 @@ use voiddht_wire::PeerAddress;
 use voiddht_wire::peer::NodeInfo;
 
 use super::{Addresses, Node};
+use crate::callers::Callers;
 use crate::clock::Clock;
 use crate::context::Context;
 use crate::counters::Counters;
@@ -102,6 +103,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
         source: source(&settings),
         budget: Budget::new(settings.limits.queued_bytes),
         counters: Arc::clone(&counters),
+        callers: Callers::default(),
         inbox: sender,
         tasks: TaskTracker::new(),
         finish: CancellationToken::new(),

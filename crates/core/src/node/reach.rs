@@ -1,0 +1,96 @@
+//! Whether others can reach this node where it says that it listens.
+//!
+//! No message exists for that question, and none is needed. A PING_REPLY says from where the
+//! requester seems to come: another address than its own means that something between the two
+//! translates addresses. And a node that is pinged by a proved peer dials the listening address
+//! of that peer back, as it does before it takes a peer into its table: see
+//! [`Node::dial_back`](super::Node). Whoever wants to know whether it can be reached pings a few
+//! contacts and watches its own port; the driver does the watching.
+
+use std::collections::BTreeMap;
+
+use rand::seq::SliceRandom;
+use voiddht_wire::peer::{Body, NodeInfo};
+use voiddht_wire::{NodeId, PeerAddress};
+
+use super::Node;
+use crate::event::{CommandId, Outcome, Sighting};
+use crate::operation::Answer;
+use crate::request::Purpose;
+
+/// Contacts that are pinged for one answer: a few may be new, busy or behind the same wall.
+pub const REACH_PEERS: usize = 8;
+/// Answers under way at once. A person asks for one.
+const MAX_REACHES: usize = 4;
+
+/// Answers that are being gathered.
+#[derive(Debug, Default)]
+pub(super) struct Reaches(BTreeMap<CommandId, Vec<Asked>>);
+
+/// One contact that was pinged.
+#[derive(Debug)]
+struct Asked {
+    node: NodeInfo,
+    /// `None` until the PING has ended.
+    ended: Option<Sighting>,
+}
+
+impl Node {
+    /// Pings some contacts to hear how they see this node.
+    pub(super) fn start_reach(&mut self, id: CommandId) {
+        if self.reaches.0.len() >= MAX_REACHES {
+            return self.answer(id, Outcome::Busy);
+        }
+        let peers = self.far_apart(REACH_PEERS);
+        let asked = peers.iter().map(|node| Asked { node: *node, ended: None }).collect();
+        self.reaches.0.insert(id, asked);
+        for node in peers {
+            self.request(node.into(), Body::Ping, Purpose::Reach(id));
+        }
+        self.finish_reach(id);
+    }
+
+    /// A contact says from where this node seems to come.
+    pub(super) fn note_sighting(&mut self, id: CommandId, from: NodeId, seen: Option<PeerAddress>) {
+        let Some(asked) = self.reaches.0.get_mut(&id) else { return };
+        if let Some(asked) = asked.iter_mut().find(|asked| asked.node.id == from) {
+            asked.ended = Some(Sighting { node: asked.node, answered: true, seen });
+        }
+    }
+
+    /// A PING has ended.
+    pub(super) fn handle_reach_answer(&mut self, id: CommandId, from: NodeId, answer: &Answer) {
+        let Some(asked) = self.reaches.0.get_mut(&id) else { return };
+        let answered = !matches!(answer, Answer::Failed);
+        if let Some(asked) = asked.iter_mut().find(|asked| asked.node.id == from) {
+            asked.ended.get_or_insert(Sighting { node: asked.node, answered, seen: None });
+        }
+        self.finish_reach(id);
+    }
+
+    fn finish_reach(&mut self, id: CommandId) {
+        let Some(asked) = self.reaches.0.get(&id) else { return };
+        let ended: Option<Vec<_>> = asked.iter().map(|asked| asked.ended).collect();
+        if let Some(sightings) = ended {
+            self.reaches.0.remove(&id);
+            self.answer(id, Outcome::Reach { sightings });
+        }
+    }
+
+    /// Some contacts that answer, each at an address of its own as long as there are such.
+    fn far_apart(&mut self, count: usize) -> Vec<NodeInfo> {
+        if self.leaving.is_some() {
+            // A PING of a node that leaves is a goodbye.
+            return Vec::new();
+        }
+        let responsive = self.table.iter().filter(|contact| !contact.is_suspect());
+        let mut contacts: Vec<_> = responsive.map(|contact| contact.info()).collect();
+        contacts.shuffle(&mut self.random);
+        let mut hosts = std::collections::BTreeSet::new();
+        let (mut apart, alike): (Vec<_>, Vec<_>) =
+            contacts.into_iter().partition(|node| hosts.insert(node.address.ip()));
+        apart.extend(alike);
+        apart.truncate(count);
+        apart
+    }
+}

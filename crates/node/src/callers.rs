@@ -1,0 +1,119 @@
+//! Who has come to this node's port for peers: the proof that it can be reached from there.
+//!
+//! Counted is who connected and was shown the certificate, whether for a handshake or only to see
+//! that this node listens here. The last few addresses are remembered, each with when it came.
+
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+/// Addresses that are remembered, the latest: more than are asked to dial back at once.
+const MAX_CALLERS: usize = 64;
+
+/// See the module's description.
+#[derive(Debug, Default)]
+pub(crate) struct Callers {
+    latest: Mutex<Vec<Caller>>,
+    came: Notify,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Caller {
+    from: IpAddr,
+    at: Instant,
+    wall: SystemTime,
+}
+
+impl Callers {
+    /// Somebody came from there.
+    pub(crate) fn note(&self, from: IpAddr) {
+        let caller =
+            Caller { from: from.to_canonical(), at: Instant::now(), wall: SystemTime::now() };
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.retain(|known| known.from != caller.from);
+        if latest.len() >= MAX_CALLERS {
+            latest.remove(0);
+        }
+        latest.push(caller);
+        drop(latest);
+        self.came.notify_waiters();
+    }
+
+    /// When somebody last came, by the wall clock.
+    pub(crate) fn last(&self) -> Option<SystemTime> {
+        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.last().map(|caller| caller.wall)
+    }
+
+    /// Which of these addresses somebody has come from since that moment.
+    pub(crate) fn since(&self, moment: Instant, of: &[IpAddr]) -> Vec<IpAddr> {
+        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let came = latest.iter().filter(|caller| caller.at >= moment).map(|caller| caller.from);
+        came.filter(|from| of.contains(from)).collect()
+    }
+
+    /// Waits, not longer than `patience`, until somebody has come from each of these addresses since
+    /// that moment.
+    pub(crate) async fn wait_for(&self, moment: Instant, of: &[IpAddr], patience: Duration) {
+        let all = async {
+            loop {
+                let came = self.came.notified();
+                let mut came = std::pin::pin!(came);
+                came.as_mut().enable();
+                if of.iter().all(|address| self.since(moment, &[*address]).len() == 1) {
+                    return;
+                }
+                came.await;
+            }
+        };
+        // Who has not come by then will not.
+        let _ = tokio::time::timeout(patience, all).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ip(last: u8) -> IpAddr {
+        [192, 0, 2, last].into()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_latest_callers_are_remembered_once_each() {
+        let callers = Callers::default();
+        assert_eq!(callers.last(), None);
+        callers.note(ip(1));
+        tokio::time::advance(Duration::from_secs(5)).await;
+        let since = Instant::now();
+        for last in 2..200 {
+            callers.note(ip(last));
+            callers.note(ip(199));
+        }
+        assert!(callers.last().is_some());
+        assert_eq!(callers.since(since, &[ip(1), ip(198), ip(199)]), [ip(198), ip(199)]);
+        assert_eq!(callers.latest.lock().unwrap().len(), MAX_CALLERS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_is_awaited_ends_the_wait_and_nobody_lets_it_end_by_itself() {
+        let callers = Callers::default();
+        let begun = Instant::now();
+        callers.wait_for(begun, &[], Duration::from_secs(3)).await;
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        let awaited = [ip(1), ip(2)];
+        let waiting = callers.wait_for(begun, &awaited, Duration::from_secs(3));
+        let coming = async {
+            callers.note(ip(1));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            callers.note("::ffff:192.0.2.2".parse().unwrap());
+        };
+        tokio::join!(waiting, coming);
+        assert_eq!(begun.elapsed(), Duration::from_secs(1));
+        callers.wait_for(begun, &[ip(9)], Duration::from_secs(3)).await;
+        assert_eq!(begun.elapsed(), Duration::from_secs(4));
+    }
+}

@@ -1,0 +1,290 @@
+//! What is wrong with a node, if anything, and what its operator can do about it.
+//!
+//! An [`Examination`] is a judgement over [`Findings`], without a look at anything else, so that
+//! `/doctor` and `dht doctor` say the same, and each sentence has its test. Most findings are what
+//! the page shows; whether the node can be reached from outside is found out for it: some contacts
+//! are pinged, each dials this node back, and [`callers`](crate::callers) sees who came.
+
+mod limits;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use serde::Serialize;
+use voiddht_core::event::Sighting;
+use voiddht_wire::PeerAddress;
+
+use crate::snapshot::{Snapshot, State};
+
+/// How long contacts have to dial back: what a dial may take until the certificate is there, and a
+/// little for their being busy.
+pub(crate) const DIAL_BACK_PATIENCE: Duration = Duration::from_secs(4);
+/// Somebody who came so short a time ago shows as well that the node can be reached: contacts do
+/// not dial back twice in a minute.
+const RECENTLY: Duration = Duration::from_secs(120);
+/// Less free room on the disk is worth a warning. A guess: what a busy hour of values takes.
+const LITTLE_ROOM: u64 = 1 << 30;
+
+/// How a check came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Result {
+    /// As it should be.
+    Well,
+    /// It cannot be told.
+    Unknown,
+    /// The node works, and there is something to look at.
+    Warning,
+    /// The node does not do what it is for.
+    Failed,
+}
+
+/// One thing that was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// Its name, for programs: `network`, `reachable`, `address`, `clock`, `disk`, `limits` or
+    /// `peers`.
+    pub name: &'static str,
+    /// How it came out.
+    pub result: Result,
+    /// What was found.
+    pub text: String,
+    /// What to do about it; empty where there is nothing to do.
+    pub advice: String,
+}
+
+/// Everything that was looked at.
+#[derive(Clone, Debug, Serialize)]
+pub struct Examination {
+    /// The node's ID.
+    pub node: String,
+    /// When this was, by the node's clock, in milliseconds since 1970.
+    pub taken_at_ms: u64,
+    /// The checks, in the order in which they are of use.
+    pub checks: Vec<Check>,
+}
+
+/// What the judgement is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Findings<'a> {
+    pub(crate) snapshot: &'a Snapshot,
+    /// Where the node says that it is reached.
+    pub(crate) own: PeerAddress,
+    /// How the contacts that were asked see it.
+    pub(crate) sightings: &'a [Sighting],
+    /// From where somebody came after they were asked.
+    pub(crate) dialed_back: &'a [IpAddr],
+    /// When somebody last came.
+    pub(crate) last_caller: Option<SystemTime>,
+    /// STOREs that were asked of this node, and those of them that came from the future.
+    pub(crate) stores: u64,
+    pub(crate) future_versions: u64,
+    /// What is free on the disk of the data directory, if that is known.
+    pub(crate) free_bytes: Option<u64>,
+    /// Connections that the settings allow; open files may allow fewer.
+    pub(crate) wanted_connections: usize,
+}
+
+impl Examination {
+    pub(crate) fn of(found: &Findings<'_>) -> Self {
+        Self {
+            node: found.snapshot.node.id.clone(),
+            taken_at_ms: found.snapshot.taken_at_ms,
+            checks: vec![
+                network(found),
+                reachable(found),
+                address(found),
+                clock(found),
+                disk(found),
+                limits::check(found),
+                peers(found),
+            ],
+        }
+    }
+
+    /// The worst of all results.
+    pub fn worst(&self) -> Result {
+        self.checks.iter().map(|check| check.result).max().unwrap_or(Result::Unknown)
+    }
+}
+
+impl Check {
+    fn new(
+        name: &'static str,
+        result: Result,
+        text: impl Into<String>,
+        advice: impl Into<String>,
+    ) -> Self {
+        Self { name, result, text: text.into(), advice: advice.into() }
+    }
+}
+
+fn network(found: &Findings<'_>) -> Check {
+    let (health, table) = (&found.snapshot.health, &found.snapshot.table);
+    let check = |result, text: String, advice: &str| Check::new("network", result, text, advice);
+    let own_reason = health
+        .reasons
+        .iter()
+        .find(|reason| matches!(reason.code, "isolated" | "joining" | "suspects"));
+    match (health.state, own_reason) {
+        (State::Leaving, _) => check(Result::Failed, "The node was told to stop.".into(), ""),
+        (State::Joining | State::Isolated, Some(why)) => {
+            check(Result::Failed, why.text.clone(), why.hint)
+        }
+        (_, Some(why)) => check(Result::Warning, why.text.clone(), why.hint),
+        _ if table.contacts == 0 => check(
+            Result::Unknown,
+            "The node knows nobody, and was told of nobody: it is a network of its own.".into(),
+            "If there is one to join, start the node with --peer HOST:PORT.",
+        ),
+        _ => {
+            let text = format!("Joined: {} contacts, {} suspect.", table.contacts, table.suspects);
+            check(Result::Well, text, "")
+        }
+    }
+}
+
+fn reachable(found: &Findings<'_>) -> Check {
+    let check =
+        |result, text: String, advice: String| Check::new("reachable", result, text, advice);
+    let answered = found.sightings.iter().filter(|one| one.answered).count();
+    let ago = found.last_caller.and_then(|last| last.elapsed().ok());
+    let port = found.own.port();
+    if !found.dialed_back.is_empty() {
+        let from: BTreeSet<_> = found.dialed_back.iter().map(IpAddr::to_string).collect();
+        let from: Vec<_> = from.into_iter().collect();
+        let text = format!(
+            "Of {answered} contacts that were asked, some dialled port {port} back, from {}.",
+            from.join(", ")
+        );
+        return check(Result::Well, text, String::new());
+    }
+    if let Some(ago) = ago.filter(|ago| *ago < RECENTLY) {
+        let text = format!("A peer came to port {port} {} s ago.", ago.as_secs());
+        return check(Result::Well, text, String::new());
+    }
+    let before = match ago {
+        Some(ago) => format!("The last one came {} min ago.", ago.as_secs() / 60),
+        None => "Nobody ever has.".to_owned(),
+    };
+    if answered == 0 {
+        let text = format!("No contact could be asked to dial port {port} back. {before}");
+        return check(Result::Unknown, text, String::new());
+    }
+    let seen = seen_elsewhere(found);
+    let at = seen.map_or(String::new(), |seen| format!(", forward it from {seen} to this machine"));
+    check(
+        Result::Failed,
+        format!("None of {answered} contacts that were asked dialled port {port} back. {before}"),
+        format!(
+            "Open TCP port {port} in this machine's firewall{at}, and give with --host-address the \
+             address at which others reach it. Until then the node can ask others, and holds \
+             nothing for them."
+        ),
+    )
+}
+
+/// An address that contacts see the node come from and that is not its own.
+fn seen_elsewhere(found: &Findings<'_>) -> Option<IpAddr> {
+    let own = found.own.ip();
+    let seen = found.sightings.iter().filter_map(|one| one.seen).map(|seen| seen.ip());
+    seen.into_iter().find(|seen| *seen != own && !own.is_unspecified())
+}
+
+fn address(found: &Findings<'_>) -> Check {
+    let own = found.own.ip();
+    let check = |result, text: String, advice: &str| Check::new("address", result, text, advice);
+    if let Some(seen) = seen_elsewhere(found) {
+        let text = format!("The node says that it is at {own}; contacts see it come from {seen}.");
+        return check(
+            Result::Warning,
+            text,
+            "If a router translates between them, forward the port; peers use the address that \
+             they see. If this machine has both, choose one with --host-address.",
+        );
+    }
+    if own.is_unspecified() {
+        let text = "The node listens on all addresses; peers use the one that they see.".to_owned();
+        return check(Result::Well, text, "");
+    }
+    if own.is_loopback() {
+        return check(
+            Result::Warning,
+            format!("The node is at {own}: no other machine can reach it."),
+            "Right for a network on this machine. For any other, give --host-address.",
+        );
+    }
+    let agree = found.sightings.iter().filter(|one| one.seen.is_some()).count();
+    check(Result::Well, format!("{agree} contacts see the node at {own}, as it says."), "")
+}
+
+fn clock(found: &Findings<'_>) -> Check {
+    let Findings { stores, future_versions: refused, .. } = *found;
+    let check = |result, text: String, advice: &str| Check::new("clock", result, text, advice);
+    if refused == 0 {
+        return check(
+            Result::Well,
+            "No peer's clock is ahead of this one's by minutes.".into(),
+            "",
+        );
+    }
+    let text = format!(
+        "{refused} of {stores} values were refused because their publishers' clocks are more than \
+         five minutes ahead."
+    );
+    // One node with a wrong clock brings a few of them; one's own wrong clock, nearly all.
+    if 2 * refused > stores {
+        let advice = "This machine's clock is behind: have it set by NTP (timedatectl).";
+        check(Result::Failed, text, advice)
+    } else {
+        let advice = "Most likely the publishers' fault. To be sure, see timedatectl here.";
+        check(Result::Warning, text, advice)
+    }
+}
+
+fn disk(found: &Findings<'_>) -> Check {
+    let storage = &found.snapshot.storage;
+    let check = |result, text: String, advice: &str| Check::new("disk", result, text, advice);
+    let Some(directory) = &storage.directory else {
+        return check(
+            Result::Well,
+            "No data directory: identity and values end with the process.".into(),
+            "To keep them over a restart, give --data-dir.",
+        );
+    };
+    if storage.failing {
+        let text = format!("{directory} cannot be written: new values are refused.");
+        return check(
+            Result::Failed,
+            text,
+            "Make room there, or mend the disk; the log has the error.",
+        );
+    }
+    match found.free_bytes {
+        Some(free) if free < LITTLE_ROOM => check(
+            Result::Warning,
+            format!("{directory} has {} MiB left.", free >> 20),
+            "Make room, or lower --max-stored: at the end of it new values are refused.",
+        ),
+        Some(free) => check(Result::Well, format!("{directory} has {} GiB left.", free >> 30), ""),
+        None => check(Result::Unknown, format!("How much room {directory} has is not known."), ""),
+    }
+}
+
+fn peers(found: &Findings<'_>) -> Check {
+    let trust = &found.snapshot.trust;
+    if trust.bans.is_empty() {
+        let text = format!("Nobody is banned; peers broke {} rules.", trust.misbehaved);
+        return Check::new("peers", Result::Well, text, "");
+    }
+    Check::new(
+        "peers",
+        Result::Warning,
+        format!("{} peers are banned.", trust.bans.len()),
+        "The log says for what. A ban ends by itself; nothing has to be done.",
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,85 @@
+//! Limits: what was reached, or nearly is, and which option moves it.
+
+use super::{Check, Findings, Result};
+
+/// What to do about a limit that was reached, by its name in the metrics.
+const ADVICE: &[(&str, &str)] = &[
+    ("api_connections", "Local programs should share connections; or raise --max-api-connections."),
+    (
+        "api_requests_per_connection",
+        "A program asks faster than the network answers; nothing is lost.",
+    ),
+    ("bytes_per_peer", "One peer stores a large share here; it is told to go elsewhere."),
+    ("bytes_per_prefix", "One network stores a large share here; it is told to go elsewhere."),
+    (
+        "connections",
+        "Raise --max-connections and the limit of open files (LimitNOFILE=, ulimit -n).",
+    ),
+    (
+        "connections_per_address",
+        "Many peers share an address; if that is right, raise --max-connections-per-address.",
+    ),
+    (
+        "handshakes",
+        "Many peers come at once, or somebody floods the port; see voiddht_handshakes_total.",
+    ),
+    ("http_connections", "Too many watch the page or fetch metrics."),
+    ("http_questions", "Too many ask for explanations at once."),
+    ("http_streams", "Too many watch the page."),
+    (
+        "inbox_events",
+        "The node's one task is behind; peers feel that as delay. See its processor time.",
+    ),
+    ("max_bytes", "Raise --max-stored, or add nodes."),
+    ("max_operations", "Local programs ask more than the node can do at once; they were told so."),
+    ("max_records", "Raise --max-records, or add nodes."),
+    ("max_unsynced", "The disk is slower than the values come: a faster one, or more nodes."),
+    ("probes", "Many new peers at once; they are looked at later."),
+    ("queued_bytes", "Peers read slower than they ask; see this machine's network."),
+    ("records_per_peer", "One peer stores a large share here; it is told to go elsewhere."),
+    ("records_per_prefix", "One network stores a large share here; it is told to go elsewhere."),
+    ("requests_per_peer", "One peer asks faster than --max-peer-rate allows; it is told so."),
+    (
+        "requests_per_prefix",
+        "One network asks faster than four times --max-peer-rate allows; it is told so.",
+    ),
+];
+
+pub(super) fn check(found: &Findings<'_>) -> Check {
+    let (mut texts, mut advice) = (Vec::new(), Vec::new());
+    let allowed = found.snapshot.limits.iter().find(|limit| limit.name == "connections");
+    if let Some(allowed) = allowed.and_then(|limit| limit.limit)
+        && allowed < found.wanted_connections as u64
+    {
+        let wanted = found.wanted_connections;
+        texts.push(format!("Open files allow {allowed} connections instead of {wanted}."));
+        advice.push("Raise the limit of open files (LimitNOFILE=, ulimit -n).");
+    }
+    let full = ["records", "bytes", "connections"];
+    let reasons = found.snapshot.health.reasons.iter();
+    for reason in reasons.filter(|reason| full.contains(&reason.code)) {
+        texts.push(reason.text.clone());
+        advice.push(reason.hint);
+    }
+    for limit in found.snapshot.limits.iter().filter(|limit| limit.reached > 0) {
+        texts.push(format!("{} was reached {} times.", limit.name, limit.reached));
+        let known = ADVICE.iter().find(|(name, _)| *name == limit.name);
+        advice.extend(known.map(|(_, advice)| *advice));
+    }
+    if texts.is_empty() {
+        return Check::new("limits", Result::Well, "No limit was reached.", "");
+    }
+    Check::new("limits", Result::Warning, texts.join(" "), advice.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::counters::LIMIT_NAMES;
+
+    #[test]
+    fn there_is_advice_for_every_limit() {
+        let advised: Vec<_> = ADVICE.iter().map(|(name, _)| *name).collect();
+        assert_eq!(advised, LIMIT_NAMES);
+    }
+}
