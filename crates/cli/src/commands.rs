@@ -1,12 +1,20 @@
 //! The tool `dht`: one module for each command, with its options, its help and what it does.
 
+mod bench;
+mod doctor;
 mod drill;
+mod explain;
 mod get;
+mod http;
 mod key;
 mod node;
+mod progress;
 mod put;
+mod shown;
 mod sim;
+mod status;
 mod testnet;
+mod workload;
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -24,8 +32,9 @@ use crate::output::Output;
 #[command(
     name = "dht",
     version,
-    about = "Put and get values of a voiddht network, start a test network, drill one, and simulate a large one",
-    after_help = EXIT_STATUS,
+    about = "Put and get values of a voiddht network, look at its nodes, and try networks of your own",
+    help_template = HELP,
+    after_help = EXAMPLES,
     propagate_version = true,
     arg_required_else_help = false,
     disable_help_subcommand = true
@@ -41,6 +50,10 @@ pub struct Arguments {
 enum Command {
     Put(put::Arguments),
     Get(get::Arguments),
+    Status(status::Arguments),
+    Explain(explain::Arguments),
+    Doctor(doctor::Arguments),
+    Bench(bench::Arguments),
     Testnet(testnet::Arguments),
     Drill(drill::Arguments),
     Sim(sim::Arguments),
@@ -53,13 +66,17 @@ impl Program for Arguments {
         let mut sections = Vec::new();
         sections_below(SECTION, command, &mut sections);
         refuse_unknown_sections(file, &sections)?;
-        let node = node::of_server(file)?;
+        let implied = [("node", node::of_server(file)?), ("http", http::of_server(file)?)];
         let mut settings = FileSettings::none(&file.path);
         for (section, command) in sections {
             settings.extend(FileSettings::of_section(file, &section, command, &[])?);
-            let talks_to_node = command.get_arguments().any(|option| option.get_id() == "node");
-            if let Some((node, line)) = node.as_ref().filter(|_| talks_to_node) {
-                settings.imply(&section, "node", node.clone(), *line);
+            for (name, place) in &implied {
+                // A test network serves a page of its own.
+                let has_it = command.get_arguments().any(|option| option.get_id() == *name)
+                    && command.get_name() != "testnet";
+                if let Some((place, line)) = place.as_ref().filter(|_| has_it) {
+                    settings.imply(&section, name, place.clone(), *line);
+                }
             }
         }
         Ok(settings)
@@ -95,10 +112,43 @@ fn refuse_unknown_sections(file: &Ini, known: &[(String, &clap::Command)]) -> Re
     Ok(())
 }
 
-const EXIT_STATUS: &str = "\
+/// The commands by what they are for. A test holds it to the commands that there are.
+const HELP: &str = "\
+{about}
+
+{usage-heading} {usage}
+
+Values:
+  put      Put a value under a key, and print on how many nodes it now lies
+  get      Get the value of a key, and write it to standard output as it is
+
+A running node:
+  status   Show how a node is: whom it knows, what it holds and does, what is to be looked at
+  explain  Get a value, and show how: who was asked, what each answered, how the vote went
+  doctor   Look what is wrong with a node, and say what to do about it
+  bench    Put and get through running nodes, and tell how long that takes
+
+Networks of your own, on this machine:
+  testnet  Start a network of nodes in this process, and put and get values
+  drill    Kill, restart, replace and part real nodes, and see whether any value is lost
+  sim      Simulate a large network, with faults and attackers, in one process
+
+Options:
+{options}{after-help}
+";
+
+const EXAMPLES: &str = "\
+Examples:
+  dht testnet --http 9402         a network to play with, and its page
+  dht put greeting 'hello, world'
+  dht get greeting
+  dht explain greeting            how that value is found, hop by hop
+  dht doctor                      what is wrong with the node, if anything
+  dht put --help                  all about one command
+
 Exit status:
-  0  done; for get: found
-  1  not found, not stored, or a value was missing
+  0  done; for get and explain: found; for doctor: nothing is wrong
+  1  not found, not stored, a value was missing, or something is wrong
   2  a wrong argument
   3  the node could not be reached, or did not answer";
 
@@ -118,6 +168,10 @@ fn run(arguments: impl IntoIterator<Item = OsString>, output: &Output) -> Result
             on_a_runtime(resolved.run(output))
         }
         Command::Get(get) => on_a_runtime(get.run(output)),
+        Command::Status(status) => on_a_runtime(status.run(output)),
+        Command::Explain(explain) => on_a_runtime(explain.run(output)),
+        Command::Doctor(doctor) => on_a_runtime(doctor.run(output)),
+        Command::Bench(bench) => on_a_runtime(bench.run(output)),
         Command::Testnet(testnet) => on_a_runtime(testnet.run(output)),
         Command::Drill(drill) => on_a_runtime(drill.run(output)),
         Command::Sim(sim) => sim.run(output),
@@ -128,4 +182,20 @@ fn run(arguments: impl IntoIterator<Item = OsString>, output: &Output) -> Result
 fn on_a_runtime(command: impl Future<Output = Result<Exit, Failure>>) -> Result<Exit, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(Failure::failed)?.block_on(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_help_has_every_command_with_its_own_words() {
+        for command in Arguments::command().get_subcommands() {
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            let line = format!("  {:<7}  {about}\n", command.get_name());
+            assert!(HELP.contains(&line), "{line} in\n{HELP}");
+        }
+    }
 }

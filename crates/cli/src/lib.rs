@@ -6,6 +6,7 @@
 //! * [`commands`]: the tool: one module for each command, with its help text beside it.
 //! * [`output`]: the only place that prints. Results on standard output, the rest on standard
 //!   error.
+//! * [`paint`]: colours, bars and words for numbers, where a person reads.
 //! * [`outcome`]: how a program can end, and its exit statuses.
 //! * [`logging`], [`signals`], [`process`]: what a program needs of its surroundings.
 
@@ -14,6 +15,7 @@ pub mod commands;
 pub mod logging;
 pub mod outcome;
 pub mod output;
+pub mod paint;
 pub mod process;
 pub mod server;
 pub mod signals;

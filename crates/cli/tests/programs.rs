@@ -25,7 +25,10 @@ fn wrong_arguments_end_with_status_2_and_one_line() {
         assert!(text.starts_with("dht_server: ") && text.contains(needle), "{text}");
     }
     for (arguments, needle) in [
-        (&[][..], "one of put, get, testnet"),
+        (&[][..], "one of put, get, status, explain, doctor, bench, testnet"),
+        (&["explain"], "<KEY> is missing"),
+        (&["status", "--http", "nowhere"], "must be HOST:PORT"),
+        (&["bench", "--at-once", "0"], "must be a number from 1 to"),
         (&["put"], "<KEY> is missing"),
         (&["get"], "<KEY> is missing"),
         (&["put", "key", "value", "--ttl", "0"], "must be a number from 1 to 65535"),
@@ -59,9 +62,16 @@ fn the_environment_sets_what_the_command_line_does_not() {
 
 #[test]
 fn help_has_examples_and_goes_to_standard_output() {
-    for arguments in
-        [&["--help"][..], &["put", "--help"], &["get", "--help"], &["testnet", "--help"]]
-    {
+    for arguments in [
+        &["--help"][..],
+        &["put", "--help"],
+        &["get", "--help"],
+        &["status", "--help"],
+        &["explain", "--help"],
+        &["doctor", "--help"],
+        &["bench", "--help"],
+        &["testnet", "--help"],
+    ] {
         let output = dht().args(arguments).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success() && output.stderr.is_empty());

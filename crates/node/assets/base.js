@@ -76,6 +76,12 @@ function rate(value) {
   return number(Math.round(value));
 }
 
+// To two digits: what is estimated is not known better.
+function rounded(value) {
+  const power = 10 ** Math.max(0, Math.floor(Math.log10(Math.max(1, value))) - 1);
+  return Math.round(value / power) * power;
+}
+
 const short = (id) => id.slice(0, 8);
 
 // Places in the ID space.
@@ -89,6 +95,12 @@ function fractionWithin(id, depth) {
   const shift = BigInt(Math.max(0, 256 - depth - bits));
   const part = (BigInt(`0x${id}`) >> shift) & ((1n << BigInt(bits)) - 1n);
   return Number(part) / 2 ** bits;
+}
+
+// How many bits two IDs share, from the first on: their XOR begins with so many zeros.
+function sharedBits(one, other) {
+  const distance = BigInt(`0x${one}`) ^ BigInt(`0x${other}`);
+  return distance === 0n ? 256 : 256 - distance.toString(2).length;
 }
 
 const bitAt = (id, index) => (parseInt(id[index >> 2], 16) >> (3 - (index & 3))) & 1;

@@ -8,7 +8,7 @@ const CHARTS = [
   },
   {
     title: "Time of a GET",
-    series: [["get_p50_ms", "median"], ["get_p99_ms", "99th percentile"]],
+    series: [["get_p50_ms", "median"], ["get_p99_ms", "p99"]],
     say: millis,
   },
   {

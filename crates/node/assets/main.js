@@ -5,6 +5,11 @@ const source = `/events${wanted == null ? "" : `?node=${encodeURIComponent(wante
 // The stream sends a view every second; after this long without one it is dead.
 const SILENCE_MS = 6000;
 
+const TABLE_NOTE = "The tree of all IDs as this node knows it. Each piece of the ring is a bucket: IDs that " +
+  "begin alike. Towards this node the pieces stand for ever smaller parts.";
+const NETWORK_NOTE = "Each node at the place of its ID. Lines are operations as they run: from the node that asks, " +
+  "over those that name others, to the nodes around the key \u25c6.";
+
 let ring = null;
 let charts = null;
 let operations = null;
@@ -19,6 +24,8 @@ function begin(view) {
   operations = new Operations(ring);
   byId("map-title").textContent = network ? "The ring of node IDs" : "Routing table";
   byId("table-title").textContent = network ? "Nodes" : "Contacts";
+  byId("map-note").textContent = network ? NETWORK_NOTE : TABLE_NOTE;
+  byId("examine").addEventListener("click", examine);
   table = network ? new Table(NODE_COLUMNS, "Node") : new Table(CONTACT_COLUMNS, "Round trip");
   if (network) ring.onpick = (spot) => location.assign(`/?node=${spot.index}`);
   if (!view.history) byId("charts").closest(".card").hidden = true;
@@ -54,6 +61,7 @@ function showNode(view) {
   const health = known.buckets.flatMap((bucket) => bucket.contacts.map((contact) => healthOf(contact, known.rtt_median_ms)));
   const count = (name) => health.filter((one) => one === name).length;
   const many = (name, text) => count(name) > 0 && [name, `${number(count(name))} ${text}`];
+  showRtts(known);
   showLegend([
     ["self", "this node"], many("well", "answer"), many("slow", "slow"), many("unmeasured", "not measured"),
     many("suspect", "did not answer"), view.records.sample.length > 0 && ["key-tick", "record held"],

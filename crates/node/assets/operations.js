@@ -135,24 +135,23 @@ class Operations {
     if (operation.refused > 0) sum.push(`${operation.refused} refused`);
     if (operation.failed > 0) sum.push(`${operation.failed} failed`);
     if (operation.hops > 0) sum.push(plural(operation.hops, "hop"));
-    if (kind === "get" && operation.agreeing + operation.dissenting > 0) {
-      sum.push(`votes ${operation.agreeing} to ${operation.dissenting}`);
-    }
     const by = this.nodes && operation.node != null ? ` asked by ${this.nodes[operation.node].label}` : "";
     const head = [
       make("h4", {}, title),
       make("p", { class: "key" }, operation.key + by),
       make("p", { class: "sum" }, sum.join(" · ")),
+      verdict(operation) && make("p", { class: "verdict" }, verdict(operation)),
     ];
     if (operation.steps.length === 0) {
       const why = operation.asked === 0 ? "Nobody had to be asked." : "Nobody was watching when it began, so its steps were not noted.";
       return [...head, make("p", { class: "empty" }, why)];
     }
     const whole = Math.max(operation.took_ms, ...operation.steps.map((step) => step.asked_after_ms + (step.took_ms ?? 0)), 0.01);
-    const rows = operation.steps.map((step) => stepRow(step, whole));
+    const rows = operation.steps.map((step) => stepRow(step, whole, operation.key));
     const rest = operation.asked - operation.steps.length;
     return [
       ...head,
+      make("p", { class: "columns" }, make("span", {}, "path"), make("span", {}, "node", make("small", {}, ", and who named it")), make("span", { title: "bits that its ID shares with the key" }, "near"), make("span", {}, "when"), make("span", {}, "answer")),
       make("ol", { class: "steps" }, ...rows),
       rest > 0 && make("p", { class: "empty" }, `and ${rest} more`),
       make("p", { class: "ruler" }, make("span", {}, "0"), make("span", {}, millis(whole))),
@@ -186,7 +185,17 @@ function nameOf(operation) {
   return `${operation.node ?? ""} ${operation.number}`;
 }
 
-function stepRow(step, whole) {
+// Why a GET's value is believed.
+function verdict({ kind, result, agreeing, dissenting, proves_itself: proved }) {
+  if (kind !== "get" || result === "running") return "";
+  if (result !== "found") return "No node that answered has a value.";
+  if (proved) return "The key is the hash of the value: it proves itself, without a vote.";
+  if (agreeing === 0) return "It is what this node itself has published.";
+  if (dissenting === 0) return `${plural(agreeing, "replica")} ${agreeing === 1 ? "names" : "name"} this value, and none another.`;
+  return `The vote went ${agreeing} to ${dissenting}: the replicas differ, so all of the closest were asked.`;
+}
+
+function stepRow(step, whole, key) {
   const bar = make("i", { class: step.answer });
   const took = step.took_ms ?? Math.max(0, whole - step.asked_after_ms);
   bar.style.left = `${(100 * step.asked_after_ms) / whole}%`;
@@ -201,9 +210,12 @@ function stepRow(step, whole) {
     failed: "no answer",
   }[step.answer];
   const named = step.named_by ? `named by ${short(step.named_by)}` : "from the routing table";
-  return make("li", { class: step.answer, title: `${step.id}\n${step.address}\n${named}` },
+  const bits = sharedBits(step.id, key);
+  const near = `shares ${plural(bits, "bit")} with the key`;
+  return make("li", { class: step.answer, title: `${step.id}\n${step.address}\n${named}\n${near}` },
     make("span", { class: `chip path-${step.path % 5}`, title: `path ${step.path + 1}` }, String(step.path + 1)),
     make("span", { class: "whom" }, make("code", {}, short(step.id)), " ", make("small", {}, step.named_by ? `← ${short(step.named_by)}` : "known")),
+    make("span", { class: "bits", title: near }, String(bits)),
     make("span", { class: "track" }, bar),
     make("span", { class: "answer" }, step.answer === "pending" ? said : `${said} · ${millis(step.took_ms)}`));
 }

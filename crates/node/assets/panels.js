@@ -32,7 +32,7 @@ function pair(name, value, ...more) {
 function showFigures(view) {
   const { table, records, connections, operations } = view;
   fill(byId("figures"),
-    figure("Contacts", number(table.contacts), table.rtt_median_ms == null ? "none measured" : `median ${millis(table.rtt_median_ms)}`),
+    figure("Contacts", number(table.contacts), table.network_size == null ? "of a network not yet seen" : `of ~${number(rounded(table.network_size))} nodes`),
     figure("Records", number(records.count), bytes(records.bytes)),
     figure("Connections", number(connections.open), `${plural(connections.api, "program")}`),
     figure("Operations", number(operations.running_count), `${plural(operations.requests_in_flight, "request")} in flight`));
@@ -44,16 +44,37 @@ function showRecords({ records, storage }) {
     ...pair("Records held", `${number(records.count)} of ${number(records.max_count)}`, meter(records.count, records.max_count)),
     ...pair("Memory for them", `${bytes(records.bytes)} of ${bytes(records.max_bytes)}`, meter(records.bytes, records.max_bytes)),
     ...pair("The next expires in", span(records.next_expiry_seconds)),
-    ...pair("Kept", storage.failing ? make("span", { class: "alarm" }, "the disk refuses writes") : place)));
+    ...pair("Kept", storage.failing ? make("span", { class: "alarm" }, "the disk refuses writes") : place)),
+    recordList(records));
+}
+
+// Some of the records, the next to expire first: their keys, sizes and lives, never what is in them.
+const RECORDS_LISTED = 6;
+
+function recordList({ sample, count }) {
+  if (sample.length === 0) return null;
+  const next = [...sample].sort((one, other) => one.ttl_seconds - other.ttl_seconds).slice(0, RECORDS_LISTED);
+  const rows = next.map((record) => make("li", { title: record.key },
+    make("code", {}, `${record.key.slice(0, 16)}…`),
+    make("span", {}, record.cached ? "another's to hold" : ""),
+    make("span", {}, bytes(record.bytes)),
+    make("span", {}, `${span(record.ttl_seconds)} left`)));
+  const rest = count - next.length;
+  return make("ul", { class: "sample" }, ...rows, rest > 0 && make("li", { class: "empty" }, `and ${number(rest)} more`));
 }
 
 const LIMIT_NAMES = {
   api_connections: "Programs connected",
+  api_requests_per_connection: "Requests of one program",
   bytes_per_peer: "Bytes stored by one peer",
   bytes_per_prefix: "Bytes stored by one network",
   connections: "Connections",
   connections_per_address: "Connections from one address",
+  handshakes: "Handshakes at once",
   http_connections: "HTTP connections",
+  http_questions: "Questions over HTTP at once",
+  http_streams: "Pages that are open",
+  inbox_events: "Events waiting for the node",
   max_bytes: "Bytes of records",
   max_operations: "Operations at once",
   max_records: "Records",
@@ -78,15 +99,91 @@ function showLimits({ limits }) {
   })));
 }
 
-function showPeers({ connections, trust }) {
+function showPeers({ connections, trust, taken_at_ms: taken }) {
   const bans = trust.bans.map((ban) => `${short(ban.id)} for ${span(ban.seconds_left)}`);
   fill(byId("peers"), make("dl", { class: "pairs" },
     ...pair("Open connections", number(connections.open)),
     ...pair("Handshakes as caller", `${number(connections.dialed)} · ${number(connections.dials_failed)} failed`),
     ...pair("Handshakes as called", `${number(connections.accepted)} · ${number(connections.handshakes_failed)} ended early`),
+    ...pair("A peer last came", connections.last_caller_ms == null ? "never" : `${span(Math.max(0, (taken - connections.last_caller_ms) / 1000))} ago`),
     ...pair("Rules broken by peers", number(trust.misbehaved)),
     ...(trust.pins == null ? [] : pair("Certificates pinned", number(trust.pins))),
     ...pair("Banned", bans.length > 0 ? bans.join(", ") : "nobody")));
+}
+
+// How quickly the contacts answer: how many within which time, each step of the axis longer than the
+// one before by the same factor.
+const RTT_BINS = 48;
+const RTT_HEIGHT = 44;
+
+function showRtts(table) {
+  const place = byId("rtts");
+  const measured = table.buckets.flatMap((bucket) => bucket.contacts).filter((contact) => contact.rtt_ms != null);
+  place.hidden = measured.length === 0;
+  if (place.hidden) return;
+  const logs = measured.map((contact) => Math.log(Math.max(0.01, contact.rtt_ms)));
+  // At least a decade, so that a few equal times do not fill the whole width.
+  const middle = (Math.min(...logs) + Math.max(...logs)) / 2;
+  const half = Math.max((Math.max(...logs) - Math.min(...logs)) / 2, Math.log(10) / 2) * 1.04;
+  const from = middle - half;
+  const bins = Array.from({ length: RTT_BINS }, () => ({ well: 0, slow: 0, suspect: 0 }));
+  measured.forEach((contact, index) => {
+    const bin = bins[Math.min(RTT_BINS - 1, Math.floor(((logs[index] - from) / (2 * half)) * RTT_BINS))];
+    bin[healthOf(contact, table.rtt_median_ms)] += 1;
+  });
+  const most = Math.max(...bins.map((bin) => bin.well + bin.slow + bin.suspect));
+  const unit = Math.min(RTT_HEIGHT / most, 9);
+  const parts = [];
+  bins.forEach((bin, index) => {
+    let y = RTT_HEIGHT;
+    for (const health of ["well", "slow", "suspect"]) {
+      if (bin[health] === 0) continue;
+      const height = bin[health] * unit;
+      y -= height;
+      const gap = unit > 4 ? 1 : 0;
+      parts.push(draw("rect", { class: `rtt ${health}`, x: (index * 600) / RTT_BINS + 1, y: y + gap / 2, width: 600 / RTT_BINS - 2, height: height - gap, rx: 1.5 }));
+    }
+  });
+  parts.push(draw("path", { class: "base", d: `M0 ${RTT_HEIGHT + 0.5}H600` }));
+  const ticks = [];
+  for (const value of [0.01, 0.1, 1, 10, 100, 1000, 10000].flatMap((power) => [1, 2, 5].map((step) => step * power))) {
+    const x = ((Math.log(value) - from) / (2 * half)) * 100;
+    if (x >= 3 && x <= 97) ticks.push([x, value]);
+  }
+  const every = Math.ceil(ticks.length / 6);
+  const words = ticks.filter((_, index) => index % every === 0).map(([x, value]) => {
+    const tick = make("span", {}, value < 1 ? `${value} ms` : millis(value).replace(".0 ", " "));
+    tick.style.left = `${x}%`;
+    return tick;
+  });
+  const median = table.rtt_median_ms == null ? "" : `median ${millis(table.rtt_median_ms)}`;
+  fill(place,
+    make("p", { class: "title" }, make("span", {}, "Round-trip times"), make("span", {}, median)),
+    draw("svg", { viewBox: `0 0 600 ${RTT_HEIGHT + 1}`, preserveAspectRatio: "none", role: "img", "aria-label": `Round-trip times of ${plural(measured.length, "contact")}, ${median}` }, ...parts),
+    make("p", { class: "ticks" }, ...words));
+}
+
+const SIGNS = { well: "\u2713", warning: "!", failed: "\u2717", unknown: "?" };
+
+// Has the node examined, and says what came out.
+async function examine() {
+  const button = byId("examine");
+  const place = byId("checks");
+  button.disabled = true;
+  fill(place, make("p", { class: "empty" }, "Contacts are dialling this node back\u2026"));
+  const node = new URLSearchParams(location.search).get("node");
+  try {
+    const response = await fetch(`/doctor${node == null ? "" : `?node=${encodeURIComponent(node)}`}`);
+    if (!response.ok) throw new Error((await response.text()).trim());
+    const { checks } = await response.json();
+    fill(place, make("ul", { class: "checks" }, ...checks.map((check) => make("li", { class: check.result },
+      make("span", { class: "sign", title: check.result }, SIGNS[check.result]),
+      make("span", {}, check.text, check.advice && check.result !== "well" && make("small", {}, check.advice))))));
+  } catch (error) {
+    fill(place, make("p", { class: "alarm" }, error.message));
+  } finally {
+    button.disabled = false;
+  }
 }
 
 function showEvents(events, taken, nodes) {

@@ -16,6 +16,9 @@ const NETWORK_RIM = 244;
 const CHORD_PULL = 0.34;
 // All steps of an operation are drawn within this time, in proportion to when they happened.
 const FLIGHT_MS = 1500;
+// So few dots have a word beside each; and no two words closer than this.
+const LABELLED = 24;
+const LABEL_ROOM = 15;
 // Operations that cross a network's ring with each view: more are a tangle.
 const FLIGHTS_PER_VIEW = 4;
 
@@ -151,7 +154,7 @@ class TableRing extends Ring {
     const { table, node, records } = view;
     this.own = node.id;
     // Many contacts need several rows, and so a smaller tree.
-    this.leaf = table.contacts <= 40 ? 228 : table.contacts <= 160 ? 216 : table.contacts <= 400 ? 200 : 184;
+    this.leaf = table.contacts <= LABELLED ? 212 : table.contacts <= 40 ? 228 : table.contacts <= 160 ? 216 : table.contacts <= 400 ? 200 : 184;
     this.rim = this.leaf + ROOM;
     this.lay(table.buckets);
     this.drawTree();
@@ -263,9 +266,10 @@ class TableRing extends Ring {
         spots.push({ id: contact.id, x, y, contact, health: healthOf(contact, table.rtt_median_ms), bucket: leaf });
       }
     }
+    const words = count > LABELLED ? [] : labels(spots, 16, (spot) => spot.contact.rtt_ms == null ? null : millis(spot.contact.rtt_ms));
     for (const spot of spots) spot.tip = () => contactTip(spot);
     this.spots = spots;
-    fill(this.layers.dots, ...twigs, ...spots.map((spot) => draw("circle", {
+    fill(this.layers.dots, ...twigs, ...words, ...spots.map((spot) => draw("circle", {
       class: `dot ${spot.health}${spot.id === this.chosen ? " chosen" : ""}`,
       "data-id": spot.id, cx: spot.x.toFixed(1), cy: spot.y.toFixed(1), r: radius,
     })));
@@ -317,7 +321,8 @@ class NetworkRing extends Ring {
       return { id: node.id, x, y, node, index, tip: () => nodeTip(node) };
     });
     fill(this.layers.tree, draw("circle", { class: "leaf", r: NETWORK_RIM }));
-    fill(this.layers.dots, ...bars, ...this.spots.map(({ id, x, y, node }) => draw("circle", {
+    const words = count > LABELLED ? [] : labels(this.spots, -16, (spot) => String(spot.index));
+    fill(this.layers.dots, ...bars, ...words, ...this.spots.map(({ id, x, y, node }) => draw("circle", {
       class: `dot ${node.state}`, "data-id": id, cx: x.toFixed(1), cy: y.toFixed(1), r: radius,
     })));
     const joined = nodes.filter((node) => node.state === "joined" || node.state === "degraded").length;
@@ -355,6 +360,21 @@ class NetworkRing extends Ring {
       dot.classList.toggle("on-way", asked.has(dot.dataset.id));
     }
   }
+}
+
+// A word beside each of a few dots, farther out or farther in, where there is room for it.
+function labels(spots, away, say) {
+  const placed = [];
+  for (const spot of spots) {
+    const word = say(spot);
+    const distance = Math.hypot(spot.x, spot.y);
+    const [x, y] = [spot.x, spot.y].map((part) => (part / distance) * (distance + away));
+    if (word == null || placed.some((one) => Math.hypot(one.x - x, (one.y - y) * 1.6) < LABEL_ROOM * 1.6)) continue;
+    const side = (spot.x / distance) * Math.sign(away);
+    const anchor = side > 0.35 ? "start" : side < -0.35 ? "end" : "middle";
+    placed.push({ x, y, text: draw("text", { class: "word", x: x.toFixed(1), y: (y + 4).toFixed(1), "text-anchor": anchor }, word) });
+  }
+  return placed.map((one) => one.text);
 }
 
 // What is said of the thing under the pointer.

@@ -281,7 +281,10 @@ fn peers(found: &Findings<'_>) -> Check {
     Check::new(
         "peers",
         Result::Warning,
-        format!("{} peers are banned.", trust.bans.len()),
+        match trust.bans.len() {
+            1 => "1 peer is banned.".to_owned(),
+            some => format!("{some} peers are banned."),
+        },
         "The log says for what. A ban ends by itself; nothing has to be done.",
     )
 }

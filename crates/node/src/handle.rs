@@ -180,6 +180,7 @@ impl Handle {
             data_dir: context.data_dir.as_deref(),
             limits: &context.limits,
             queued_bytes: context.budget.used(),
+            last_caller: context.callers.last(),
             counts: self.counts(),
         };
         Ok(Snapshot::assemble(*seen, &around))

@@ -93,6 +93,8 @@ pub struct TableView {
     pub contacts: usize,
     /// Those that failed to answer the last time.
     pub suspects: usize,
+    /// Nodes of the whole network, as this one estimates; `None` before it has looked around.
+    pub network_size: Option<u64>,
     /// The median of the measured round-trip times.
     pub rtt_median_ms: Option<f64>,
     /// The buckets in the order of the space. Without their contacts where these were not asked for.
@@ -204,6 +206,9 @@ pub struct ConnectionsView {
     pub handshakes_failed: u64,
     /// Connections of local programs, open now.
     pub api: u64,
+    /// When somebody last came to the port for peers, in milliseconds since 1970: this node can be
+    /// reached from there.
+    pub last_caller_ms: Option<u64>,
 }
 
 /// Whom a node does not trust, and whom it knows by its certificate.

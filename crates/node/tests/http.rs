@@ -125,6 +125,113 @@ async fn metrics_are_numbers_with_help() {
 }
 
 #[tokio::test]
+async fn every_number_that_an_operator_needs_is_there() {
+    let (nodes, address) = pair().await;
+    let answer = get(address, "/metrics").await.body;
+    for family in [
+        "voiddht_handshakes_total",
+        "voiddht_connections",
+        "voiddht_buckets",
+        "voiddht_records",
+        "voiddht_record_bytes",
+        "voiddht_stores_refused_total",
+        "voiddht_upkeep_copies_total",
+        "voiddht_bans_total",
+        "voiddht_limit_reached_total",
+        "voiddht_isolated",
+        "voiddht_operation_duration_seconds",
+        "voiddht_request_duration_seconds",
+        "process_cpu_seconds_total",
+        "process_resident_memory_bytes",
+        "process_open_fds",
+        "process_max_fds",
+    ] {
+        assert!(answer.contains(&format!("\n{family}")), "{family} in\n{answer}");
+        assert!(answer.contains(&format!("# HELP {family} ")), "{family}");
+    }
+    stop(nodes).await;
+}
+
+/// A cap of the settings that has no place in the metrics cannot be watched. The list names every
+/// field, so that a new one is thought of here.
+#[test]
+fn every_limit_of_the_settings_is_counted() {
+    let voiddht_node::Limits {
+        connections: _,
+        connections_per_address: _,
+        private_addresses_exempt: _,
+        handshakes: _,
+        requests_per_peer: _,
+        // Counted as queued_bytes: the reader of either is slow.
+        queued_bytes_per_connection: _,
+        queued_bytes: _,
+        probes: _,
+        inbox_events: _,
+        api_connections: _,
+        api_requests_per_connection: _,
+        // A deadline, no cap.
+        leave_deadline: _,
+    } = voiddht_node::Limits::default();
+    for name in [
+        "connections",
+        "connections_per_address",
+        "handshakes",
+        "requests_per_peer",
+        "queued_bytes",
+        "probes",
+        "inbox_events",
+        "api_connections",
+        "api_requests_per_connection",
+        "http_connections",
+        "http_streams",
+        "http_questions",
+        "max_operations",
+        "max_records",
+        "max_bytes",
+    ] {
+        assert!(voiddht_node::counters::LIMIT_NAMES.contains(&name), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_doctor_has_the_contacts_dial_back() {
+    let (nodes, address) = pair().await;
+    let examined = get(address, "/doctor").await.json();
+    assert_eq!(examined["node"], nodes[1].id().to_string());
+    let result = |name: &str| {
+        let checks = examined["checks"].as_array().unwrap().iter();
+        let check = checks.clone().find(|check| check["name"] == name).unwrap();
+        (check["result"].as_str().unwrap(), check["text"].as_str().unwrap())
+    };
+    assert_eq!(result("network").0, "well");
+    let reachable = result("reachable");
+    assert!(reachable.0 == "well" && reachable.1.contains("127.0.0.1"), "{reachable:?}");
+    assert_eq!(result("address").0, "warning", "nobody else reaches loopback");
+    assert_eq!(result("disk").0, "well");
+    stop(nodes).await;
+}
+
+#[tokio::test]
+async fn more_questions_than_there_are_places_are_refused_and_counted() {
+    let (nodes, address) = pair().await;
+    let mut asked = tokio::task::JoinSet::new();
+    for _ in 0..16 {
+        asked.spawn(async move { get(address, "/doctor").await.status });
+    }
+    let mut refused = 0;
+    while let Some(status) = asked.join_next().await {
+        match status.unwrap() {
+            200 => {}
+            503 => refused += 1,
+            other => panic!("{other}"),
+        }
+    }
+    let counted = nodes[1].handle().counts().limits.get("http_questions").copied();
+    assert_eq!(counted.unwrap_or(0), refused);
+    stop(nodes).await;
+}
+
+#[tokio::test]
 async fn several_nodes_are_one_network() {
     let nodes = network(4).await;
     let watched = nodes.iter().enumerate().map(|(number, node)| Watched {

@@ -1,13 +1,12 @@
 //! `dht testnet`: a network of real nodes in this one process, values put and got through their
 //! module APIs, and what that took.
 //!
-//! `network` starts and stops the nodes, `workload` puts and gets, `figures` is the table,
-//! `progress` what is seen meanwhile.
+//! `network` starts and stops the nodes, `figures` is the table, `progress` what is seen while the
+//! nodes join.
 
 mod figures;
 mod network;
 mod progress;
-mod workload;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -15,16 +14,19 @@ use std::time::Duration;
 use clap::Args;
 use rand::rngs::{ChaCha8Rng, SysRng};
 use rand::{SeedableRng, TryRng};
+use voiddht_node::http::{HttpServer, HttpSettings};
 use voiddht_wire::limits::MAX_VALUE_BYTES;
 
 use self::figures::Figures;
 use self::network::{Network, Plan};
 use self::progress::Progress;
-use self::workload::Workload;
-use crate::arguments::values::{address, number};
+use super::progress::Progress as LoadProgress;
+use super::workload::Workload;
+use crate::arguments::values::{address, number, serving};
 use crate::logging::{self, LogLevel};
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
+use crate::paint::Paint;
 use crate::process;
 use crate::signals::StopSignals;
 
@@ -70,6 +72,12 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "PORT", value_parser = number::<u16>(1..=u16::MAX))]
     base_port: Option<u16>,
 
+    /// Where to serve a page that shows the whole network, and the metrics of all nodes
+    ///
+    /// A port alone is one on loopback.
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = serving)]
+    http: Option<SocketAddr>,
+
     /// Threads that the nodes are spread over [default: one for each processor]
     #[arg(long, value_name = "NUMBER", value_parser = number::<usize>(1..=1024))]
     threads: Option<usize>,
@@ -94,10 +102,18 @@ const EXAMPLES: &str = "\
 Examples:
   dht testnet
   dht testnet --nodes 64 --values 1000 --exit
-  dht testnet --base-port 7401    the first node where dht looks for one";
+  dht testnet --http 9402         a page of the network at http://127.0.0.1:9402/
+  dht testnet --base-port 7401    the first node where dht looks for one
+
+Exit status:
+  0  every value was stored, and found
+  1  one was not, or the nodes did not join
+  2  a wrong argument";
 
 /// How long all nodes together may take to join, beyond which something is wrong.
 const JOIN_DEADLINE: Duration = Duration::from_secs(180);
+/// How long one operation may take before it counts as failed.
+const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
 /// Addresses that are shown to be tried.
 const SHOWN_ADDRESSES: usize = 5;
 
@@ -112,14 +128,16 @@ impl Arguments {
             network = Network::start(plan, Progress::new(self.nodes, output)) => network?,
             signal = signals.next() => std::process::exit(signal.exit_status()),
         };
+        let page = self.serve_page(&network, output).await?;
         let exit = tokio::select! {
             exit = self.exercise(&network, output) => exit?,
             signal = signals.next() => std::process::exit(signal.exit_status()),
         };
         if !self.exit {
-            show_how_to_try(&network.apis(), output)?;
+            show_how_to_try(&network.apis(), page.as_ref().and_then(HttpServer::address), output)?;
             signals.next().await;
         }
+        drop(page);
         network.stop();
         Ok(exit)
     }
@@ -142,22 +160,45 @@ impl Arguments {
         })
     }
 
+    /// Serves the page, if it is wanted: from the start, so that the load can be watched.
+    async fn serve_page(
+        &self,
+        network: &Network,
+        output: &Output,
+    ) -> Result<Option<HttpServer>, Failure> {
+        let Some(address) = self.http else { return Ok(None) };
+        let settings = HttpSettings { address: Some(address), control: None };
+        let server = HttpServer::start(settings, network.watched()).await;
+        let server = server.map_err(Failure::failed)?;
+        if let Some(address) = server.address() {
+            output.notice(format_args!("The network's page: http://{address}/"));
+        }
+        Ok(Some(server))
+    }
+
     /// Puts and gets, and shows the table.
     async fn exercise(&self, network: &Network, output: &Output) -> Result<Exit, Failure> {
         let seed = match self.seed {
             Some(seed) => seed,
             None => SysRng.try_next_u64().map_err(Failure::failed)?,
         };
+        let apis = network.apis().into_iter().map(|api| vec![api]).collect();
+        let random = ChaCha8Rng::seed_from_u64(seed);
+        let progress = LoadProgress::new("testnet", output);
+        let size = self.value_size;
         let mut workload =
-            Workload::new(network.apis(), self.value_size, ChaCha8Rng::seed_from_u64(seed)).await?;
-        let puts = workload.put_one_at_a_time(self.values).await?;
-        let gets = workload.get_one_at_a_time().await?;
-        let load = Duration::from_secs(self.load_seconds);
-        let (mut puts_at_once, mut gets_at_once) = (None, None);
-        if self.load_seconds > 0 {
-            puts_at_once = Some(workload.put_at_once(self.at_once, load).await?);
-            gets_at_once = Some(workload.get_at_once(self.at_once, load).await?);
+            Workload::new(apis, size, 0, OPERATION_TIMEOUT, random, progress).await?;
+        let mut loads = Vec::new();
+        if self.values > 0 {
+            loads.push(workload.put_one_at_a_time(self.values).await?);
+            loads.push(workload.get_one_at_a_time().await?);
         }
+        let lasts = Duration::from_secs(self.load_seconds);
+        if self.load_seconds > 0 {
+            loads.push(workload.put_at_once(self.at_once, lasts).await?);
+            loads.push(workload.get_at_once(self.at_once, lasts).await?);
+        }
+        workload.finish();
         let figures = Figures {
             seed,
             nodes: self.nodes,
@@ -165,18 +206,18 @@ impl Arguments {
             joined_after: network.joined_after(),
             bytes_per_node: network.bytes_per_node(),
             value_bytes: self.value_size,
-            at_once: self.at_once,
-            puts,
-            gets,
-            puts_at_once,
-            gets_at_once,
+            loads,
         };
-        output.line(&figures)?;
+        output.line(figures.words(Paint::of_stdout()))?;
         Ok(if figures.is_flawless() { Exit::Success } else { Exit::Negative })
     }
 }
 
-fn show_how_to_try(apis: &[SocketAddr], output: &Output) -> Result<(), Failure> {
+fn show_how_to_try(
+    apis: &[SocketAddr],
+    page: Option<SocketAddr>,
+    output: &Output,
+) -> Result<(), Failure> {
     let (first, last) = match apis {
         [first, .., last] => (first, last),
         [only] => (only, only),
@@ -191,8 +232,16 @@ fn show_how_to_try(apis: &[SocketAddr], output: &Output) -> Result<(), Failure> 
     }
     output.line(format_args!(
         "\nTry, in another terminal:\n  dht put --node {first} greeting hello\n  dht get --node \
-         {last} greeting\n\nCtrl-C ends the network."
-    ))
+         {last} greeting"
+    ))?;
+    match page {
+        Some(page) => output.line(format_args!(
+            "  dht explain --http {page} greeting\n  dht status --http {page}\nand in a browser:\n  \
+             http://{page}/"
+        ))?,
+        None => output.line("With --http 9402, the network has a page to look at.")?,
+    }
+    output.line("\nCtrl-C ends the network.")
 }
 
 fn loopback(text: &str) -> Result<IpAddr, String> {

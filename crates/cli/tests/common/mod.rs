@@ -63,6 +63,13 @@ impl Server {
         self
     }
 
+    /// Where it serves its page; it was started with --http.
+    pub(crate) fn http(&self) -> String {
+        let line = self.line_with("page at http://");
+        let rest = line.split("http://").nth(1).unwrap();
+        rest.split('/').next().unwrap().to_owned()
+    }
+
     /// The next log line that contains this.
     pub(crate) fn line_with(&self, text: &str) -> String {
         self.lines_until(text).pop().unwrap()

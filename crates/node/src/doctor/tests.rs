@@ -1,1 +1,178 @@
+use std::net::SocketAddr;
 
+use voiddht_wire::NodeId;
+use voiddht_wire::peer::NodeInfo;
+
+use super::*;
+use crate::snapshot::{
+    BanView, ConnectionsView, Health, LimitView, NodeView, OperationsView, Reason, RecordsView,
+    StorageView, TableView, TrustView,
+};
+
+fn snapshot() -> Snapshot {
+    Snapshot {
+        taken_at_ms: 0,
+        node: NodeView {
+            id: "ab".repeat(32),
+            p2p_address: String::new(),
+            api_address: String::new(),
+            version: "0",
+            policy: "self-certifying",
+            uptime_seconds: 0,
+            k: 20,
+            alpha: 3,
+            disjoint_paths: 5,
+            vote_quorum: 5,
+        },
+        health: Health { state: State::Joined, ready: true, reasons: Vec::new() },
+        table: TableView { contacts: 9, ..TableView::default() },
+        records: RecordsView::default(),
+        storage: StorageView { directory: None, failing: false },
+        operations: OperationsView::default(),
+        connections: ConnectionsView::default(),
+        trust: TrustView::default(),
+        limits: vec![limit("connections", 100, 0)],
+        events: Vec::new(),
+    }
+}
+
+fn limit(name: &'static str, limit: u64, reached: u64) -> LimitView {
+    LimitView { name, limit: Some(limit), in_use: Some(0), reached }
+}
+
+fn address(ip: [u8; 4]) -> PeerAddress {
+    SocketAddr::from((ip, 7402)).into()
+}
+
+const OWN: [u8; 4] = [192, 0, 2, 1];
+const PEER: [u8; 4] = [192, 0, 2, 9];
+
+fn sighting(answered: bool, seen: Option<[u8; 4]>) -> Sighting {
+    let node = NodeInfo { address: address(PEER), id: NodeId::from_bytes([9; 32]) };
+    Sighting { node, answered, seen: seen.map(address) }
+}
+
+fn findings(snapshot: &Snapshot) -> Findings<'_> {
+    Findings {
+        snapshot,
+        own: address(OWN),
+        sightings: &[],
+        dialed_back: &[],
+        last_caller: None,
+        stores: 100,
+        future_versions: 0,
+        free_bytes: None,
+        wanted_connections: 100,
+    }
+}
+
+/// What a check says, and whether it does so with advice.
+fn check(found: &Findings<'_>, name: &str, result: Result, needle: &str) {
+    let examination = Examination::of(found);
+    let check = examination.checks.iter().find(|check| check.name == name).unwrap();
+    assert_eq!(check.result, result, "{check:?}");
+    assert!(format!("{} {}", check.text, check.advice).contains(needle), "{check:?}");
+    assert!(matches!(result, Result::Well | Result::Unknown) || !check.advice.is_empty());
+}
+
+#[test]
+fn a_node_that_is_dialled_back_is_well() {
+    let snapshot = snapshot();
+    let seen = [sighting(true, Some(OWN))];
+    let dialed_back = [PEER.into()];
+    let found = Findings { sightings: &seen, dialed_back: &dialed_back, ..findings(&snapshot) };
+    let examination = Examination::of(&found);
+    assert_eq!(examination.worst(), Result::Well, "{examination:#?}");
+    check(&found, "reachable", Result::Well, "from 192.0.2.9");
+    check(&found, "address", Result::Well, "192.0.2.1, as it says");
+}
+
+#[test]
+fn a_node_that_nobody_reaches_is_told_which_port_to_open() {
+    let snapshot = snapshot();
+    let seen = [sighting(true, Some([203, 0, 113, 5]))];
+    let found = Findings { sightings: &seen, ..findings(&snapshot) };
+    check(&found, "reachable", Result::Failed, "Nobody ever has.");
+    check(&found, "reachable", Result::Failed, "forward it from 203.0.113.5");
+    check(&found, "reachable", Result::Failed, "Open TCP port 7402");
+    check(&found, "address", Result::Warning, "come from 203.0.113.5");
+    let recently = SystemTime::now() - Duration::from_secs(30);
+    let reached = Findings { last_caller: Some(recently), ..found };
+    check(&reached, "reachable", Result::Well, "s ago");
+    let long_ago = Findings { last_caller: Some(recently - Duration::from_secs(600)), ..found };
+    check(&long_ago, "reachable", Result::Failed, "The last one came 10 min ago.");
+    let silent = [sighting(false, None)];
+    let nobody = Findings { sightings: &silent, ..findings(&snapshot) };
+    check(&nobody, "reachable", Result::Unknown, "No contact could be asked");
+}
+
+#[test]
+fn an_address_that_no_other_machine_reaches_is_named() {
+    let snapshot = snapshot();
+    let loopback = Findings { own: address([127, 0, 0, 1]), ..findings(&snapshot) };
+    check(&loopback, "address", Result::Warning, "give --host-address");
+    let all = Findings { own: address([0; 4]), ..findings(&snapshot) };
+    check(&all, "address", Result::Well, "listens on all");
+}
+
+#[test]
+fn a_lost_network_is_a_failure_and_an_own_one_is_none() {
+    let mut snapshot = snapshot();
+    snapshot.health = Health {
+        state: State::Isolated,
+        ready: false,
+        reasons: vec![Reason {
+            code: "isolated",
+            text: "No contact is left.".into(),
+            hint: "See.",
+        }],
+    };
+    check(&findings(&snapshot), "network", Result::Failed, "No contact is left.");
+    snapshot.health = Health { state: State::Joined, ready: true, reasons: Vec::new() };
+    snapshot.table.contacts = 0;
+    check(&findings(&snapshot), "network", Result::Unknown, "--peer");
+    snapshot.health.state = State::Leaving;
+    let leaving = Examination::of(&findings(&snapshot));
+    assert_eq!(leaving.checks[0].result, Result::Failed);
+}
+
+#[test]
+fn whose_clock_is_wrong_is_told_by_how_many_disagree() {
+    let snapshot = snapshot();
+    let few = Findings { future_versions: 3, ..findings(&snapshot) };
+    check(&few, "clock", Result::Warning, "3 of 100 values");
+    let most = Findings { future_versions: 90, ..findings(&snapshot) };
+    check(&most, "clock", Result::Failed, "This machine's clock is behind");
+}
+
+#[test]
+fn a_disk_that_is_full_or_failing_is_told() {
+    let mut snapshot = snapshot();
+    check(&findings(&snapshot), "disk", Result::Well, "--data-dir");
+    snapshot.storage.directory = Some("/var/lib/voiddht".into());
+    check(&findings(&snapshot), "disk", Result::Unknown, "/var/lib/voiddht");
+    let roomy = Findings { free_bytes: Some(5 << 30), ..findings(&snapshot) };
+    check(&roomy, "disk", Result::Well, "5 GiB left");
+    let full = Findings { free_bytes: Some(5 << 20), ..findings(&snapshot) };
+    check(&full, "disk", Result::Warning, "5 MiB left");
+    snapshot.storage.failing = true;
+    check(&findings(&snapshot), "disk", Result::Failed, "cannot be written");
+}
+
+#[test]
+fn limits_that_were_reached_come_with_their_option() {
+    let mut snapshot = snapshot();
+    check(&findings(&snapshot), "limits", Result::Well, "No limit");
+    let fewer = Findings { wanted_connections: 512, ..findings(&snapshot) };
+    check(&fewer, "limits", Result::Warning, "100 connections instead of 512");
+    snapshot.limits.push(limit("max_records", 5, 7));
+    check(&findings(&snapshot), "limits", Result::Warning, "max_records was reached 7 times.");
+    check(&findings(&snapshot), "limits", Result::Warning, "--max-records");
+}
+
+#[test]
+fn bans_are_told() {
+    let mut snapshot = snapshot();
+    snapshot.trust.bans.push(BanView { id: "cd".repeat(32), seconds_left: 9 });
+    check(&findings(&snapshot), "peers", Result::Warning, "1 peer is banned");
+}

@@ -31,7 +31,7 @@ pub(super) type Labels<'a> = &'a [(&'a str, &'a str)];
 impl Exposition {
     /// Begins a family. Samples follow.
     pub(super) fn family(&mut self, name: &'static str, kind: Kind, help: &str) -> Family<'_> {
-        debug_assert!(name.starts_with("voiddht_"), "{name}");
+        debug_assert!(name.starts_with("voiddht_") || name.starts_with("process_"), "{name}");
         debug_assert_eq!(name.ends_with("_total"), kind == Kind::Counter, "{name}");
         let kind = match kind {
             Kind::Counter => "counter",

@@ -1,10 +1,12 @@
-//! What `/metrics` tells Prometheus; `docs/metrics.md` says what to make of it.
+//! What `/metrics` tells Prometheus; `docs/operating.md` says what to make of it.
 //!
 //! Counters and histograms are read from atomics. Gauges come from one look at the driver; when
 //! that does not answer they are left out, and `voiddht_driver_responding` says so.
 
+use voiddht_core::record::Refusal;
+
 use super::exposition::{Exposition, Family, Kind};
-use super::{DRIVER_DEADLINE, Watched};
+use super::{DRIVER_DEADLINE, Watched, process};
 use crate::counters::tallies::{
     LOOKUP_PURPOSES, OPERATION_OUTCOMES, REQUEST_KINDS, REQUEST_OUTCOMES, TIMED_OPERATIONS,
 };
@@ -38,6 +40,7 @@ pub(super) async fn expose(watched: &[Watched]) -> String {
     page.connections();
     page.trust();
     page.limits();
+    process::expose(&mut page.exposition);
     page.exposition.finish()
 }
 
@@ -95,6 +98,10 @@ impl Page<'_> {
         self.family("voiddht_bucket_contacts", Kind::Gauge, help, |one, family| {
             each_depth(one, family, |bucket| bucket.size);
         });
+        let help = "Nodes of the whole network, as this one estimates.";
+        self.each("voiddht_network_size_estimate", Kind::Gauge, help, |one| {
+            one.seen.as_ref()?.table.network_size
+        });
         let help = "Nodes that wait for a place in a bucket.";
         self.each("voiddht_replacement_candidates", Kind::Gauge, help, |one| {
             let buckets = &one.seen.as_ref()?.table.buckets;
@@ -148,6 +155,12 @@ impl Page<'_> {
         self.family("voiddht_served_requests_total", Kind::Counter, help, |one, family| {
             for (kind, count) in REQUEST_KINDS.iter().zip(one.counts.tally.served) {
                 family.sample(&[("node", one.label), ("type", kind)], count);
+            }
+        });
+        let help = "STOREs of peers that were not taken, by why.";
+        self.family("voiddht_stores_refused_total", Kind::Counter, help, |one, family| {
+            for (why, count) in Refusal::NAMES.iter().zip(one.counts.tally.stores_refused) {
+                family.sample(&[("node", one.label), ("reason", why)], count);
             }
         });
         let help = "Copies of records that upkeep sent to other nodes, by outcome.";
@@ -209,6 +222,10 @@ impl Page<'_> {
                 family.sample(&[("node", one.label), ("side", side), ("outcome", outcome)], count);
             }
         });
+        let help = "When somebody last came to the port for peers, in seconds since 1970.";
+        self.each("voiddht_last_caller_timestamp_seconds", Kind::Gauge, help, |one| {
+            Some(one.seen.as_ref()?.connections.last_caller_ms? / 1000)
+        });
         let help = "Messages exchanged with peers.";
         self.family("voiddht_messages_total", Kind::Counter, help, |one, family| {
             both_ways(one, family, one.counts.messages_received, one.counts.messages_sent);
@@ -238,6 +255,10 @@ impl Page<'_> {
         );
         let help = "Bans that began.";
         self.each("voiddht_bans_total", Kind::Counter, help, counted(|it| it.banned));
+        let help = "Certificates that are pinned, where the node keeps pins.";
+        self.each("voiddht_pins", Kind::Gauge, help, |one| {
+            Some(one.seen.as_ref()?.trust.pins? as u64)
+        });
         let help = "Peers that are banned.";
         self.each("voiddht_banned_peers", Kind::Gauge, help, |one| {
             Some(one.seen.as_ref()?.trust.bans.len() as u64)

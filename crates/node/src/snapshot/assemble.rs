@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use voiddht_core::contact::Contact;
 use voiddht_core::time::{Now, WallTime};
@@ -30,6 +30,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) data_dir: Option<&'a Path>,
     pub(crate) limits: &'a Limits,
     pub(crate) queued_bytes: usize,
+    pub(crate) last_caller: Option<SystemTime>,
     pub(crate) counts: Counts,
 }
 
@@ -39,7 +40,7 @@ impl Snapshot {
             taken_at_ms: seen.now.wall.as_millis(),
             node: node(&seen, around),
             health: Health::of(&seen.facts),
-            connections: connections(&around.counts),
+            connections: connections(around),
             limits: limits(&seen, around),
             trust: TrustView {
                 bans: seen.bans.iter().map(|(id, left)| ban(id, *left)).collect(),
@@ -78,6 +79,7 @@ impl Snapshot {
             table: TableView {
                 contacts: seen.facts.contacts,
                 suspects: seen.facts.suspects,
+                network_size: seen.network_size,
                 rtt_median_ms: median(&seen.buckets),
                 buckets: seen.buckets.iter().map(|one| bucket(one, &around.id, seen.now)).collect(),
             },
@@ -180,7 +182,10 @@ fn event(seen: Happened) -> EventView {
     EventView { at_ms: at.as_millis(), warning, text, times }
 }
 
-fn connections(counts: &Counts) -> ConnectionsView {
+fn connections(around: &Surroundings<'_>) -> ConnectionsView {
+    let counts = &around.counts;
+    let since_1970 = |at: SystemTime| at.duration_since(UNIX_EPOCH).ok();
+    let last_caller = around.last_caller.and_then(since_1970);
     ConnectionsView {
         open: counts.connections,
         dialed: counts.dialed,
@@ -188,6 +193,7 @@ fn connections(counts: &Counts) -> ConnectionsView {
         dials_failed: counts.dials_failed,
         handshakes_failed: counts.handshakes_failed,
         api: counts.api_connections,
+        last_caller_ms: last_caller.map(|at| at.as_millis() as u64),
     }
 }
 

@@ -28,6 +28,8 @@ pub struct OperationView {
     pub nodes: Option<usize>,
     /// Bytes of the value that a GET found or a PUT stored.
     pub value_bytes: Option<usize>,
+    /// Whether the value that an explained GET found is the one of which the key is the hash.
+    pub proves_itself: bool,
     /// When it started, in milliseconds since 1970.
     pub started_at_ms: u64,
     /// How long it took, or has been running.
@@ -84,6 +86,7 @@ impl OperationView {
             key: key.to_string(),
             result: if outcome.value.is_some() { "found" } else { "missing" },
             value_bytes: outcome.value.as_ref().map(|value| value.len()),
+            proves_itself: outcome.value.as_ref().is_some_and(|value| key.proves(value)),
             started_at_ms: ended_at_ms.saturating_sub(took.as_millis() as u64),
             took_ms: millis(took),
             ..Self::default()

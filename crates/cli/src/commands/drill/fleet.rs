@@ -10,10 +10,10 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+use super::super::progress::Progress;
 use super::addresses::Addresses;
 use super::entries::Entries;
 use super::process::{Manner, Place, Process};
-use super::progress::Progress;
 use crate::outcome::Failure;
 
 /// Peers that a node is started with. One would do, were it sure to live.

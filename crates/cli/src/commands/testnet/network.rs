@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
+use voiddht_node::http::Watched;
 use voiddht_node::{Node, Settings};
 
 use super::progress::Progress;
@@ -73,6 +74,17 @@ impl Network {
             _ => None,
         };
         Ok(Self { nodes, threads, joined_after, bytes_per_node: grown })
+    }
+
+    /// The nodes, for whoever wants to look at them.
+    pub(super) fn watched(&self) -> Vec<Watched> {
+        let nodes = self.nodes.iter().enumerate();
+        nodes
+            .map(|(index, node)| Watched {
+                handle: node.handle(),
+                label: Some(format!("node {index}")),
+            })
+            .collect()
     }
 
     /// Where the nodes' module APIs listen.

@@ -1,16 +1,19 @@
-//! What is seen while a drill runs: a bar on a terminal, a line for each step elsewhere.
+//! What is seen while something takes long: a bar on a terminal, a line for each step elsewhere.
 
+use std::cell::Cell;
+use std::convert::Infallible;
 use std::io::IsTerminal;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::output::Output;
+use crate::paint::words::number;
 
 /// How often the time is shown anew, where nothing else happens.
 const TICK: Duration = Duration::from_millis(250);
 
-/// How far a drill is.
+/// How far it is.
 #[derive(Clone, Debug)]
 pub(super) struct Progress {
     bar: ProgressBar,
@@ -19,7 +22,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// The progress of a drill of this name.
+    /// The progress of what has this name.
     pub(super) fn new(case: &'static str, output: &Output) -> Self {
         let is_terminal = std::io::stderr().is_terminal();
         let target = match is_terminal {
@@ -27,7 +30,8 @@ impl Progress {
             false => ProgressDrawTarget::hidden(),
         };
         let bar = ProgressBar::with_draw_target(None, target);
-        let style = ProgressStyle::with_template("{prefix} {msg} {wide_bar} {pos}/{len} {elapsed}");
+        let style =
+            ProgressStyle::with_template("{prefix} {msg} {wide_bar} {percent:>3} % {elapsed}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         bar.set_prefix(case);
         bar.enable_steady_tick(TICK);
@@ -62,6 +66,20 @@ impl Progress {
         for _ in 0..seconds {
             tokio::time::sleep(each).await;
             self.advance();
+        }
+    }
+
+    /// Shows how a load goes on that lasts so long, and how many operations are done in a second,
+    /// until whoever awaits it has enough.
+    pub(super) async fn follow(&self, what: &str, lasts: Duration, done: &Cell<u64>) -> Infallible {
+        let begun = Instant::now();
+        self.step(what, usize::try_from(lasts.as_millis()).unwrap_or(usize::MAX));
+        loop {
+            tokio::time::sleep(TICK).await;
+            let took = begun.elapsed();
+            self.bar.set_position(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+            let rate = done.get() as f64 / took.as_secs_f64();
+            self.bar.set_message(format!("{what}: {} /s", number(rate.round() as u64)));
         }
     }
 

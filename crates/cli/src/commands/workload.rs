@@ -6,6 +6,7 @@
 //! All of it runs on a thread without nodes. A program in another process sees the same
 //! latencies, to a few hundredths; on a node's own thread they would look better than they are.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -18,22 +19,25 @@ use rand::{Rng, RngExt, SeedableRng};
 use tokio::task::{JoinSet, LocalSet};
 use voiddht_client::{Client, Key, Options, Put, RequestError};
 
-use super::figures::{Checked, Load};
+use self::measured::{Checked, Load};
+use super::progress::Progress;
 use crate::outcome::Failure;
 use crate::process;
 
+pub(super) mod measured;
+
 /// Nodes that are talked to, of a larger network a random choice: each costs open files.
 const MAX_ENTRIES: usize = 128;
-/// How long one operation may take before it counts as failed.
-const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The values that were put, and the means to put and get more.
 #[derive(Debug)]
 pub(super) struct Workload {
     entries: Rc<[Client]>,
     value_bytes: usize,
+    ttl_seconds: u16,
     random: ChaCha8Rng,
     values: Vec<Stored>,
+    progress: Progress,
 }
 
 /// A value that a node has said is stored.
@@ -46,43 +50,60 @@ struct Stored {
 }
 
 impl Workload {
-    /// Connects to the nodes.
+    /// Connects to the nodes, each at one of its addresses. `ttl_seconds`: 0 is the nodes' default. An
+    /// operation that takes longer than `timeout` counts as missing.
     pub(super) async fn new(
-        mut apis: Vec<SocketAddr>,
+        mut apis: Vec<Vec<SocketAddr>>,
         value_bytes: usize,
+        ttl_seconds: u16,
+        timeout: Duration,
         mut random: ChaCha8Rng,
+        progress: Progress,
     ) -> Result<Self, Failure> {
         if apis.len() > MAX_ENTRIES {
             apis.shuffle(&mut random);
             apis.truncate(MAX_ENTRIES);
         }
-        let options = Options { request_timeout: OPERATION_TIMEOUT, ..Options::default() };
+        let options = Options {
+            connect_timeout: timeout.min(Options::CONNECT_TIMEOUT),
+            request_timeout: timeout,
+            ..Options::default()
+        };
         let mut entries = Vec::new();
         for api in apis {
-            let client = Client::connect_with(api, options.clone()).await;
-            entries.push(client.map_err(Failure::failed)?);
+            let client = Client::connect_with(&api[..], options.clone()).await;
+            entries.push(client.map_err(unreachable)?);
         }
-        Ok(Self { entries: entries.into(), value_bytes, random, values: Vec::new() })
+        let entries = entries.into();
+        Ok(Self { entries, value_bytes, ttl_seconds, random, values: Vec::new(), progress })
     }
 
     /// Puts this many values, each after the one before it.
-    pub(super) async fn put_one_at_a_time(&mut self, count: usize) -> Result<Checked, Failure> {
+    pub(super) async fn put_one_at_a_time(&mut self, count: usize) -> Result<Load, Failure> {
+        let name = "put, one at a time";
+        self.progress.step(name, count);
+        let (begun, spent) = (Instant::now(), process::processor_time());
         let mut checked = Checked::default();
         for _ in 0..count {
             let stored = new_value(&mut self.random, self.value_bytes, self.entries.len());
-            put(&self.entries, &stored, &mut checked).await?;
+            put(&self.entries, &stored, self.ttl_seconds, &mut checked).await?;
             self.values.push(stored);
+            self.progress.advance();
         }
-        Ok(checked)
+        Ok(Load::since(name, checked, begun, spent))
     }
 
     /// Gets every value that was put, each after the one before it.
-    pub(super) async fn get_one_at_a_time(&mut self) -> Result<Checked, Failure> {
+    pub(super) async fn get_one_at_a_time(&mut self) -> Result<Load, Failure> {
+        let name = "get, one at a time";
+        self.progress.step(name, self.values.len());
+        let (begun, spent) = (Instant::now(), process::processor_time());
         let mut checked = Checked::default();
         for stored in &self.values {
             get(&self.entries, stored, &mut self.random, &mut checked).await?;
+            self.progress.advance();
         }
-        Ok(checked)
+        Ok(Load::since(name, checked, begun, spent))
     }
 
     /// Puts new values for a while, this many at once.
@@ -92,19 +113,22 @@ impl Workload {
         lasts: Duration,
     ) -> Result<Load, Failure> {
         let (entries, bytes) = (Rc::clone(&self.entries), self.value_bytes);
-        let work = move |mut random: ChaCha8Rng, until: Instant| {
+        let ttl = self.ttl_seconds;
+        let work = move |mut random: ChaCha8Rng, until: Instant, done: Rc<Cell<u64>>| {
             let entries = Rc::clone(&entries);
             async move {
                 let (mut checked, mut values) = (Checked::default(), Vec::new());
                 while Instant::now() < until {
                     let stored = new_value(&mut random, bytes, entries.len());
-                    put(&entries, &stored, &mut checked).await?;
+                    put(&entries, &stored, ttl, &mut checked).await?;
                     values.push(stored);
+                    done.set(done.get() + 1);
                 }
                 Ok((checked, values))
             }
         };
-        let (load, values) = self.under_load(at_once, lasts, work).await?;
+        let name = format!("put, {at_once} at once");
+        let (load, values) = self.under_load(name, at_once, lasts, work).await?;
         self.values.extend(values);
         Ok(load)
     }
@@ -117,47 +141,68 @@ impl Workload {
     ) -> Result<Load, Failure> {
         let entries = Rc::clone(&self.entries);
         let values: Rc<[Stored]> = self.values.clone().into();
-        let work = move |mut random: ChaCha8Rng, until: Instant| {
+        let work = move |mut random: ChaCha8Rng, until: Instant, done: Rc<Cell<u64>>| {
             let (entries, values) = (Rc::clone(&entries), Rc::clone(&values));
             async move {
                 let mut checked = Checked::default();
                 while !values.is_empty() && Instant::now() < until {
                     let stored = &values[random.random_range(..values.len())];
                     get(&entries, stored, &mut random, &mut checked).await?;
+                    done.set(done.get() + 1);
                 }
                 Ok((checked, Vec::new()))
             }
         };
-        Ok(self.under_load(at_once, lasts, work).await?.0)
+        Ok(self.under_load(format!("get, {at_once} at once"), at_once, lasts, work).await?.0)
+    }
+
+    /// All is done: the bar makes room for the table.
+    pub(super) fn finish(&self) {
+        self.progress.finish();
     }
 
     /// Runs `work` in several tasks of this thread, and measures them together.
     async fn under_load<F>(
         &mut self,
+        name: String,
         at_once: usize,
         lasts: Duration,
-        work: impl Fn(ChaCha8Rng, Instant) -> F,
+        work: impl Fn(ChaCha8Rng, Instant, Rc<Cell<u64>>) -> F,
     ) -> Result<(Load, Vec<Stored>), Failure>
     where
         F: Future<Output = Result<(Checked, Vec<Stored>), Failure>> + 'static,
     {
-        let (started, spent_before) = (Instant::now(), process::processor_time());
+        let done = Rc::new(Cell::new(0));
+        let (begun, spent) = (Instant::now(), process::processor_time());
         let local = LocalSet::new();
         let mut tasks = JoinSet::new();
         for _ in 0..at_once {
             let random = ChaCha8Rng::from_rng(&mut self.random);
-            tasks.spawn_local_on(work(random, started + lasts), &local);
+            tasks.spawn_local_on(work(random, begun + lasts, Rc::clone(&done)), &local);
         }
-        let ended = local.run_until(tasks.join_all()).await;
-        let took = started.elapsed();
-        let spent = process::processor_time().saturating_sub(spent_before);
+        let ended = tokio::select! {
+            ended = local.run_until(tasks.join_all()) => ended,
+            never = self.progress.follow(&name, lasts, &done) => match never {},
+        };
         let (mut all, mut values) = (Checked::default(), Vec::new());
         for part in ended {
             let (checked, stored) = part?;
             all.merge(checked);
             values.extend(stored);
         }
-        Ok((Load { checked: all, took, processor_time: spent }, values))
+        Ok((Load::since(name, all, begun, spent), values))
+    }
+}
+
+impl Load {
+    fn since(
+        name: impl Into<String>,
+        checked: Checked,
+        begun: Instant,
+        spent_before: Duration,
+    ) -> Self {
+        let processor_time = process::processor_time().saturating_sub(spent_before);
+        Self { name: name.into(), checked, took: begun.elapsed(), processor_time }
     }
 }
 
@@ -169,9 +214,15 @@ fn new_value(random: &mut ChaCha8Rng, bytes: usize, entries: usize) -> Stored {
     Stored { key: Key::from_bytes(key), value: Bytes::from(value), entry }
 }
 
-async fn put(entries: &[Client], new: &Stored, checked: &mut Checked) -> Result<(), Failure> {
+async fn put(
+    entries: &[Client],
+    new: &Stored,
+    ttl_seconds: u16,
+    checked: &mut Checked,
+) -> Result<(), Failure> {
     let started = Instant::now();
-    let stored = entries[new.entry].put_acknowledged(Put::new(new.key, new.value.clone())).await;
+    let put = Put::new(new.key, new.value.clone()).ttl_seconds(ttl_seconds);
+    let stored = entries[new.entry].put_acknowledged(put).await;
     checked.latencies.add(started.elapsed());
     match judge(stored)? {
         Some(0) | None => checked.missing += 1,
@@ -208,6 +259,10 @@ fn judge<T>(result: Result<T, RequestError>) -> Result<Option<T>, Failure> {
     match result {
         Ok(answer) => Ok(Some(answer)),
         Err(RequestError::Timeout { .. }) => Ok(None),
-        Err(error) => Err(Failure::failed(error)),
+        Err(error) => Err(unreachable(error)),
     }
+}
+
+fn unreachable(error: impl std::fmt::Display) -> Failure {
+    Failure::Unreachable(error.to_string())
 }

@@ -1,0 +1,276 @@
+//! `dht doctor`: what is wrong with a node, and what to do about it.
+//!
+//! Most is found out by the node itself, which has some contacts dial it back. What only a program
+//! beside it can see is found out here: whether local programs can put and get, and whether the
+//! node's clock goes as this machine's does.
+
+use std::fmt::Write;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget};
+use rand::TryRng;
+use rand::rngs::SysRng;
+use serde_json::json;
+use voiddht_client::{Client, Options, Put};
+
+use super::http::{HttpArguments, pretty};
+use super::shown::{Check, Examination, Status};
+use crate::outcome::{Exit, Failure};
+use crate::output::Output;
+use crate::paint::words::millis;
+use crate::paint::{Paint, Tone};
+
+/// Look what is wrong with a node, and say what to do about it
+///
+/// Is it part of its network, can others reach it (some contacts dial it back), is its address
+/// right, its clock, its disk; was a limit reached; can local programs put and get. A value of 32
+/// bytes is put for a minute and got back.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    http: HttpArguments,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  dht doctor
+  dht doctor --http 192.0.2.1:9402
+  dht doctor --json | jq '.checks[] | select(.result != \"well\")'
+
+Exit status:
+  0  nothing is wrong; warnings do not count
+  1  something is, and the text says what
+  2  a wrong argument
+  3  the node could not be reached, or does not serve its page";
+
+/// Clocks that differ by more are worth a word: values carry their publisher's.
+const CLOCK_WARNING: Duration = Duration::from_secs(10);
+/// Clocks that differ by more are wrong: so far ahead, other nodes refuse what is put.
+const CLOCK_FAILURE: Duration = Duration::from_secs(5 * 60);
+/// How long the value of the trial lives.
+const TRIAL_TTL_SECONDS: u16 = 60;
+/// How long each half of the trial may take.
+const TRIAL_PATIENCE: Duration = Duration::from_secs(15);
+
+impl Arguments {
+    pub(super) async fn run(self, output: &Output) -> Result<Exit, Failure> {
+        let working = working(&self.http);
+        let examined = self.examine().await;
+        working.finish_and_clear();
+        let (node, checks) = examined?;
+        if self.http.json {
+            output.line(pretty(&json!({ "node": node, "checks": checks })))?;
+        } else {
+            output.line(words(&node, &checks, Paint::of_stdout()))?;
+        }
+        let failed = checks.iter().any(|check| check.result == "failed");
+        Ok(if failed { Exit::Negative } else { Exit::Success })
+    }
+
+    async fn examine(&self) -> Result<(String, Vec<Check>), Failure> {
+        let Examination { node, taken_at_ms, checks } = self.http.read("/doctor").await?;
+        let difference = clock_difference(taken_at_ms);
+        let api = self.api().await?;
+        let mut all = vec![programs(api).await];
+        for check in checks {
+            match check.name.as_str() {
+                "clock" => all.push(worse(check, clocks(difference))),
+                _ => all.push(check),
+            }
+        }
+        Ok((node, all))
+    }
+
+    /// Where the node serves local programs.
+    async fn api(&self) -> Result<Option<SocketAddr>, Failure> {
+        let index = self.http.index.unwrap_or(0);
+        let api = match self.http.read("/status.json").await? {
+            Status::Node(node) => Some(node.node.api_address),
+            Status::Network(network) => {
+                network.nodes.get(index).map(|node| node.api_address.clone())
+            }
+        };
+        let Some(api) = api.and_then(|api| api.parse::<SocketAddr>().ok()) else { return Ok(None) };
+        let place = self.http.http.0.resolve().await;
+        let host = place.ok().and_then(|places| places.first().map(SocketAddr::ip));
+        Ok(from_here(api, host))
+    }
+}
+
+/// Where an address that the node at `host` listens on is reached from here, if it can be.
+fn from_here(listens: SocketAddr, host: Option<IpAddr>) -> Option<SocketAddr> {
+    let host = host?;
+    match listens.ip() {
+        ip if ip.is_unspecified() => Some(SocketAddr::new(host, listens.port())),
+        ip if ip.is_loopback() && !host.is_loopback() => None,
+        _ => Some(listens),
+    }
+}
+
+/// Something that moves while one waits; nothing where there is no terminal.
+fn working(http: &HttpArguments) -> ProgressBar {
+    let bar = ProgressBar::new_spinner();
+    if http.json {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    bar.set_message(format!("examining the node at {}; some contacts dial it back", http.http));
+    bar.enable_steady_tick(Duration::from_millis(120));
+    bar
+}
+
+/// How far the node's clock is from this machine's. On one machine, the time of the answer.
+fn clock_difference(taken_at_ms: u64) -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.abs_diff(Duration::from_millis(taken_at_ms))
+}
+
+fn clocks(difference: Duration) -> Check {
+    let check = |result: &str, text: String, advice: &str| Check {
+        name: "clock".into(),
+        result: result.into(),
+        text,
+        advice: advice.into(),
+    };
+    let text = format!("The node's clock and this machine's differ by {} s.", difference.as_secs());
+    let advice = "Have both set by NTP (timedatectl): values carry their publisher's time.";
+    match difference {
+        CLOCK_FAILURE.. => check("failed", text, advice),
+        CLOCK_WARNING.. => check("warning", text, advice),
+        _ => check("well", text, ""),
+    }
+}
+
+/// Of two checks of one thing, the one that is more to worry about.
+fn worse(one: Check, other: Check) -> Check {
+    if severity(&other.result) > severity(&one.result) { other } else { one }
+}
+
+fn severity(result: &str) -> usize {
+    ["well", "unknown", "warning", "failed"].iter().position(|known| *known == result).unwrap_or(1)
+}
+
+/// Puts a value as a local program would, and gets it.
+async fn programs(api: Option<SocketAddr>) -> Check {
+    let check = |result: &str, text: String, advice: &str| Check {
+        name: "programs".into(),
+        result: result.into(),
+        text,
+        advice: advice.into(),
+    };
+    let Some(api) = api else {
+        let text = "The module API is served on the node's own machine alone.".to_owned();
+        return check("unknown", text, "To try it, run this there.");
+    };
+    match trial(api).await {
+        Ok((0, _)) => check(
+            "failed",
+            format!("A value that was put at {api} is stored nowhere."),
+            "dht explain tells who is asked; the other checks may tell why they refuse.",
+        ),
+        Ok((stored, took)) => {
+            let [put, get] = took.map(|took| millis(took.as_secs_f64() * 1e3));
+            let text = format!(
+                "A value was put at {api} on {stored} nodes in {put}, and got back in {get}."
+            );
+            check("well", text, "")
+        }
+        Err(why) => check(
+            "failed",
+            format!("Local programs cannot put and get at {api}: {why}"),
+            "Is the node stopping, or has another program its port? Its log says more.",
+        ),
+    }
+}
+
+/// On how many nodes the value lay, and how long PUT and GET took.
+async fn trial(api: SocketAddr) -> Result<(u8, [Duration; 2]), String> {
+    let options = Options {
+        connect_timeout: TRIAL_PATIENCE,
+        request_timeout: TRIAL_PATIENCE,
+        ..Options::default()
+    };
+    let client = Client::connect_with(api, options).await.map_err(|error| error.to_string())?;
+    let mut value = vec![0; 32];
+    SysRng.try_fill_bytes(&mut value).map_err(|error| error.to_string())?;
+    let put = Put::content_addressed(value.clone()).ttl_seconds(TRIAL_TTL_SECONDS);
+    let (key, begun) = (put.key(), Instant::now());
+    let stored = client.put_acknowledged(put).await.map_err(|error| error.to_string())?;
+    let (put_took, begun) = (begun.elapsed(), Instant::now());
+    if stored == 0 {
+        return Ok((0, [put_took; 2]));
+    }
+    match client.get(key).await.map_err(|error| error.to_string())? {
+        Some(found) if found == value => Ok((stored, [put_took, begun.elapsed()])),
+        _ => Err("the value was not found again".to_owned()),
+    }
+}
+
+fn words(node: &str, checks: &[Check], paint: Paint) -> String {
+    let count = |result: &str| checks.iter().filter(|check| check.result == result).count();
+    let (tone, verdict) = match (count("failed"), count("warning")) {
+        (0, 0) => (Tone::Well, "Nothing is wrong.".to_owned()),
+        (0, 1) => (Tone::Warning, "It works; one thing is to be looked at.".to_owned()),
+        (0, some) => (Tone::Warning, format!("It works; {some} things are to be looked at.")),
+        (1, _) => (Tone::Bad, "One thing is wrong.".to_owned()),
+        (some, _) => (Tone::Bad, format!("{some} things are wrong.")),
+    };
+    let short: String = node.chars().take(16).collect();
+    let mut text = format!(
+        "{} {}  {}\n",
+        paint.tone(tone, "●"),
+        paint.tone(Tone::Strong, verdict),
+        paint.tone(Tone::Faint, format!("node {short}"))
+    );
+    for check in checks {
+        let (tone, sign) = match check.result.as_str() {
+            "well" => (Tone::Well, "✓"),
+            "warning" => (Tone::Warning, "!"),
+            "failed" => (Tone::Bad, "✗"),
+            _ => (Tone::Faint, "?"),
+        };
+        let name = format!("{:<10}", check.name);
+        let _ = write!(text, "\n  {} {name} {}", paint.tone(tone, sign), check.text);
+        if !check.advice.is_empty() {
+            let _ = write!(text, "\n  {:>12} {}", "→", check.advice);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_worse_of_two_clocks_is_told() {
+        let near = clocks(Duration::from_millis(200));
+        let far = clocks(Duration::from_secs(400));
+        assert_eq!((near.result.as_str(), far.result.as_str()), ("well", "failed"));
+        assert_eq!(clocks(Duration::from_secs(11)).result, "warning");
+        assert_eq!(worse(near.clone(), far.clone()).result, "failed");
+        assert_eq!(worse(far, near).result, "failed");
+    }
+
+    #[test]
+    fn the_module_api_is_tried_where_it_can_be_reached() {
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let host = |text: &str| Some(text.parse::<IpAddr>().unwrap());
+        let local = address("127.0.0.1:7401");
+        assert_eq!(from_here(local, host("::1")), Some(local));
+        assert_eq!(from_here(local, host("192.0.2.1")), None);
+        let all = address("0.0.0.0:7401");
+        assert_eq!(from_here(all, host("192.0.2.1")), Some(address("192.0.2.1:7401")));
+        assert_eq!(from_here(local, None), None);
+    }
+
+    #[test]
+    fn what_is_wrong_comes_with_what_to_do() {
+        let failed = clocks(Duration::from_secs(400));
+        let text = words("ab", &[clocks(Duration::ZERO), failed], Paint::PLAIN);
+        assert!(text.starts_with("● One thing is wrong."), "{text}");
+        assert!(text.contains("✗ clock") && text.contains("→ Have both set by NTP"), "{text}");
+    }
+}

@@ -1,0 +1,248 @@
+//! `dht explain`: a GET, hop by hop.
+
+use std::ffi::OsString;
+use std::fmt::Write;
+
+use clap::Args;
+use voiddht_wire::{Key, NodeId};
+
+use super::http::{HttpArguments, pretty};
+use super::key;
+use super::shown::{Operation, Step};
+use crate::outcome::{Exit, Failure};
+use crate::output::Output;
+use crate::paint::words::{bytes, millis, plural, span};
+use crate::paint::{Paint, Tone, track};
+
+/// Get a value, and show how: who was asked, what each answered, how the vote went
+///
+/// The node does a GET as for any program, and tells its steps instead of the value: on which of
+/// the disjoint paths each node was asked, who had named it, how near it is to the key, when it
+/// was asked and how long it took.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// 64 hexadecimal digits, or any text, of which the SHA-256 is taken
+    key: OsString,
+
+    #[command(flatten)]
+    http: HttpArguments,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  dht explain greeting
+  dht explain --http 192.0.2.1:9402 greeting
+  dht explain --json greeting | jq '.steps[] | select(.answer == \"failed\") | .address'
+
+Exit status:
+  0  a value was found
+  1  none was found, or the node could not look
+  2  a wrong argument
+  3  the node could not be reached, or does not serve its page";
+
+/// Width of the line on which a step is drawn.
+const TRACK: usize = 24;
+
+impl Arguments {
+    pub(super) async fn run(self, output: &Output) -> Result<Exit, Failure> {
+        let key = key::of_text(&self.key);
+        let json = self.http.fetch(&format!("/explain?key={key}")).await?;
+        let operation: Operation = self.http.understand(&json)?;
+        if self.http.json {
+            output.line(pretty(&self.http.understand(&json)?))?;
+        } else {
+            output.line(words(&operation, &self.key.to_string_lossy(), Paint::of_stdout()))?;
+        }
+        Ok(if operation.result == "found" { Exit::Success } else { Exit::Negative })
+    }
+}
+
+/// The whole story.
+fn words(operation: &Operation, asked: &str, paint: Paint) -> String {
+    let found = operation.result == "found";
+    let tone = if found { Tone::Well } else { Tone::Warning };
+    let result = match (found, operation.value_bytes) {
+        (true, Some(size)) => format!("Found, {}", bytes(size)),
+        (true, None) => "Found".to_owned(),
+        (false, _) => "Not found".to_owned(),
+    };
+    let mut text = format!(
+        "{} {}\n",
+        paint.tone(tone, "●"),
+        paint.tone(Tone::Strong, format!("{result}, in {}.", millis(operation.took_ms)))
+    );
+    if asked.eq_ignore_ascii_case(&operation.key) {
+        let _ = writeln!(text, "  {}", operation.key);
+    } else {
+        let _ = writeln!(text, "  {}  the SHA-256 of {asked:?}", operation.key);
+    }
+    let _ = writeln!(text, "  {}", counts(operation));
+    let _ = write!(text, "  {}", vote(operation));
+    if operation.steps.is_empty() {
+        return text + "\n  Nobody had to be asked: the node itself had what it needed.";
+    }
+    let head = format!(
+        "{:<4}  {:<9} {:<23} {:<11} {:>6}  {:<TRACK$}  {:>8}  answer",
+        "path", "node", "address", "named by", "nearby", "when", "took"
+    );
+    let _ = write!(text, "\n\n  {}", paint.tone(Tone::Faint, head));
+    let ends = operation.steps.iter().map(|step| step.asked_after_ms + step.took_ms.unwrap_or(0.0));
+    let whole = ends.fold(operation.took_ms, f64::max);
+    let key: Option<Key> = operation.key.parse().ok();
+    for step in &operation.steps {
+        let _ = write!(text, "\n  {}", row(step, operation, key.as_ref(), whole, paint));
+    }
+    text + "\n\n  nearby: bits that the node's ID shares with the key, from the first on"
+}
+
+fn counts(operation: &Operation) -> String {
+    let Operation { asked, answered, refused, failed, hops, .. } = operation;
+    let mut text = format!("{asked} asked, {answered} answered");
+    for (count, what) in [(*refused, "refused"), (*failed, "did not")] {
+        if count > 0 {
+            let _ = write!(text, ", {count} {what}");
+        }
+    }
+    let pending = asked.saturating_sub(answered + refused + failed);
+    if pending > 0 {
+        let _ = write!(text, ", {pending} no longer awaited");
+    }
+    format!("{text}; the longest chain of names has {}.", plural(*hops, "hop"))
+}
+
+/// Why the value is believed, or why there is none.
+fn vote(operation: &Operation) -> String {
+    let Operation { agreeing, dissenting, .. } = operation;
+    match (operation.result.as_str(), agreeing, dissenting) {
+        ("found", ..) if operation.proves_itself => {
+            "The key is the SHA-256 of the value: it proves itself, and needs no vote.".to_owned()
+        }
+        ("found", 0, _) => {
+            "Nobody else has it: it is what this node itself has published.".to_owned()
+        }
+        ("found", agreeing, 0) => {
+            let replicas = plural(*agreeing, "replica");
+            let verb = if *agreeing == 1 { "names" } else { "name" };
+            format!("{replicas} {verb} this value, and none another.")
+        }
+        ("found", agreeing, dissenting) => format!(
+            "The vote went {agreeing} to {dissenting}: the replicas differ, so all of the closest \
+             nodes were asked."
+        ),
+        _ => "No node that answered has a value.".to_owned(),
+    }
+}
+
+fn row(step: &Step, operation: &Operation, key: Option<&Key>, whole: f64, paint: Paint) -> String {
+    let short = |id: &str| id.chars().take(8).collect::<String>();
+    let id: Option<NodeId> = step.id.parse().ok();
+    let shared = key.zip(id).map(|(key, id)| key.distance(&id).leading_zeros());
+    let shared = shared.map_or(String::new(), |bits| format!("{bits}"));
+    let named =
+        step.named_by.as_deref().map_or("known".to_owned(), |by| format!("← {}", short(by)));
+    let took = step.took_ms.map_or("–".to_owned(), millis);
+    let (tone, answer) = answer(step, operation);
+    let left = whole - step.asked_after_ms;
+    let drawn = track(step.asked_after_ms, step.took_ms.unwrap_or(left), whole, TRACK);
+    format!(
+        "{:<4}  {:<9} {:<23} {named:<11} {shared:>6}  {}  {took:>8}  {}",
+        step.path + 1,
+        short(&step.id),
+        step.address,
+        paint.tone(tone, drawn),
+        paint.tone(tone, answer)
+    )
+}
+
+fn answer(step: &Step, operation: &Operation) -> (Tone, String) {
+    let version = step.version.map(|version| {
+        // A version is its publisher's clock.
+        let ended = operation.started_at_ms + operation.took_ms as u64;
+        match ended.checked_sub(version) {
+            Some(age) => format!(", put {} ago", span(age / 1000)),
+            None => ", put by a clock that is ahead".to_owned(),
+        }
+    });
+    let version = version.unwrap_or_default();
+    match step.answer.as_str() {
+        "value" => (Tone::Well, format!("the value{version}")),
+        "other_value" => (Tone::Bad, format!("another value{version}")),
+        "nodes" => {
+            (Tone::Faint, format!("{} nearer the key", plural(step.nodes.unwrap_or(0), "node")))
+        }
+        "refused" => (Tone::Warning, "refused: it is busy".to_owned()),
+        "failed" => (Tone::Warning, "no answer".to_owned()),
+        "pending" => (Tone::Faint, "not awaited".to_owned()),
+        other => (Tone::Faint, other.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(path: u64, answer: &str) -> Step {
+        Step {
+            id: "3f".repeat(32),
+            address: "192.0.2.7:7402".into(),
+            path,
+            named_by: (path > 0).then(|| "ab".repeat(32)),
+            asked_after_ms: 1.0,
+            took_ms: (answer != "pending").then_some(1.0),
+            answer: answer.into(),
+            nodes: (answer == "nodes").then_some(20),
+            version: answer.ends_with("value").then_some(1_000),
+        }
+    }
+
+    fn operation(result: &str, votes: [u64; 2], steps: Vec<Step>) -> Operation {
+        Operation {
+            key: "30".repeat(32),
+            result: result.into(),
+            value_bytes: (result == "found").then_some(5),
+            proves_itself: false,
+            started_at_ms: 61_000,
+            took_ms: 2.0,
+            asked: steps.len() as u64,
+            answered: steps.len() as u64,
+            refused: 0,
+            failed: 0,
+            hops: 1,
+            agreeing: votes[0],
+            dissenting: votes[1],
+            steps,
+        }
+    }
+
+    #[test]
+    fn each_step_says_who_on_which_path_and_what_came_back() {
+        let steps = vec![step(0, "nodes"), step(1, "value"), step(2, "other_value")];
+        let text = words(&operation("found", [1, 1], steps), "greeting", Paint::PLAIN);
+        for needle in [
+            "● Found, 5 B, in 2.0 ms.",
+            "the SHA-256 of \"greeting\"",
+            "3 asked, 3 answered; the longest chain of names has 1 hop.",
+            "The vote went 1 to 1",
+            "1     3f3f3f3f  192.0.2.7:7402          known            4  ············████████████    1.0 ms  20 nodes nearer the key",
+            "2     3f3f3f3f  192.0.2.7:7402          ← abababab       4  ············████████████    1.0 ms  the value, put 60 s ago",
+            "another value",
+        ] {
+            assert!(text.contains(needle), "{needle} in\n{text}");
+        }
+        assert!(!text.contains('\x1b'));
+    }
+
+    #[test]
+    fn the_verdict_has_its_reason() {
+        let verdict = |result, votes| vote(&operation(result, votes, Vec::new()));
+        assert_eq!(verdict("found", [5, 0]), "5 replicas name this value, and none another.");
+        assert_eq!(verdict("found", [1, 0]), "1 replica names this value, and none another.");
+        assert!(verdict("found", [0, 0]).contains("itself has published"));
+        assert!(verdict("missing", [0, 0]).contains("No node"));
+        let proved = Operation { proves_itself: true, ..operation("found", [1, 0], Vec::new()) };
+        assert!(vote(&proved).contains("proves itself"));
+        let text = words(&operation("missing", [0, 0], Vec::new()), "x", Paint::PLAIN);
+        assert!(text.contains("● Not found") && text.contains("Nobody had to be asked"), "{text}");
+    }
+}

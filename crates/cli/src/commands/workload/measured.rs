@@ -1,0 +1,233 @@
+//! How many operations brought what they should, how long they took, and both as a table.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::paint::words::{millis, number};
+use crate::paint::{Paint, Tone, sparkline};
+
+/// Width of the line on which the times of a row are drawn.
+const DRAWN: usize = 24;
+/// The shares of which the times are told.
+const PERCENTILES: [(&str, f64); 4] =
+    [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9)];
+
+/// How long each of many operations took.
+#[derive(Clone, Debug, Default)]
+pub(in super::super) struct Latencies {
+    taken: Vec<Duration>,
+}
+
+/// Operations, and whether each brought what it should.
+#[derive(Clone, Debug, Default)]
+pub(in super::super) struct Checked {
+    /// Those that did.
+    pub(in super::super) right: usize,
+    /// Those that brought something else.
+    pub(in super::super) wrong: usize,
+    /// Those that brought nothing in time.
+    pub(in super::super) missing: usize,
+    pub(in super::super) latencies: Latencies,
+}
+
+/// Operations that ran one after the other or at once, and how long all of them took.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Load {
+    pub(in super::super) name: String,
+    pub(in super::super) checked: Checked,
+    pub(in super::super) took: Duration,
+    /// Of this process.
+    pub(in super::super) processor_time: Duration,
+}
+
+impl Latencies {
+    pub(in super::super) fn add(&mut self, taken: Duration) {
+        self.taken.push(taken);
+    }
+
+    /// The least time within which this share of the operations ended (the nearest rank); zero
+    /// if there were none.
+    pub(in super::super) fn percentile(&self, percent: f64) -> Duration {
+        let mut sorted = self.taken.clone();
+        let rank = (sorted.len() as f64 * percent / 100.0).ceil() as usize;
+        match sorted.is_empty() {
+            true => Duration::ZERO,
+            false => *sorted.select_nth_unstable(rank.clamp(1, sorted.len()) - 1).1,
+        }
+    }
+
+    fn mean(&self) -> Duration {
+        let count = u32::try_from(self.taken.len()).unwrap_or(u32::MAX);
+        self.taken.iter().sum::<Duration>().checked_div(count).unwrap_or(Duration::ZERO)
+    }
+
+    /// How many took how long, on a line that begins at `least` and ends at `most`, each place
+    /// longer than the one before by the same factor.
+    fn drawn(&self, least: Duration, most: Duration) -> String {
+        let mut places = [0.0; DRAWN];
+        let log = |taken: &Duration| taken.as_secs_f64().max(1e-9).ln();
+        let (from, to) = (log(&least), log(&most));
+        for taken in &self.taken {
+            let share = if to > from { (log(taken) - from) / (to - from) } else { 0.0 };
+            let place = (share * DRAWN as f64) as usize;
+            places[place.min(DRAWN - 1)] += 1.0;
+        }
+        // Roots, so that what is rare is seen beside what is common.
+        let heights = places.map(|count: f64| (count > 0.0).then(|| count.sqrt()));
+        sparkline(&heights, DRAWN)
+    }
+}
+
+impl Checked {
+    pub(in super::super) fn merge(&mut self, other: Self) {
+        self.right += other.right;
+        self.wrong += other.wrong;
+        self.missing += other.missing;
+        self.latencies.taken.extend(other.latencies.taken);
+    }
+
+    /// How many there were.
+    pub(in super::super) fn all(&self) -> usize {
+        self.right + self.wrong + self.missing
+    }
+
+    /// Whether all brought what they should.
+    pub(in super::super) fn is_flawless(&self) -> bool {
+        self.right == self.all()
+    }
+
+    /// In words.
+    fn outcome(&self) -> String {
+        let of = |count: usize| number(count as u64);
+        let mut text = format!("{} of {}", of(self.right), of(self.all()));
+        if self.wrong > 0 {
+            text += &format!(", {} wrong", of(self.wrong));
+        }
+        text
+    }
+}
+
+impl Load {
+    /// Operations in a second.
+    fn rate(&self) -> f64 {
+        self.checked.all() as f64 / self.took.as_secs_f64().max(f64::EPSILON)
+    }
+
+    /// Of this process, for each operation.
+    pub(in super::super) fn processor_time_each(&self) -> Duration {
+        let operations = u32::try_from(self.checked.all()).unwrap_or(u32::MAX);
+        self.processor_time.checked_div(operations).unwrap_or(Duration::ZERO)
+    }
+
+    /// For programs. Times are in milliseconds.
+    pub(in super::super) fn json(&self) -> Value {
+        let Checked { right, wrong, missing, latencies } = &self.checked;
+        let mut times = serde_json::Map::new();
+        for (name, percent) in PERCENTILES {
+            times.insert(name.into(), json!(ms(latencies.percentile(percent))));
+        }
+        times.insert("max".into(), json!(ms(latencies.percentile(100.0))));
+        times.insert("mean".into(), json!(ms(latencies.mean())));
+        json!({
+            "name": self.name, "right": right, "wrong": wrong, "missing": missing,
+            "seconds": self.took.as_secs_f64(), "per_second": self.rate(), "latency_ms": times,
+        })
+    }
+}
+
+/// All of them as a table: rates, times, and where the times lie.
+pub(in super::super) fn table(loads: &[Load], paint: Paint) -> String {
+    let name_width = loads.iter().map(|load| load.name.len()).max().unwrap_or(0);
+    let all = || loads.iter().flat_map(|load| &load.checked.latencies.taken);
+    let least = all().min().copied().unwrap_or_default();
+    let most = all().max().copied().unwrap_or_default();
+    let mut head = format!("{:<name_width$} {:>10}", "", "per second");
+    for (name, _) in PERCENTILES {
+        head += &format!(" {name:>8}");
+    }
+    let scale = format!("{} … {}", millis(ms(least)), millis(ms(most)));
+    head += &format!(" {:>8}   {scale:<DRAWN$}   right", "most");
+    let mut text = format!("  {}", paint.tone(Tone::Faint, head.trim_end()));
+    for load in loads {
+        let latencies = &load.checked.latencies;
+        text +=
+            &format!("\n  {:<name_width$} {:>10}", load.name, number(load.rate().round() as u64));
+        for (_, percent) in PERCENTILES {
+            text += &format!(" {:>8}", millis(ms(latencies.percentile(percent))));
+        }
+        text += &format!(" {:>8}", millis(ms(latencies.percentile(100.0))));
+        text += &format!("   {}", paint.tone(Tone::Well, latencies.drawn(least, most)));
+        let tone = if load.checked.is_flawless() { Tone::Well } else { Tone::Bad };
+        text += &format!("   {}", paint.tone(tone, load.checked.outcome()));
+    }
+    text
+}
+
+fn ms(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn checked(right: usize, wrong: usize, missing: usize) -> Checked {
+        let mut latencies = Latencies::default();
+        (1..=right + wrong + missing).for_each(|n| latencies.add(Duration::from_millis(n as u64)));
+        Checked { right, wrong, missing, latencies }
+    }
+
+    fn load(checked: Checked) -> Load {
+        Load {
+            name: "get, 64 at once".into(),
+            checked,
+            took: Duration::from_millis(500),
+            processor_time: Duration::from_millis(20),
+        }
+    }
+
+    #[test]
+    fn percentiles_are_of_the_nearest_rank() {
+        let percentile = |count, percent| checked(count, 0, 0).latencies.percentile(percent);
+        assert_eq!(percentile(0, 50.0), Duration::ZERO);
+        assert_eq!(percentile(1, 99.0), Duration::from_millis(1));
+        assert_eq!(percentile(100, 50.0), Duration::from_millis(50));
+        assert_eq!(percentile(200, 99.0), Duration::from_millis(198));
+        assert_eq!(percentile(1000, 99.9), Duration::from_millis(999));
+        assert_eq!(percentile(10, 100.0), Duration::from_millis(10));
+    }
+
+    #[test]
+    fn the_table_tells_what_was_right_and_what_was_not() {
+        let text = table(&[load(checked(1000, 0, 0)), load(checked(98, 1, 1))], Paint::PLAIN);
+        let mut rows = text.lines();
+        let head = rows.next().unwrap();
+        assert!(head.contains("p99.9") && head.contains("1.0 ms … 1.0 s"), "{head}");
+        let row = rows.next().unwrap();
+        assert!(row.starts_with("  get, 64 at once      2,000   500 ms   900 ms"), "{row}");
+        assert!(row.ends_with("1,000 of 1,000"), "{row}");
+        assert!(rows.next().unwrap().ends_with("98 of 100, 1 wrong"));
+        assert_eq!(load(checked(100, 0, 0)).processor_time_each(), Duration::from_micros(200));
+    }
+
+    #[test]
+    fn times_are_drawn_where_they_lie() {
+        let mut latencies = Latencies::default();
+        for millis in [1, 1, 1, 1, 1000] {
+            latencies.add(Duration::from_millis(millis));
+        }
+        let drawn = latencies.drawn(Duration::from_millis(1), Duration::from_secs(1));
+        assert_eq!(drawn, format!("█{}▄", " ".repeat(DRAWN - 2)));
+    }
+
+    #[test]
+    fn json_has_the_times_in_milliseconds() {
+        let json = load(checked(100, 0, 0)).json();
+        assert_eq!(
+            (&json["latency_ms"]["p50"], &json["per_second"]),
+            (&json!(50.0), &json!(200.0))
+        );
+        assert_eq!((&json["right"], &json["latency_ms"]["max"]), (&json!(100), &json!(100.0)));
+    }
+}

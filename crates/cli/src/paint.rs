@@ -1,0 +1,194 @@
+//! Colours, bars and small charts for people at a terminal. Where standard output is no terminal,
+//! or NO_COLOR is set, the words alone.
+
+use std::fmt::Display;
+use std::io::IsTerminal;
+
+/// Whether and how words are coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Paint {
+    colours: bool,
+}
+
+/// What a colour says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// As it should be.
+    Well,
+    /// To be looked at.
+    Warning,
+    /// Wrong.
+    Bad,
+    /// Of less weight.
+    Faint,
+    /// Of more weight.
+    Strong,
+}
+
+impl Tone {
+    fn code(self) -> &'static str {
+        match self {
+            Self::Well => "32",
+            Self::Warning => "33",
+            Self::Bad => "31",
+            Self::Faint => "2",
+            Self::Strong => "1",
+        }
+    }
+}
+
+impl Paint {
+    /// Without colours.
+    pub const PLAIN: Self = Self { colours: false };
+    /// With colours.
+    pub const COLOURED: Self = Self { colours: true };
+
+    /// As standard output wants it.
+    pub fn of_stdout() -> Self {
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { colours: std::io::stdout().is_terminal() && !refused }
+    }
+
+    /// A text in a tone.
+    pub fn tone(self, tone: Tone, text: impl Display) -> String {
+        match self.colours {
+            true => format!("\x1b[{}m{text}\x1b[0m", tone.code()),
+            false => text.to_string(),
+        }
+    }
+}
+
+/// A bar that is filled up to `part` of `whole`, this many characters wide.
+pub fn bar(part: f64, whole: f64, width: usize) -> String {
+    let share = if whole > 0.0 { (part / whole).clamp(0.0, 1.0) } else { 0.0 };
+    let eighths = (share * (width * 8) as f64).round() as usize;
+    let mut text = "█".repeat(eighths / 8);
+    if let Some(rest) = (eighths % 8).checked_sub(1) {
+        text.push(['▏', '▎', '▍', '▌', '▋', '▊', '▉'][rest]);
+    }
+    let drawn = text.chars().count();
+    text + &" ".repeat(width.saturating_sub(drawn))
+}
+
+/// When something began and how long it took, on a line this many characters wide that stands for
+/// `whole`.
+pub fn track(begin: f64, took: f64, whole: f64, width: usize) -> String {
+    let place = |at: f64| {
+        let share = if whole > 0.0 { (at / whole).clamp(0.0, 1.0) } else { 0.0 };
+        (share * width as f64).round() as usize
+    };
+    let from = place(begin).min(width.saturating_sub(1));
+    let to = place(begin + took).clamp(from + 1, width.max(from + 1));
+    let parts = [("·", from), ("█", to - from), ("·", width.saturating_sub(to))];
+    parts.map(|(sign, times)| sign.repeat(times)).concat()
+}
+
+/// A line of the last `width` values, the highest of them as high as a line is.
+pub fn sparkline(values: &[Option<f64>], width: usize) -> String {
+    let shown = &values[values.len().saturating_sub(width)..];
+    let most = shown.iter().flatten().copied().fold(0.0, f64::max);
+    let sign = |value: &Option<f64>| match value {
+        Some(value) if most > 0.0 => {
+            let level = (value / most * 8.0).round() as usize;
+            [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'][level.min(8)]
+        }
+        _ => ' ',
+    };
+    shown.iter().map(sign).collect()
+}
+
+/// Words for numbers, as the page has them.
+pub mod words {
+    /// A number with a comma between thousands.
+    pub fn number(value: u64) -> String {
+        let digits = value.to_string();
+        let mut text = String::new();
+        for (index, digit) in digits.chars().enumerate() {
+            if index > 0 && (digits.len() - index).is_multiple_of(3) {
+                text.push(',');
+            }
+            text.push(digit);
+        }
+        text
+    }
+
+    /// So many of a thing.
+    pub fn plural(count: u64, word: &str) -> String {
+        format!("{} {word}{}", number(count), if count == 1 { "" } else { "s" })
+    }
+
+    /// A size.
+    pub fn bytes(value: u64) -> String {
+        let units = ["B", "KiB", "MiB", "GiB", "TiB"];
+        let (mut size, mut unit) = (value as f64, 0);
+        while size >= 1024.0 && unit < units.len() - 1 {
+            size /= 1024.0;
+            unit += 1;
+        }
+        let unit_name = units[unit];
+        if unit == 0 || size >= 100.0 {
+            format!("{size:.0} {unit_name}")
+        } else {
+            format!("{size:.1} {unit_name}")
+        }
+    }
+
+    /// A time in milliseconds.
+    pub fn millis(value: f64) -> String {
+        match value {
+            ..0.995 => format!("{value:.2} ms"),
+            ..9.95 => format!("{value:.1} ms"),
+            ..1000.0 => format!("{value:.0} ms"),
+            _ => format!("{:.1} s", value / 1000.0),
+        }
+    }
+
+    /// A span of seconds.
+    pub fn span(seconds: u64) -> String {
+        match seconds {
+            ..100 => format!("{seconds} s"),
+            ..6_000 => format!("{} min", (seconds + 30) / 60),
+            ..172_800 => format!("{} h", (seconds + 1_800) / 3_600),
+            _ => format!("{} days", (seconds + 43_200) / 86_400),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words::{bytes, millis, number, span};
+    use super::*;
+
+    #[test]
+    fn colour_is_there_only_where_it_is_wanted() {
+        assert_eq!(Paint::PLAIN.tone(Tone::Bad, "no"), "no");
+        assert_eq!(Paint::COLOURED.tone(Tone::Bad, "no"), "\x1b[31mno\x1b[0m");
+    }
+
+    #[test]
+    fn bars_and_lines_have_their_width() {
+        assert_eq!(bar(1.0, 2.0, 4), "██  ");
+        assert_eq!(bar(5.0, 2.0, 2), "██");
+        assert_eq!(bar(1.0, 0.0, 2), "  ");
+        assert_eq!(bar(1.0, 16.0, 2), "▏ ");
+        assert_eq!(track(1.0, 1.0, 4.0, 4), "·█··");
+        assert_eq!(track(4.0, 0.0, 4.0, 4), "···█");
+        assert_eq!(track(0.0, 9.0, 0.0, 3), "█··");
+        assert_eq!(sparkline(&[Some(9.0), None, Some(1.0), Some(2.0)], 3), " ▄█");
+        assert_eq!(sparkline(&[], 3), "");
+    }
+
+    #[test]
+    fn numbers_read_as_people_write_them() {
+        assert_eq!([number(0), number(999), number(1_048_576)], ["0", "999", "1,048,576"]);
+        assert_eq!([bytes(12), bytes(1536), bytes(268_435_456)], ["12 B", "1.5 KiB", "256 MiB"]);
+        assert_eq!(
+            [millis(0.213), millis(3.04), millis(99.6), millis(2500.0)],
+            ["0.21 ms", "3.0 ms", "100 ms", "2.5 s"]
+        );
+        assert_eq!(
+            [span(99), span(150), span(7_300), span(259_200)],
+            ["99 s", "3 min", "2 h", "3 days"]
+        );
+    }
+}

@@ -1,0 +1,182 @@
+//! The commands that look at running nodes: what they say, in words and as JSON, and how they end.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod common;
+
+use std::io::Write;
+use std::net::TcpListener;
+use std::process::{Output, Stdio};
+
+use common::{Server, complaint, dht, read_until};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::NamedTempFile;
+
+/// Two nodes that know each other, and where the second serves its page.
+fn pair() -> (Server, Server, String) {
+    let first = Server::start(&["-a", "127.0.0.1"]);
+    let port = first.p2p.port().to_string();
+    let second = Server::start(&[
+        "-a",
+        "127.0.0.1",
+        "-A",
+        "127.0.0.1",
+        "-P",
+        &port,
+        "--http",
+        "127.0.0.1:0",
+    ]);
+    let http = second.http();
+    (first, second.joined(), http)
+}
+
+/// What a command prints, which must end with this status.
+fn said(arguments: &[&str], http: &str, status: i32) -> String {
+    let output = dht().args(arguments).args(["--http", http]).output().unwrap();
+    text(&output, status)
+}
+
+fn text(output: &Output, status: i32) -> String {
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(status), "{text}{complained}");
+    assert!(!text.contains('\x1b'), "colour without a terminal");
+    text
+}
+
+fn json(arguments: &[&str], http: &str, status: i32) -> Value {
+    let all = [arguments, &["--json"]].concat();
+    serde_json::from_str(&said(&all, http, status)).unwrap()
+}
+
+#[test]
+fn status_is_the_page_in_words() {
+    let (_first, second, http) = pair();
+    let text = said(&["status"], &http, 0);
+    for needle in
+        ["● Joined, with 1 contact.", &second.p2p.to_string(), "all IDs", "none was reached"]
+    {
+        assert!(text.contains(needle), "{needle} in\n{text}");
+    }
+    let status = json(&["status"], &http, 0);
+    assert_eq!(status["kind"], "node");
+    assert_eq!(status["table"]["contacts"], 1);
+    assert!(text.contains(status["node"]["id"].as_str().unwrap()));
+}
+
+#[test]
+fn a_node_that_is_not_part_of_its_network_is_status_1() {
+    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let node = Server::start(&["-a", "127.0.0.1", "--peer", &dead, "--http", "127.0.0.1:0"]);
+    let http = node.http();
+    let text = said(&["status"], &http, 1);
+    assert!(text.contains("Looking for its network.") && text.contains("--peer"), "{text}");
+    let text = said(&["doctor"], &http, 1);
+    assert!(text.contains("✗ network"), "{text}");
+}
+
+#[test]
+fn explain_tells_the_steps_of_a_get() {
+    let (first, _second, http) = pair();
+    assert!(first.dht(&["put", "greeting", "hello"]).status.success());
+    let text = said(&["explain", "greeting"], &http, 0);
+    assert!(text.contains("● Found, 5 B") && text.contains("SHA-256 of \"greeting\""), "{text}");
+    let missing = said(&["explain", "nothing"], &http, 1);
+    assert!(missing.contains("● Not found"), "{missing}");
+    let operation = json(&["explain", "nothing"], &http, 1);
+    let steps = operation["steps"].as_array().unwrap();
+    assert_eq!((steps.len(), &operation["asked"]), (1, &1.into()));
+    assert_eq!(steps[0]["address"], first.p2p.to_string());
+    let put = first.dht(&["put", "--content-addressed", "proof"]);
+    let key = String::from_utf8(put.stdout).unwrap();
+    let proved = json(&["explain", key.trim()], &http, 0);
+    assert_eq!(proved["proves_itself"], true);
+}
+
+#[test]
+fn the_doctor_has_peers_dial_back_and_tries_the_module_api() {
+    let (_first, second, http) = pair();
+    let text = said(&["doctor"], &http, 0);
+    for needle in ["✓ programs", "✓ network", "✓ reachable", "! address", "✓ clock", "✓ disk"]
+    {
+        assert!(text.contains(needle), "{needle} in\n{text}");
+    }
+    let examined = json(&["doctor"], &http, 0);
+    let programs = &examined["checks"][0];
+    assert_eq!((&programs["name"], &programs["result"]), (&"programs".into(), &"well".into()));
+    let told = programs["text"].as_str().unwrap();
+    assert!(told.contains(&second.api.to_string()) && told.contains("on 2 nodes"), "{told}");
+}
+
+#[test]
+fn a_bench_measures_what_programs_see() {
+    let (first, second, _) = pair();
+    let nodes = format!("{},{}", first.api, second.api);
+    let options = ["--values", "20", "--load-seconds", "1", "--at-once", "8", "--seed", "7"];
+    let output = dht().args(["bench", "--node", &nodes]).args(options).output().unwrap();
+    let table = text(&output, 0);
+    for needle in ["seed 7", "p99.9", "put, one at a time", "get, 8 at once", "20 of 20"] {
+        assert!(table.contains(needle), "{needle} in\n{table}");
+    }
+    let output = dht().args(["bench", "-n", &nodes, "--json"]).args(options).output().unwrap();
+    let figures: Value = serde_json::from_str(&text(&output, 0)).unwrap();
+    let loads = figures["loads"].as_array().unwrap();
+    assert_eq!(loads.len(), 4);
+    for load in loads {
+        assert!(load["right"].as_u64() > Some(0) && load["missing"] == 0, "{load}");
+        assert!(load["latency_ms"]["p50"].as_f64() <= load["latency_ms"]["max"].as_f64());
+    }
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let told = complaint(dht().args(["bench", "--node", &free]).stderr(Stdio::piped()), 3);
+    assert!(told.contains(&free), "{told}");
+}
+
+#[test]
+fn a_page_that_is_not_served_is_status_3_and_says_how_it_would_be() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    for arguments in [&["status"][..], &["explain", "key"], &["doctor"]] {
+        let told = complaint(dht().args(arguments).args(["--http", &free]), 3);
+        assert!(told.contains(&free) && told.contains("started with --http"), "{told}");
+    }
+    // Somebody is there, but not a node.
+    let babbler = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = babbler.local_addr().unwrap().to_string();
+    let talk = std::thread::spawn(move || {
+        let (mut stream, _) = babbler.accept().unwrap();
+        stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n\r\n").unwrap();
+    });
+    let told = complaint(dht().args(["status", "--http", &address]), 3);
+    assert!(told.contains("not a voiddht node's page"), "{told}");
+    talk.join().unwrap();
+}
+
+#[test]
+fn the_page_of_the_configured_node_is_looked_at() {
+    let (_first, _second, http) = pair();
+    let file = NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), format!("[dht]\nhttp = {http}\n")).unwrap();
+    let output = dht().args(["status", "--config"]).arg(file.path()).output().unwrap();
+    assert!(text(&output, 0).contains("Joined"));
+    let output = dht().arg("status").env("VOIDDHT_HTTP", &http).output().unwrap();
+    assert!(text(&output, 0).contains("Joined"));
+}
+
+#[test]
+fn a_test_network_has_a_page_of_all_its_nodes() {
+    let mut command = dht();
+    command.args(["testnet", "--nodes", "3", "--values", "3", "--load-seconds", "0"]);
+    command.args(["--http", "127.0.0.1:0"]);
+    let mut network = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let told = read_until(network.stdout.as_mut().unwrap(), "Ctrl-C");
+    let http = told.lines().find_map(|line| line.trim().strip_prefix("http://")).unwrap();
+    let http = http.trim_end_matches('/');
+    let all = said(&["status"], http, 0);
+    assert!(all.contains("3 of 3 nodes have joined.") && all.contains("node 2"), "{all}");
+    let one = said(&["status", "--index", "1"], http, 0);
+    assert!(one.contains("node 1: Joined, with 2 contacts."), "{one}");
+    let refused = complaint(dht().args(["status", "--index", "9", "--http", http]), 1);
+    assert!(refused.contains("no such node"), "{refused}");
+    kill_process(Pid::from_child(&network), Signal::INT).unwrap();
+    assert_eq!(network.wait().unwrap().code(), Some(0));
+}
