@@ -29,7 +29,7 @@ const LITTLE_ROOM: u64 = 1 << 30;
 /// How a check came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Result {
+pub enum Grade {
     /// As it should be.
     Well,
     /// It cannot be told.
@@ -47,7 +47,7 @@ pub struct Check {
     /// `peers`.
     pub name: &'static str,
     /// How it came out.
-    pub result: Result,
+    pub result: Grade,
     /// What was found.
     pub text: String,
     /// What to do about it; empty where there is nothing to do.
@@ -104,15 +104,15 @@ impl Examination {
     }
 
     /// The worst of all results.
-    pub fn worst(&self) -> Result {
-        self.checks.iter().map(|check| check.result).max().unwrap_or(Result::Unknown)
+    pub fn worst(&self) -> Grade {
+        self.checks.iter().map(|check| check.result).max().unwrap_or(Grade::Unknown)
     }
 }
 
 impl Check {
     fn new(
         name: &'static str,
-        result: Result,
+        result: Grade,
         text: impl Into<String>,
         advice: impl Into<String>,
     ) -> Self {
@@ -128,19 +128,19 @@ fn network(found: &Findings<'_>) -> Check {
         .iter()
         .find(|reason| matches!(reason.code, "isolated" | "joining" | "suspects"));
     match (health.state, own_reason) {
-        (State::Leaving, _) => check(Result::Failed, "The node was told to stop.".into(), ""),
+        (State::Leaving, _) => check(Grade::Failed, "The node was told to stop.".into(), ""),
         (State::Joining | State::Isolated, Some(why)) => {
-            check(Result::Failed, why.text.clone(), why.hint)
+            check(Grade::Failed, why.text.clone(), why.hint)
         }
-        (_, Some(why)) => check(Result::Warning, why.text.clone(), why.hint),
+        (_, Some(why)) => check(Grade::Warning, why.text.clone(), why.hint),
         _ if table.contacts == 0 => check(
-            Result::Unknown,
+            Grade::Unknown,
             "The node knows nobody, and was told of nobody: it is a network of its own.".into(),
             "If there is one to join, start the node with --peer HOST:PORT.",
         ),
         _ => {
             let text = format!("Joined: {} contacts, {} suspect.", table.contacts, table.suspects);
-            check(Result::Well, text, "")
+            check(Grade::Well, text, "")
         }
     }
 }
@@ -158,11 +158,11 @@ fn reachable(found: &Findings<'_>) -> Check {
             "Of {answered} contacts that were asked, some dialled port {port} back, from {}.",
             from.join(", ")
         );
-        return check(Result::Well, text, String::new());
+        return check(Grade::Well, text, String::new());
     }
     if let Some(ago) = ago.filter(|ago| *ago < RECENTLY) {
         let text = format!("A peer came to port {port} {} s ago.", ago.as_secs());
-        return check(Result::Well, text, String::new());
+        return check(Grade::Well, text, String::new());
     }
     let before = match ago {
         Some(ago) => format!("The last one came {} min ago.", ago.as_secs() / 60),
@@ -170,12 +170,12 @@ fn reachable(found: &Findings<'_>) -> Check {
     };
     if answered == 0 {
         let text = format!("No contact could be asked to dial port {port} back. {before}");
-        return check(Result::Unknown, text, String::new());
+        return check(Grade::Unknown, text, String::new());
     }
     let seen = seen_elsewhere(found);
     let at = seen.map_or(String::new(), |seen| format!(", forward it from {seen} to this machine"));
     check(
-        Result::Failed,
+        Grade::Failed,
         format!("None of {answered} contacts that were asked dialled port {port} back. {before}"),
         format!(
             "Open TCP port {port} in this machine's firewall{at}, and give with --host-address the \
@@ -198,7 +198,7 @@ fn address(found: &Findings<'_>) -> Check {
     if let Some(seen) = seen_elsewhere(found) {
         let text = format!("The node says that it is at {own}; contacts see it come from {seen}.");
         return check(
-            Result::Warning,
+            Grade::Warning,
             text,
             "If a router translates between them, forward the port; peers use the address that \
              they see. If this machine has both, choose one with --host-address.",
@@ -206,28 +206,24 @@ fn address(found: &Findings<'_>) -> Check {
     }
     if own.is_unspecified() {
         let text = "The node listens on all addresses; peers use the one that they see.".to_owned();
-        return check(Result::Well, text, "");
+        return check(Grade::Well, text, "");
     }
     if own.is_loopback() {
         return check(
-            Result::Warning,
+            Grade::Warning,
             format!("The node is at {own}: no other machine can reach it."),
             "Right for a network on this machine. For any other, give --host-address.",
         );
     }
     let agree = found.sightings.iter().filter(|one| one.seen.is_some()).count();
-    check(Result::Well, format!("{agree} contacts see the node at {own}, as it says."), "")
+    check(Grade::Well, format!("{agree} contacts see the node at {own}, as it says."), "")
 }
 
 fn clock(found: &Findings<'_>) -> Check {
     let Findings { stores, future_versions: refused, .. } = *found;
     let check = |result, text: String, advice: &str| Check::new("clock", result, text, advice);
     if refused == 0 {
-        return check(
-            Result::Well,
-            "No peer's clock is ahead of this one's by minutes.".into(),
-            "",
-        );
+        return check(Grade::Well, "No peer's clock is ahead of this one's by minutes.".into(), "");
     }
     let text = format!(
         "{refused} of {stores} values were refused because their publishers' clocks are more than \
@@ -236,10 +232,10 @@ fn clock(found: &Findings<'_>) -> Check {
     // One node with a wrong clock brings a few of them; one's own wrong clock, nearly all.
     if 2 * refused > stores {
         let advice = "This machine's clock is behind: have it set by NTP (timedatectl).";
-        check(Result::Failed, text, advice)
+        check(Grade::Failed, text, advice)
     } else {
         let advice = "Most likely the publishers' fault. To be sure, see timedatectl here.";
-        check(Result::Warning, text, advice)
+        check(Grade::Warning, text, advice)
     }
 }
 
@@ -248,7 +244,7 @@ fn disk(found: &Findings<'_>) -> Check {
     let check = |result, text: String, advice: &str| Check::new("disk", result, text, advice);
     let Some(directory) = &storage.directory else {
         return check(
-            Result::Well,
+            Grade::Well,
             "No data directory: identity and values end with the process.".into(),
             "To keep them over a restart, give --data-dir.",
         );
@@ -256,19 +252,19 @@ fn disk(found: &Findings<'_>) -> Check {
     if storage.failing {
         let text = format!("{directory} cannot be written: new values are refused.");
         return check(
-            Result::Failed,
+            Grade::Failed,
             text,
             "Make room there, or mend the disk; the log has the error.",
         );
     }
     match found.free_bytes {
         Some(free) if free < LITTLE_ROOM => check(
-            Result::Warning,
+            Grade::Warning,
             format!("{directory} has {} MiB left.", free >> 20),
             "Make room, or lower --max-stored: at the end of it new values are refused.",
         ),
-        Some(free) => check(Result::Well, format!("{directory} has {} GiB left.", free >> 30), ""),
-        None => check(Result::Unknown, format!("How much room {directory} has is not known."), ""),
+        Some(free) => check(Grade::Well, format!("{directory} has {} GiB left.", free >> 30), ""),
+        None => check(Grade::Unknown, format!("How much room {directory} has is not known."), ""),
     }
 }
 
@@ -276,11 +272,11 @@ fn peers(found: &Findings<'_>) -> Check {
     let trust = &found.snapshot.trust;
     if trust.bans.is_empty() {
         let text = format!("Nobody is banned; peers broke {} rules.", trust.misbehaved);
-        return Check::new("peers", Result::Well, text, "");
+        return Check::new("peers", Grade::Well, text, "");
     }
     Check::new(
         "peers",
-        Result::Warning,
+        Grade::Warning,
         match trust.bans.len() {
             1 => "1 peer is banned.".to_owned(),
             some => format!("{some} peers are banned."),

@@ -37,7 +37,7 @@ pub(super) struct HttpArguments {
     pub(super) http: Place,
 
     /// Of a test network, the node with this number, from 0
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = arguments::values::number::<usize>(0..=9_999))]
     pub(super) index: Option<usize>,
 
     /// How long to wait for the node's answer

@@ -1,6 +1,6 @@
 //! Limits: what was reached, or nearly is, and which option moves it.
 
-use super::{Check, Findings, Result};
+use super::{Check, Findings, Grade};
 
 /// What to do about a limit that was reached, by its name in the metrics.
 const ADVICE: &[(&str, &str)] = &[
@@ -67,9 +67,9 @@ pub(super) fn check(found: &Findings<'_>) -> Check {
         advice.extend(known.map(|(_, advice)| *advice));
     }
     if texts.is_empty() {
-        return Check::new("limits", Result::Well, "No limit was reached.", "");
+        return Check::new("limits", Grade::Well, "No limit was reached.", "");
     }
-    Check::new("limits", Result::Warning, texts.join(" "), advice.join(" "))
+    Check::new("limits", Grade::Warning, texts.join(" "), advice.join(" "))
 }
 
 #[cfg(test)]

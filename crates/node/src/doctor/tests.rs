@@ -67,12 +67,12 @@ fn findings(snapshot: &Snapshot) -> Findings<'_> {
 }
 
 /// What a check says, and whether it does so with advice.
-fn check(found: &Findings<'_>, name: &str, result: Result, needle: &str) {
+fn check(found: &Findings<'_>, name: &str, result: Grade, needle: &str) {
     let examination = Examination::of(found);
     let check = examination.checks.iter().find(|check| check.name == name).unwrap();
     assert_eq!(check.result, result, "{check:?}");
     assert!(format!("{} {}", check.text, check.advice).contains(needle), "{check:?}");
-    assert!(matches!(result, Result::Well | Result::Unknown) || !check.advice.is_empty());
+    assert!(matches!(result, Grade::Well | Grade::Unknown) || !check.advice.is_empty());
 }
 
 #[test]
@@ -82,9 +82,9 @@ fn a_node_that_is_dialled_back_is_well() {
     let dialed_back = [PEER.into()];
     let found = Findings { sightings: &seen, dialed_back: &dialed_back, ..findings(&snapshot) };
     let examination = Examination::of(&found);
-    assert_eq!(examination.worst(), Result::Well, "{examination:#?}");
-    check(&found, "reachable", Result::Well, "from 192.0.2.9");
-    check(&found, "address", Result::Well, "192.0.2.1, as it says");
+    assert_eq!(examination.worst(), Grade::Well, "{examination:#?}");
+    check(&found, "reachable", Grade::Well, "from 192.0.2.9");
+    check(&found, "address", Grade::Well, "192.0.2.1, as it says");
 }
 
 #[test]
@@ -92,27 +92,27 @@ fn a_node_that_nobody_reaches_is_told_which_port_to_open() {
     let snapshot = snapshot();
     let seen = [sighting(true, Some([203, 0, 113, 5]))];
     let found = Findings { sightings: &seen, ..findings(&snapshot) };
-    check(&found, "reachable", Result::Failed, "Nobody ever has.");
-    check(&found, "reachable", Result::Failed, "forward it from 203.0.113.5");
-    check(&found, "reachable", Result::Failed, "Open TCP port 7402");
-    check(&found, "address", Result::Warning, "come from 203.0.113.5");
+    check(&found, "reachable", Grade::Failed, "Nobody ever has.");
+    check(&found, "reachable", Grade::Failed, "forward it from 203.0.113.5");
+    check(&found, "reachable", Grade::Failed, "Open TCP port 7402");
+    check(&found, "address", Grade::Warning, "come from 203.0.113.5");
     let recently = SystemTime::now() - Duration::from_secs(30);
     let reached = Findings { last_caller: Some(recently), ..found };
-    check(&reached, "reachable", Result::Well, "s ago");
+    check(&reached, "reachable", Grade::Well, "s ago");
     let long_ago = Findings { last_caller: Some(recently - Duration::from_secs(600)), ..found };
-    check(&long_ago, "reachable", Result::Failed, "The last one came 10 min ago.");
+    check(&long_ago, "reachable", Grade::Failed, "The last one came 10 min ago.");
     let silent = [sighting(false, None)];
     let nobody = Findings { sightings: &silent, ..findings(&snapshot) };
-    check(&nobody, "reachable", Result::Unknown, "No contact could be asked");
+    check(&nobody, "reachable", Grade::Unknown, "No contact could be asked");
 }
 
 #[test]
 fn an_address_that_no_other_machine_reaches_is_named() {
     let snapshot = snapshot();
     let loopback = Findings { own: address([127, 0, 0, 1]), ..findings(&snapshot) };
-    check(&loopback, "address", Result::Warning, "give --host-address");
+    check(&loopback, "address", Grade::Warning, "give --host-address");
     let all = Findings { own: address([0; 4]), ..findings(&snapshot) };
-    check(&all, "address", Result::Well, "listens on all");
+    check(&all, "address", Grade::Well, "listens on all");
 }
 
 #[test]
@@ -127,52 +127,52 @@ fn a_lost_network_is_a_failure_and_an_own_one_is_none() {
             hint: "See.",
         }],
     };
-    check(&findings(&snapshot), "network", Result::Failed, "No contact is left.");
+    check(&findings(&snapshot), "network", Grade::Failed, "No contact is left.");
     snapshot.health = Health { state: State::Joined, ready: true, reasons: Vec::new() };
     snapshot.table.contacts = 0;
-    check(&findings(&snapshot), "network", Result::Unknown, "--peer");
+    check(&findings(&snapshot), "network", Grade::Unknown, "--peer");
     snapshot.health.state = State::Leaving;
     let leaving = Examination::of(&findings(&snapshot));
-    assert_eq!(leaving.checks[0].result, Result::Failed);
+    assert_eq!(leaving.checks[0].result, Grade::Failed);
 }
 
 #[test]
 fn whose_clock_is_wrong_is_told_by_how_many_disagree() {
     let snapshot = snapshot();
     let few = Findings { future_versions: 3, ..findings(&snapshot) };
-    check(&few, "clock", Result::Warning, "3 of 100 values");
+    check(&few, "clock", Grade::Warning, "3 of 100 values");
     let most = Findings { future_versions: 90, ..findings(&snapshot) };
-    check(&most, "clock", Result::Failed, "This machine's clock is behind");
+    check(&most, "clock", Grade::Failed, "This machine's clock is behind");
 }
 
 #[test]
 fn a_disk_that_is_full_or_failing_is_told() {
     let mut snapshot = snapshot();
-    check(&findings(&snapshot), "disk", Result::Well, "--data-dir");
+    check(&findings(&snapshot), "disk", Grade::Well, "--data-dir");
     snapshot.storage.directory = Some("/var/lib/voiddht".into());
-    check(&findings(&snapshot), "disk", Result::Unknown, "/var/lib/voiddht");
+    check(&findings(&snapshot), "disk", Grade::Unknown, "/var/lib/voiddht");
     let roomy = Findings { free_bytes: Some(5 << 30), ..findings(&snapshot) };
-    check(&roomy, "disk", Result::Well, "5 GiB left");
+    check(&roomy, "disk", Grade::Well, "5 GiB left");
     let full = Findings { free_bytes: Some(5 << 20), ..findings(&snapshot) };
-    check(&full, "disk", Result::Warning, "5 MiB left");
+    check(&full, "disk", Grade::Warning, "5 MiB left");
     snapshot.storage.failing = true;
-    check(&findings(&snapshot), "disk", Result::Failed, "cannot be written");
+    check(&findings(&snapshot), "disk", Grade::Failed, "cannot be written");
 }
 
 #[test]
 fn limits_that_were_reached_come_with_their_option() {
     let mut snapshot = snapshot();
-    check(&findings(&snapshot), "limits", Result::Well, "No limit");
+    check(&findings(&snapshot), "limits", Grade::Well, "No limit");
     let fewer = Findings { wanted_connections: 512, ..findings(&snapshot) };
-    check(&fewer, "limits", Result::Warning, "100 connections instead of 512");
+    check(&fewer, "limits", Grade::Warning, "100 connections instead of 512");
     snapshot.limits.push(limit("max_records", 5, 7));
-    check(&findings(&snapshot), "limits", Result::Warning, "max_records was reached 7 times.");
-    check(&findings(&snapshot), "limits", Result::Warning, "--max-records");
+    check(&findings(&snapshot), "limits", Grade::Warning, "max_records was reached 7 times.");
+    check(&findings(&snapshot), "limits", Grade::Warning, "--max-records");
 }
 
 #[test]
 fn bans_are_told() {
     let mut snapshot = snapshot();
     snapshot.trust.bans.push(BanView { id: "cd".repeat(32), seconds_left: 9 });
-    check(&findings(&snapshot), "peers", Result::Warning, "1 peer is banned");
+    check(&findings(&snapshot), "peers", Grade::Warning, "1 peer is banned");
 }

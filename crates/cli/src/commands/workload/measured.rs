@@ -51,10 +51,11 @@ impl Latencies {
     pub(in super::super) fn percentile(&self, percent: f64) -> Duration {
         let mut sorted = self.taken.clone();
         let rank = (sorted.len() as f64 * percent / 100.0).ceil() as usize;
-        match sorted.is_empty() {
-            true => Duration::ZERO,
-            false => *sorted.select_nth_unstable(rank.clamp(1, sorted.len()) - 1).1,
+        if sorted.is_empty() {
+            return Duration::ZERO;
         }
+        let place = rank.clamp(1, sorted.len()) - 1;
+        *sorted.select_nth_unstable(place).1
     }
 
     fn mean(&self) -> Duration {
