@@ -73,7 +73,7 @@ impl Tally {
                 *self.misbehaviour.entry(what.to_string()).or_default() += 1;
             }
             Notice::Banned { .. } => self.bans += 1,
-            Notice::Joined { .. } | Notice::LookupEnded { .. } => {}
+            Notice::Joined { .. } | Notice::LookupEnded { .. } | Notice::StoreRefused { .. } => {}
         }
     }
 
