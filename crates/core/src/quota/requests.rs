@@ -25,6 +25,10 @@ pub const PREFIX_RATE: u32 = 4 * PEER_RATE;
 pub const PREFIX_BURST: u32 = 4 * PEER_BURST;
 /// Peers, and as many prefixes again, whose buckets are kept apart. About 100 bytes each.
 pub const MAX_TRACKED: usize = 16_384;
+/// Buckets below which nobody looks for full ones to forget. Beyond, that is done whenever their
+/// number has doubled, so that a table is never much larger than the number of those who sent
+/// something just now.
+const FIRST_SWEEP: usize = 64;
 /// How often full buckets are looked for at most, once the table is at its limit.
 const SWEEP_PAUSE: Duration = Duration::from_secs(1);
 
@@ -123,12 +127,21 @@ struct Buckets<K> {
     /// The bucket of all for whom there is no place.
     shared: Moment,
     swept: Moment,
+    /// At how many buckets full ones are looked for.
+    sweep_at: usize,
 }
 
 impl<K: Ord> Buckets<K> {
     fn new(rate: Rate, max: usize) -> Self {
         let start = Moment::default();
-        Self { rate, max, full_at: BTreeMap::new(), shared: start, swept: start }
+        Self {
+            rate,
+            max,
+            full_at: BTreeMap::new(),
+            shared: start,
+            swept: start,
+            sweep_at: FIRST_SWEEP,
+        }
     }
 
     fn has_token(&mut self, key: &K, now: Moment) -> bool {
@@ -152,9 +165,11 @@ impl<K: Ord> Buckets<K> {
 
     fn make_place(&mut self, key: &K, now: Moment) {
         let crowded = self.full_at.len() >= self.max && !self.full_at.contains_key(key);
-        if crowded && now.since(self.swept) >= SWEEP_PAUSE {
+        let doubled = self.full_at.len() >= self.sweep_at;
+        if doubled || (crowded && now.since(self.swept) >= SWEEP_PAUSE) {
             self.full_at.retain(|_, full_at| *full_at > now);
             self.swept = now;
+            self.sweep_at = (2 * self.full_at.len()).max(FIRST_SWEEP);
         }
     }
 }
@@ -189,6 +204,21 @@ mod tests {
                 Ok(()) => admitted += 1,
                 Err(reached) => return (admitted, reached),
             }
+        }
+    }
+
+    #[test]
+    fn those_who_are_silent_again_are_forgotten() {
+        let mut quota = RequestQuota::new(RequestLimits::default());
+        for number in 0..2_000u64 {
+            let mut id = [0; 32];
+            id[..8].copy_from_slice(&number.to_be_bytes());
+            let [.., high, low] = number.to_be_bytes();
+            let address = PeerAddress::new([203, high, low, 1].into(), 1);
+            let account = Account { id: NodeId::from_bytes(id), address };
+            assert_eq!(quota.admit(&account, at(10 * number)), Ok(()));
+            let kept = quota.peers.full_at.len().max(quota.prefixes.full_at.len());
+            assert!(kept <= FIRST_SWEEP, "{kept} are remembered");
         }
     }
 
