@@ -87,6 +87,8 @@ pub struct Config {
     pub alpha: usize,
     /// See [`B`].
     pub b: usize,
+    /// See [`REPLACEMENT_CACHE`](crate::routing::table::REPLACEMENT_CACHE).
+    pub replacement_cache: usize,
     /// See [`DISJOINT_PATHS`]. 1 is plain Kademlia.
     pub disjoint_paths: usize,
     /// See [`VOTE_QUORUM`].
@@ -123,6 +125,7 @@ impl Default for Config {
             k: K,
             alpha: ALPHA,
             b: B,
+            replacement_cache: crate::routing::table::REPLACEMENT_CACHE,
             disjoint_paths: DISJOINT_PATHS,
             vote_quorum: VOTE_QUORUM,
             replication: K,

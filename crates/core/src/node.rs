@@ -110,9 +110,9 @@ impl Node {
         let routing = RoutingConfig {
             k: config.k,
             b: config.b,
+            replacement_cache: config.replacement_cache,
             per_bucket: config.diversity.bucket,
             per_table: config.diversity.table,
-            ..RoutingConfig::default()
         };
         Ok(Self {
             own,

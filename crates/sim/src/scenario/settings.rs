@@ -59,6 +59,8 @@ pub struct NodeSettings {
     pub alpha: Option<usize>,
     /// See [`Config::b`].
     pub b: Option<usize>,
+    /// See [`Config::replacement_cache`].
+    pub replacement_cache: Option<usize>,
     /// See [`Config::disjoint_paths`].
     pub disjoint_paths: Option<usize>,
     /// See [`Config::vote_quorum`].
@@ -137,6 +139,7 @@ impl NodeSettings {
         config.replication = self.replication.unwrap_or(config.k);
         set(&mut config.alpha, self.alpha);
         set(&mut config.b, self.b);
+        set(&mut config.replacement_cache, self.replacement_cache);
         set(&mut config.disjoint_paths, self.disjoint_paths);
         set(&mut config.vote_quorum, self.vote_quorum);
         set(&mut config.default_ttl, self.default_ttl.map(|span| span.0));
