@@ -5,11 +5,12 @@ use std::time::Duration;
 use voiddht_core::Node;
 use voiddht_core::peer::{ConnectionId, Peer};
 use voiddht_core::time::Moment;
-use voiddht_wire::peer::{Message, NodeInfo};
-use voiddht_wire::{PeerAddress, RpcId};
+use voiddht_wire::PeerAddress;
+use voiddht_wire::peer::NodeInfo;
 
 use crate::adversary::Adversary;
 use crate::disk::Disk;
+use crate::links::{Link, Links};
 use crate::traffic::Traffic;
 
 /// Names a host throughout a run, its restarts included.
@@ -43,8 +44,7 @@ pub struct Host {
     /// `None` while it is down, and for the moment in which it is being driven.
     pub(crate) node: Option<Box<Node>>,
     pub(crate) adversary: Option<Box<dyn Adversary>>,
-    /// Sorted by peer; at most one connection with each.
-    pub(crate) links: Vec<Link>,
+    pub(crate) links: Links,
     /// The earliest wake-up that is in the queue.
     pub(crate) wakes_at: Option<Moment>,
     /// Which side of a partition it is on.
@@ -53,45 +53,6 @@ pub struct Host {
     pub(crate) clock_skew: i64,
     pub(crate) disk: Option<Box<Disk>>,
     pub(crate) traffic: Traffic,
-}
-
-/// One host's end of a connection.
-#[derive(Debug)]
-pub(crate) struct Link {
-    pub(crate) peer: HostId,
-    pub(crate) serial: u64,
-    pub(crate) state: LinkState,
-    /// Whether this host dialled it.
-    pub(crate) dialled: bool,
-    /// Whether the other end knows of it.
-    pub(crate) agreed: bool,
-    /// When something was last sent or received.
-    pub(crate) used: Moment,
-    /// When what was sent last will arrive: nothing overtakes it.
-    pub(crate) arrives: Moment,
-    /// Requests of this host that the other has not answered.
-    pub(crate) awaited: Vec<RpcId>,
-}
-
-#[derive(Debug)]
-pub(crate) enum LinkState {
-    /// The handshake is under way; these requests wait for its end.
-    Dialling { waiting: Vec<Message> },
-    /// Both ends are up.
-    Live,
-    /// The other end is gone or cut off, and this one does not know it yet.
-    Silent,
-}
-
-impl Link {
-    pub(crate) fn is_live(&self) -> bool {
-        matches!(self.state, LinkState::Live)
-    }
-
-    /// Whether it may be closed to make room.
-    pub(crate) fn is_idle(&self) -> bool {
-        !matches!(self.state, LinkState::Dialling { .. }) && self.awaited.is_empty()
-    }
 }
 
 impl Host {
@@ -126,29 +87,12 @@ impl Host {
     }
 
     pub(crate) fn link(&mut self, peer: HostId) -> Option<&mut Link> {
-        let index = self.links.binary_search_by_key(&peer, |link| link.peer).ok()?;
-        Some(&mut self.links[index])
+        self.links.get_mut(peer)
     }
 
     /// The connection with `peer`, if it is still the one of this serial number.
     pub(crate) fn same_link(&mut self, peer: HostId, serial: u64) -> Option<&mut Link> {
         self.link(peer).filter(|link| link.serial == serial)
-    }
-
-    pub(crate) fn remove_link(&mut self, peer: HostId) -> Option<Link> {
-        let index = self.links.binary_search_by_key(&peer, |link| link.peer).ok()?;
-        Some(self.links.remove(index))
-    }
-
-    /// Puts a connection in, in the place of any that there was with the same peer.
-    pub(crate) fn put_link(&mut self, link: Link) -> Option<Link> {
-        match self.links.binary_search_by_key(&link.peer, |one| one.peer) {
-            Ok(index) => Some(std::mem::replace(&mut self.links[index], link)),
-            Err(index) => {
-                self.links.insert(index, link);
-                None
-            }
-        }
     }
 
     /// Who could be hung up on to make room: the least recently used without a request in flight.

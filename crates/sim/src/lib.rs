@@ -10,6 +10,7 @@ pub mod directory;
 mod disk;
 pub mod growth;
 pub mod host;
+mod links;
 pub mod network;
 mod queue;
 pub mod run;

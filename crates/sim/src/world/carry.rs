@@ -12,7 +12,8 @@ use voiddht_wire::peer::{Message, NodeInfo};
 
 use super::{Ended, World};
 use crate::checker::Site;
-use crate::host::{HostId, LinkState, State, connection_parts};
+use crate::host::{HostId, State, connection_parts};
+use crate::links::LinkState;
 
 /// Something that happens at a moment.
 #[derive(Debug)]
@@ -182,6 +183,10 @@ impl World {
             && let Some(place) = link.awaited.iter().position(|one| *one == message.header.rpc_id)
         {
             link.awaited.swap_remove(place);
+            if link.awaited.is_empty() {
+                // Most connections of a large network await nothing: their memory adds up.
+                link.awaited = Vec::new();
+            }
         }
         let peer_dialled = !link.dialled;
         let peer = self.hosts[from.index()].as_peer(peer_dialled, serial);

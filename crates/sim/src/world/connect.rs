@@ -9,7 +9,8 @@ use voiddht_wire::peer::Message;
 
 use super::World;
 use super::carry::Event;
-use crate::host::{HostId, Link, LinkState, State, connection_id};
+use crate::host::{HostId, State, connection_id};
+use crate::links::{Link, LinkState};
 
 impl World {
     /// Dials whoever is at an address, for the sake of a first request.
@@ -42,7 +43,7 @@ impl World {
                     arrives: self.now,
                     awaited: Vec::new(),
                 };
-                self.hosts[from.index()].put_link(link);
+                self.hosts[from.index()].links.put(link);
                 let after = if self.answers_dials(from, peer) {
                     self.network.config.handshake_round_trips * self.network.round_trip(from, peer)
                 } else {
@@ -131,7 +132,7 @@ impl World {
             arrives: self.now,
             awaited: Vec::new(),
         };
-        if let Some(old) = self.hosts[at.index()].put_link(link) {
+        if let Some(old) = self.hosts[at.index()].links.put(link) {
             self.take_over(at, from, old);
         }
         let peer = self.hosts[from.index()].as_peer(true, serial);
@@ -208,7 +209,7 @@ impl World {
 
     /// Forgets one end of a connection; what was awaited on it, or waited for it, comes to nothing.
     pub(super) fn lose(&mut self, at: HostId, peer: HostId, why: Undelivered) {
-        let Some(link) = self.hosts[at.index()].remove_link(peer) else { return };
+        let Some(link) = self.hosts[at.index()].links.remove(peer) else { return };
         let run = self.hosts[at.index()].run;
         let waiting = match link.state {
             LinkState::Dialling { waiting } => waiting,

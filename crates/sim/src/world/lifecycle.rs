@@ -13,7 +13,8 @@ use super::World;
 use super::carry::Event;
 use crate::adversary::Adversary;
 use crate::disk::Disk;
-use crate::host::{Host, HostId, HostOptions, LinkState, MAX_HOSTS, State};
+use crate::host::{Host, HostId, HostOptions, MAX_HOSTS, State};
+use crate::links::{LinkState, Links};
 use crate::traffic::Traffic;
 
 /// Where every host listens.
@@ -53,7 +54,7 @@ impl World {
             run: 0,
             node: Some(Box::new(node)),
             adversary: None,
-            links: Vec::new(),
+            links: Links::default(),
             wakes_at: None,
             side: 0,
             clock_skew: options.clock_skew,
@@ -87,7 +88,7 @@ impl World {
             Death::Silent => State::Silent,
         };
         self.note(host, 10);
-        for link in std::mem::take(&mut self.hosts[host.index()].links) {
+        for link in std::mem::take(&mut self.hosts[host.index()].links).iter() {
             self.tell_of_death(host, link.peer, link.serial);
         }
     }
