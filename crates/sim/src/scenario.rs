@@ -4,7 +4,8 @@
 //! A file is TOML; a key that nobody knows is an error. Two tables make one file into many runs:
 //! for each combination of the variables of `[vary]` there is a world of its own, and within it
 //! the steps are gone through once for each combination of those of `[within]`, on the network
-//! that `[[setup]]` has made. Wherever a file says `"$name"`, the value of that variable stands.
+//! that `[[setup]]` has made. `without` leaves combinations out. Wherever a file says `"$name"`, the value of that variable stands; and a unit may follow, as in
+//! `"$minutes min"`.
 //!
 //! [`Plan::parse`] reads a file; [`crate::run`] carries it out; [`shipped`] names those that come
 //! with the program. `docs/scenarios.md` is the page for those who write one.
@@ -63,6 +64,8 @@ pub struct Scenario {
     _vary: toml::Table,
     #[serde(default, rename = "within")]
     _within: toml::Table,
+    #[serde(default, rename = "without")]
+    _without: Vec<toml::Table>,
     /// Runs of each combination, each with a seed of its own; their figures are averaged.
     #[serde(default = "one")]
     pub repeat: u32,

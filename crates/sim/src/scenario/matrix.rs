@@ -90,15 +90,21 @@ pub(super) fn points(text: &str) -> Result<Vec<Point>, ScenarioError> {
     let table: toml::Table = text.parse().map_err(malformed)?;
     let vary = variables(&table, "vary", text)?;
     let within = variables(&table, "within", text)?;
+    let without = without(&table)?;
     let mut points = Vec::new();
     for outer in &vary {
+        let chosen = settings(outer);
+        if without.iter().any(|one| one.iter().all(|(name, value)| chosen.get(name) == Some(value)))
+        {
+            continue;
+        }
         let mut rounds = Vec::new();
         for inner in &within {
             let choices: Vec<&Choice> = outer.iter().chain(inner).collect();
             let scenario = toml::from_str(&substituted(text, &choices)?).map_err(malformed)?;
             rounds.push(Round { settings: settings(choices), scenario });
         }
-        points.push(Point { settings: settings(outer), rounds });
+        points.push(Point { settings: chosen, rounds });
     }
     Ok(points)
 }
@@ -116,7 +122,8 @@ fn variables(
     for (variable, values) in variables {
         let none = || ScenarioError::NoValues(variable.clone());
         let values = values.as_array().filter(|values| !values.is_empty()).ok_or_else(none)?;
-        if !text.contains(&format!("\"${variable}\"")) {
+        if !text.contains(&format!("\"${variable}\"")) && !text.contains(&format!("\"${variable} "))
+        {
             return Err(ScenarioError::UnusedVariable(variable.clone()));
         }
         let mut longer = Vec::new();
@@ -136,10 +143,26 @@ fn variables(
     Ok(combinations)
 }
 
+/// The combinations that are left out.
+fn without(table: &toml::Table) -> Result<Vec<Settings>, ScenarioError> {
+    let Some(left_out) = table.get("without") else { return Ok(Vec::new()) };
+    let wrong = || ScenarioError::NoValues("without".to_owned());
+    let one = |values: &toml::Value| {
+        let values = values.as_table().filter(|values| !values.is_empty()).ok_or_else(wrong)?;
+        let setting = |(name, value): (&String, _)| {
+            Ok((name.clone(), Setting::of_toml(value).ok_or_else(wrong)?))
+        };
+        values.iter().map(setting).collect()
+    };
+    left_out.as_array().ok_or_else(wrong)?.iter().map(one).collect()
+}
+
 fn substituted(text: &str, choices: &[&Choice]) -> Result<String, ScenarioError> {
     let mut text = text.to_owned();
-    for (variable, _, value) in choices {
+    for (variable, setting, value) in choices {
         text = text.replace(&format!("\"${variable}\""), value);
+        // With a unit behind it: "$minutes min".
+        text = text.replace(&format!("\"${variable} "), &format!("\"{setting} "));
     }
     match text.split_once("\"$") {
         Some((_, rest)) => {

@@ -33,6 +33,14 @@ fn variables_make_one_world_for_each_combination_and_rounds_within() {
 }
 
 #[test]
+fn combinations_can_be_left_out() {
+    let text = SMALL.replace("about", "without = [{ nodes = 8, how = \"silent\" }]\nabout");
+    let plan = Plan::parse("test", &text).expect("it is a scenario");
+    assert_eq!(plan.points.len(), 3);
+    assert!(error(&SMALL.replace("about", "without = [3]\nabout")).contains("without"));
+}
+
+#[test]
 fn some_of_the_worlds_can_be_chosen() {
     let mut plan = Plan::parse("test", SMALL).expect("it is a scenario");
     plan.keep_only(&Settings::from([("nodes".to_owned(), Setting::parse("16"))]));

@@ -65,7 +65,7 @@ where
     B::ErrorType: 'static,
 {
     root.fill(&WHITE)?;
-    let root = root.titled(&plot.title, (FONT, 19).into_font().color(&INK))?;
+    let root = root.margin(8, 0, 0, 0).titled(&plot.title, (FONT, 19).into_font().color(&INK))?;
     let (left, right) = root.split_horizontally(SIZE.0 - LEGEND_WIDTH);
     let across = Scale::of(&plot.x, curves.iter().flat_map(|curve| &curve.points).map(|it| it.0));
     let up = Scale::of(&plot.y, curves.iter().flat_map(|curve| &curve.points).map(|it| it.1));
