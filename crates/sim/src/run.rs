@@ -208,6 +208,7 @@ fn take_steps(stage: &mut Stage<'_>, steps: &[Step]) -> Result<(), ConfigError> 
             Step::Get(get) => stage.get(get),
             Step::Lookup(lookup) => stage.look_up(lookup),
             Step::Infiltrate(plan) => stage.infiltrate(plan)?,
+            Step::Surround(plan) => stage.surround(plan)?,
             Step::Kill(kill) => stage.kill(kill),
             Step::Leave(leave) => stage.leave(leave),
             Step::Return(back) => stage.return_dead(back)?,

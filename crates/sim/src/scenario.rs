@@ -24,7 +24,7 @@ pub use settings::{LatencySettings, NetworkSettings, NodeSettings};
 pub use span::Span;
 pub use step::{
     Get, Grow, How, Infiltrate, Kill, Leave, Live, Lookup, Put, Return, Sessions, Split, Start,
-    Step, Wait,
+    Step, Surround, Wait,
 };
 pub use view::{Axis, Line, Plot, Promise};
 

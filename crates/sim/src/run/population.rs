@@ -8,17 +8,19 @@ use voiddht_core::event::{Command, Outcome};
 use voiddht_core::time::Moment;
 use voiddht_wire::PeerAddress;
 
-use super::stage::{Stage, named};
+use super::stage::{Stage, named, value_key};
 use crate::adversary::{Infiltration, Placement};
 use crate::growth::Growth;
 use crate::host::{DiskOptions, HostId, HostOptions};
-use crate::scenario::{Grow, Infiltrate, Kill, Leave, Return, Span, Split, Start, Wait};
+use crate::scenario::{Grow, Infiltrate, Kill, Leave, Return, Span, Split, Start, Surround, Wait};
 
 /// Of the nodes that are there, how many more start at the same moment: a network doubles within
 /// about seventy pauses.
 const SHARE_AT_ONCE: f64 = 0.01;
 /// Peers that one that comes is told of.
 const PEERS: usize = 3;
+/// How long nodes around a key have to make themselves known.
+const SETTLE: Duration = Duration::from_secs(60);
 /// The pause between two that leave.
 const LEAVE_PAUSE: Duration = Duration::from_secs(1);
 /// The longest that a leaving node may take.
@@ -67,6 +69,24 @@ impl Stage<'_> {
         let world = &self.world;
         self.honest.retain(|host| world.host(*host).is_honest());
         self.row.set("adversaries", 1.0 - self.honest.len() as f64 / running);
+        Ok(())
+    }
+
+    /// Lets new nodes come close to the values' keys.
+    pub(super) fn surround(&mut self, plan: &Surround) -> Result<(), ConfigError> {
+        let numbers: Vec<u64> = match plan.next_values {
+            Some(count) => (self.next_value..self.next_value + count).collect(),
+            None => self.values.iter().map(|value| value.number).collect(),
+        };
+        for number in numbers {
+            let placement = Placement::Ground { point: value_key(number), count: plan.count };
+            let around =
+                Infiltration { sites: plan.sites, ..Infiltration::new(plan.kind, placement) };
+            self.world.infiltrate(&around)?;
+        }
+        let began = self.world.now();
+        let end = began + plan.settle.map_or(SETTLE, |span| span.0);
+        self.pass_until(end, began, end);
         Ok(())
     }
 

@@ -20,7 +20,7 @@ pub(super) struct Value {
 impl Value {
     /// A key that its value does not prove.
     pub(super) fn key(&self) -> Key {
-        Key::of_value(format!("key {}", self.number).as_bytes())
+        value_key(self.number)
     }
 
     /// Its content: its number, and as much after it as it is long.
@@ -86,6 +86,11 @@ impl<'a> Stage<'a> {
     pub(super) fn k(&self) -> usize {
         self.world.config().node.k
     }
+}
+
+/// The key of a value.
+pub(super) fn value_key(number: u64) -> Key {
+    Key::of_value(format!("key {number}").as_bytes())
 }
 
 /// A figure's name, with what a step is called before it.

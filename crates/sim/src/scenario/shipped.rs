@@ -5,6 +5,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("smoke", include_str!("../../../../scenarios/smoke.toml")),
     ("s-kademlia", include_str!("../../../../scenarios/s-kademlia.toml")),
     ("hostile", include_str!("../../../../scenarios/hostile.toml")),
+    ("neighbourhood", include_str!("../../../../scenarios/neighbourhood.toml")),
     ("hops", include_str!("../../../../scenarios/hops.toml")),
     ("mass-kill", include_str!("../../../../scenarios/mass-kill.toml")),
     ("sessions", include_str!("../../../../scenarios/sessions.toml")),

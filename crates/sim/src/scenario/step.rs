@@ -22,6 +22,8 @@ pub enum Step {
     Lookup(Lookup),
     /// Nodes turn hostile.
     Infiltrate(Infiltrate),
+    /// New nodes come that have ground their IDs until they lay closest to the values' keys.
+    Surround(Surround),
     /// Nodes die, all at once.
     Kill(Kill),
     /// Nodes take their leave, one after the other.
@@ -125,6 +127,24 @@ pub struct Infiltrate {
     pub kind: Kind,
     /// How many there are then, as a share of all that run: those that were hostile before count.
     pub share: f64,
+}
+
+/// See [`Step::Surround`].
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Surround {
+    /// What they do.
+    #[serde(deserialize_with = "kind")]
+    pub kind: Kind,
+    /// How many around each key.
+    pub count: usize,
+    /// Behind how many /24s those around one key are; by default each has one of its own, which is
+    /// what costs an attacker most.
+    pub sites: Option<usize>,
+    /// Around the keys of how many values that are yet to be put; by default, of those that were.
+    pub next_values: Option<u64>,
+    /// How long they have to make themselves known.
+    pub settle: Option<Span>,
 }
 
 /// See [`Step::Kill`]. Figures: `dead`, `theory-lost` (share of the values of which chance alone
@@ -277,6 +297,7 @@ impl Step {
             Self::Get(_) => "get",
             Self::Lookup(_) => "lookup",
             Self::Infiltrate(_) => "infiltrate",
+            Self::Surround(_) => "surround",
             Self::Kill(_) => "kill",
             Self::Leave(_) => "leave",
             Self::Return(_) => "return",
