@@ -36,6 +36,15 @@ const MAX_DIALED_BACK: usize = 256;
 /// How long a check may take before its place is given to another: both deadlines of a dial.
 const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 
+/// Who made the connection by which a contact entered the routing table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Met {
+    /// This node: it had heard of the other.
+    ByDialling,
+    /// The other: as a node does that joins.
+    ByBeingDialled,
+}
+
 /// Listening addresses that are being checked, and those that did not hold.
 #[derive(Debug, Default)]
 pub(super) struct Probes {
@@ -101,7 +110,7 @@ impl Node {
         self.probes.forgive(&peer.id());
         if let Some(admitted) = dialed.and_then(|address| AdmittedContact::dialed(&peer, address)) {
             self.probes.end(&admitted.info(), true, self.now.mono);
-            self.admit(admitted);
+            self.admit(admitted, Met::ByDialling);
         }
     }
 
@@ -121,7 +130,7 @@ impl Node {
     pub(super) fn handle_probed(&mut self, contact: NodeInfo, listening: bool) {
         self.probes.end(&contact, listening, self.now.mono);
         if let Some(admitted) = AdmittedContact::probed(contact, listening) {
-            self.admit(admitted);
+            self.admit(admitted, Met::ByBeingDialled);
         }
     }
 
@@ -262,16 +271,16 @@ impl Node {
         }
     }
 
-    fn admit(&mut self, admitted: AdmittedContact) {
+    fn admit(&mut self, admitted: AdmittedContact, met: Met) {
         let contact = admitted.info();
         if self.is_own(&contact.id) {
             return;
         }
         match self.table.insert(admitted, self.now.mono) {
-            Insertion::Added => self.contact_entered(contact),
+            Insertion::Added => self.contact_entered(contact, met),
             Insertion::Replaced { removed } => {
                 self.contact_died(removed);
-                self.contact_entered(contact);
+                self.contact_entered(contact, met);
             }
             Insertion::Moved { .. } => {
                 self.persist(vec![Write::PutContact(contact)]);
@@ -284,10 +293,10 @@ impl Node {
         }
     }
 
-    fn contact_entered(&mut self, contact: NodeInfo) {
+    fn contact_entered(&mut self, contact: NodeInfo, met: Met) {
         self.notice(Notice::ContactAdded(contact));
         self.persist(vec![Write::PutContact(contact)]);
-        self.contact_joined(contact);
+        self.contact_joined(contact, met);
     }
 
     /// A contact has left the table without a word: what it held may have a replica less.

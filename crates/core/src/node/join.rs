@@ -179,9 +179,8 @@ impl Node {
     pub(super) fn note_joined(&mut self) {
         if !self.joining.was_joined {
             self.joining.was_joined = true;
-            if std::mem::take(&mut self.joining.returns) {
-                self.upkeep_returned();
-            }
+            let returned = std::mem::take(&mut self.joining.returns);
+            self.upkeep_joined(returned);
             self.notice(Notice::Joined { contacts: self.table.len() });
             self.restart_find_self();
             let pause = self.jittered(self.config.refresh_interval);

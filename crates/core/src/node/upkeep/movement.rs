@@ -15,6 +15,7 @@ use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{Distance, Key, NodeId};
 
 use super::super::Node;
+use super::super::contacts::Met;
 use super::super::schedule::Task;
 use crate::time::Moment;
 
@@ -37,8 +38,9 @@ const MISSING: Duration = Duration::from_secs(1);
 /// How long it is remembered who came and who went: as long as it may take to notice that the
 /// holder that should have acted was dead by then.
 const REMEMBERED: Duration = Duration::from_secs(60);
-/// How long a node that has come back hands nothing over: to it everybody is a newcomer, and
-/// where a whole network comes back, all would send all they hold to all. Renewal does the rest.
+/// How long a node that has joined takes nobody for a newcomer whom it has dialled: they were there
+/// before it. One that has come back hands nothing over for as long: where a whole network comes
+/// back, all would send all they hold to all. Renewal does the rest.
 const YOUTH: Duration = Duration::from_secs(10);
 /// How long a newcomer is not counted on to hold what it was handed, to know others that came with
 /// it, or to act: what another one should hold is then handed to that by somebody who is settled.
@@ -54,9 +56,16 @@ pub(super) struct Movement {
     missed: VecDeque<(Moment, NodeId)>,
     /// Those that came in the last while, and when.
     appeared: BTreeMap<NodeId, Moment>,
-    /// Until when this node itself is no judge of who is new.
-    young_until: Option<Moment>,
+    youth: Option<Youth>,
     pass: Option<Pass>,
+}
+
+/// Until when this node itself is no judge of who is new.
+#[derive(Clone, Copy, Debug)]
+struct Youth {
+    until: Moment,
+    /// Whether it was part of the network before.
+    returned: bool,
 }
 
 /// A look through the records.
@@ -86,6 +95,14 @@ impl Movement {
         self.pass.is_none() && self.came.is_empty() && self.went.is_empty()
     }
 
+    /// Whether a contact that was met in this way is new to the network, and not only to this node.
+    fn is_newcomer(&self, met: Met, now: Moment) -> bool {
+        match self.youth {
+            Some(youth) if now < youth.until => !youth.returned && met == Met::ByBeingDialled,
+            _ => true,
+        }
+    }
+
     /// The pass under way, or one for all who wait.
     fn begin(&mut self) -> Pass {
         self.pass.take().unwrap_or_else(|| Pass {
@@ -99,7 +116,7 @@ impl Movement {
 
 impl Node {
     /// A contact has entered the routing table: records may now belong there.
-    pub(in super::super) fn contact_joined(&mut self, contact: NodeInfo) {
+    pub(in super::super) fn contact_joined(&mut self, contact: NodeInfo, met: Met) {
         self.note_joined();
         if self.found_again(&contact) {
             self.restart_find_self();
@@ -107,10 +124,9 @@ impl Node {
         let movement = &mut self.upkeep.movement;
         movement.went.remove(&contact.id);
         movement.missed.retain(|(_, id)| *id != contact.id);
-        let is_young = movement.young_until.is_some_and(|until| self.now.mono < until);
         if self.leaving.is_none()
             && !self.records.is_empty()
-            && !is_young
+            && movement.is_newcomer(met, self.now.mono)
             && movement.came.len() < MAX_WAITING
             && movement.appeared.len() < MAX_REMEMBERED
         {
@@ -138,11 +154,11 @@ impl Node {
         self.schedule.set_earlier(Task::Movement, at);
     }
 
-    /// This node is part of a network again. Who went while it lost its network is not dead.
-    pub(in super::super) fn upkeep_returned(&mut self) {
-        let movement = &mut self.upkeep.movement;
-        *movement = Movement::default();
-        movement.young_until = Some(self.now.mono + YOUTH);
+    /// This node is part of a network now, or again: who went while it lost its network is not
+    /// dead.
+    pub(in super::super) fn upkeep_joined(&mut self, returned: bool) {
+        let youth = Youth { until: self.now.mono + YOUTH, returned };
+        self.upkeep.movement = Movement { youth: Some(youth), ..Movement::default() };
     }
 
     /// Looks through a slice of the records.
