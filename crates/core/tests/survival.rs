@@ -239,3 +239,102 @@ fn upkeep_goes_on_under_load() {
         (0..20).map(|number| 4 - network.closest_holders(numbered_key(number))).sum();
     assert_eq!(missing, 0);
 }
+
+/// How many of the places of these values are filled by nobody, of the `k` that each should have.
+fn missing(network: &Network, count: usize) -> usize {
+    let k = network.config.k;
+    (0..count).map(|number| k - network.closest_holders(numbered_key(number))).sum()
+}
+
+/// Renewal alone noticed the dead, half an interval later on average: with sessions of an hour a
+/// value lost a third of its replicas meanwhile.
+#[test]
+fn the_places_of_the_dead_are_filled_long_before_the_next_renewal() {
+    let mut network = Network::with_config(24, narrow());
+    put_many(&mut network, 60);
+    for dead in [&[3][..], &[7, 8, 9, 10]] {
+        for number in dead {
+            network.kill(*number);
+        }
+        assert!(missing(&network, 60) > 0);
+        network.run_for(20 * SECOND);
+        assert_eq!(missing(&network, 60), 0, "after {dead:?} were killed");
+    }
+    // Silent ones are given up after half a minute.
+    for number in [12, 13, 14] {
+        network.apart.insert(address(number));
+    }
+    network.run_for(120 * SECOND);
+    for number in [12, 13, 14] {
+        network.kill(number);
+    }
+    assert_eq!(missing(&network, 60), 0, "after three fell silent");
+}
+
+/// The closest holder was dead, and not known to be, when others came and went: nobody acted in
+/// its place, then or later.
+#[test]
+fn what_a_dead_holder_has_left_undone_is_done_by_the_next() {
+    for seed in 0..4 {
+        let mut network = Network::with_config(20, narrow());
+        put_many(&mut network, 60);
+        network.run_for(60 * SECOND);
+        for number in [2, 5, 11] {
+            network.apart.insert(address(number));
+        }
+        network.run_for(2 * SECOND);
+        for number in 20..23 {
+            network.add(number + seed * 10);
+            network.begin_join(number + seed * 10, vec![address(1)]);
+        }
+        network.kill(8);
+        network.run_for(150 * SECOND);
+        for number in [2, 5, 11] {
+            network.kill(number);
+        }
+        assert_eq!(missing(&network, 60), 0, "{seed}");
+    }
+}
+
+/// A copy that a node was too busy to take was not sent again until the next renewal.
+#[test]
+fn a_copy_that_was_refused_for_want_of_room_is_sent_again() {
+    let mut network = Network::with_config(12, narrow());
+    put_many(&mut network, 60);
+    network.run_for(60 * SECOND);
+    network.add(12);
+    network.disks.get_mut(&address(12)).expect("it was added").full = true;
+    network.begin_join(12, vec![address(0)]);
+    network.run_for(3 * SECOND);
+    let on_disk = |network: &Network| network.disks[&address(12)].records.len();
+    assert_eq!(on_disk(&network), 0);
+    network.disks.get_mut(&address(12)).expect("it was added").full = false;
+    network.run_for(30 * SECOND);
+    let here = |number: &usize| {
+        let mut nodes: Vec<_> = network.nodes.values().map(|node| node.own().id).collect();
+        nodes.sort_by_key(|id| numbered_key(*number).distance(id));
+        nodes[..4].contains(&network.node(12).own().id)
+    };
+    let wanted = (0..60).filter(here).count();
+    assert!(wanted > 5 && on_disk(&network) >= wanted, "{} of {wanted}", on_disk(&network));
+}
+
+/// The wall clock of a running node jumps by hours, either way: lives go on as they were.
+#[test]
+fn a_clock_that_jumps_while_the_node_runs_neither_drops_nor_revives() {
+    for jump in [-5 * 3_600_000, 5 * 3_600_000] {
+        let mut network = Network::new(4);
+        assert_eq!(network.put(0, "value", 1000), 4);
+        for number in 0..4 {
+            network.clock_error.insert(address(number), jump);
+        }
+        network.run_for(900 * SECOND);
+        for number in 0..4 {
+            assert_eq!(network.get(number).as_deref(), Some(&b"value"[..]), "by {jump}");
+        }
+        network.clock_error.clear();
+        network.run_for(200 * SECOND);
+        assert_eq!(network.holders(key()), 0, "by {jump}");
+        assert_eq!(network.get(1), None, "by {jump}");
+    }
+}

@@ -36,6 +36,9 @@ const MAX_DIALED_BACK: usize = 256;
 /// How long a check may take before its place is given to another: both deadlines of a dial.
 const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long a suspect that made room for another may not have been heard.
+const REPLACED_UNHEARD: Duration = Duration::from_secs(60);
+
 /// Who made the connection by which a contact entered the routing table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Met {
@@ -212,6 +215,7 @@ impl Node {
 
     /// A request to this contact came to nothing.
     pub(super) fn contact_failed(&mut self, id: NodeId) {
+        let last_heard = self.last_heard(&id);
         let candidate = match self.table.failed(&id, self.now.mono) {
             Failure::Unknown => None,
             Failure::Kept { candidate } => {
@@ -219,7 +223,7 @@ impl Node {
                 candidate
             }
             Failure::Removed { info, candidate } => {
-                self.contact_died(info);
+                self.contact_died(info, last_heard);
                 // A connection on which nothing comes any more would be used for the next try:
                 // after an outage TCP takes as long to send again as the outage lasted.
                 self.outputs.push_back(Output::HangUp { peer: id });
@@ -240,8 +244,9 @@ impl Node {
             Undelivered::Refused | Undelivered::WrongIdentity
                 if self.table.get(&id).is_some_and(|known| known.address() == contact.address) =>
             {
+                let last_heard = self.last_heard(&id);
                 if self.table.remove(&id).is_some() {
-                    self.contact_died(contact);
+                    self.contact_died(contact, last_heard);
                     self.try_candidate(&id);
                 }
             }
@@ -279,7 +284,8 @@ impl Node {
         match self.table.insert(admitted, self.now.mono) {
             Insertion::Added => self.contact_entered(contact, met),
             Insertion::Replaced { removed } => {
-                self.contact_died(removed);
+                // A suspect: it was not heard for a while.
+                self.contact_died(removed, self.now.mono.back(REPLACED_UNHEARD));
                 self.contact_entered(contact, met);
             }
             Insertion::Moved { .. } => {
@@ -299,9 +305,14 @@ impl Node {
         self.contact_joined(contact, met);
     }
 
+    /// When a contact last answered, or now.
+    fn last_heard(&self, id: &NodeId) -> Moment {
+        self.table.get(id).map_or(self.now.mono, |contact| contact.last_seen())
+    }
+
     /// A contact has left the table without a word: what it held may have a replica less.
-    fn contact_died(&mut self, contact: NodeInfo) {
-        self.upkeep_misses(contact.id);
+    fn contact_died(&mut self, contact: NodeInfo, last_heard: Moment) {
+        self.upkeep_misses(contact.id, last_heard);
         self.contact_lost(contact);
     }
 
@@ -315,7 +326,7 @@ impl Node {
 
     /// A contact is wanted no more, neither now nor later.
     fn contact_dismissed(&mut self, contact: NodeInfo) {
-        self.upkeep_misses(contact.id);
+        self.upkeep_misses(contact.id, self.now.mono);
         self.notice(Notice::ContactRemoved(contact));
         self.persist(vec![Write::RemoveContact(contact.id)]);
         self.after_contact_left();

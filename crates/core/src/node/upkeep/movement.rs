@@ -35,9 +35,9 @@ const GATHERING: Duration = Duration::from_millis(100);
 /// The same for those that went: where many die at once, not all are missed at the same moment, and
 /// a record must not be brought to one that is dead too.
 const MISSING: Duration = Duration::from_secs(1);
-/// How long it is remembered who came and who went: as long as it may take to notice that the
-/// holder that should have acted was dead by then.
-const REMEMBERED: Duration = Duration::from_secs(60);
+/// How long it is remembered who came and who went, at most: as long as it may take to notice that
+/// the holder that should have acted was dead by then.
+const REMEMBERED: Duration = Duration::from_secs(300);
 /// How long a node that has joined takes nobody for a newcomer whom it has dialled: they were there
 /// before it. One that has come back hands nothing over for as long: where a whole network comes
 /// back, all would send all they hold to all. Renewal does the rest.
@@ -51,7 +51,8 @@ const _: () = assert!(SETTLING.as_secs() > YOUTH.as_secs());
 #[derive(Debug, Default)]
 pub(super) struct Movement {
     came: BTreeSet<NodeId>,
-    went: BTreeSet<NodeId>,
+    /// Each with when it was last heard.
+    went: BTreeMap<NodeId, Moment>,
     /// Those that went in the last while, oldest first.
     missed: VecDeque<(Moment, NodeId)>,
     /// Those that came in the last while, and when.
@@ -72,9 +73,7 @@ struct Youth {
 #[derive(Debug, Default)]
 struct Pass {
     came: BTreeSet<NodeId>,
-    went: BTreeSet<NodeId>,
-    /// All who went in the last while, those of `went` among them.
-    missed: BTreeSet<NodeId>,
+    went: BTreeMap<NodeId, Moment>,
     after: Option<Key>,
 }
 
@@ -86,9 +85,9 @@ impl Movement {
         }
     }
 
-    /// Whether this node appeared no longer ago than this.
-    fn appeared_within(&self, id: &NodeId, time: Duration, now: Moment) -> bool {
-        self.appeared.get(id).is_some_and(|since| now.since(*since) < time)
+    /// Whether this node has appeared since then.
+    fn appeared_since(&self, id: &NodeId, since: Moment) -> bool {
+        self.appeared.get(id).is_some_and(|at| *at >= since)
     }
 
     fn is_idle(&self) -> bool {
@@ -108,7 +107,6 @@ impl Movement {
         self.pass.take().unwrap_or_else(|| Pass {
             came: std::mem::take(&mut self.came),
             went: std::mem::take(&mut self.went),
-            missed: self.missed.iter().map(|(_, id)| *id).collect(),
             after: None,
         })
     }
@@ -137,15 +135,15 @@ impl Node {
         }
     }
 
-    /// A contact has died: what it held has a replica less.
-    pub(in super::super) fn upkeep_misses(&mut self, id: NodeId) {
+    /// A contact that was last heard then has died: what it held has a replica less.
+    pub(in super::super) fn upkeep_misses(&mut self, id: NodeId, last_heard: Moment) {
         let movement = &mut self.upkeep.movement;
         movement.came.remove(&id);
         movement.appeared.remove(&id);
         if self.leaving.is_some() || self.records.is_empty() || movement.went.len() >= MAX_WAITING {
             return;
         }
-        movement.went.insert(id);
+        movement.went.insert(id, last_heard);
         if movement.missed.len() >= MAX_REMEMBERED {
             movement.missed.pop_front();
         }
@@ -188,19 +186,21 @@ impl Node {
 
     /// Brings a record to those that should hold it since this pass.
     fn follow(&mut self, key: Key, pass: &Pass) {
-        let (k, now) = (self.config.k, self.now.mono);
+        let k = self.config.k;
         let mut nodes = self.closest(&key, k);
         let own = key.distance(&self.own.id);
         // If one of those that went was nearer than this node, it was not this node that acted
-        // lately, and whoever should have may have been dead by then.
-        let takes_over = pass.went.iter().any(|id| key.distance(id) < own);
-        let unsure = if takes_over { REMEMBERED } else { SETTLING };
+        // since that one was last heard, and perhaps nobody did.
+        let nearer = pass.went.iter().filter(|(id, _)| key.distance(id) < own);
+        let undone_since = nearer.map(|(_, heard)| *heard).min();
+        let settled_at = self.now.mono.back(SETTLING);
+        let unsure_since = undone_since.map_or(settled_at, |since| since.min(settled_at));
         let movement = &self.upkeep.movement;
         let is_new = |node: &NodeInfo| {
             pass.came.contains(&node.id)
-                || (takes_over && movement.appeared_within(&node.id, unsure, now))
+                || undone_since.is_some_and(|since| movement.appeared_since(&node.id, since))
         };
-        let holder = nodes.iter().find(|node| !movement.appeared_within(&node.id, unsure, now));
+        let holder = nodes.iter().find(|node| !movement.appeared_since(&node.id, unsure_since));
         if holder.is_some_and(|holder| key.distance(&holder.id) < own) {
             return;
         }
@@ -209,9 +209,12 @@ impl Node {
         if is_holder {
             nodes.truncate(k - 1);
         }
-        let went = if takes_over { &pass.missed } else { &pass.went };
+        let mut went: BTreeSet<NodeId> = pass.went.keys().copied().collect();
+        if let Some(since) = undone_since {
+            went.extend(movement.missed.iter().filter(|(at, _)| *at >= since).map(|(_, id)| *id));
+        }
         let distances = nodes.iter().map(|node| key.distance(&node.id));
-        let moved_up = moved_up(distances.chain(is_holder.then_some(own)), went, &key, k);
+        let moved_up = moved_up(distances.chain(is_holder.then_some(own)), &went, &key, k);
         let moved_up = nodes.iter().rev().take(moved_up).filter(|node| !is_new(node));
         wanted.extend(moved_up);
         for node in wanted {
