@@ -11,12 +11,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 use std::time::Duration;
 
-use voiddht_wire::peer::NodeInfo;
+use voiddht_wire::peer::{Body, NodeInfo};
 use voiddht_wire::{Distance, Key, NodeId};
 
 use super::super::Node;
 use super::super::contacts::Met;
 use super::super::schedule::Task;
+use crate::request::Purpose;
 use crate::time::Moment;
 
 /// Records looked at in one step, so that a step stays short.
@@ -74,6 +75,8 @@ struct Youth {
 struct Pass {
     came: BTreeSet<NodeId>,
     went: BTreeMap<NodeId, Moment>,
+    /// Holders that were asked whether they live.
+    asked: BTreeSet<NodeId>,
     after: Option<Key>,
 }
 
@@ -107,6 +110,7 @@ impl Movement {
         self.pass.take().unwrap_or_else(|| Pass {
             came: std::mem::take(&mut self.came),
             went: std::mem::take(&mut self.went),
+            asked: BTreeSet::new(),
             after: None,
         })
     }
@@ -172,7 +176,9 @@ impl Node {
         let from = pass.after.map_or(Bound::Unbounded, Bound::Excluded);
         let keys: Vec<Key> = self.records.keys_from(from).take(SLICE).collect();
         for key in &keys {
-            self.follow(*key, &pass);
+            if let Some(holder) = self.follow(*key, &pass) {
+                self.make_sure_of(holder, &mut pass);
+            }
         }
         if keys.len() == SLICE {
             pass.after = keys.last().copied();
@@ -184,8 +190,16 @@ impl Node {
         }
     }
 
-    /// Brings a record to those that should hold it since this pass.
-    fn follow(&mut self, key: Key, pass: &Pass) {
+    /// A holder that others rely on is asked whether it lives, unless it has a connection with this
+    /// node: that would have broken. The answer, or its silence, is followed like any other.
+    fn make_sure_of(&mut self, holder: NodeInfo, pass: &mut Pass) {
+        if !self.connected.contains(&holder.id) && pass.asked.insert(holder.id) {
+            self.request(holder.into(), Body::Ping, Purpose::Liveness);
+        }
+    }
+
+    /// Brings a record to those that should hold it since this pass, or says who will.
+    fn follow(&mut self, key: Key, pass: &Pass) -> Option<NodeInfo> {
         let k = self.config.k;
         let mut nodes = self.closest(&key, k);
         let own = key.distance(&self.own.id);
@@ -201,8 +215,9 @@ impl Node {
                 || undone_since.is_some_and(|since| movement.appeared_since(&node.id, since))
         };
         let holder = nodes.iter().find(|node| !movement.appeared_since(&node.id, unsure_since));
-        if holder.is_some_and(|holder| key.distance(&holder.id) < own) {
-            return;
+        let holder = holder.filter(|holder| key.distance(&holder.id) < own).copied();
+        if holder.is_some() {
+            return holder;
         }
         let mut wanted: Vec<NodeInfo> = nodes.iter().filter(|node| is_new(node)).copied().collect();
         let is_holder = nodes.len() < k || own < key.distance(&nodes[k - 1].id);
@@ -220,6 +235,7 @@ impl Node {
         for node in wanted {
             self.upkeep.copies.enqueue(key, node);
         }
+        None
     }
 }
 
