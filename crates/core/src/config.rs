@@ -93,6 +93,9 @@ pub struct Config {
     pub disjoint_paths: usize,
     /// See [`VOTE_QUORUM`].
     pub vote_quorum: usize,
+    /// Whether PUTs, GETs and renewals go to more nodes where those around a key are denser than
+    /// the size of the network explains: see [`crate::density`].
+    pub widen_dense: bool,
     /// Nodes that a PUT stores on where its publisher names no number: k.
     pub replication: usize,
     /// See [`DEFAULT_TTL`].
@@ -128,6 +131,7 @@ impl Default for Config {
             replacement_cache: crate::routing::table::REPLACEMENT_CACHE,
             disjoint_paths: DISJOINT_PATHS,
             vote_quorum: VOTE_QUORUM,
+            widen_dense: true,
             replication: K,
             default_ttl: DEFAULT_TTL,
             min_ttl: Duration::from_secs(1),

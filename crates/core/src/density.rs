@@ -33,6 +33,11 @@ pub const NEIGHBOURHOODS: usize = 16;
 /// neighbourhoods in a hundred, as a test here counts, which costs a PUT some copies. In return,
 /// twenty ground IDs among the ten closest nodes are noticed 14 times in 15.
 pub const SIGNIFICANCE: f64 = 5e-3;
+/// The most nodes by which an operation is widened, however many are too many: three replica sets.
+/// With the replica set itself that is less than half of what one lookup may ask, and whoever
+/// grinds IDs must keep more of them alive, at as many addresses, than that to have a key alone. It
+/// is what he can make others spend, on the keys that he pays for.
+pub const MAX_WIDENING: usize = 3 * crate::config::K;
 /// Neighbours that are tested; farther ones say nothing new about a key.
 const MAX_TESTED: usize = 64;
 
@@ -96,6 +101,11 @@ impl SizeEstimate {
         1.0 / self.stands_on.sqrt()
     }
 
+    /// The distance, as a share of the space, within which `count` nodes lie on average.
+    pub fn reach(&self, count: usize) -> f64 {
+        count as f64 / self.nodes
+    }
+
     /// Whether the nodes closest to a key (nearest first) lie closer than chance explains: then
     /// some of them probably chose their IDs.
     pub fn is_too_dense(&self, distances: &[Distance]) -> bool {
@@ -108,7 +118,8 @@ impl SizeEstimate {
     /// How many of the nodes closest to a key (nearest first) are more than should be there; 0
     /// where the neighbourhood is not [too dense](Self::is_too_dense). A PUT that goes to as many
     /// more nodes reaches about as many honest ones as it would have without them. Where all that
-    /// were given are too many, as many more must be looked for, and judged again.
+    /// were given are too many, as many more must be looked for, and judged again. Never more than
+    /// [`MAX_WIDENING`].
     pub fn excess(&self, distances: &[Distance]) -> usize {
         if !self.is_too_dense(distances) {
             return 0;
@@ -117,7 +128,7 @@ impl SizeEstimate {
             let expected = self.nodes * distance.as_fraction();
             (index + 1) as f64 - expected
         });
-        excess.fold(0.0, f64::max).ceil() as usize
+        (excess.fold(0.0, f64::max).ceil() as usize).min(MAX_WIDENING)
     }
 
     /// The probability that `count` nodes or more lie within `distance` of a point.

@@ -10,6 +10,11 @@
 //!
 //! A *late* request stops counting against the parallelism, and the search goes on around it;
 //! it still holds the end of the lookup until it answers or fails.
+//!
+//! A liar can name any number of nodes that do not exist, closer to the target than all that do,
+//! and each costs a timeout. So who names is held to what it named: once several that nobody else
+//! has named did not answer, its others are *doubtful*. They are asked last, and only if fewer than
+//! `want` nodes have answered.
 
 use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{Distance, Key, NodeId};
@@ -23,6 +28,10 @@ pub const MAX_CANDIDATES: usize = 256;
 /// Requests that one lookup sends, at most: five times what an honest network of a million nodes
 /// needs. It bounds what lists of nodes that do not exist can cost.
 pub const MAX_REQUESTS: u32 = 200;
+
+/// Nodes that only one has named, and that did not answer, from which on its others are doubtful;
+/// each that did answer excuses two more.
+const DOUBT_AFTER: u8 = 2;
 
 /// How wide a lookup searches.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +62,22 @@ pub struct Candidate {
     /// Hops from this node: a seed is one away.
     pub hops: u8,
     told: u16,
+    /// Whether a second node has named it, or it is a seed.
+    confirmed: bool,
+}
+
+/// What became of those that only this node has named.
+#[derive(Clone, Copy, Debug)]
+struct Namer {
+    id: NodeId,
+    answered: u8,
+    unanswered: u8,
+}
+
+impl Namer {
+    fn is_doubted(&self) -> bool {
+        self.unanswered >= DOUBT_AFTER.saturating_add(self.answered.saturating_mul(2))
+    }
 }
 
 /// What came of a candidate.
@@ -93,6 +118,9 @@ pub struct Lookup {
     sites: DiversityCounter,
     asked: u32,
     hops: u8,
+    answers: usize,
+    /// Those of whose nodes something is known; no more of them than requests.
+    namers: Vec<Namer>,
 }
 
 impl Lookup {
@@ -112,6 +140,8 @@ impl Lookup {
             sites: DiversityCounter::new(breadth.diversity),
             asked: 0,
             hops: 0,
+            answers: 0,
+            namers: Vec::new(),
         };
         for (index, seed) in seeds.iter().enumerate() {
             lookup.add(*seed, 1 << (index % paths), None, 1);
@@ -132,8 +162,17 @@ impl Lookup {
 
     /// The next node to ask, if one may be asked now. The caller sends the request.
     pub fn next_ask(&mut self) -> Option<Ask> {
+        self.next_ask_on(u16::MAX)
+    }
+
+    /// The next node to ask on one of these paths, each a bit.
+    pub fn next_ask_on(&mut self, paths: u16) -> Option<Ask> {
         while self.asked < MAX_REQUESTS {
-            let (index, path) = self.next_candidate()?;
+            let (index, path) = match self.next_candidate(paths, false) {
+                Some(next) => next,
+                None if self.needs_doubtful() => self.next_candidate(paths, true)?,
+                None => return None,
+            };
             let candidate = &mut self.candidates[index];
             if !self.sites.add(&candidate.node.address) {
                 candidate.state = State::Failed;
@@ -149,16 +188,19 @@ impl Lookup {
         None
     }
 
-    /// The closest candidate that matters on a path with a request to spare.
-    fn next_candidate(&self) -> Option<(usize, u8)> {
+    /// The closest candidate that matters on one of these paths, with a request to spare.
+    fn next_candidate(&self, paths: u16, doubtful: bool) -> Option<(usize, u8)> {
         let mut reach = Reach::new(self);
         for (index, candidate) in self.candidates.iter().enumerate() {
+            if !doubtful && self.is_doubtful(candidate) {
+                continue;
+            }
             let matters = reach.pass(candidate, candidate.state == State::Late)?;
             if candidate.state != State::Heard {
                 continue;
             }
             let free = (0..self.paths)
-                .filter(|path| matters & (1 << path) != 0)
+                .filter(|path| matters & paths & (1 << path) != 0)
                 .filter(|path| self.in_flight[usize::from(*path)] < self.per_path)
                 .min_by_key(|path| self.in_flight[usize::from(*path)]);
             if let Some(path) = free {
@@ -170,13 +212,29 @@ impl Lookup {
 
     /// Whether everything that matters has answered or failed.
     pub fn is_finished(&self) -> bool {
+        self.is_over(false)
+    }
+
+    /// Whether everything that matters has answered or failed, those apart that are late: for who
+    /// needs some of the closest nodes, and not to know that there are no others.
+    pub fn is_settled(&self) -> bool {
+        self.is_over(true)
+    }
+
+    fn is_over(&self, without_late: bool) -> bool {
         let exhausted = self.asked >= MAX_REQUESTS;
+        let enough = self.answers >= self.want;
         let mut reach = Reach::new(self);
         for candidate in &self.candidates {
-            match reach.pass(candidate, false) {
+            if enough && self.is_doubtful(candidate) {
+                continue;
+            }
+            let is_late = candidate.state == State::Late;
+            match reach.pass(candidate, without_late && is_late) {
                 None => return true,
                 Some(0) => {}
                 Some(_) => match candidate.state {
+                    State::Late if without_late && enough => {}
                     State::Asked | State::Late => return false,
                     State::Heard if !exhausted => return false,
                     _ => {}
@@ -203,6 +261,7 @@ impl Lookup {
         {
             self.candidates[index].state = State::Late;
             self.release(index);
+            self.judge_namer(index, false);
         }
     }
 
@@ -220,14 +279,33 @@ impl Lookup {
             .take(count)
     }
 
-    /// Everyone that has not failed, nearest first: where records may be put.
+    /// Everyone that has not failed and is not doubtful, nearest first: where records may be put.
     pub fn usable(&self) -> impl Iterator<Item = &Candidate> + '_ {
-        self.candidates.iter().filter(|candidate| candidate.state != State::Failed)
+        self.candidates
+            .iter()
+            .filter(|candidate| candidate.state != State::Failed && !self.is_doubtful(candidate))
     }
 
-    /// The distances of everyone that has not failed, nearest first.
+    /// Those about whom there is doubt, nearest first: where records may be put if nowhere else.
+    pub fn doubtful(&self) -> impl Iterator<Item = &Candidate> + '_ {
+        self.candidates.iter().filter(|candidate| self.is_doubtful(candidate))
+    }
+
+    /// Whether a node that has not answered was named by one only of whose nodes several did not.
+    pub fn is_doubtful(&self, candidate: &Candidate) -> bool {
+        if candidate.confirmed || matches!(candidate.state, State::Answered | State::Failed) {
+            return false;
+        }
+        let Some(namer) = &candidate.named_by else { return false };
+        self.namers.iter().any(|one| one.id == *namer && one.is_doubted())
+    }
+
+    /// The distances of everyone that has not failed, nearest first, without those that are too
+    /// many of one address prefix: they will not be asked.
     pub fn distances(&self) -> Vec<Distance> {
-        self.usable().map(|candidate| candidate.distance).collect()
+        let mut sites = DiversityCounter::new(self.sites.limits());
+        let distinct = self.usable().filter(|candidate| sites.add(&candidate.node.address));
+        distinct.map(|candidate| candidate.distance).collect()
     }
 
     /// All candidates, nearest first.
@@ -238,6 +316,12 @@ impl Lookup {
     /// Requests in flight that still count against the parallelism.
     pub fn in_flight(&self) -> usize {
         self.in_flight.iter().map(|count| usize::from(*count)).sum()
+    }
+
+    /// The paths on which requests are in flight and in time, each a bit.
+    pub fn busy_paths(&self) -> u16 {
+        let busy = (0..self.paths).filter(|path| self.in_flight[usize::from(*path)] > 0);
+        busy.fold(0, |paths, path| paths | 1 << path)
     }
 
     /// The most requests that may be in flight at once.
@@ -266,7 +350,11 @@ impl Lookup {
         }
         let distance = self.target.distance(&node.id);
         match self.candidates.binary_search_by(|candidate| candidate.distance.cmp(&distance)) {
-            Ok(index) => self.candidates[index].told |= told,
+            Ok(index) => {
+                let known = &mut self.candidates[index];
+                known.told |= told;
+                known.confirmed |= known.named_by != named_by;
+            }
             Err(index) => {
                 if self.candidates.len() >= MAX_CANDIDATES && !self.make_room(index) {
                     return;
@@ -279,6 +367,7 @@ impl Lookup {
                     named_by,
                     hops,
                     told,
+                    confirmed: named_by.is_none(),
                 };
                 self.candidates.insert(index, candidate);
             }
@@ -297,13 +386,40 @@ impl Lookup {
         }
     }
 
+    /// Doubtful ones are asked when nothing else can be, and something is wanting.
+    fn needs_doubtful(&self) -> bool {
+        !self.namers.is_empty() && self.answers < self.want && self.in_flight() == 0
+    }
+
+    /// A node answered, or did not: that speaks for or against the only one that has named it.
+    fn judge_namer(&mut self, index: usize, answered: bool) {
+        let candidate = &self.candidates[index];
+        let Some(id) = candidate.named_by.filter(|_| !candidate.confirmed) else { return };
+        let place = match self.namers.iter().position(|one| one.id == id) {
+            Some(place) => place,
+            None => {
+                self.namers.push(Namer { id, answered: 0, unanswered: 0 });
+                self.namers.len() - 1
+            }
+        };
+        let namer = &mut self.namers[place];
+        let count = if answered { &mut namer.answered } else { &mut namer.unanswered };
+        *count = count.saturating_add(1);
+    }
+
     fn settle(&mut self, id: &NodeId, state: State) -> Option<(u8, u8)> {
         let index = self.position(id)?;
         match self.candidates[index].state {
-            State::Asked => self.release(index),
+            State::Asked => {
+                self.release(index);
+                self.judge_namer(index, state == State::Answered);
+            }
+            // That it was late was held against its namer already.
+            State::Late if state == State::Answered => self.judge_namer(index, true),
             State::Late => {}
             _ => return None,
         }
+        self.answers += usize::from(state == State::Answered);
         let candidate = &mut self.candidates[index];
         candidate.state = state;
         Some((candidate.asked_on?, candidate.hops))

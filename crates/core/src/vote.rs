@@ -53,11 +53,6 @@ impl Ballot {
         self.votes.iter().any(|vote| vote.voter == *voter)
     }
 
-    /// Whether at least `quorum` agree and nobody dissents.
-    pub fn is_unanimous(&self, quorum: usize) -> bool {
-        self.votes.len() >= quorum && !self.has_dissent()
-    }
-
     /// Whether two votes differ.
     pub fn has_dissent(&self) -> bool {
         self.votes
@@ -68,6 +63,13 @@ impl Ballot {
     /// All votes, in the order in which they came.
     pub fn votes(&self) -> &[Vote] {
         &self.votes
+    }
+
+    /// The votes of those who may decide; all votes where none of them has voted.
+    pub fn among(&self, may_decide: impl Fn(&NodeId) -> bool) -> Self {
+        let votes: Vec<Vote> =
+            self.votes.iter().filter(|vote| may_decide(&vote.voter)).cloned().collect();
+        if votes.is_empty() { self.clone() } else { Self { votes } }
     }
 
     /// The value with the most votes; a tie goes to the higher version, and one between equal
@@ -166,10 +168,11 @@ mod tests {
     }
 
     #[test]
-    fn unanimity_needs_the_quorum_and_no_dissent() {
-        assert!(ballot(&[("a", 1); 5]).is_unanimous(5));
-        assert!(!ballot(&[("a", 1); 4]).is_unanimous(5));
-        assert!(!ballot(&[("a", 1), ("a", 1), ("a", 1), ("b", 1), ("a", 1)]).is_unanimous(5));
+    fn those_who_may_decide_decide_unless_none_of_them_has_voted() {
+        let ballot = ballot(&[("lie", 9), ("lie", 9), ("lie", 9), ("true", 1), ("true", 1)]);
+        let near = |voter: &NodeId| voter.to_bytes()[0] >= 3;
+        assert_eq!(ballot.among(near).winner().unwrap().value, "true");
+        assert_eq!(ballot.among(|_| false).winner().unwrap().value, "lie");
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! gives the same run, to the last message.
 
 pub mod adversary;
+pub mod attack;
 pub mod checker;
 pub mod directory;
 mod disk;
@@ -18,6 +19,7 @@ pub mod scenario;
 pub mod tally;
 mod trace;
 pub mod traffic;
+mod workload;
 pub mod world;
 
 pub use directory::Directory;

@@ -214,3 +214,79 @@ fn one_site_is_not_asked_more_often_than_its_limit() {
     assert!(asked.len() - asked_others <= limit);
     assert!(asked_others > 0);
 }
+
+/// One liar near the target named twenty nodes that did not exist; all were asked, each cost a
+/// timeout, and a GET took forty seconds.
+#[test]
+fn who_names_what_does_not_answer_is_soon_believed_no_more() {
+    let target = Key::default();
+    let near = |number: u8| NodeInfo {
+        id: NodeId::from_bytes(std::array::from_fn(|place| if place == 8 { number } else { 0 })),
+        ..node(u16::from(number))
+    };
+    let all = nodes(300);
+    let seeds = closest(&all, &target, 20);
+    let mut lookup = Lookup::new(target, node(9_999).id, breadth(20, 5), &seeds);
+    let liar = seeds[3].id;
+    let (mut asked, mut in_vain) = (0, 0);
+    while !lookup.is_finished() {
+        let ask = lookup.next_ask().expect("there is always one to ask, or it is finished");
+        asked += 1;
+        if ask.node.id == liar {
+            lookup.answered(&liar, &(1..=20).map(near).collect::<Vec<_>>());
+        } else if lookup.candidate(&ask.node.id).unwrap().named_by == Some(liar) {
+            in_vain += 1;
+            lookup.late(&ask.node.id);
+            lookup.failed(&ask.node.id);
+        } else {
+            lookup.answered(&ask.node.id, &seeds);
+        }
+    }
+    assert_eq!(in_vain, DOUBT_AFTER);
+    assert!(asked <= 20 + in_vain, "{asked}");
+    assert!(lookup.closest_answered(20).eq(seeds.iter().copied()));
+    assert!(lookup.usable().all(|candidate| candidate.named_by != Some(liar)));
+}
+
+/// Where too few answer, those about whom there is doubt are asked too: after a mass death an
+/// honest node has named many dead ones.
+#[test]
+fn the_doubtful_are_asked_where_too_few_have_answered() {
+    let target = Key::default();
+    let all = closest(&nodes(40), &target, 21);
+    let mut lookup = Lookup::new(target, node(9_999).id, breadth(20, 5), &all[..1]);
+    let mut asked = 0;
+    while let Some(ask) = lookup.next_ask() {
+        asked += 1;
+        if ask.node == all[0] {
+            lookup.answered(&all[0].id, &all[1..]);
+        } else if asked < 10 {
+            lookup.failed(&ask.node.id);
+        } else {
+            lookup.answered(&ask.node.id, &[]);
+        }
+    }
+    assert!(lookup.is_finished());
+    assert_eq!(asked, 21);
+}
+
+#[test]
+fn nodes_behind_one_prefix_are_asked_up_to_the_limit_and_counted_no_further() {
+    let target = Key::default();
+    let crowd = |number: u8| NodeInfo {
+        address: SocketAddr::from(([203, 0, 113, number], 7402)).into(),
+        id: NodeId::from_bytes(std::array::from_fn(|place| if place == 8 { number } else { 0 })),
+    };
+    let mut seeds: Vec<NodeInfo> = (1..=50).map(crowd).collect();
+    seeds.extend(closest(&nodes(40), &target, 20));
+    let mut lookup = Lookup::new(target, node(9_999).id, breadth(20, 5), &seeds);
+    let allowed = crate::diversity::LOOKUP_PER_SITE;
+    assert_eq!(lookup.distances().len(), 20 + allowed);
+    let mut of_crowd = 0;
+    while let Some(ask) = lookup.next_ask() {
+        of_crowd +=
+            usize::from(ask.node.address.ip() == crowd(ask.node.id.to_bytes()[8]).address.ip());
+        lookup.answered(&ask.node.id, &seeds[..20]);
+    }
+    assert_eq!(of_crowd, allowed);
+}

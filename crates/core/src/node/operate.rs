@@ -10,6 +10,7 @@ use voiddht_wire::{Key, NodeId};
 use super::Node;
 use super::serve::Kept;
 use crate::config::FAIL_AFTER;
+use crate::density::SizeEstimate;
 use crate::event::{CommandId, Misbehaviour, Notice, Outcome, RequestOutcome};
 use crate::lookup::{Breadth, Lookup};
 use crate::operation::{Answer, Asked, Find, Get, Next, Put, publication};
@@ -155,7 +156,7 @@ impl Node {
         let held = self.held(&key);
         let breadth = self.breadth(self.config.k);
         let search = self.lookup(key, breadth);
-        let (quorum, size) = (self.config.vote_quorum, self.size.estimate());
+        let (quorum, size) = (self.config.vote_quorum, self.size_to_judge_by());
         let get = Get::new(self.own.id, search, breadth, quorum, size, floor, held);
         self.start(Origin::Command(id), Kind::Get(Box::new(get)), since);
     }
@@ -180,7 +181,7 @@ impl Node {
         let breadth = self.breadth(self.config.alpha.max(self.config.disjoint_paths));
         let search = self.lookup(key, breadth);
         let highest = self.now.wall + self.config.records.future_version_tolerance / 2;
-        let size = self.size.estimate();
+        let size = self.size_to_judge_by();
         let put = Put::new(record, replication, &self.own.id, search, size, highest.as_millis());
         self.start(Origin::Command(id), Kind::Put(Box::new(put)), since);
     }
@@ -409,6 +410,11 @@ impl Node {
             self.blame(liar, Misbehaviour::DeniedValue);
         }
         Outcome::Get { value: found.value, version: found.version, report }
+    }
+
+    /// What neighbourhoods are judged by, if they are.
+    pub(super) fn size_to_judge_by(&self) -> Option<SizeEstimate> {
+        self.size.estimate().filter(|_| self.config.widen_dense)
     }
 
     /// Learns the size of the network from a lookup of a point that nobody else has chosen.

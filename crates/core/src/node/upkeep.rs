@@ -28,6 +28,7 @@ use voiddht_wire::{Key, NodeId};
 use super::Node;
 use super::operate::Origin;
 use super::schedule::Task;
+use crate::density::MAX_WIDENING;
 use crate::time::Moment;
 use copies::Copies;
 use leaving::Leaving;
@@ -217,7 +218,8 @@ impl Node {
 
     fn renew(&mut self, key: Key, around: &[NodeInfo]) {
         let k = self.config.k;
-        let mut nodes = self.closest(&key, k);
+        let replicas = k + self.excess_around(&key);
+        let mut nodes = self.closest(&key, replicas);
         let is_wanted = |node: &&NodeInfo| {
             !self.is_own(&node.id) && !self.table.is_suspect(&node.id) && !self.is_banned(&node.id)
         };
@@ -226,9 +228,23 @@ impl Node {
         nodes.dedup_by_key(|node| node.id);
         let own = key.distance(&self.own.id);
         let rank = nodes.partition_point(|node| key.distance(&node.id) < own);
-        self.records.mark_cached(&key, rank >= k);
-        for node in nodes.into_iter().take(if rank < k { k - 1 } else { k }) {
+        self.records.mark_cached(&key, rank >= replicas);
+        for node in nodes.into_iter().take(if rank < replicas { replicas - 1 } else { replicas }) {
             self.upkeep.copies.enqueue(key, node);
+        }
+    }
+
+    /// By how many the contacts around a key are more than should be there: PUTs have gone to as
+    /// many more nodes, and renewal that did not follow would leave the record, in the end, with
+    /// those that are too many.
+    fn excess_around(&self, key: &Key) -> usize {
+        let Some(size) = self.size_to_judge_by() else { return 0 };
+        let distances = |count| -> Vec<_> {
+            self.closest(key, count).iter().map(|node| key.distance(&node.id)).collect()
+        };
+        match size.excess(&distances(self.config.k)) {
+            0 => 0,
+            _ => size.excess(&distances(self.config.k + MAX_WIDENING)),
         }
     }
 }

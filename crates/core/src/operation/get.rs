@@ -9,6 +9,12 @@
 //!    true k closest are found by FIND_NODE first.
 //! 3. *Polling*: each of them that has not voted is asked. Most votes win.
 //!
+//! Only those may vote who should hold the value: the k closest that are known and have not failed,
+//! no farther from the key than the size of the network explains. Anyone on the way can claim to
+//! have a value, and honest nodes there, who have none, do not contradict; on a way of several hops
+//! liars alone would be five soon. Nor can one path, once it has fallen to them, bring more than
+//! one of the votes that end a search early.
+//!
 //! Where the nodes around the key are denser than the size of the network explains, some of them
 //! probably chose their IDs. Then neither their agreement nor their silence is enough: the search
 //! is widened by as many as are too many, to where the PUT has gone too, and everyone votes.
@@ -22,8 +28,13 @@ use voiddht_wire::{Key, NodeId};
 
 use super::{Answer, Found, Next, Published};
 use crate::density::SizeEstimate;
-use crate::lookup::{Breadth, Lookup};
-use crate::vote::{Ballot, Vote};
+use crate::lookup::{Ask, Breadth, Lookup};
+use crate::vote::{Ballot, Vote, Winner};
+
+/// How many times as far from the key as the k-th closest node is on average an early vote may come
+/// from: the k-th closest is never as far, even if the size of the network is estimated at half
+/// too much (three standard deviations of a first estimate).
+const MAX_REACH: f64 = 2.5;
 
 /// A search for a value.
 #[derive(Clone, Debug)]
@@ -36,6 +47,8 @@ pub struct Get {
     widened: bool,
     floor: Option<Published>,
     ballot: Ballot,
+    /// The k closest, once they are known: their votes decide.
+    electors: Vec<NodeId>,
     proof: Option<Bytes>,
     /// Who returned the proof; `None` if this node published it.
     proved_by: Option<NodeId>,
@@ -49,6 +62,16 @@ enum Stage {
     Locating(Lookup),
     Polling { open: Vec<NodeInfo>, asked: Vec<NodeId> },
     Decided,
+}
+
+/// Votes of those who may vote while the search goes on.
+#[derive(Clone, Copy, Debug, Default)]
+struct EarlyVotes {
+    count: usize,
+    /// Disjoint paths on which they came, each a bit.
+    paths: u16,
+    /// Whether this node's own vote, which came on none, is among them.
+    own: bool,
 }
 
 impl Get {
@@ -74,6 +97,7 @@ impl Get {
             widened: false,
             floor,
             ballot,
+            electors: Vec::new(),
             proof: None,
             proved_by: None,
             search,
@@ -103,7 +127,7 @@ impl Get {
                 Stage::Searching => {
                     if self.proof.is_some() {
                         self.stage = Stage::Decided;
-                    } else if self.ballot.is_unanimous(self.quorum) {
+                    } else if self.has_quorum() {
                         self.stage = if self.widen_if_dense() {
                             Stage::Locating(self.locate())
                         } else {
@@ -114,7 +138,7 @@ impl Get {
                         self.stage = Stage::Locating(self.locate());
                     } else if self.could_be_enough() {
                         return Next::Wait;
-                    } else if let Some(ask) = self.search.next_ask() {
+                    } else if let Some(ask) = self.next_ask() {
                         let body = Body::FindValue { key: self.key };
                         return Next::Ask { node: ask.node, path: ask.path, body };
                     } else if !self.search.is_finished() {
@@ -131,10 +155,10 @@ impl Get {
                     if !lookup.is_finished() {
                         return Next::Wait;
                     }
-                    let open = lookup
-                        .closest_answered(self.breadth.want)
-                        .filter(|node| !self.ballot.has_voted(&node.id))
-                        .collect();
+                    let mut open: Vec<NodeInfo> =
+                        lookup.closest_answered(self.breadth.want).collect();
+                    self.electors = electors(self.key, &open, &self.own, self.breadth.want);
+                    open.retain(|node| !self.ballot.has_voted(&node.id));
                     self.stage = Stage::Polling { open, asked: Vec::new() };
                 }
                 Stage::Polling { open, asked } => {
@@ -191,8 +215,7 @@ impl Get {
             let version = self.floor.as_ref().map(|floor| floor.version);
             return Found { value: Some(value.clone()), version, agreeing: 1, dissenting: 0 };
         }
-        let winner = self.ballot.winner();
-        match (winner, &self.floor) {
+        match (self.winner(), &self.floor) {
             (Some(winner), _) => Found {
                 value: Some(winner.value),
                 version: winner.version,
@@ -223,7 +246,7 @@ impl Get {
 
     /// Nodes whose vote the others deny, and who cannot have missed an update.
     pub fn liars(&self) -> Vec<NodeId> {
-        match self.ballot.winner() {
+        match self.winner() {
             Some(winner) if self.proof.is_none() && winner.agreeing > winner.dissenting => {
                 self.ballot.liars(&winner).filter(|liar| *liar != self.own).collect()
             }
@@ -234,7 +257,7 @@ impl Get {
     /// Widens the search, once, if the neighbourhood is too dense. Whether it did.
     fn widen_if_dense(&mut self) -> bool {
         let Some(size) = self.size.filter(|_| !self.widened) else { return false };
-        let excess = size.excess(&self.search.distances()).min(self.breadth.want);
+        let excess = size.excess(&self.search.distances());
         self.widened = excess > 0;
         if self.widened {
             self.breadth.want += excess;
@@ -243,9 +266,64 @@ impl Get {
         self.widened
     }
 
+    fn winner(&self) -> Option<Winner> {
+        self.ballot.among(|voter| self.electors.contains(voter)).winner()
+    }
+
+    /// Whether enough of those who should hold the value agree, and nobody dissents.
+    fn has_quorum(&self) -> bool {
+        let early = self.early_votes();
+        !self.ballot.has_dissent() && self.is_quorum(early, early.count)
+    }
+
     /// Whether the requests under way can complete the quorum: then no further one is sent.
     fn could_be_enough(&self) -> bool {
-        self.ballot.votes().len() + self.search.in_flight() >= self.quorum
+        let early = self.early_votes();
+        let paths = early.paths | self.search.busy_paths();
+        let in_flight = self.search.in_flight();
+        in_flight > 0 && self.is_quorum(EarlyVotes { paths, ..early }, early.count + in_flight)
+    }
+
+    fn is_quorum(&self, early: EarlyVotes, count: usize) -> bool {
+        let paths = early.paths.count_ones() as usize + usize::from(early.own);
+        count >= self.quorum && paths >= self.quorum.min(self.breadth.paths)
+    }
+
+    /// The next to ask: on a path that has not brought a vote, where there is one.
+    fn next_ask(&mut self) -> Option<Ask> {
+        let fresh = !self.early_votes().paths;
+        match self.search.next_ask_on(fresh) {
+            Some(ask) => Some(ask),
+            None => self.search.next_ask(),
+        }
+    }
+
+    fn early_votes(&self) -> EarlyVotes {
+        let mut early = EarlyVotes::default();
+        if self.ballot.votes().is_empty() {
+            return early;
+        }
+        let reach = self.size.map_or(1.0, |size| MAX_REACH * size.reach(self.breadth.want));
+        let own = self.key.distance(&self.own);
+        let mut nearer = 0;
+        for candidate in self.search.usable().take(self.breadth.want) {
+            if candidate.distance.as_fraction() > reach {
+                break;
+            }
+            nearer += usize::from(candidate.distance < own);
+            if self.ballot.has_voted(&candidate.node.id) {
+                early.count += 1;
+                early.paths |= candidate.asked_on.map_or(0, |path| 1 << path);
+            }
+        }
+        if nearer < self.breadth.want
+            && own.as_fraction() <= reach
+            && self.ballot.has_voted(&self.own)
+        {
+            early.count += 1;
+            early.own = true;
+        }
+        early
     }
 
     fn count(&mut self, voter: NodeId, record: Record) {
@@ -281,6 +359,15 @@ impl Get {
     }
 }
 
+/// The `want` closest of these and this node.
+fn electors(key: Key, closest: &[NodeInfo], own: &NodeId, want: usize) -> Vec<NodeId> {
+    let mut electors: Vec<NodeId> = closest.iter().map(|node| node.id).collect();
+    let place = electors.partition_point(|id| key.distance(id) < key.distance(own));
+    electors.insert(place, *own);
+    electors.truncate(want);
+    electors
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,6 +399,11 @@ mod tests {
             version: Some(version),
             maintenance: false,
         })
+    }
+
+    fn record_of(answer: Answer) -> Record {
+        let Answer::Value(record) = answer else { panic!("no value: {answer:?}") };
+        record
     }
 
     fn asked(get: &mut Get) -> Vec<u8> {
@@ -417,6 +509,79 @@ mod tests {
         }
         assert!(is_done(&mut get));
         assert_eq!(found(&get), "newer");
+    }
+
+    /// Every node on the way said that it had the value, and five of them made an end, before the
+    /// first of those who should have it was asked: nobody on the way could contradict them.
+    #[test]
+    fn liars_on_the_way_end_no_search() {
+        let far = |number: u8| node(0x80 + number);
+        let seeds: Vec<NodeInfo> = (1..=6).map(far).collect();
+        let breadth = Breadth { want: 4, alpha: 3, paths: 3, diversity: DiversityLimits::NONE };
+        let search = Lookup::new(Key::default(), own(), breadth, &seeds);
+        let mut get = Get::new(own(), search, breadth, QUORUM, None, None, None);
+        assert_eq!(asked(&mut get), [0x81, 0x82, 0x83]);
+        get.handle_answer(&far(1).id, Answer::Nodes((1..=4).map(node).collect()));
+        get.handle_answer(&far(2).id, value("lie", 9));
+        get.handle_answer(&far(3).id, value("lie", 9));
+        let mut polled = Vec::new();
+        for _ in 0..20 {
+            for number in asked(&mut get) {
+                let answer = match number {
+                    _ if matches!(get.stage, Stage::Locating(_)) => Answer::Nodes(Vec::new()),
+                    0x80.. => value("lie", 9),
+                    _ => value("true", 1),
+                };
+                polled.push(number);
+                get.handle_answer(&NodeId::from_bytes([number; 32]), answer);
+            }
+        }
+        assert!(is_done(&mut get));
+        assert_eq!((found(&get), get.found().agreeing), ("true".into(), 4), "{polled:?}");
+    }
+
+    /// A liar on one path named its accomplices, each voted, and together they were a quorum.
+    #[test]
+    fn one_path_brings_one_early_vote() {
+        let seeds: Vec<NodeInfo> = [0x10, 0x11, 0x12].map(node).to_vec();
+        let breadth = Breadth { want: 20, alpha: 3, paths: 3, diversity: DiversityLimits::NONE };
+        let search = Lookup::new(Key::default(), own(), breadth, &seeds);
+        let mut get = Get::new(own(), search, breadth, QUORUM, None, None, None);
+        assert_eq!(asked(&mut get), [0x10, 0x11, 0x12]);
+        get.handle_answer(&node(0x10).id, Answer::Nodes((1..=9).map(node).collect()));
+        for _ in 0..9 {
+            for number in asked(&mut get) {
+                assert!(number < 0x10, "the other two are late and asked already");
+                get.handle_answer(&node(number).id, value("lie", 9));
+            }
+        }
+        assert!(!is_done(&mut get), "nine votes of one path");
+        get.handle_answer(&node(0x11).id, value("lie", 9));
+        assert!(!is_done(&mut get));
+        get.handle_answer(&node(0x12).id, value("lie", 9));
+        assert!(is_done(&mut get), "three paths agree");
+    }
+
+    /// A dense crowd of liars a little farther away than the true k closest outvoted them.
+    #[test]
+    fn far_liars_do_not_outvote_the_closest() {
+        let liars: Vec<NodeInfo> = (0x20..0x30).map(node).collect();
+        let seeds: Vec<NodeInfo> = (1..=4).map(node).chain(liars).collect();
+        let breadth = Breadth { want: 4, alpha: 3, paths: 2, diversity: DiversityLimits::NONE };
+        let search = Lookup::new(Key::default(), own(), breadth, &seeds);
+        let mut get = Get::new(own(), search, breadth, 4, None, None, None);
+        for liar in 0x20..0x30 {
+            get.count(node(liar).id, record_of(value("lie", 9)));
+        }
+        for _ in 0..20 {
+            for number in asked(&mut get) {
+                let locating = matches!(get.stage, Stage::Locating(_));
+                let answer = if locating { Answer::Nodes(Vec::new()) } else { value("true", 1) };
+                get.handle_answer(&node(number).id, answer);
+            }
+        }
+        assert!(is_done(&mut get));
+        assert_eq!(found(&get), "true");
     }
 
     #[test]

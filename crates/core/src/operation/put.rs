@@ -116,12 +116,12 @@ impl Put {
                         let body = Body::FindNode { target: self.record.key };
                         return Next::Ask { node: ask.node, path: ask.path, body };
                     }
-                    if !self.lookup.is_finished() {
+                    // Who is late may be given the record all the same, and is not waited for.
+                    if !self.lookup.is_settled() {
                         return Next::Wait;
                     }
                     if let Some(size) = self.size {
-                        let excess = size.excess(&self.lookup.distances());
-                        self.replication += excess.min(self.replication);
+                        self.replication += size.excess(&self.lookup.distances());
                     }
                     self.stage = Stage::Storing { again: false };
                 }
@@ -243,6 +243,7 @@ impl Put {
         let node = self
             .lookup
             .usable()
+            .chain(self.lookup.doubtful())
             .find(|candidate| {
                 !self.placements.contains_key(&candidate.node.id)
                     && self.sites.admits(&candidate.node.address)

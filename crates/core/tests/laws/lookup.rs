@@ -129,7 +129,13 @@ impl Model {
         all.retain(|node| node.id != source::own() && node.address.is_dialable());
         all.sort_unstable_by_key(|node| self.target.distance(&node.id));
         let state = |node: &NodeInfo| lookup.candidate(&node.id).map(|candidate| candidate.state);
+        // Who was named by a liar alone may be left out, once enough others have answered.
+        let is_doubtful = |node: &&NodeInfo| {
+            lookup.candidate(&node.id).is_some_and(|candidate| lookup.is_doubtful(candidate))
+        };
+        let enough = lookup.closest_answered(usize::MAX).count() >= breadth.want;
         let left = all.iter().filter(|node| state(node) != Some(State::Failed));
+        let left = left.filter(|node| !(enough && is_doubtful(node)));
         for node in left.take(breadth.want) {
             assert_eq!(state(node), Some(State::Answered), "one of the closest was passed over");
         }

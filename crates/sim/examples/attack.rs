@@ -1,0 +1,154 @@
+//! How PUTs and GETs fare among adversaries: the figures of `docs/adversaries.md`.
+//!
+//! ```sh
+//! cargo run --release -p voiddht-sim --example attack -- fifth
+//! cargo run --release -p voiddht-sim --example attack -- around
+//! cargo run --release -p voiddht-sim --example attack -- ground
+//! cargo run --release -p voiddht-sim --example attack -- paths
+//! ```
+
+#![allow(clippy::print_stdout, clippy::print_stderr)] // it prints a table
+
+use std::error::Error;
+use std::thread;
+
+use voiddht_core::Config;
+use voiddht_sim::adversary::{Infiltration, Kind, Placement};
+use voiddht_sim::attack::{Around, GroundIds, Score, Trial, config};
+
+/// Worlds of each line.
+const WORLDS: u64 = 8;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let number = |place: usize, usual: u64| -> Result<u64, Box<dyn Error>> {
+        Ok(arguments.get(place).map_or(Ok(usual), |text| text.parse())?)
+    };
+    let (nodes, worlds) = (number(1, 300)? as usize, number(2, WORLDS)?);
+    match arguments.first().map(String::as_str) {
+        Some("fifth") => fifth(nodes, worlds),
+        Some("around") => around(nodes, worlds),
+        Some("paths") => paths(nodes, worlds),
+        Some("ground") => return ground(nodes, worlds),
+        _ => return Err("one of: fifth, around, paths, ground; then nodes and worlds".into()),
+    }
+    Ok(())
+}
+
+/// A fifth of all nodes turn hostile, after or before the values are put.
+fn fifth(nodes: usize, worlds: u64) {
+    head();
+    for kind in Kind::ALL {
+        for (put_first, proving) in [(true, false), (false, false), (true, true)] {
+            let plan = Infiltration::new(kind, Placement::Share(0.2));
+            let trial = Trial { nodes, everywhere: Some(plan), put_first, proving, ..base() };
+            let when = if put_first { "turned after the PUT" } else { "hostile before it" };
+            let what = if proving { ", self-proving" } else { "" };
+            line(&format!("{kind}, {when}{what}"), run(&trial, worlds));
+        }
+    }
+}
+
+/// Of the 20 closest to each key four turn hostile.
+fn around(nodes: usize, worlds: u64) {
+    head();
+    for kind in Kind::ALL {
+        for put_first in [true, false] {
+            let around = Around::Turned { kind, count: 4, among: 20 };
+            let trial =
+                Trial { nodes, around: Some(around), values: 2, gets: 50, put_first, ..base() };
+            let when = if put_first { "turned after the PUT" } else { "hostile before it" };
+            line(&format!("{kind}, {when}"), run(&trial, worlds));
+        }
+    }
+}
+
+/// What disjoint paths are worth, and what they cost.
+fn paths(nodes: usize, worlds: u64) {
+    head();
+    for kind in [Kind::Dropping, Kind::NodeLiar, Kind::ValueLiar] {
+        for disjoint_paths in [1, 2, 3, 5, 8] {
+            let config = Config { disjoint_paths, ..Config::default() };
+            let plan = Infiltration::new(kind, Placement::Share(0.2));
+            let trial = Trial { nodes, config, everywhere: Some(plan), put_first: false, ..base() };
+            line(&format!("{kind}, d = {disjoint_paths}"), run(&trial, worlds));
+        }
+    }
+}
+
+fn ground(nodes: usize, worlds: u64) -> Result<(), Box<dyn Error>> {
+    for (kind, sites) in [
+        (Kind::Eclipse, None),
+        (Kind::Eclipse, Some(4)),
+        (Kind::Sybil, None),
+        (Kind::Sybil, Some(4)),
+    ] {
+        for put_first in [false, true] {
+            let experiment = GroundIds {
+                kind,
+                nodes,
+                sybils: vec![0, 5, 10, 20, 40, 80],
+                sites,
+                put_first,
+                worlds,
+                keys: 2,
+                gets: 25,
+                seed: 7,
+            };
+            println!("\n{kind}, sites {sites:?}, put first {put_first}");
+            for row in experiment.run(&mut |_, _| {})? {
+                println!("{:20} {:6} {:8.4}", row.name, row.x, row.y);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn base() -> Trial {
+    Trial { values: 100, gets: 5, ..Trial::default() }
+}
+
+/// Each world in a thread of its own, as many at once as there are processors.
+fn run(trial: &Trial, worlds: u64) -> Score {
+    let threads = thread::available_parallelism().map_or(1, usize::from) as u64;
+    let mut sum = Score::default();
+    for first in (0..worlds).step_by(threads as usize) {
+        let running: Vec<_> = (first..worlds.min(first + threads))
+            .map(|world| {
+                let trial = Trial { seed: 1000 + world, ..trial.clone() };
+                thread::spawn(move || trial.run().expect("the settings do not contradict"))
+            })
+            .collect();
+        for one in running {
+            sum = sum.plus(one.join().expect("a world does not panic"));
+        }
+    }
+    sum
+}
+
+fn head() {
+    let defended = config(true);
+    println!(
+        "d = {}, quorum {}, k = {}",
+        defended.disjoint_paths, defended.vote_quorum, defended.k
+    );
+    println!(
+        "{:44} {:>8} {:>8} {:>6} {:>8} {:>7} {:>8} {:>7} {:>5}",
+        "adversaries", "GETs", "right", "wrong", "asks/GET", "s/GET", "asks/PUT", "s/PUT", "viol"
+    );
+}
+
+fn line(name: &str, score: Score) {
+    let per = |sum: f64, count: u64| sum / count.max(1) as f64;
+    println!(
+        "{name:44} {:8} {:8.4} {:6} {:8.1} {:7.3} {:8.1} {:7.3} {:5}",
+        score.gets,
+        score.get_success(),
+        score.wrong,
+        per(score.get_requests as f64, score.gets),
+        per(score.get_seconds, score.gets),
+        per(score.put_requests as f64, score.puts),
+        per(score.put_seconds, score.puts),
+        score.violations
+    );
+}
