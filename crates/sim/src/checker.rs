@@ -1,5 +1,7 @@
 //! Watchers of a run: each sees every step of every honest host, and says what must not be.
 
+use std::fmt;
+
 use voiddht_core::event::{Command, CommandId, Output};
 use voiddht_core::time::Now;
 use voiddht_core::{Config, Node};
@@ -82,6 +84,13 @@ pub struct Violation {
     pub host: HostId,
     /// What.
     pub what: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.at.as_micros() as f64 / 1e6;
+        write!(f, "{} at {seconds:.3} s, host {}: {}", self.checker, self.host.0, self.what)
+    }
 }
 
 /// What the checkers found.

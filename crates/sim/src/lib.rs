@@ -14,6 +14,7 @@ pub mod host;
 mod links;
 pub mod network;
 mod queue;
+pub mod random;
 pub mod run;
 pub mod scenario;
 pub mod tally;

@@ -129,12 +129,7 @@ pub fn run_point(
     }
     let world = stage.world;
     let violations = world.violations().kept().iter();
-    let violations = violations
-        .map(|one| {
-            let seconds = one.at.as_micros() as f64 / 1e6;
-            format!("{} at {seconds:.3} s, host {}: {}", one.checker, one.host.0, one.what)
-        })
-        .collect();
+    let violations = violations.map(ToString::to_string).collect();
     Ok(Ran {
         settings: point.settings.clone(),
         repetition,

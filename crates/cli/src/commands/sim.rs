@@ -8,6 +8,7 @@ mod drawing;
 mod execution;
 mod picture;
 mod progress;
+mod random;
 mod table;
 
 use std::path::PathBuf;
@@ -28,6 +29,9 @@ use crate::process;
 /// Seeds that are drawn lie below this: they are typed again by people.
 const DRAWN_SEEDS: u64 = 1_000_000_000;
 
+/// Random scenarios, where neither their number nor a seed is given.
+const RANDOM_SCENARIOS: u64 = 200;
+
 /// Simulate a large network, with faults and attackers, in one process
 ///
 /// A scenario is a file that says how large the network is, what happens in it, what is measured,
@@ -37,7 +41,7 @@ const DRAWN_SEEDS: u64 = 1_000_000_000;
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// A name of --list, a file of your own, or "figures" for all that have pictures
+    /// A name of --list, a file of your own, "figures" for all that have pictures, or "random"
     #[arg(value_name = "SCENARIO", required_unless_present = "list")]
     scenario: Option<String>,
 
@@ -48,6 +52,11 @@ pub(super) struct Arguments {
     /// Repeats another run exactly
     #[arg(long, value_name = "NUMBER", value_parser = number::<u64>(0..=u64::MAX))]
     seed: Option<u64>,
+
+    /// Scenarios of "random", each drawn from a seed of its own, from --seed on [default: 1 with
+    /// --seed, else 200]
+    #[arg(long, value_name = "NUMBER", value_parser = number::<u64>(1..=1_000_000))]
+    seeds: Option<u64>,
 
     /// Runs only the worlds in which these variables have these values
     #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',', value_parser = assignment)]
@@ -68,6 +77,7 @@ Examples:
   dht sim mass-kill
   dht sim mass-kill --only dead=0.8 --seed 7
   dht sim figures --out docs/figures
+  dht sim random --seeds 200
   dht sim my-scenario.toml --out .
 
 Exit status:
@@ -85,14 +95,17 @@ impl Arguments {
             let folder = folder.display();
             return Err(Failure::Usage(format!("{folder}: there is no such directory")));
         }
+        if self.scenario.as_deref() == Some(random::NAME) {
+            return self.run_random(output);
+        }
+        if self.seeds.is_some() {
+            return Err(Failure::Usage("--seeds is for random alone".to_owned()));
+        }
         let mut chosen = choice::choose(self.scenario.as_deref().unwrap_or_default())?;
         for one in &mut chosen {
             self.select(&mut one.plan)?;
         }
-        let seed = match self.seed {
-            Some(seed) => seed,
-            None => SysRng.try_next_u64().map_err(Failure::failed)? % DRAWN_SEEDS,
-        };
+        let seed = self.seed()?;
         output.line(format_args!("seed {seed}"))?;
         let mut exit = Exit::Success;
         for one in &chosen {
@@ -102,6 +115,23 @@ impl Arguments {
             }
         }
         Ok(exit)
+    }
+
+    fn seed(&self) -> Result<u64, Failure> {
+        match self.seed {
+            Some(seed) => Ok(seed),
+            None => Ok(SysRng.try_next_u64().map_err(Failure::failed)? % DRAWN_SEEDS),
+        }
+    }
+
+    fn run_random(&self, output: &Output) -> Result<Exit, Failure> {
+        let usual = if self.seed.is_some() { 1 } else { RANDOM_SCENARIOS };
+        let (seed, count) = (self.seed()?, self.seeds.unwrap_or(usual));
+        output.line(match count {
+            1 => format!("seed {seed}"),
+            _ => format!("seeds {seed} to {}", seed.saturating_add(count - 1)),
+        })?;
+        random::run(seed, count, self.threads, output)
     }
 
     fn select(&self, plan: &mut Plan) -> Result<(), Failure> {

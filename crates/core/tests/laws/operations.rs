@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use voiddht_core::density::{NetworkSize, SizeEstimate};
+use voiddht_core::density::{MAX_WIDENING, NetworkSize, SizeEstimate};
 use voiddht_core::lookup::{Breadth, Lookup, MAX_REQUESTS};
 use voiddht_core::operation::{Answer, Asked as Question, Get, Next, Published, Put};
 use voiddht_wire::peer::{Body, ErrorCode, NodeInfo, Record};
@@ -186,7 +186,8 @@ impl PutRun {
             let is_late = |asked: &&&Asked| self.late.contains(&(asked.node.id, record.version));
             let in_time = open.iter().filter(|asked| !is_late(asked)).count();
             // As many more where the neighbourhood is too dense.
-            assert!(in_time < 2 * replication, "more copies on their way than were asked for");
+            let most = replication + MAX_WIDENING;
+            assert!(in_time < most, "more copies on their way than were asked for");
         }
         self.waiting.push(Asked { node, body });
     }

@@ -13,7 +13,7 @@ use voiddht_wire::{Key, RpcId};
 use super::{Adversary, Around};
 
 /// Records sent in one go.
-const AT_ONCE: usize = 100;
+const AT_ONCE: usize = 50;
 /// The pause after that.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Bytes of a value: in a store of the default size records and bytes then end at about the
@@ -21,13 +21,20 @@ const PAUSE: Duration = Duration::from_millis(500);
 const VALUE_BYTES: usize = 256;
 /// Bits that a key shares with its victim.
 const SHARED_BITS: usize = 32;
-/// Answers awaited at most; the oldest RPC IDs do not matter.
-const MAX_AWAITED: usize = 10_000;
 
 /// See the [module](self).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Flooding {
+    /// Records that it still sends. Even a flood ends, if only so that a run does: whoever holds
+    /// its records renews each on twenty nodes.
+    pub left: usize,
     awaited: BTreeSet<RpcId>,
+}
+
+impl Default for Flooding {
+    fn default() -> Self {
+        Self { left: 1_000, awaited: BTreeSet::new() }
+    }
 }
 
 impl Adversary for Flooding {
@@ -41,14 +48,16 @@ impl Adversary for Flooding {
 
     fn awake(&mut self, around: &mut Around<'_>) -> Option<Duration> {
         let victims = around.cabal.victims();
+        if self.left == 0 {
+            return None;
+        }
         if !victims.is_empty() {
             let victim = victims[around.random.random_range(0..victims.len())];
-            for _ in 0..AT_ONCE {
+            let count = AT_ONCE.min(self.left);
+            self.left -= count;
+            for _ in 0..count {
                 let record = junk(around, &victim);
-                let rpc_id = around.ask(victim, Body::Store(record));
-                if self.awaited.len() < MAX_AWAITED {
-                    self.awaited.insert(rpc_id);
-                }
+                self.awaited.insert(around.ask(victim, Body::Store(record)));
             }
         }
         Some(PAUSE)

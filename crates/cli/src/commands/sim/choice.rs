@@ -6,6 +6,7 @@ use std::path::Path;
 
 use voiddht_sim::scenario::{Plan, shipped};
 
+use super::random;
 use crate::outcome::Failure;
 
 /// The word for all scenarios that have pictures.
@@ -55,11 +56,13 @@ pub(super) fn choose(word: &str) -> Result<Vec<Chosen>, Failure> {
 /// The scenarios that come with the program, a line for each.
 pub(super) fn list() -> String {
     let width = shipped::ALL.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let width = width.max(random::NAME.len());
     let mut list = String::new();
     for (name, text) in shipped::ALL {
         let about = parsed(name, name, text).map(|one| one.plan.about).unwrap_or_default();
         let _ = writeln!(list, "  {name:width$}   {about}");
     }
+    let _ = writeln!(list, "  {:width$}   {}", random::NAME, random::ABOUT);
     list.trim_end().to_owned()
 }
 

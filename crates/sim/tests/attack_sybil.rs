@@ -1,0 +1,51 @@
+//! One party under many names, behind few addresses: around one key, and everywhere.
+
+use voiddht_core::diversity::{LOOKUP_PER_SITE, TABLE_PER_SITE};
+use voiddht_sim::adversary::{Infiltration, Kind, Placement};
+use voiddht_sim::attack::{Around, Score, Trial, config};
+
+/// Sixty names behind two /24s, closer to the key than any honest node.
+fn around_a_key(defended: bool, put_first: bool) -> Score {
+    let trial = Trial {
+        nodes: 100,
+        config: config(defended),
+        around: Some(Around::Ground { kind: Kind::Sybil, count: 60, sites: Some(2) }),
+        put_first,
+        values: 1,
+        gets: 40,
+        seed: 71,
+        ..Trial::default()
+    };
+    trial.run().expect("the settings do not contradict")
+}
+
+#[test]
+fn many_names_behind_few_addresses_are_few() {
+    assert!(2 * LOOKUP_PER_SITE < voiddht_core::config::K / 2, "two sites are no majority");
+    for put_first in [true, false] {
+        let score = around_a_key(true, put_first);
+        assert_eq!((score.kept, score.right), (score.puts, score.gets), "{score:?}");
+        assert_eq!(score.violations, 0);
+    }
+}
+
+#[test]
+fn without_limits_by_address_the_crowd_has_the_key() {
+    let score = around_a_key(false, false);
+    assert!(score.wrong > score.gets / 2, "{score:?}");
+}
+
+#[test]
+fn a_table_takes_few_of_one_prefix() {
+    let mut crowd = Infiltration::new(Kind::Sybil, Placement::New { count: 60 });
+    crowd.sites = Some(1);
+    let trial =
+        Trial { nodes: 60, everywhere: Some(crowd), values: 20, seed: 72, ..Trial::default() };
+    let (world, score) = trial.play().expect("the settings do not contradict");
+    assert_eq!(score.right, score.gets, "{score:?}");
+    let sybils: Vec<_> = world.cabal().members().iter().map(|member| member.id).collect();
+    for (host, node) in world.honest() {
+        let known = sybils.iter().filter(|id| node.table().get(id).is_some()).count();
+        assert!(known <= TABLE_PER_SITE, "{host:?} knows {known} of them");
+    }
+}
