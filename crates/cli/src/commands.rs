@@ -8,6 +8,7 @@ mod get;
 mod http;
 mod key;
 mod node;
+mod pins;
 mod progress;
 mod put;
 mod shown;
@@ -57,16 +58,21 @@ enum Command {
     Testnet(testnet::Arguments),
     Drill(drill::Arguments),
     Sim(sim::Arguments),
+    Pins(pins::Arguments),
 }
 
 impl Program for Arguments {
-    /// Each command has a section of its own, like `[dht.put]`. The node to talk to is that of
-    /// `[dht]`, where a section names no other.
+    /// Each command has a section of its own, like `[dht.put]`. The node to talk to, and its data
+    /// directory, are those of `[dht]`, where a section names no other.
     fn file_settings(file: &Ini, command: &clap::Command) -> Result<FileSettings, Mistake> {
         let mut sections = Vec::new();
         sections_below(SECTION, command, &mut sections);
         refuse_unknown_sections(file, &sections)?;
-        let implied = [("node", node::of_server(file)?), ("http", http::of_server(file)?)];
+        let implied = [
+            ("node", node::of_server(file)?),
+            ("http", http::of_server(file)?),
+            ("data_dir", node::data_dir_of_server(file)?),
+        ];
         let mut settings = FileSettings::none(&file.path);
         for (section, command) in sections {
             settings.extend(FileSettings::of_section(file, &section, command, &[])?);
@@ -175,6 +181,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>, output: &Output) -> Result
         Command::Testnet(testnet) => on_a_runtime(testnet.run(output)),
         Command::Drill(drill) => on_a_runtime(drill.run(output)),
         Command::Sim(sim) => sim.run(output),
+        Command::Pins(pins) => pins.run(output),
     }
 }
 

@@ -46,6 +46,12 @@ pub enum Input {
         /// Why.
         why: Undelivered,
     },
+    /// A STORE was handed to a peer whose dialect has no answer to it. Whether the record is kept
+    /// there, nobody knows.
+    Delivered {
+        /// The request.
+        rpc_id: RpcId,
+    },
     /// The end of an [`Output::Probe`].
     Probed {
         /// The contact that was probed.
@@ -85,7 +91,8 @@ pub enum Output {
     Request {
         /// To whom.
         to: Destination,
-        /// What. If it cannot be delivered, the driver answers with [`Input::Undelivered`].
+        /// What. If it cannot be delivered, the driver answers with [`Input::Undelivered`]; if it
+        /// was and can have no answer, with [`Input::Delivered`].
         message: Message,
     },
     /// Send a reply on the connection that the request came on; if it is gone, drop it.
@@ -397,7 +404,7 @@ pub enum Notice {
 /// How a request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RequestOutcome {
-    /// The peer answered what was asked.
+    /// The peer answered what was asked, or took what its dialect has no answer to.
     Answered,
     /// The peer answered with an error.
     Refused,

@@ -169,6 +169,7 @@ impl Node {
                 }
             }
             Input::Undelivered { rpc_id, why } => self.handle_undelivered(&rpc_id, why),
+            Input::Delivered { rpc_id } => self.handle_delivered(&rpc_id),
             Input::Probed { contact, listening } => self.handle_probed(contact, listening),
             Input::Misbehaved { peer, what } => self.handle_misbehaved(peer, what),
             Input::Command { id, command } => self.handle_command(id, command),
@@ -341,6 +342,11 @@ impl Node {
             self.note_undelivered(&request, why);
         }
         self.end_failed(request, RequestOutcome::Undelivered);
+    }
+
+    fn handle_delivered(&mut self, rpc_id: &RpcId) {
+        let Some(request) = self.requests.take(rpc_id) else { return };
+        self.end_delivered(&request);
     }
 
     fn handle_failed(&mut self, request: InFlight, outcome: RequestOutcome) {

@@ -60,6 +60,8 @@ pub enum StepAnswer {
     },
     /// The record was stored.
     Stored,
+    /// The record was handed to a peer that does not say whether it is stored.
+    Delivered,
     /// An error.
     Refused,
     /// Nothing.

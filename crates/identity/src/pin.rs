@@ -114,7 +114,7 @@ impl Pins {
 
     /// Takes pins up again from disk. Each certificate is read as strictly as if a peer had shown
     /// it; what is refused (expired meanwhile, damaged, of the other policy) is returned with its
-    /// reason, and is no longer pinned.
+    /// reason, and is forgotten on disk too.
     pub fn restore(
         &mut self,
         mut records: Vec<PinRecord>,
@@ -125,13 +125,16 @@ impl Pins {
         let mut refused = Vec::new();
         for record in records {
             let seconds = now.wall.as_millis() / 1000;
-            match Certificate::parse_der(&record.certificate, policy, seconds) {
+            let error = match Certificate::parse_der(&record.certificate, policy, seconds) {
                 Ok(certificate) if certificate.node_id() == record.node_id => {
                     self.insert(certificate, record.address, record.last_seen);
+                    continue;
                 }
-                Ok(_) => refused.push((record.node_id, CertificateError::NotACertificate)),
-                Err(error) => refused.push((record.node_id, error)),
-            }
+                Ok(_) => CertificateError::NotACertificate,
+                Err(error) => error,
+            };
+            self.outputs.push_back(PinOutput::Forget(record.node_id));
+            refused.push((record.node_id, error));
         }
         refused
     }
@@ -266,6 +269,11 @@ impl Pins {
     /// Tells whether a node is a member of the routing table: its pin is kept longer.
     pub fn set_member(&mut self, id: &NodeId, member: bool) {
         self.table.set_member(id, member);
+    }
+
+    /// Whether a pinned node is a member of the routing table, as far as was told.
+    pub fn is_member(&self, id: &NodeId) -> bool {
+        self.table.get(id).is_some_and(|pin| pin.member)
     }
 
     /// The pinned certificate of an ID.

@@ -239,19 +239,15 @@ fn openssl_as_a_server_of_the_original_network_is_proved_under_tofu() {
 }
 
 /// A peer of the original network, written apart from this project.
-fn legacy_peer() -> Option<PathBuf> {
-    let beside =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/voidphone/legacy_peer.py");
-    let path = std::env::var_os("VOIDDHT_LEGACY_PEER").map_or(beside, PathBuf::from);
-    path.is_file().then_some(path)
+fn legacy_peer() -> PathBuf {
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("../node/tests/legacy/legacy_peer.py");
+    std::env::var_os("VOIDDHT_LEGACY_PEER").map_or(beside, PathBuf::from)
 }
 
 #[test]
 fn a_certificate_of_the_original_network_is_read() {
     let test = "a_certificate_of_the_original_network_is_read";
-    let Some(path) = legacy_peer() else {
-        return skip(test, "no legacy_peer.py; VOIDDHT_LEGACY_PEER would name it");
-    };
+    let path = legacy_peer();
     if !runs("python3", &["-c", "import ssl, cryptography"]) {
         return skip(test, "python3 with ssl and cryptography is not installed");
     }

@@ -206,6 +206,7 @@ function stepRow(step, whole, key) {
     value: "the value",
     other_value: "another value",
     stored: "stored",
+    delivered: "handed over",
     refused: "refused",
     failed: "no answer",
   }[step.answer];

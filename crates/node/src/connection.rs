@@ -6,8 +6,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsStream;
 use voiddht_core::event::Misbehaviour;
 use voiddht_core::peer::ConnectionId;
@@ -22,8 +24,12 @@ use crate::context::Context;
 use crate::event::{Ending, Event};
 use crate::frame_reader::{Frame, FrameRules};
 use crate::handshake::Established;
-use crate::link::{Link, LinkEnd};
+use crate::link::{FRAME_DEADLINE, Link, LinkEnd};
 use crate::pool::{Opened, Proved};
+
+/// How long a connection of the legacy dialect may be silent: it is there for one request, and the
+/// frame's own deadline is long enough for that to come, or to be answered.
+const LEGACY_PATIENCE: Duration = FRAME_DEADLINE;
 
 /// See the module's description.
 pub(crate) struct Connection {
@@ -39,6 +45,8 @@ pub(crate) struct Connection {
 enum End {
     Link(LinkEnd<MessageError>),
     Broken(Misbehaviour),
+    /// Nothing came for as long as a connection of the legacy dialect waits.
+    Silent,
     /// The driver is gone.
     Stopped,
 }
@@ -53,10 +61,11 @@ impl Connection {
     ) -> Option<Self> {
         let Established { stream, proved, remote } = established;
         let dialect = proved.as_ref().map_or(Dialect::Legacy, |proved| proved.dialect());
-        let outbox = context.peer_outbox();
-        let proved = proved.map(|proved| Proved {
-            id: proved.node_id(),
-            fingerprint: proved.certificate().fingerprint(),
+        let outbox = context.peer_outbox(dialect);
+        let proof = proved;
+        let proved = proof.as_ref().map(|proof| Proved {
+            id: proof.node_id(),
+            fingerprint: proof.certificate().fingerprint(),
         });
         let opened = Opened {
             connection: id,
@@ -68,7 +77,7 @@ impl Connection {
         };
         let proved = proved.map(|proved| proved.id);
         let link = Box::new(Link::new(stream, PeerRules { dialect }, outbox));
-        let told = context.tell(Event::Opened(Box::new(opened))).await;
+        let told = context.tell(Event::Opened { opened: Box::new(opened), proof }).await;
         told.then_some(Self { context, id, proved, remote, link })
     }
 
@@ -85,15 +94,27 @@ impl Connection {
         let ending = Ending::of(&end);
         let event = Event::Closed { connection: self.id, ending };
         self.context.tell(event).await;
-        if matches!(end, End::Link(LinkEnd::Ours) | End::Broken(_)) {
-            self.link.close().await;
+        match end {
+            // A STORE is followed by nothing that would tell that it has arrived.
+            End::Link(LinkEnd::Ours) if self.link.rules().dialect == Dialect::Legacy => {
+                Box::pin(self.link.close_and_linger()).await;
+            }
+            End::Link(LinkEnd::Ours) | End::Broken(_) | End::Silent => self.link.close().await,
+            _ => {}
         }
         self.context.counters.connections.subtract();
     }
 
     /// Takes one message to the driver.
     async fn next(&mut self) -> Result<(), End> {
-        let frame = self.link.next().await.map_err(End::Link)?;
+        let frame = match self.link.rules().dialect {
+            Dialect::V1 => self.link.next().await,
+            // Boxed, so that the many that need no deadline do not carry its room.
+            Dialect::Legacy => Box::pin(timeout(LEGACY_PATIENCE, self.link.next()))
+                .await
+                .map_err(|_| End::Silent)?,
+        };
+        let frame = frame.map_err(End::Link)?;
         let bytes = FRAME_HEADER_BYTES + frame.body.len();
         self.context.counters.bytes_received.add_many(bytes as u64);
         let event = match self.decode(frame)? {
@@ -115,6 +136,11 @@ impl Connection {
             (Decoded::Message(message), Some(proved)) if message.header.sender != proved => {
                 Err(End::Broken(Misbehaviour::ForeignSender))
             }
+            // Nothing is ever asked of a peer that has not proved itself.
+            (Decoded::Message(message), None) if !message.body.is_request() => {
+                Err(End::Broken(Misbehaviour::UnawaitedReply))
+            }
+            (Decoded::BareError(_), None) => Err(End::Broken(Misbehaviour::UnawaitedReply)),
             _ => Ok(decoded),
         }
     }
@@ -159,6 +185,7 @@ impl Connection {
             End::Link(end) => {
                 tracing::debug!(peer, %address, ?end, "connection ended");
             }
+            End::Silent => tracing::debug!(peer, %address, "nothing was asked: closed"),
             End::Stopped => {}
         }
     }
@@ -167,15 +194,16 @@ impl Connection {
 impl Ending {
     fn of(end: &End) -> Self {
         let (clean, broken) = match end {
-            End::Link(LinkEnd::Theirs | LinkEnd::Ours | LinkEnd::Killed) | End::Stopped => {
-                (true, None)
-            }
+            End::Link(LinkEnd::Theirs | LinkEnd::Ours | LinkEnd::Killed)
+            | End::Silent
+            | End::Stopped => (true, None),
             End::Link(LinkEnd::Broken(rule)) => (false, Some((*rule).into())),
             End::Link(LinkEnd::StalledFrame) => (false, Some(Misbehaviour::StalledFrame)),
             End::Link(LinkEnd::CutOff | LinkEnd::Io(_) | LinkEnd::StalledWrite) => (false, None),
             End::Broken(rule) => (false, Some(*rule)),
         };
-        Self { clean, broken }
+        let written = matches!(end, End::Link(LinkEnd::Ours));
+        Self { clean, written, broken }
     }
 }
 

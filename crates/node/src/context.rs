@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use voiddht_identity::Identity;
-use voiddht_wire::peer::{Body, ErrorCode, Message, NodeInfo};
+use voiddht_wire::peer::{Body, Dialect, ErrorCode, Message, NodeInfo};
 
 use crate::callers::Callers;
 use crate::counters::{Counters, Limit};
@@ -45,12 +45,14 @@ pub(crate) struct Context {
 }
 
 impl Context {
-    /// An outbox for a connection with a peer.
-    pub(crate) fn peer_outbox(&self) -> Arc<Outbox> {
-        let limits = OutboxLimits {
-            bytes: self.limits.queued_bytes_per_connection,
-            unanswered: self.limits.requests_per_peer,
+    /// An outbox for a connection with a peer. In the legacy dialect one request is answered before
+    /// the next is read: what is said there names no request.
+    pub(crate) fn peer_outbox(&self, dialect: Dialect) -> Arc<Outbox> {
+        let unanswered = match dialect {
+            Dialect::Legacy => 1,
+            Dialect::V1 => self.limits.requests_per_peer,
         };
+        let limits = OutboxLimits { bytes: self.limits.queued_bytes_per_connection, unanswered };
         Outbox::new(limits, Arc::clone(&self.budget))
     }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use voiddht_core::event::Notice;
+use voiddht_identity::pin::PinCounters;
 
 pub mod tallies;
 
@@ -28,11 +29,12 @@ pub(crate) enum Limit {
     HttpConnections,
     HttpStreams,
     HttpQuestions,
+    TakeoverChecks,
 }
 
 /// Every limit that is counted when it is reached, the core's among them, so that each has its
 /// place in the metrics before that happens.
-pub const LIMIT_NAMES: [&str; 21] = [
+pub const LIMIT_NAMES: [&str; 22] = [
     "api_connections",
     "api_requests_per_connection",
     "bytes_per_peer",
@@ -54,6 +56,7 @@ pub const LIMIT_NAMES: [&str; 21] = [
     "records_per_prefix",
     "requests_per_peer",
     "requests_per_prefix",
+    "takeover_checks",
 ];
 
 impl Limit {
@@ -71,6 +74,7 @@ impl Limit {
             Self::HttpConnections => "http_connections",
             Self::HttpStreams => "http_streams",
             Self::HttpQuestions => "http_questions",
+            Self::TakeoverChecks => "takeover_checks",
         }
     }
 }
@@ -83,6 +87,8 @@ macro_rules! counters {
             $($(#[$doc])* pub(crate) $name: Count,)*
             /// Limits reached, by name. Rare, so a lock will do; as long as there are names.
             limits: Mutex<BTreeMap<&'static str, u64>>,
+            /// Pins, and what became of conflicts over them: written once for a connection.
+            pins: Mutex<PinCounters>,
             /// What is counted by kind and outcome.
             pub(crate) tallies: Tallies,
         }
@@ -94,6 +100,8 @@ macro_rules! counters {
             $($(#[$doc])* pub $name: u64,)*
             /// How often each limit was reached, by its name.
             pub limits: BTreeMap<&'static str, u64>,
+            /// Pins, and what became of conflicts over them.
+            pub pins: PinCounters,
             /// What is counted by kind and outcome.
             pub tally: Tally,
             /// Bytes of peer messages that were queued to be sent, without what TLS adds.
@@ -105,6 +113,7 @@ macro_rules! counters {
                 Counts {
                     $($name: self.$name.read(),)*
                     limits: self.limits.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+                    pins: *self.pins.lock().unwrap_or_else(PoisonError::into_inner),
                     tally: self.tallies.read(),
                     bytes_sent: 0,
                 }
@@ -177,6 +186,11 @@ impl Count {
 impl Counters {
     pub(crate) fn limit_reached(&self, limit: Limit) {
         self.count_limit(limit.name());
+    }
+
+    /// Takes over what the pins have counted.
+    pub(crate) fn note_pins(&self, counted: PinCounters) {
+        *self.pins.lock().unwrap_or_else(PoisonError::into_inner) = counted;
     }
 
     /// Counts what the core has noticed.

@@ -67,16 +67,16 @@ fn not_oneself(context: &Context, established: Established) -> Result<Establishe
 pub(crate) async fn probe(context: Arc<Context>, contact: NodeInfo, proved: Option<Proved>) {
     let fetch = handshake::fetch_certificate(&context, contact.address.socket_addr());
     let Some(result) = context.stop.run_until_cancelled(Box::pin(fetch)).await else { return };
-    let listening = match (&result, proved) {
+    let pushed = match (result, proved) {
         // Equal hashes are equal bytes; the pool keeps the hash, because it is the smaller.
-        (Ok(pushed), Some(proved)) => pushed.fingerprint() == proved.fingerprint,
-        _ => false,
+        (Ok(pushed), Some(proved)) if pushed.fingerprint() == proved.fingerprint => Some(pushed),
+        _ => None,
     };
-    if !listening {
+    if pushed.is_none() {
         let peer = contact.id.short();
         tracing::debug!(peer, address = %contact.address, "a peer does not listen where it says");
     }
-    context.tell(Event::Probed { contact, listening }).await;
+    context.tell(Event::Probed { contact, pushed }).await;
 }
 
 fn log_failure(to: &Destination, error: &HandshakeError) {

@@ -20,10 +20,11 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use voiddht_core::Node;
 use voiddht_core::event::{
-    Command, CommandId, Destination, Input, Notice, Outcome, Output, Ticket, Write,
+    Command, CommandId, Destination, Input, Notice, Outcome, Output, Ticket, Undelivered, Write,
 };
 use voiddht_core::peer::ConnectionId;
 use voiddht_core::time::{Moment, Now};
+use voiddht_identity::ProvedPeer;
 use voiddht_wire::peer::{ErrorCode, Message, NodeInfo};
 
 use crate::clock::Clock;
@@ -34,8 +35,10 @@ use crate::dialer;
 use crate::event::{AnswerTo, Ending, Event};
 use crate::observer::{Asked, Observer};
 use crate::persistence::{Persisted, Persistence};
+use crate::pins::PinView;
 use crate::pool::{Effect, Opened, Pool};
 use crate::status::CoreStatus;
+use crate::trust::Trust;
 
 /// Events handled before other tasks have their turn. So many messages leave in one write per
 /// connection, and so long, some tenths of a millisecond, nobody else runs.
@@ -51,6 +54,7 @@ pub(crate) struct Driver {
     clock: Clock,
     core: Node,
     pool: Pool,
+    trust: Trust,
     share: Share,
     persistence: Persistence,
     inbox: mpsc::Receiver<Event>,
@@ -71,6 +75,7 @@ pub(crate) struct Parts {
     pub(crate) clock: Clock,
     pub(crate) core: Node,
     pub(crate) pool: Pool,
+    pub(crate) trust: Trust,
     pub(crate) share: Share,
     pub(crate) persistence: Persistence,
     pub(crate) inbox: mpsc::Receiver<Event>,
@@ -87,12 +92,13 @@ enum Woken {
 
 impl Driver {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { context, clock, core, pool, share, persistence, inbox, joined } = parts;
+        let Parts { context, clock, core, pool, trust, share, persistence, inbox, joined } = parts;
         Self {
             context,
             clock,
             core,
             pool,
+            trust,
             share,
             persistence,
             inbox,
@@ -195,19 +201,32 @@ impl Driver {
         match event {
             Event::Received { connection, message } => self.received(now, connection, message),
             Event::BareError { connection, code } => self.bare_error(now, connection, code),
-            Event::Opened(opened) => self.opened(now, *opened),
+            Event::Opened { opened, proof } => self.opened(now, *opened, proof),
             Event::DialFailed { connection, why } => {
                 self.dials.remove(&connection);
                 self.pool.dial_failed(now.mono, connection, why);
             }
             Event::Closed { connection, ending } => self.closed(now, connection, ending),
-            Event::Probed { contact, listening } => {
+            Event::Probed { contact, pushed } => {
                 self.probes -= 1;
+                let listening = pushed.is_some();
+                if let Some(certificate) = pushed {
+                    self.trust.located(&certificate, contact.address, now);
+                    self.settle_pins(now);
+                }
                 self.feed(now, Input::Probed { contact, listening });
             }
             Event::Command { command, answer } => self.command(now, command, answer, false),
             Event::Explain { key, answer } => {
                 self.command(now, Command::Get { key }, AnswerTo::Handle(answer), true);
+            }
+            Event::ListPins(asking) => {
+                // Whoever asked may have gone.
+                let _ = asking.send(self.trust.list().map(PinView::from).collect());
+            }
+            Event::ForgetPin { id, asking } => {
+                let _ = asking.send(self.trust.forget(&id));
+                self.settle_pins(now);
             }
             Event::Status(asking) => {
                 // Whoever asked may have gone.
@@ -226,6 +245,12 @@ impl Driver {
         self.context.counters.tallies.served(&message.body);
         // The core hears of a connection before it hears what came over it.
         self.settle(now);
+        if self.trust.is_asking() && !message.body.is_request() {
+            let proved = self.pool.proved_on(connection);
+            if self.trust.answered(&message, proved, now.mono) {
+                return self.settle_pins(now);
+            }
+        }
         self.feed(now, Input::Received { connection, peer, message });
     }
 
@@ -235,17 +260,35 @@ impl Driver {
         }
     }
 
-    fn opened(&mut self, now: Now, opened: Opened) {
+    fn opened(&mut self, now: Now, opened: Opened, proof: Option<ProvedPeer>) {
         self.dials.remove(&opened.connection);
         self.pool.limit_connections(self.most_connections());
-        self.pool.opened(now.mono, opened);
+        let Some(proof) = proof else { return self.pool.opened(now.mono, opened) };
+        let is_trusted = self.trust.admits(&proof, &opened, &self.context.counters, now);
+        let id = proof.node_id();
+        self.trust.set_member(&id, self.core.table().get(&id).is_some());
+        self.settle_pins(now);
+        if is_trusted {
+            return self.pool.opened(now.mono, opened);
+        }
+        // What it has sent already finds no connection in the pool, and is not looked at.
+        opened.outbox.close();
+        if opened.dialed.is_some() {
+            self.pool.dial_failed(now.mono, opened.connection, Undelivered::WrongIdentity);
+        }
+    }
+
+    /// Does what the pins want.
+    fn settle_pins(&mut self, now: Now) {
+        let (store, counters) = (self.persistence.store(), &self.context.counters);
+        self.trust.carry_out(&mut self.pool, store, counters, now);
     }
 
     fn closed(&mut self, now: Now, connection: ConnectionId, ending: Ending) {
         if let (Some(what), Some(peer)) = (ending.broken, self.pool.proved_peer(connection)) {
             self.feed(now, Input::Misbehaved { peer, what });
         }
-        self.pool.closed(now.mono, connection, ending.clean);
+        self.pool.closed(now.mono, connection, ending);
     }
 
     fn command(&mut self, now: Now, command: Command, answer: AnswerTo, explain: bool) {
@@ -286,6 +329,11 @@ impl Driver {
     fn settle(&mut self, now: Now) {
         while let Some(effect) = self.pool.poll_effect() {
             match effect {
+                Effect::Input(Input::Undelivered { rpc_id, why })
+                    if self.trust.is_asking() && self.trust.undelivered(&rpc_id, why, now.mono) =>
+                {
+                    self.settle_pins(now);
+                }
                 Effect::Input(input) => self.feed(now, input),
                 Effect::Dial { connection, to } => self.dial(connection, to),
                 Effect::CancelDial(connection) => {
@@ -355,9 +403,11 @@ impl Driver {
             }
             Notice::LimitReached { limit } => tracing::debug!(limit, "a limit is reached"),
             Notice::ContactAdded(contact) => {
+                self.trust.set_member(&contact.id, true);
                 tracing::debug!(peer = contact.id.short(), address = %contact.address, "contact");
             }
             Notice::ContactRemoved(contact) => {
+                self.trust.set_member(&contact.id, false);
                 tracing::debug!(peer = contact.id.short(), "contact removed");
             }
             Notice::RequestEnded { .. }
@@ -370,6 +420,11 @@ impl Driver {
     fn handle_due(&mut self, now: Now) {
         if self.core.next_wakeup().is_some_and(|wakeup| wakeup <= now.mono) {
             self.feed(now, Input::WakeUp);
+            self.settle(now);
+        }
+        if self.trust.next_wakeup().is_some_and(|wakeup| wakeup <= now.mono) {
+            self.trust.handle_wakeup(now.mono);
+            self.settle_pins(now);
             self.settle(now);
         }
         if self.next_sweep.is_some_and(|sweep| sweep <= now.mono) {
@@ -388,7 +443,8 @@ impl Driver {
     }
 
     fn set_alarm(&mut self) {
-        let wakeup = [self.core.next_wakeup(), self.next_sweep].into_iter().flatten().min();
+        let wakeups = [self.core.next_wakeup(), self.next_sweep, self.trust.next_wakeup()];
+        let wakeup = wakeups.into_iter().flatten().min();
         self.alarm.set(wakeup.map(|moment| self.clock.instant(moment)));
     }
 }

@@ -3,11 +3,13 @@
 use tokio::sync::oneshot;
 use voiddht_core::event::{Command, Misbehaviour, Outcome, Undelivered};
 use voiddht_core::peer::ConnectionId;
-use voiddht_wire::Key;
+use voiddht_identity::{Certificate, ProvedPeer};
 use voiddht_wire::peer::{ErrorCode, Message, NodeInfo};
+use voiddht_wire::{Key, NodeId};
 
 use crate::api::ApiAnswer;
 use crate::driver::observe::Observation;
+use crate::pins::PinView;
 use crate::pool::Opened;
 use crate::snapshot::SnapshotRequest;
 use crate::status::CoreStatus;
@@ -30,7 +32,12 @@ pub(crate) enum Event {
         code: ErrorCode,
     },
     /// A handshake ended well. Boxed: it is large and rare.
-    Opened(Box<Opened>),
+    Opened {
+        /// What the pool wants to know.
+        opened: Box<Opened>,
+        /// Who is there; `None` for a client that showed no certificate.
+        proof: Option<ProvedPeer>,
+    },
     /// A dial brought no connection.
     DialFailed {
         /// The name that the connection would have had.
@@ -49,8 +56,8 @@ pub(crate) enum Event {
     Probed {
         /// Who was probed, and where.
         contact: NodeInfo,
-        /// Whether the certificate was the proved one.
-        listening: bool,
+        /// The certificate that is pushed there, if it is the proved one.
+        pushed: Option<Certificate>,
     },
     /// Somebody wants something.
     Command {
@@ -73,6 +80,15 @@ pub(crate) enum Event {
         /// Who gets the answer.
         asking: oneshot::Sender<Box<Observation>>,
     },
+    /// Somebody wants to know whose certificates are pinned.
+    ListPins(oneshot::Sender<Vec<PinView>>),
+    /// Somebody wants a pin forgotten; the answer is whether there was one.
+    ForgetPin {
+        /// Whose.
+        id: NodeId,
+        /// Who gets the answer.
+        asking: oneshot::Sender<bool>,
+    },
     /// Somebody wants to know how the core is.
     Status(oneshot::Sender<CoreStatus>),
 }
@@ -82,6 +98,8 @@ pub(crate) enum Event {
 pub(crate) struct Ending {
     /// Whether it was closed in good order, by either side.
     pub(crate) clean: bool,
+    /// Whether this node closed it, after all that waited had been written.
+    pub(crate) written: bool,
     /// The rule that the peer broke, if that was the reason.
     pub(crate) broken: Option<Misbehaviour>,
 }

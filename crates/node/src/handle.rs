@@ -19,6 +19,7 @@ use crate::counters::{Counts, Limit};
 use crate::doctor::{DIAL_BACK_PATIENCE, Examination, Findings};
 use crate::event::{AnswerTo, Event};
 use crate::node::Addresses;
+use crate::pins::PinView;
 use crate::snapshot::{Snapshot, SnapshotRequest, Surroundings};
 use crate::status::Status;
 
@@ -215,6 +216,31 @@ impl Handle {
             future_versions: counts.tally.stores_refused("future_version"),
             free_bytes: free_bytes(context.data_dir.clone()).await,
         }))
+    }
+
+    /// Every pin of the node, by ID.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`].
+    pub async fn pins(&self) -> Result<Vec<PinView>, HandleError> {
+        let (asking, answer) = oneshot::channel();
+        if !self.context.tell(Event::ListPins(asking)).await {
+            return Err(HandleError::Stopped);
+        }
+        answer.await.map_err(|_| HandleError::Stopped)
+    }
+
+    /// Forgets the pin of an ID: the next node to prove it is trusted with it. Whether there was
+    /// one.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`].
+    pub async fn forget_pin(&self, id: NodeId) -> Result<bool, HandleError> {
+        let (asking, answer) = oneshot::channel();
+        if !self.context.tell(Event::ForgetPin { id, asking }).await {
+            return Err(HandleError::Stopped);
+        }
+        answer.await.map_err(|_| HandleError::Stopped)
     }
 
     /// Counts a limit of something that serves this node's data elsewhere.

@@ -42,6 +42,8 @@ use crate::handle::Handle;
 /// HTTP connections at once, on the TCP address and on the Unix socket each: a few people, a
 /// few tools. Each takes some 20 KiB.
 pub const HTTP_CONNECTIONS: usize = 64;
+/// The name of a node's control socket in its data directory.
+pub const CONTROL_SOCKET: &str = "control";
 /// How long the driver may take to answer. A node that is slower is not well, and says so.
 pub const DRIVER_DEADLINE: Duration = Duration::from_secs(2);
 /// How long connections may take to end when the server stops.

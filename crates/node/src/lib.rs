@@ -6,6 +6,7 @@
 //! * `pool`: which connection carries what, and which goes when there is no room. No sockets.
 //! * `connection`, `link`, `frame_reader`, `outbox`: one connection, from its task down to its bytes.
 //! * `listener`, `dialer`, `handshake`: how a connection comes about.
+//! * `trust`: the pins, and how conflicts over an ID are settled.
 //! * `api`: the module API server.
 //! * `persistence`: the way to the disk and back.
 //!
@@ -34,12 +35,14 @@ mod node;
 mod observer;
 mod outbox;
 mod persistence;
+pub mod pins;
 mod pool;
 pub mod settings;
 pub mod snapshot;
 mod status;
 #[cfg(test)]
 mod testing;
+mod trust;
 
 pub use counters::Counts;
 pub use handle::{GetOutcome, Handle, HandleError, LookupOutcome, PutOutcome};

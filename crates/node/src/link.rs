@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Sleep, sleep, timeout};
 
 use crate::frame_reader::{Frame, FrameReader, FrameRules, ReadError};
@@ -105,6 +105,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: FrameRules + Unpin> Link<S, R> {
     pub(crate) async fn close(mut self) {
         // An error or a delay changes nothing: the stream is dropped either way.
         let _ = timeout(GOODBYE_DEADLINE, self.stream.shutdown()).await;
+    }
+
+    /// The same, and waits for as long for the other side's end. What comes to a closed socket is
+    /// answered by a reset, and a reset may overtake what was written last.
+    pub(crate) async fn close_and_linger(mut self) {
+        let _ = timeout(GOODBYE_DEADLINE, async {
+            self.stream.shutdown().await?;
+            let mut unread = [0; 256];
+            while self.stream.read(&mut unread).await? > 0 {}
+            Ok::<_, io::Error>(())
+        })
+        .await;
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Result<Frame, LinkEnd<R::Broken>>> {
@@ -200,7 +212,7 @@ mod tests {
     use std::convert::Infallible;
 
     use bytes::BufMut;
-    use tokio::io::{AsyncReadExt, DuplexStream, duplex};
+    use tokio::io::{DuplexStream, duplex};
     use tokio::time::Instant;
     use voiddht_wire::frame::FrameError;
 

@@ -11,6 +11,8 @@
 
 mod awaited;
 mod choice;
+mod entry;
+mod legacy;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -23,8 +25,10 @@ use voiddht_core::time::Moment;
 use voiddht_wire::peer::{Body, Dialect, ErrorCode, Header, Message};
 use voiddht_wire::{NodeId, PeerAddress};
 
-use self::awaited::Awaited;
+use self::entry::{Connection, PeerConnections};
+use self::legacy::LegacyPeers;
 use crate::counters::{Counters, Limit};
+use crate::event::Ending;
 use crate::outbox::{Outbox, PushError};
 
 /// How long an inbound connection is left alone after its last use, when room is needed. Long
@@ -113,41 +117,12 @@ pub(crate) struct Pool {
     /// The connections that proved peers may be reached by.
     peers: HashMap<NodeId, PeerConnections>,
     dials: HashMap<ConnectionId, Dial>,
+    legacy: LegacyPeers,
     /// Connections that were replaced and not yet closed.
     draining: usize,
     /// Requests for which there was no place, the oldest first.
     placeless: VecDeque<Placeless>,
     effects: VecDeque<Effect>,
-}
-
-#[derive(Debug)]
-struct Connection {
-    proved: Option<Proved>,
-    remote: PeerAddress,
-    dialed: Option<PeerAddress>,
-    dialect: Dialect,
-    outbox: Arc<Outbox>,
-    awaited: Awaited,
-    opened: Moment,
-    last_used: Moment,
-    /// Whether the core was told of it. A connection that this node dialled is announced with its
-    /// first message: until then the other side may refuse this node's certificate.
-    announced: bool,
-    /// Whether another one serves new requests.
-    draining: bool,
-    /// Whether it is being closed.
-    closing: bool,
-}
-
-/// The connections with one peer.
-#[derive(Debug)]
-struct PeerConnections {
-    /// Serves new requests.
-    current: ConnectionId,
-    /// Being drained; the latest last.
-    replaced: Vec<ConnectionId>,
-    /// Whether any of them was announced.
-    announced: bool,
 }
 
 /// A request that waits until a connection becomes idle and gives up its place.
@@ -179,6 +154,7 @@ impl Pool {
             connections: HashMap::new(),
             peers: HashMap::new(),
             dials: HashMap::new(),
+            legacy: LegacyPeers::default(),
             draining: 0,
             placeless: VecDeque::new(),
             effects: VecDeque::new(),
@@ -207,6 +183,11 @@ impl Pool {
         self.connections.get(&peer.current)?.proved
     }
 
+    /// What a connection has proved, as long as it is there.
+    pub(crate) fn proved_on(&self, connection: ConnectionId) -> Option<Proved> {
+        self.connections.get(&connection)?.proved
+    }
+
     /// Sends a request: on the live connection, or after the dial that is under way, or after a
     /// new one; in a full pool, as soon as there is a place.
     pub(crate) fn request(&mut self, now: Moment, to: Destination, message: Message) {
@@ -214,6 +195,23 @@ impl Pool {
         if let Err(why) = self.place(now, to, message, now) {
             self.effects.push_back(Effect::Input(Input::Undelivered { rpc_id, why }));
         }
+    }
+
+    /// Sends a request on a new connection to its very address, whatever connections and dials
+    /// there are.
+    pub(crate) fn request_anew(&mut self, now: Moment, to: Destination, message: Message) {
+        if self.make_room(now) {
+            return self.start_dial(to, message);
+        }
+        self.counters.limit_reached(Limit::Connections);
+        let (rpc_id, why) = (message.header.rpc_id, Undelivered::LocalLimit);
+        self.effects.push_back(Effect::Input(Input::Undelivered { rpc_id, why }));
+    }
+
+    fn start_dial(&mut self, to: Destination, message: Message) {
+        let connection = self.ids.next();
+        self.dials.insert(connection, Dial { to, waiting: vec![message] });
+        self.effects.push_back(Effect::Dial { connection, to });
     }
 
     fn place(
@@ -227,6 +225,9 @@ impl Pool {
         if let Some(connection) = self.live(&to) {
             return self.send_request(now, connection, &message);
         }
+        if self.legacy.never_takes(&to, &message.body) {
+            return Err(Undelivered::DoesNotFit);
+        }
         if let Some(dial) = self.dial_to(&to) {
             if dial.waiting.len() < most {
                 dial.waiting.push(message);
@@ -236,9 +237,7 @@ impl Pool {
             return Err(Undelivered::LocalLimit);
         }
         if self.make_room(now) {
-            let connection = self.ids.next();
-            self.dials.insert(connection, Dial { to, waiting: vec![message] });
-            self.effects.push_back(Effect::Dial { connection, to });
+            self.start_dial(to, message);
             return Ok(());
         }
         if self.placeless.len() < MAX_PLACELESS && now.since(since) < PLACE_PATIENCE {
@@ -267,9 +266,12 @@ impl Pool {
 
     /// Sends a reply on the connection of its request; if that is gone, drops it.
     pub(crate) fn reply(&mut self, connection: ConnectionId, message: &Message) {
-        let Some(connection) = self.connections.get(&connection) else { return };
+        let Some(connection) = self.connections.get_mut(&connection) else { return };
         let outbox = &connection.outbox;
         let dialect = connection.dialect;
+        if std::mem::take(&mut connection.mute) {
+            return outbox.end_request();
+        }
         match outbox.push(|buffer| message.encode(dialect, buffer)) {
             Ok(()) | Err(PushError::Closed) => {}
             Err(PushError::Full) => {
@@ -298,8 +300,12 @@ impl Pool {
             entry.awaited.remove(&message.header.rpc_id);
         }
         let peer = entry.peer(message.header.sender);
+        let legacy = entry.is_legacy();
         if !entry.announced {
             self.announce(connection);
+        }
+        if legacy {
+            self.received_legacy(connection, message);
         }
         if answered && !self.placeless.is_empty() {
             self.place_waiting(now);
@@ -341,9 +347,14 @@ impl Pool {
         };
         let connection = Connection::new(opened, now);
         let inbound = connection.dialed.is_none();
+        let legacy = connection.is_legacy();
         let proved = connection.proved;
         self.connections.insert(id, connection);
         let Some(proved) = proved else { return };
+        if legacy {
+            return self.opened_legacy(now, id, waiting);
+        }
+        self.legacy.forget(&proved.id);
         self.add_to_peer(id, proved.id, now);
         if inbound {
             self.announce(id);
@@ -367,9 +378,12 @@ impl Pool {
         }
     }
 
-    /// A connection has ended. `clean`: in good order, by either side.
-    pub(crate) fn closed(&mut self, now: Moment, connection: ConnectionId, clean: bool) {
-        self.retire(connection, clean);
+    /// A connection has ended.
+    pub(crate) fn closed(&mut self, now: Moment, connection: ConnectionId, ending: Ending) {
+        if ending.written {
+            self.delivered(connection);
+        }
+        self.retire(connection, ending.clean);
         self.connections.remove(&connection);
         self.place_waiting(now);
     }
@@ -383,6 +397,9 @@ impl Pool {
             for connection in all {
                 self.close(connection);
             }
+        }
+        for connection in self.legacy_connections(peer) {
+            self.close(connection);
         }
         let dials: Vec<ConnectionId> = self.dials_to(peer).collect();
         for dial in dials {
@@ -457,8 +474,11 @@ impl Pool {
         }
     }
 
-    /// The dial that is under way to a destination.
+    /// The dial that is under way to a destination, and has room for one more request.
     fn dial_to(&mut self, to: &Destination) -> Option<&mut Dial> {
+        if let Some(id) = to.id.filter(|id| self.legacy.is_known(id)) {
+            return self.legacy_dial_to(&id);
+        }
         let same = |dial: &&mut Dial| match to.id {
             Some(id) => dial.to.id == Some(id),
             None => dial.to.id.is_none() && dial.to.address == to.address,
@@ -522,6 +542,9 @@ impl Pool {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         connection.announced = true;
         let Some(proved) = connection.proved else { return };
+        if connection.is_legacy() {
+            return self.announce_legacy(id);
+        }
         let Some(peer) = self.peers.get_mut(&proved.id) else { return };
         peer.announced = true;
         self.effects.push_back(Effect::Input(Input::Connected {
@@ -545,53 +568,13 @@ impl Pool {
         for rpc_id in connection.awaited.take_all() {
             self.effects.push_back(Effect::Input(Input::Undelivered { rpc_id, why }));
         }
-        if let Some(proved) = connection.proved {
+        let Some(proved) = connection.proved else { return };
+        if connection.is_legacy() {
+            let announced = connection.announced && connection.dialed.is_some();
+            self.retire_legacy(proved.id, announced);
+        } else {
             self.remove_from_peer(id, proved.id, clean);
         }
-    }
-}
-
-impl Connection {
-    fn new(opened: Opened, now: Moment) -> Self {
-        Self {
-            proved: opened.proved,
-            remote: opened.remote,
-            dialed: opened.dialed,
-            dialect: opened.dialect,
-            outbox: opened.outbox,
-            awaited: Awaited::default(),
-            opened: now,
-            last_used: now,
-            announced: false,
-            draining: false,
-            closing: false,
-        }
-    }
-
-    /// Who sent a message: proved, or as it says itself.
-    fn peer(&self, sender: NodeId) -> Peer {
-        match self.proved {
-            Some(proved) => Peer::danger_assume_proved(proved.id, self.remote),
-            None => Peer::claimed(sender, self.remote),
-        }
-    }
-
-    fn is_idle(&self) -> bool {
-        self.awaited.is_empty() && self.outbox.is_idle()
-    }
-
-    fn is_drained(&self, now: Moment) -> bool {
-        let rest = match self.dialed {
-            Some(_) => DRAINED_AFTER,
-            None => DRAINED_BY_ACCEPTOR_AFTER,
-        };
-        self.draining && self.is_idle() && now.since(self.last_used) >= rest
-    }
-
-    /// Whether it may go when another one needs its place.
-    fn is_evictable(&self, now: Moment) -> bool {
-        let rested = self.dialed.is_some() || now.since(self.last_used) >= INBOUND_REST;
-        rested && !self.closing && self.is_idle()
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use voiddht_identity::{KeyKind, Policy};
+use voiddht_identity::{KeyKind, PinLimits, Policy};
 
 /// Connections with peers. A node that knows a few hundred others keeps one with each that it
 /// hears from: 512 cost some 5 MiB, and half of the 1 024 open files that a process may have
@@ -52,6 +52,8 @@ pub struct Settings {
     pub policy: Policy,
     /// The kind of key that is made where there is none yet.
     pub key_kind: KeyKind,
+    /// The bounds of pins, and of the checks when another key is proved for a pinned ID.
+    pub pins: PinLimits,
     /// Where the node keeps what it must not forget; `None`: nowhere.
     pub data_dir: Option<PathBuf>,
     /// Where metrics, health and the page are served; `None`: nowhere.
@@ -129,6 +131,7 @@ impl Settings {
             peers: Vec::new(),
             policy: Policy::default(),
             key_kind: KeyKind::default(),
+            pins: PinLimits::default(),
             data_dir: None,
             http: None,
             control: None,

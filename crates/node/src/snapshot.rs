@@ -218,8 +218,10 @@ pub struct TrustView {
     pub bans: Vec<BanView>,
     /// Rules broken by peers since the start.
     pub misbehaved: u64,
-    /// Certificates that are pinned; `None` where the node keeps no pins.
-    pub pins: Option<usize>,
+    /// Certificates that are pinned.
+    pub pins: usize,
+    /// Connections, since the start, that proved a pinned ID under another key.
+    pub conflicts: u64,
 }
 
 /// One ban.

@@ -21,7 +21,8 @@ use crate::error::OpenError;
 /// its files and redb's own file format. Checked before the database is touched.
 pub(crate) const DIRECTORY_FORMAT: u32 = 1;
 
-const FILE_NAME: &str = "identity.pem";
+/// The name of the file with a node's key and certificate in its data directory.
+pub const IDENTITY_NAME: &str = "identity.pem";
 /// What a save that was cut off leaves behind: never anybody's identity yet.
 const UNFINISHED_NAME: &str = "identity.pem.new";
 const TITLE: &str = "voiddht data directory, format ";
@@ -65,7 +66,7 @@ impl IdentityFile {
     }
 
     pub(crate) fn path(&self) -> PathBuf {
-        self.directory.join(FILE_NAME)
+        self.directory.join(IDENTITY_NAME)
     }
 
     /// Removes what a save that was cut off left behind: it holds a private key.

@@ -32,7 +32,7 @@ pub mod memory;
 pub use clock::{BootId, Reading, TimeSource};
 pub use data_dir::DataDir;
 pub use error::{Failure, Full, OpenError, SaveIdentityError, WriteFailed};
-pub use identity_file::StoredIdentity;
+pub use identity_file::{IDENTITY_NAME, StoredIdentity};
 pub use loaded::{Condition, Loaded, LoadedRecord, Pin};
 pub use medium::Medium;
 pub use store::{Completion, INBOX_BYTES, INBOX_JOBS, OnCompletion, Store};

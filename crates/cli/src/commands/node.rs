@@ -69,6 +69,14 @@ impl NodeArguments {
     }
 }
 
+/// The data directory of the node of a configuration file, if the file names one, and in which line.
+pub(super) fn data_dir_of_server(file: &Ini) -> Result<Option<(String, usize)>, Mistake> {
+    let command = arguments::command::<server::Arguments>();
+    let settings: FileSettings = server::Arguments::file_settings(file, &command)?;
+    let directory = settings.get(SECTION, "data_dir");
+    Ok(directory.map(|(directory, line)| (directory.to_owned(), line)))
+}
+
 /// Where the node of a configuration file serves local programs, if the file says anything about
 /// that, and in which line.
 pub(super) fn of_server(file: &Ini) -> Result<Option<(String, usize)>, Mistake> {

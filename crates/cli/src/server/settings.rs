@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use voiddht_core::quota::requests::{PEER_RATE, Rate};
 use voiddht_core::record::RecordLimits;
+use voiddht_identity::PinLimits;
+use voiddht_node::http::CONTROL_SOCKET;
 use voiddht_node::{Limits, Settings};
 
 use super::args::{self, Arguments, Keeping, Network};
@@ -53,9 +55,10 @@ pub async fn resolve(
         peers: of_family(host, resolved),
         policy: network.identity,
         key_kind: keeping.key_type,
+        pins: PinLimits::default(),
+        control: keeping.data_dir.as_ref().map(|directory| directory.join(CONTROL_SOCKET)),
         data_dir: keeping.data_dir,
         http: network.http,
-        control: None,
         limits: Limits {
             connections: limits.max_connections,
             connections_per_address: limits.max_connections_per_address,

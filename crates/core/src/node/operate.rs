@@ -134,6 +134,7 @@ impl Operation {
             Answer::Nodes(nodes) => StepAnswer::Nodes(nodes.len() as u8),
             Answer::Value(record) => StepAnswer::Value { version: record.version, won: false },
             Answer::Stored => StepAnswer::Stored,
+            Answer::Delivered => StepAnswer::Delivered,
             Answer::Refused(_) => StepAnswer::Refused,
             Answer::Failed => StepAnswer::Failed,
         };
@@ -242,6 +243,12 @@ impl Node {
         self.request_ended(&request, outcome);
         // Where the ID was never known, no operation waits under it.
         self.deliver(&request, request.to.id.unwrap_or_default(), Answer::Failed);
+    }
+
+    /// A request was handed over, and will have no answer.
+    pub(super) fn end_delivered(&mut self, request: &InFlight) {
+        self.request_ended(request, RequestOutcome::Answered);
+        self.deliver(request, request.to.id.unwrap_or_default(), Answer::Delivered);
     }
 
     pub(super) fn handle_late(&mut self, request: InFlight) {

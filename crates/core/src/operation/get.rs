@@ -192,7 +192,7 @@ impl Get {
                     lookup.answered(from, &nodes);
                 }
             }
-            Answer::Stored | Answer::Refused(_) | Answer::Failed => {
+            Answer::Stored | Answer::Delivered | Answer::Refused(_) | Answer::Failed => {
                 self.search.failed(from);
                 if let Stage::Locating(lookup) = &mut self.stage {
                     lookup.failed(from);

@@ -45,6 +45,8 @@ pub enum Answer {
     Value(Record),
     /// The record is kept.
     Stored,
+    /// The record was handed to a peer that does not say whether it is kept.
+    Delivered,
     /// An error.
     Refused(ErrorCode),
     /// Nothing, and nothing will come.

@@ -8,11 +8,14 @@
 //! Where the nodes around the key are denser than the size of the network explains, the record
 //! goes to as many more as are too many; and no address prefix gets more than a few copies.
 //!
+//! A peer of the original network takes a record without a word. It is asked for the value right
+//! after, and counts if it has it.
+//!
 //! A replica that refuses because it has a newer version was told one by a publisher whose clock
 //! is ahead. Whoever puts last means to replace: the version is learned from those replicas, and
 //! the record is stored once more with the next one, if no clock that may be believed is passed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use voiddht_wire::peer::{Body, ErrorCode, NodeInfo, Record};
 use voiddht_wire::{Distance, NodeId};
@@ -39,6 +42,10 @@ pub struct Put {
     highest_version: u64,
     local: Placement,
     placements: BTreeMap<NodeId, Placement>,
+    /// Nodes that took the record without a word, and are to be asked for it.
+    unconfirmed: Vec<NodeInfo>,
+    /// Those that have been asked.
+    checked: BTreeSet<NodeId>,
 }
 
 #[derive(Clone, Debug)]
@@ -89,6 +96,8 @@ impl Put {
             highest_version,
             local: Placement::Open,
             placements: BTreeMap::new(),
+            unconfirmed: Vec::new(),
+            checked: BTreeSet::new(),
         }
     }
 
@@ -147,6 +156,8 @@ impl Put {
                     }
                     self.record.version = Some(newest + 1);
                     self.placements.clear();
+                    self.unconfirmed.clear();
+                    self.checked.clear();
                     self.sites = DiversityCounter::new(self.lookup.diversity());
                     self.local = Placement::Open;
                     self.stage = Stage::Storing { again: true };
@@ -160,7 +171,15 @@ impl Put {
         match asked {
             // Of the version before: it says nothing of this one.
             Asked::Store { version } if version != self.record.version => {}
+            Asked::Store { .. } if matches!(answer, Answer::Delivered) => {
+                let node = self.lookup.candidate(from).map(|candidate| candidate.node);
+                self.unconfirmed.extend(node);
+            }
             Asked::Store { .. } => self.place(from, answer),
+            Asked::Find if self.checked.remove(from) => {
+                let kept = matches!(&answer, Answer::Value(it) if it.value == self.record.value);
+                self.place(from, if kept { Answer::Stored } else { Answer::Failed });
+            }
             Asked::Find => self.handle_found(from, answer),
         }
     }
@@ -186,9 +205,9 @@ impl Put {
     /// A request is late.
     pub fn handle_late(&mut self, node: &NodeId, asked: Asked) {
         match asked {
-            Asked::Find => self.lookup.late(node),
+            Asked::Find if !self.checked.contains(node) => self.lookup.late(node),
             Asked::Store { version } if version != self.record.version => {}
-            Asked::Store { .. } => {
+            Asked::Find | Asked::Store { .. } => {
                 if let Some(placement) = self.placements.get_mut(node)
                     && *placement == Placement::Pending
                 {
@@ -221,6 +240,10 @@ impl Put {
     }
 
     fn next_placement(&mut self) -> Next {
+        if let Some(node) = self.unconfirmed.pop() {
+            self.checked.insert(node.id);
+            return Next::Ask { node, path: 0, body: Body::FindValue { key: self.record.key } };
+        }
         let taken = self.count(|placement| {
             matches!(placement, Placement::Pending | Placement::Confirmed | Placement::Superseded)
         });
@@ -357,6 +380,31 @@ mod tests {
         put.handle_kept_locally(true);
         put.handle_answer(&node(1).id, STORE, Answer::Failed);
         put.handle_answer(&node(2).id, STORE, Answer::Stored);
+        assert!(matches!(put.next_step(), Next::Done));
+        assert_eq!(put.confirmed(), 2);
+    }
+
+    #[test]
+    fn who_takes_the_record_without_a_word_counts_if_it_has_it() {
+        let mut put = located(5, 3);
+        assert_eq!(asked(&mut put), [1, 2, 3]);
+        for number in 1..=3 {
+            put.handle_answer(&node(number).id, STORE, Answer::Delivered);
+        }
+        assert_eq!(asked(&mut put), [3, 2, 1], "asked for it");
+        assert!(matches!(put.next_step(), Next::Wait));
+        assert_eq!(put.confirmed(), 0);
+        let value = |value| Answer::Value(Record { value, ..located(1, 1).record.clone() });
+        put.handle_answer(&node(1).id, FIND, value(Bytes::from_static(b"value")));
+        put.handle_answer(&node(2).id, FIND, value(Bytes::from_static(b"wrong")));
+        put.handle_answer(&node(3).id, FIND, Answer::Nodes(Vec::new()));
+        assert_eq!(asked(&mut put), [4, 5], "in the place of those that have not kept it");
+        put.handle_answer(&node(4).id, STORE, Answer::Stored);
+        put.handle_answer(&node(5).id, STORE, Answer::Delivered);
+        assert_eq!(asked(&mut put), [5]);
+        put.handle_answer(&node(5).id, FIND, Answer::Failed);
+        assert!(matches!(put.next_step(), Next::KeepLocally(_)), "nobody else is left");
+        put.handle_kept_locally(false);
         assert!(matches!(put.next_step(), Next::Done));
         assert_eq!(put.confirmed(), 2);
     }

@@ -29,6 +29,7 @@ pub(crate) struct Observation {
     pub(crate) running: Vec<Running>,
     pub(crate) finished: Vec<Finished>,
     pub(crate) bans: Vec<(NodeId, Duration)>,
+    pub(crate) pins: usize,
     pub(crate) events: Vec<Happened>,
 }
 
@@ -98,6 +99,7 @@ impl Driver {
             running: self.observe_running(now.mono),
             finished: self.observer.finished(request.after),
             bans: self.observer.bans(now.mono),
+            pins: self.trust.len(),
             events: self.observer.events(),
         }
     }

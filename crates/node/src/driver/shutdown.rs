@@ -32,9 +32,9 @@ impl Driver {
     fn handle_last(&mut self, event: Event) {
         match event {
             Event::Closed { connection, ending } => {
-                self.pool.closed(self.clock.now().mono, connection, ending.clean);
+                self.pool.closed(self.clock.now().mono, connection, ending);
             }
-            Event::Opened(opened) => opened.outbox.kill(),
+            Event::Opened { opened, .. } => opened.outbox.kill(),
             _ => {}
         }
     }

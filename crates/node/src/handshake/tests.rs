@@ -175,6 +175,25 @@ async fn whoever_stands_between_is_refused_by_both_certificates() {
 }
 
 #[tokio::test]
+async fn whoever_passes_the_owners_tls_on_behind_its_own_certificate_is_refused() {
+    let client = node(Policy::Tofu);
+    let (owner, thief) = (node(Policy::Tofu), node(Policy::Tofu));
+    let (server, accepted) = serve(Arc::clone(&owner)).await;
+    let (listener, address) = listen().await;
+    tokio::spawn(async move {
+        let (mut tcp, _) = listener.accept().await.unwrap();
+        tcp.write_all(&thief.identity.pushed()).await.unwrap();
+        let mut server = TcpStream::connect(server).await.unwrap();
+        let mut pushed = vec![0; owner.identity.pushed().len()];
+        server.read_exact(&mut pushed).await.unwrap();
+        let _ = tokio::io::copy_bidirectional(&mut tcp, &mut server).await;
+    });
+    let error = dial(&client, &to(address)).await.unwrap_err();
+    assert!(matches!(error, HandshakeError::Refused(Refusal::Swapped)), "{error}");
+    assert!(accepted.await.unwrap().is_err(), "the owner sees a handshake that failed");
+}
+
+#[tokio::test]
 async fn a_chosen_id_is_refused_where_ids_certify_themselves() {
     let chosen = Identity::generate(KeyKind::Ed25519, Policy::Tofu, LOOPBACK).unwrap();
     let (outsider, _events) = context_of(chosen, Limits::default());

@@ -263,6 +263,42 @@ impl Page<'_> {
         self.each("voiddht_banned_peers", Kind::Gauge, help, |one| {
             Some(one.seen.as_ref()?.trust.bans.len() as u64)
         });
+        let help = "Certificates that are pinned.";
+        self.each("voiddht_pins", Kind::Gauge, help, |one| {
+            Some(one.seen.as_ref()?.trust.pins as u64)
+        });
+        let help = "Pins that were made, renewed under their key, given to another, or dropped.";
+        self.family("voiddht_pin_changes_total", Kind::Counter, help, |one, family| {
+            let pins = &one.counts.pins;
+            for (change, count) in [
+                ("pinned", pins.pinned),
+                ("renewed", pins.renewed),
+                ("replaced", pins.replaced),
+                ("evicted", pins.evicted),
+            ] {
+                family.sample(&[("node", one.label), ("change", change)], count);
+            }
+        });
+        let help = "Connections that proved a pinned ID under another key.";
+        self.each(
+            "voiddht_pin_conflicts_total",
+            Kind::Counter,
+            help,
+            counted(|it| it.pins.conflicts),
+        );
+        let help = "Ends of conflicts over an ID, by what the pinned owner did.";
+        self.family("voiddht_takeover_checks_total", Kind::Counter, help, |one, family| {
+            let pins = &one.counts.pins;
+            for (outcome, count) in [
+                ("owner_answered", pins.owner_answered),
+                ("owner_silent", pins.owner_silent),
+                ("undecided", pins.undecided),
+            ] {
+                family.sample(&[("node", one.label), ("outcome", outcome)], count);
+            }
+        });
+        let help = "PINGs sent to pinned owners because of a conflict.";
+        self.each("voiddht_takeover_pings_total", Kind::Counter, help, counted(|it| it.pins.pings));
     }
 
     fn limits(&mut self) {

@@ -7,6 +7,8 @@
 //! | `/status.json?node=N` | the same, once |
 //! | `/explain?key=HEX` or `?text=WORDS` | a GET with all its steps, without the value |
 //! | `/doctor?node=N` | what is wrong with the node, if anything, and what to do about it |
+//! | `/pins.json?node=N` | whose certificates are pinned; on the Unix socket alone |
+//! | `DELETE /pins/ID?node=N` | forgets a pin; on the Unix socket alone |
 //! | `/metrics` | for Prometheus |
 //! | `/healthz` | 200 while the driver answers |
 //! | `/readyz` | 200 while the node is part of its network; else 503, and why |
@@ -16,16 +18,16 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use axum::extract::{Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{delete, get};
 use axum::{Router, http};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
-use voiddht_wire::Key;
+use voiddht_wire::{Key, NodeId};
 
 use super::guard::{self, Audience};
 use super::history::History;
@@ -91,7 +93,13 @@ impl Routes {
     }
 
     fn routed(&self, audience: Audience) -> Routed {
-        let router = Router::new()
+        let router = match audience {
+            Audience::Tools => Router::new()
+                .route("/pins.json", get(list_pins))
+                .route("/pins/{id}", delete(forget_pin)),
+            Audience::Browsers(_) => Router::new(),
+        };
+        let router = router
             .route("/", get(page))
             .route("/events", get(live))
             .route("/status.json", get(status))
@@ -197,6 +205,27 @@ async fn doctor(
     let _place = routes.question()?;
     match watched.handle.examine().await {
         Ok(examination) => Ok(json(&examination)),
+        Err(error) => Err(busy(&error.to_string())),
+    }
+}
+
+async fn list_pins(
+    State(routes): State<Routes>,
+    Query(WhichNode { node }): Query<WhichNode>,
+) -> Result<Response, Refusal> {
+    let pins = routes.watched(node)?.handle.pins().await;
+    Ok(json(&pins.map_err(|error| busy(&error.to_string()))?))
+}
+
+async fn forget_pin(
+    State(routes): State<Routes>,
+    Path(id): Path<String>,
+    Query(WhichNode { node }): Query<WhichNode>,
+) -> Result<&'static str, Refusal> {
+    let id: NodeId = id.parse().map_err(|error| bad(format!("id: {error}")))?;
+    match routes.watched(node)?.handle.forget_pin(id).await {
+        Ok(true) => Ok("forgotten\n"),
+        Ok(false) => Err((StatusCode::NOT_FOUND, "There is no pin of that ID.\n".into())),
         Err(error) => Err(busy(&error.to_string())),
     }
 }

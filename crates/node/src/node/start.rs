@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use voiddht_core::config::ConfigError;
 use voiddht_core::event::{Command, StoredRecord};
 use voiddht_identity::{Identity, IdentityError, server_config};
-use voiddht_store::{LoadedRecord, OpenError, SaveIdentityError, StoredIdentity};
+use voiddht_store::{Loaded, LoadedRecord, OpenError, Pin, SaveIdentityError, StoredIdentity};
 use voiddht_wire::PeerAddress;
 use voiddht_wire::peer::NodeInfo;
 
@@ -33,6 +33,7 @@ use crate::outbox::Budget;
 use crate::persistence::Persistence;
 use crate::pool::{ConnectionIds, Pool, PoolLimits};
 use crate::settings::Settings;
+use crate::trust::Trust;
 use crate::{api, listener};
 
 /// Why a node could not be started.
@@ -74,6 +75,7 @@ struct Beginning {
     persistence: Persistence,
     records: Vec<LoadedRecord>,
     contacts: Vec<NodeInfo>,
+    pins: Vec<Pin>,
 }
 
 pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
@@ -92,6 +94,8 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
     core.restore(clock.now(), restored(beginning.records));
     let knows_nobody = beginning.contacts.is_empty() && settings.peers.is_empty();
     core.restore_contacts(beginning.contacts);
+    let mut trust = Trust::new(&beginning.identity, own, settings.pins, from_system()?);
+    trust.restore(&beginning.identity, beginning.pins, clock.now());
 
     let (sender, inbox) = mpsc::channel(settings.limits.inbox_events);
     let counters = Arc::new(Counters::default());
@@ -124,6 +128,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
         clock,
         core,
         pool,
+        trust,
         share,
         persistence: beginning.persistence,
         inbox,
@@ -150,7 +155,8 @@ fn begin(settings: &Settings) -> Result<Beginning, StartError> {
         tracing::info!("no data directory: nothing is kept on disk");
         let identity = fresh()?;
         let persistence = Persistence::Nowhere;
-        return Ok(Beginning { identity, persistence, records: Vec::new(), contacts: Vec::new() });
+        let (records, contacts, pins) = (Vec::new(), Vec::new(), Vec::new());
+        return Ok(Beginning { identity, persistence, records, contacts, pins });
     };
     let (persistence, loaded) = Persistence::open(path)?;
     let identity = match &loaded.identity {
@@ -170,8 +176,8 @@ fn begin(settings: &Settings) -> Result<Beginning, StartError> {
     {
         store.save_identity(&stored)?;
     }
-    let contacts = loaded.contacts;
-    Ok(Beginning { identity, persistence, records: loaded.records, contacts })
+    let Loaded { records, contacts, pins, .. } = loaded;
+    Ok(Beginning { identity, persistence, records, contacts, pins })
 }
 
 /// A node without its control socket is still a node; without the page that was asked for, it is
@@ -214,9 +220,12 @@ fn spawn_listener(
 fn randomness(settings: &Settings) -> Result<ChaCha8Rng, StartError> {
     match settings.seed {
         Some(seed) => Ok(ChaCha8Rng::seed_from_u64(seed)),
-        None => ChaCha8Rng::try_from_rng(&mut SysRng)
-            .map_err(|error| StartError::Randomness(error.to_string())),
+        None => from_system(),
     }
+}
+
+fn from_system() -> Result<ChaCha8Rng, StartError> {
+    ChaCha8Rng::try_from_rng(&mut SysRng).map_err(|error| StartError::Randomness(error.to_string()))
 }
 
 fn restored(records: Vec<LoadedRecord>) -> Vec<(StoredRecord, Duration)> {

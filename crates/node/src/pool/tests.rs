@@ -8,18 +8,18 @@ use voiddht_wire::RpcId;
 use super::*;
 use crate::outbox::{Budget, OutboxLimits, Taken};
 
-const ME: u8 = 0x80;
+pub(super) const ME: u8 = 0x80;
 const SECOND: Duration = Duration::from_secs(1);
 
-struct Bench {
-    pool: Pool,
-    now: Moment,
-    ids: ConnectionIds,
+pub(super) struct Bench {
+    pub(super) pool: Pool,
+    pub(super) now: Moment,
+    pub(super) ids: ConnectionIds,
     next_rpc: u8,
-    outboxes: HashMap<ConnectionId, Arc<Outbox>>,
+    pub(super) outboxes: HashMap<ConnectionId, Arc<Outbox>>,
 }
 
-fn id(byte: u8) -> NodeId {
+pub(super) fn id(byte: u8) -> NodeId {
     NodeId::from_bytes([byte; 32])
 }
 
@@ -27,22 +27,27 @@ fn address(byte: u8) -> PeerAddress {
     PeerAddress::new([127, 0, 0, byte].into(), 7402)
 }
 
-fn to(byte: u8) -> Destination {
+pub(super) fn to(byte: u8) -> Destination {
     Destination { address: address(byte), id: Some(id(byte)) }
+}
+
+fn ending(clean: bool) -> Ending {
+    Ending { clean, written: false, broken: None }
 }
 
 /// What a test sees of an effect.
 #[derive(Debug, PartialEq, Eq)]
-enum Seen {
+pub(super) enum Seen {
     Connected(u8, bool),
     Disconnected(u8, bool),
+    Delivered(u8),
     Undelivered(u8, Undelivered),
     Dial(u64),
     Cancelled(u64),
 }
 
 impl Bench {
-    fn new(connections: usize, requests_per_peer: usize) -> Self {
+    pub(super) fn new(connections: usize, requests_per_peer: usize) -> Self {
         let limits = PoolLimits { connections, requests_per_peer };
         let ids = ConnectionIds::default();
         assert_eq!(ids.next(), ConnectionId(0), "so that the tests begin with 1");
@@ -56,7 +61,7 @@ impl Bench {
     }
 
     /// Sends a PING; the answer is the number of its RPC ID.
-    fn request(&mut self, to: Destination) -> u8 {
+    pub(super) fn request(&mut self, to: Destination) -> u8 {
         let rpc = self.next_rpc;
         self.next_rpc += 1;
         self.pool.request(self.now, to, message(ME, rpc, Body::Ping));
@@ -65,6 +70,16 @@ impl Bench {
 
     /// The end of a dial, or a connection from outside.
     fn open(&mut self, connection: ConnectionId, peer: u8, dialed: bool) {
+        self.open_as(connection, peer, dialed, Dialect::V1);
+    }
+
+    pub(super) fn open_as(
+        &mut self,
+        connection: ConnectionId,
+        peer: u8,
+        dialed: bool,
+        dialect: Dialect,
+    ) {
         let limits = OutboxLimits { bytes: 1000, unanswered: 10 };
         let outbox = Outbox::new(limits, Budget::new(100_000));
         self.outboxes.insert(connection, Arc::clone(&outbox));
@@ -75,13 +90,13 @@ impl Bench {
                 proved: Some(Proved { id: id(peer), fingerprint: [peer; 32] }),
                 remote: address(peer),
                 dialed: dialed.then(|| address(peer)),
-                dialect: Dialect::V1,
+                dialect,
                 outbox,
             },
         );
     }
 
-    fn accept(&mut self, peer: u8) -> ConnectionId {
+    pub(super) fn accept(&mut self, peer: u8) -> ConnectionId {
         let connection = self.ids.next();
         self.open(connection, peer, false);
         connection
@@ -96,12 +111,12 @@ impl Bench {
         (connection, rpc)
     }
 
-    fn answer(&mut self, connection: ConnectionId, peer: u8, rpc: u8) {
+    pub(super) fn answer(&mut self, connection: ConnectionId, peer: u8, rpc: u8) {
         let reply = message(peer, rpc, Body::PingReply { observed: None });
         assert!(self.pool.received(self.now, connection, &reply).is_some());
     }
 
-    fn seen(&mut self) -> Vec<Seen> {
+    pub(super) fn seen(&mut self) -> Vec<Seen> {
         let effects = std::iter::from_fn(|| self.pool.poll_effect());
         effects
             .map(|effect| match effect {
@@ -113,12 +128,21 @@ impl Bench {
                 Effect::Input(Input::Disconnected { peer, clean }) => {
                     Seen::Disconnected(peer.to_bytes()[0], clean)
                 }
+                Effect::Input(Input::Delivered { rpc_id }) => Seen::Delivered(rpc_id.to_bytes()[0]),
                 Effect::Input(Input::Undelivered { rpc_id, why }) => {
                     Seen::Undelivered(rpc_id.to_bytes()[0], why)
                 }
                 other => panic!("{other:?}"),
             })
             .collect()
+    }
+
+    /// What a connection's task does next, which then is done.
+    pub(super) fn taken(&mut self, connection: ConnectionId) -> Taken {
+        let outbox = &self.outboxes[&connection];
+        let taken = outbox.take(&Context::from_waker(Waker::noop()), &mut BytesMut::new());
+        outbox.written();
+        taken
     }
 
     /// Messages that lie in a connection's outbox, which then are written; and whether it closes.
@@ -141,7 +165,7 @@ impl Bench {
     }
 }
 
-fn message(sender: u8, rpc: u8, body: Body) -> Message {
+pub(super) fn message(sender: u8, rpc: u8, body: Body) -> Message {
     let header = Header { sender: id(sender), port: 7402, rpc_id: RpcId::from_bytes([rpc; 32]) };
     Message { header, body }
 }
@@ -196,7 +220,7 @@ fn the_end_of_a_connection_is_told_to_each_request() {
     let second = bench.request(to(1));
     bench.answer(connection, 1, first);
     assert_eq!(bench.seen(), [Seen::Connected(1, true)]);
-    bench.pool.closed(bench.now, connection, false);
+    bench.pool.closed(bench.now, connection, ending(false));
     let lost = Seen::Undelivered(second, Undelivered::ConnectionLost);
     assert_eq!(bench.seen(), [lost, Seen::Disconnected(1, false)]);
     assert_eq!(bench.pool.len(), 0);
@@ -206,7 +230,7 @@ fn the_end_of_a_connection_is_told_to_each_request() {
 fn a_connection_that_was_never_announced_ends_in_silence() {
     let mut bench = Bench::new(10, 10);
     let (connection, rpc) = bench.dialed(1);
-    bench.pool.closed(bench.now, connection, true);
+    bench.pool.closed(bench.now, connection, ending(true));
     assert_eq!(bench.seen(), [Seen::Undelivered(rpc, Undelivered::ConnectionLost)]);
 }
 
@@ -250,7 +274,7 @@ fn crossed_dials_leave_the_one_of_the_lower_id_at_both_ends() {
             bench.now = bench.now + DRAINED_BY_ACCEPTOR_AFTER;
             bench.pool.sweep(bench.now);
             assert!(bench.written(drains).1, "forgotten by its dialler");
-            bench.pool.closed(bench.now, drains, true);
+            bench.pool.closed(bench.now, drains, ending(true));
             assert_eq!(bench.seen(), [], "the peer is still connected");
             assert!(!bench.pool.wants_sweep());
         }
@@ -269,7 +293,7 @@ fn a_peer_that_dials_again_long_after_has_lost_its_connection() {
     bench.written(old);
     bench.request(to(0xff));
     assert_eq!((bench.written(new).0, bench.written(old).0), (1, 0));
-    bench.pool.closed(bench.now, new, false);
+    bench.pool.closed(bench.now, new, ending(false));
     let lost = Seen::Undelivered(1, Undelivered::ConnectionLost);
     assert_eq!(bench.seen(), [lost], "the old one inherits: still connected");
     bench.request(to(0xff));
@@ -292,7 +316,7 @@ fn a_full_pool_gives_up_the_connection_that_was_idle_longest() {
     let gone = bench.seen();
     assert_eq!(gone, [Seen::Disconnected(2, true), Seen::Dial(4)], "1 awaits an answer");
     assert_eq!(bench.written(ConnectionId(2)), (0, true));
-    bench.pool.closed(bench.now, ConnectionId(2), true);
+    bench.pool.closed(bench.now, ConnectionId(2), ending(true));
     bench.request(to(5));
     assert_eq!(bench.seen(), [Seen::Disconnected(3, true), Seen::Dial(5)]);
     bench.request(to(6));

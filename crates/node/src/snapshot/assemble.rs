@@ -45,7 +45,8 @@ impl Snapshot {
             trust: TrustView {
                 bans: seen.bans.iter().map(|(id, left)| ban(id, *left)).collect(),
                 misbehaved: around.counts.misbehaved,
-                pins: None,
+                pins: seen.pins,
+                conflicts: around.counts.pins.conflicts,
             },
             storage: StorageView {
                 directory: around.data_dir.map(|path| path.display().to_string()),

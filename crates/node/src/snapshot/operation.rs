@@ -119,6 +119,7 @@ impl StepView {
             StepAnswer::Value { version, won } if won || !ended => ("value", None, version),
             StepAnswer::Value { version, .. } => ("other_value", None, version),
             StepAnswer::Stored => ("stored", None, None),
+            StepAnswer::Delivered => ("delivered", None, None),
             StepAnswer::Refused => ("refused", None, None),
             StepAnswer::Failed => ("failed", None, None),
         };

@@ -1,0 +1,268 @@
+//! `dht pins`: whose certificates a node trusts for which IDs, and how one is forgotten.
+//!
+//! Pins lie in the node's data directory. While the node runs, the directory is its own: then the
+//! node is asked, on the control socket that lies there. That is `control`.
+
+mod control;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use clap::{Args, Subcommand};
+use voiddht_node::pins::PinView;
+use voiddht_store::{DataDir, IDENTITY_NAME, OpenError, Store};
+use voiddht_wire::NodeId;
+
+use self::control::Control;
+use crate::outcome::{Exit, Failure};
+use crate::output::Output;
+
+/// Digits of an ID that must be given at least, where it is not given whole: as many as the log
+/// shows.
+const LEAST_DIGITS: usize = 8;
+
+/// List and forget the certificates that a node trusts for the IDs that it knows
+///
+/// A node remembers the certificate that it first saw for each ID. A node that shows another one is
+/// turned away while the owner answers. To forget a pin is to trust whoever proves the ID next.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    List(List),
+    Forget(Forget),
+}
+
+/// List the pins in a node's data directory
+///
+/// Whether or not the node runs. Each line has the ID, where its owner was last reached, and when.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  dht pins list --data-dir /var/lib/voiddht
+  dht pins list --data-dir /var/lib/voiddht --json | jq '.[] | select(.member)'")]
+struct List {
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Forget one pin, so that whoever proves the ID next is trusted with it
+///
+/// For when the owner of an ID has a new key, and says so on another way: a conflict settles itself
+/// once the old key does not answer any more.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  dht pins forget --data-dir /var/lib/voiddht 5f0c2d81
+
+Ends with status 1 if there is no such pin.")]
+struct Forget {
+    /// The node ID, 64 hexadecimal digits; the first 8 or more will do, where no other has them
+    #[arg(value_name = "ID")]
+    id: String,
+
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Args)]
+struct Place {
+    /// The node's data directory
+    #[arg(long, env = "VOIDDHT_DATA_DIR", value_name = "DIR")]
+    data_dir: PathBuf,
+
+    /// Write JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Arguments {
+    pub(super) fn run(self, output: &Output) -> Result<Exit, Failure> {
+        match self.command {
+            Command::List(List { place }) => list(&place, output),
+            Command::Forget(Forget { id, place }) => forget(&id, &place, output),
+        }
+    }
+}
+
+/// Where the pins are: on disk, or with the node that has them.
+enum Pins {
+    Directory(Box<Store>, Vec<PinView>),
+    Node(Control),
+}
+
+impl Pins {
+    fn open(directory: &Path) -> Result<Self, Failure> {
+        let shown = directory.display();
+        // What is opened is made, if there is none: here that would be a mistake in the name.
+        match directory.join(IDENTITY_NAME).try_exists() {
+            Ok(true) => {}
+            Ok(false) => {
+                let text =
+                    format!("{shown} is no node's data directory: it has no {IDENTITY_NAME}");
+                return Err(Failure::Failed(text));
+            }
+            Err(error) => return Err(Failure::Failed(format!("{shown}: {error}"))),
+        }
+        match DataDir::open(directory, Box::new(drop)) {
+            Ok((store, loaded)) => {
+                let pins = loaded.pins.iter().map(PinView::from).collect();
+                Ok(Self::Directory(Box::new(store), pins))
+            }
+            Err(in_use @ OpenError::InUse { .. }) => {
+                Control::in_directory(directory).map(Self::Node).map_err(|error| {
+                    let why = if error.kind() == io::ErrorKind::NotFound {
+                        "it has no control socket there".to_owned()
+                    } else {
+                        format!("its control socket does not answer: {error}")
+                    };
+                    Failure::Unreachable(format!("{in_use} ({why})"))
+                })
+            }
+            Err(error) => Err(Failure::failed(error)),
+        }
+    }
+
+    fn list(&self) -> Result<Vec<PinView>, Failure> {
+        match self {
+            Self::Directory(_, pins) => Ok(pins.clone()),
+            Self::Node(control) => control.pins(),
+        }
+    }
+
+    /// Whether there was one.
+    fn forget(self, id: &NodeId) -> Result<bool, Failure> {
+        match self {
+            Self::Directory(store, _) => {
+                store.remove_pin(*id).map_err(Failure::failed)?;
+                store.close().map_err(Failure::failed)?;
+                Ok(true)
+            }
+            Self::Node(control) => control.forget(id),
+        }
+    }
+}
+
+fn list(place: &Place, output: &Output) -> Result<Exit, Failure> {
+    let pins = Pins::open(&place.data_dir)?.list()?;
+    if place.json {
+        output.line(serde_json::to_string_pretty(&pins).map_err(Failure::failed)?)?;
+        return Ok(Exit::Success);
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    for pin in &pins {
+        output.line(line(pin, now))?;
+    }
+    output.notice(match pins.len() {
+        1 => "1 pin".to_owned(),
+        count => format!("{count} pins"),
+    });
+    Ok(Exit::Success)
+}
+
+fn forget(id: &str, place: &Place, output: &Output) -> Result<Exit, Failure> {
+    let pins = Pins::open(&place.data_dir)?;
+    let found = choose(id, &pins.list()?)?;
+    let forgotten = match &found {
+        Some(id) => pins.forget(id)?,
+        None => false,
+    };
+    match found.filter(|_| forgotten) {
+        Some(id) if place.json => {
+            output.line(serde_json::json!({ "forgotten": id.to_string() }))?;
+            Ok(Exit::Success)
+        }
+        Some(id) => {
+            output.line(format_args!("forgotten {id}"))?;
+            Ok(Exit::Success)
+        }
+        None => {
+            output.complaint(format_args!("there is no pin of {id}"));
+            Ok(Exit::Negative)
+        }
+    }
+}
+
+/// The one pin whose ID begins so.
+fn choose(id: &str, pins: &[PinView]) -> Result<Option<NodeId>, Failure> {
+    let id = id.to_ascii_lowercase();
+    let is_hex = id.bytes().all(|digit| digit.is_ascii_hexdigit());
+    if !is_hex || id.len() > 64 || id.len() < LEAST_DIGITS {
+        let text = format!("{id:?} for <ID>: must be {LEAST_DIGITS} to 64 hexadecimal digits");
+        return Err(Failure::Usage(text));
+    }
+    let mut begin_so = pins.iter().filter(|pin| pin.id.starts_with(&id));
+    match (begin_so.next(), begin_so.next()) {
+        (Some(_), Some(_)) => {
+            Err(Failure::Usage(format!("{id} for <ID>: more than one pin's ID begins so")))
+        }
+        (Some(pin), None) => pin.id.parse().map(Some).map_err(Failure::failed),
+        (None, _) => Ok(None),
+    }
+}
+
+fn line(pin: &PinView, now: Duration) -> String {
+    let address = match pin.address {
+        Some(address) => address.to_string(),
+        None => "never seen to listen".to_owned(),
+    };
+    let seen = Duration::from_millis(pin.last_seen_ms);
+    let contact = if pin.member == Some(true) { "  contact" } else { "" };
+    format!("{}  {address:<24}  {}{contact}", pin.id, ago(now.saturating_sub(seen)))
+}
+
+/// Pins are dated to the hour.
+fn ago(passed: Duration) -> String {
+    let hours = passed.as_secs() / 3600;
+    match hours {
+        0 => "within the last hour".to_owned(),
+        1 => "1 hour ago".to_owned(),
+        2..48 => format!("{hours} hours ago"),
+        _ => format!("{} days ago", hours / 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pin(id: &str) -> PinView {
+        PinView {
+            id: format!("{id:0<64}"),
+            certificate_sha256: String::new(),
+            address: None,
+            last_seen_ms: 0,
+            member: None,
+        }
+    }
+
+    #[test]
+    fn an_id_may_be_cut_short_where_no_other_begins_so() {
+        let pins = [pin("abcdef0123"), pin("abcdef0124"), pin("ffffffff")];
+        let chosen = |id| choose(id, &pins).map(|found| found.map(|id| id.to_string()));
+        assert_eq!(chosen("ABCDEF0123").unwrap(), Some(pins[0].id.clone()));
+        assert_eq!(chosen(&pins[1].id).unwrap(), Some(pins[1].id.clone()));
+        assert_eq!(chosen("00000000").unwrap(), None);
+        for (wrong, why) in [
+            ("abcdef012", "more than one"),
+            ("ffffff", "8 to 64"),
+            ("fffffffg", "8 to 64"),
+            (&"f".repeat(65), "8 to 64"),
+        ] {
+            let Failure::Usage(text) = chosen(wrong).unwrap_err() else { panic!("{wrong}") };
+            assert!(text.contains(why), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_dated_to_the_hour_is_told_in_hours() {
+        let hours = |hours: u64| ago(Duration::from_secs(hours * 3600));
+        assert_eq!(hours(0), "within the last hour");
+        assert_eq!([hours(1), hours(47), hours(72)], ["1 hour ago", "47 hours ago", "3 days ago"]);
+    }
+}

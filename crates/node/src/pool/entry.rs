@@ -1,0 +1,95 @@
+//! One connection as the pool sees it, and those with one peer.
+
+use std::sync::Arc;
+
+use voiddht_core::peer::{ConnectionId, Peer};
+use voiddht_core::time::Moment;
+use voiddht_wire::peer::Dialect;
+use voiddht_wire::{NodeId, PeerAddress};
+
+use super::awaited::Awaited;
+use super::{DRAINED_AFTER, DRAINED_BY_ACCEPTOR_AFTER, INBOUND_REST, Opened, Proved};
+use crate::outbox::Outbox;
+
+#[derive(Debug)]
+pub(super) struct Connection {
+    pub(super) proved: Option<Proved>,
+    pub(super) remote: PeerAddress,
+    pub(super) dialed: Option<PeerAddress>,
+    pub(super) dialect: Dialect,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) awaited: Awaited,
+    pub(super) opened: Moment,
+    pub(super) last_used: Moment,
+    /// Whether the core was told of it. A connection that this node dialled is announced with its
+    /// first message: until then the other side may refuse this node's certificate.
+    pub(super) announced: bool,
+    /// Whether another one serves new requests.
+    pub(super) draining: bool,
+    /// Whether it is being closed.
+    pub(super) closing: bool,
+    /// Whether the request that is unanswered is one that gets no answer: a STORE of the legacy
+    /// dialect, in which there is one request at a time.
+    pub(super) mute: bool,
+}
+
+/// The connections with one peer.
+#[derive(Debug)]
+pub(super) struct PeerConnections {
+    /// Serves new requests.
+    pub(super) current: ConnectionId,
+    /// Being drained; the latest last.
+    pub(super) replaced: Vec<ConnectionId>,
+    /// Whether any of them was announced.
+    pub(super) announced: bool,
+}
+
+impl Connection {
+    pub(super) fn new(opened: Opened, now: Moment) -> Self {
+        Self {
+            proved: opened.proved,
+            remote: opened.remote,
+            dialed: opened.dialed,
+            dialect: opened.dialect,
+            outbox: opened.outbox,
+            awaited: Awaited::default(),
+            opened: now,
+            last_used: now,
+            announced: false,
+            draining: false,
+            closing: false,
+            mute: false,
+        }
+    }
+
+    /// Whether one request at a time is all it carries, and none of it comes back to the pool.
+    pub(super) fn is_legacy(&self) -> bool {
+        self.dialect == Dialect::Legacy
+    }
+
+    /// Who sent a message: proved, or as it says itself.
+    pub(super) fn peer(&self, sender: NodeId) -> Peer {
+        match self.proved {
+            Some(proved) => Peer::danger_assume_proved(proved.id, self.remote),
+            None => Peer::claimed(sender, self.remote),
+        }
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.awaited.is_empty() && self.outbox.is_idle()
+    }
+
+    pub(super) fn is_drained(&self, now: Moment) -> bool {
+        let rest = match self.dialed {
+            Some(_) => DRAINED_AFTER,
+            None => DRAINED_BY_ACCEPTOR_AFTER,
+        };
+        self.draining && self.is_idle() && now.since(self.last_used) >= rest
+    }
+
+    /// Whether it may go when another one needs its place.
+    pub(super) fn is_evictable(&self, now: Moment) -> bool {
+        let rested = self.dialed.is_some() || now.since(self.last_used) >= INBOUND_REST;
+        rested && !self.closing && self.is_idle()
+    }
+}

@@ -1,0 +1,167 @@
+//! Peers of the original network: one request per connection, and a STORE that nobody answers.
+//!
+//! Such a connection is in no way one of its peer's: it carries the one request for which it was
+//! dialled, and is closed with the answer. Requests to one peer are dialled side by side, up to a
+//! bound; more than that wait, each until a dial before it is through.
+
+use std::collections::{HashMap, HashSet};
+
+use voiddht_core::event::{Destination, Input};
+use voiddht_core::peer::{ConnectionId, Peer};
+use voiddht_core::time::Moment;
+use voiddht_wire::NodeId;
+use voiddht_wire::limits::MAX_LEGACY_VALUE_BYTES;
+use voiddht_wire::peer::{Body, Message};
+
+use super::{Dial, Effect, Pool};
+
+/// Dials under way to one such peer. A guess: as many as a GET and a PUT at once make, and few
+/// enough for a peer that starts a thread for each.
+const DIALS_AT_ONCE: usize = 8;
+/// Peers of which it is remembered how they speak. 32 bytes each; when there are more, all are
+/// forgotten, which costs each a value or two that is dialled for in vain.
+const MAX_KNOWN: usize = 4096;
+
+/// What the pool knows of such peers.
+#[derive(Debug, Default)]
+pub(super) struct LegacyPeers {
+    known: HashSet<NodeId>,
+    /// Connections of which the core was told, by peer.
+    announced: HashMap<NodeId, usize>,
+}
+
+impl LegacyPeers {
+    /// Whether this peer was found to speak so.
+    pub(super) fn is_known(&self, peer: &NodeId) -> bool {
+        self.known.contains(peer)
+    }
+
+    /// Whether a request cannot be put into words that the peer would understand, so that dialling
+    /// it is in vain.
+    pub(super) fn never_takes(&self, to: &Destination, body: &Body) -> bool {
+        let Body::Store(record) = body else { return false };
+        record.value.len() > MAX_LEGACY_VALUE_BYTES && to.id.is_some_and(|id| self.is_known(&id))
+    }
+
+    /// This peer speaks `voiddht/1`, now at least.
+    pub(super) fn forget(&mut self, peer: &NodeId) {
+        // Nearly always there are none.
+        if !self.known.is_empty() {
+            self.known.remove(peer);
+        }
+    }
+
+    fn remember(&mut self, peer: NodeId) {
+        if self.known.len() >= MAX_KNOWN {
+            self.known.clear();
+        }
+        self.known.insert(peer);
+    }
+}
+
+impl Pool {
+    /// The dial that takes one more request, once there are as many as may be.
+    pub(super) fn legacy_dial_to(&mut self, peer: &NodeId) -> Option<&mut Dial> {
+        if self.dials_to(peer).count() < DIALS_AT_ONCE {
+            return None;
+        }
+        let to_peer = self.dials.values_mut().filter(|dial| dial.to.id == Some(*peer));
+        to_peer.min_by_key(|dial| dial.waiting.len())
+    }
+
+    /// A connection with such a peer is ready: what waited first goes out on it, and each of the
+    /// others is dialled for.
+    pub(super) fn opened_legacy(&mut self, now: Moment, id: ConnectionId, waiting: Vec<Message>) {
+        let Some(connection) = self.connections.get(&id) else { return };
+        let (Some(proved), Some(address)) = (connection.proved, connection.dialed) else { return };
+        self.legacy.remember(proved.id);
+        let mut waiting = waiting.into_iter();
+        let sent = waiting.by_ref().find(|message| self.send_only(now, id, message));
+        if sent.is_none() {
+            self.close(id);
+        }
+        let to = Destination { address, id: Some(proved.id) };
+        for message in waiting {
+            self.request(now, to, message);
+        }
+    }
+
+    /// Sends the one request of a connection; `false` if it cannot be, which the core is told.
+    fn send_only(&mut self, now: Moment, id: ConnectionId, message: &Message) -> bool {
+        let rpc_id = message.header.rpc_id;
+        if let Err(why) = self.send_request(now, id, message) {
+            self.effects.push_back(Effect::Input(Input::Undelivered { rpc_id, why }));
+            return false;
+        }
+        if matches!(message.body, Body::Store(_))
+            && let Some(connection) = self.connections.get(&id)
+        {
+            // There is nothing to wait for: it ends when the record has been written.
+            connection.outbox.close();
+        }
+        true
+    }
+
+    /// A message came on such a connection.
+    pub(super) fn received_legacy(&mut self, id: ConnectionId, message: &Message) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if message.body.is_request() {
+            connection.mute = matches!(message.body, Body::Store(_));
+        } else if connection.awaited.is_empty() {
+            self.close(id);
+        }
+    }
+
+    /// What was to be written has been written, and this node has closed the connection: a STORE
+    /// that was on its way was handed over. No more than that is ever known of it.
+    pub(super) fn delivered(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(&id) else { return };
+        if !connection.is_legacy() || connection.closing {
+            return;
+        }
+        for rpc_id in connection.awaited.take_all() {
+            self.effects.push_back(Effect::Input(Input::Delivered { rpc_id }));
+        }
+    }
+
+    /// Tells the core that such a peer has answered where it was dialled. What such a peer dials is
+    /// for one request of its own, and none of this node's can go that way.
+    pub(super) fn announce_legacy(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get(&id) else { return };
+        let (Some(proved), Some(dialed)) = (connection.proved, connection.dialed) else { return };
+        *self.legacy.announced.entry(proved.id).or_default() += 1;
+        self.effects.push_back(Effect::Input(Input::Connected {
+            connection: id,
+            peer: Peer::danger_assume_proved(proved.id, connection.remote),
+            dialed: Some(dialed),
+        }));
+    }
+
+    /// Such a connection is used no more. Its end says nothing of the peer: what was awaited on it
+    /// has been told already.
+    pub(super) fn retire_legacy(&mut self, peer: NodeId, announced: bool) {
+        if !announced {
+            return;
+        }
+        let Some(others) = self.legacy.announced.get_mut(&peer) else { return };
+        *others -= 1;
+        if *others > 0 {
+            return;
+        }
+        self.legacy.announced.remove(&peer);
+        if !self.peers.get(&peer).is_some_and(|it| it.announced) {
+            self.effects.push_back(Effect::Input(Input::Disconnected { peer, clean: true }));
+        }
+    }
+
+    /// The connections with a peer that are of this kind.
+    pub(super) fn legacy_connections(&self, peer: &NodeId) -> Vec<ConnectionId> {
+        let of_peer = self.connections.iter().filter(|(_, connection)| {
+            connection.is_legacy() && connection.proved.is_some_and(|proved| proved.id == *peer)
+        });
+        of_peer.map(|(id, _)| *id).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;
