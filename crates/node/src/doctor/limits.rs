@@ -43,6 +43,10 @@ const ADVICE: &[(&str, &str)] = &[
         "requests_per_prefix",
         "One network asks faster than four times --max-peer-rate allows; it is told so.",
     ),
+    (
+        "takeover_checks",
+        "Many nodes prove known IDs under other keys: an attack; see docs/trust.md and the log.",
+    ),
 ];
 
 pub(super) fn check(found: &Findings<'_>) -> Check {

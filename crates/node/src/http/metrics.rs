@@ -255,10 +255,6 @@ impl Page<'_> {
         );
         let help = "Bans that began.";
         self.each("voiddht_bans_total", Kind::Counter, help, counted(|it| it.banned));
-        let help = "Certificates that are pinned, where the node keeps pins.";
-        self.each("voiddht_pins", Kind::Gauge, help, |one| {
-            Some(one.seen.as_ref()?.trust.pins? as u64)
-        });
         let help = "Peers that are banned.";
         self.each("voiddht_banned_peers", Kind::Gauge, help, |one| {
             Some(one.seen.as_ref()?.trust.bans.len() as u64)
