@@ -310,6 +310,11 @@ async fn foreign_names_and_foreign_pages_are_refused() {
     let posted = request(address, &format!("POST / HTTP/1.1\r\nhost: {address}\r\n")).await;
     assert_eq!(posted.status, 405);
     assert_eq!(get(address, "/nothing").await.status, 404);
+    // Pins are listed and forgotten on the Unix socket alone.
+    assert_eq!(get(address, "/pins.json").await.status, 404);
+    let id = nodes[0].id();
+    let forget = format!("DELETE /pins/{id} HTTP/1.1\r\nhost: {address}\r\n");
+    assert_eq!(request(address, &forget).await.status, 404);
     stop(nodes).await;
 }
 
