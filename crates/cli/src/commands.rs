@@ -134,6 +134,9 @@ A running node:
   doctor   Look what is wrong with a node, and say what to do about it
   bench    Put and get through running nodes, and tell how long that takes
 
+A data directory, whether or not its node runs:
+  pins     List and forget the certificates that a node trusts for the IDs that it knows
+
 Networks of your own, on this machine:
   testnet  Start a network of nodes in this process, and put and get values
   drill    Kill, restart, replace and part real nodes, and see whether any value is lost
