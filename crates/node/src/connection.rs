@@ -93,14 +93,20 @@ impl Connection {
         self.log(&end);
         let ending = Ending::of(&end);
         let event = Event::Closed { connection: self.id, ending };
-        self.context.tell(event).await;
         match end {
-            // A STORE is followed by nothing that would tell that it has arrived.
+            // A STORE is followed by nothing that would tell that it has arrived. Who has seen the
+            // other side's end knows at least that it has read to this one.
             End::Link(LinkEnd::Ours) if self.link.rules().dialect == Dialect::Legacy => {
                 Box::pin(self.link.close_and_linger()).await;
+                self.context.tell(event).await;
             }
-            End::Link(LinkEnd::Ours) | End::Broken(_) | End::Silent => self.link.close().await,
-            _ => {}
+            End::Link(LinkEnd::Ours) | End::Broken(_) | End::Silent => {
+                self.context.tell(event).await;
+                self.link.close().await;
+            }
+            _ => {
+                self.context.tell(event).await;
+            }
         }
         self.context.counters.connections.subtract();
     }
