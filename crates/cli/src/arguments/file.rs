@@ -216,6 +216,10 @@ impl Reader<'_> {
 
     fn unknown(&self, line: usize, key: &str) -> Mistake {
         let asked = normal(key);
+        if QUESTIONS.contains(&asked.as_str()) {
+            let text = format!("{key} belongs on the command line, as --{asked}");
+            return self.file.mistake(line, text);
+        }
         let distance = |known: &&str| strsim::damerau_levenshtein(&normal(known), &asked);
         let nearest = self.known_keys().min_by_key(distance).unwrap_or_default();
         let section = self.section;

@@ -111,8 +111,8 @@ fn mistakes_name_their_line_and_what_would_be_right() {
             "f:1: module_port stands before any section; it belongs under [dht]",
         ),
         ("[nse]\n[dht\nmin-ttl = x", "f:2: a section is a line of its own"),
-        ("[dht]\ncheck = yes", "f:2: there is no key check in [dht]"),
-        ("[dht]\nconfig = other", "f:2: there is no key config in [dht]"),
+        ("[dht]\ncheck = yes", "f:2: check belongs on the command line, as --check"),
+        ("[dht]\nconfig = other", "f:2: config belongs on the command line, as --config"),
         ("\u{feff}[dht]", "f:1: the file begins with a byte order mark"),
     ] {
         let told = of_server(text).unwrap_err();
