@@ -31,6 +31,7 @@ fn main() {
     identities();
     configuration();
     database();
+    scenarios();
     chance("node_inputs", 12, 400);
     chance("core_laws", 12, 300);
 }
@@ -229,6 +230,15 @@ fn database() {
     save("database_image", "sound", &[0]);
     save("database_image", "cut", &[1, 1, 0]);
     save("database_image", "header", &[0, 0, 0, 9, 0, 255, 0, 0, 64, 3, 1, 2, 3, 4]);
+}
+
+/// Those that are shipped.
+fn scenarios() {
+    let files = fs::read_dir("../scenarios").expect("the scenarios beside this directory");
+    for file in files.map(|file| file.expect("a directory that can be read").path()) {
+        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        save("scenario", &name, &fs::read(&file).expect("a file that can be read"));
+    }
 }
 
 /// What comes by chance, the same each time.
