@@ -4,6 +4,7 @@ mod bench;
 mod doctor;
 mod drill;
 mod explain;
+mod fleet;
 mod get;
 mod http;
 mod key;
@@ -138,7 +139,7 @@ A data directory, whether or not its node runs:
   pins     List and forget the certificates that a node trusts for the IDs that it knows
 
 Networks of your own, on this machine:
-  testnet  Start a network of nodes in this process, and put and get values
+  testnet  Start a network of nodes on this machine, and put and get values
   drill    Kill, restart, replace and part real nodes, and see whether any value is lost
   sim      Simulate a large network, with faults and attackers, in one process
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rustix::process::{
     Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit,
 };
+use rustix::thread::disable_transparent_huge_pages;
 use rustix::time::{ClockId, clock_gettime};
 
 /// Raises the limit of open files to what the operator allows at most: every connection is one,
@@ -31,6 +32,13 @@ pub fn die_with_parent() -> io::Result<()> {
     Ok(())
 }
 
+/// Has this process do without huge pages. The allocator asks for them, which is for programs that
+/// fill them: a node lives in a few megabytes, and would take up eight at once.
+pub fn do_without_huge_pages() {
+    // Where the kernel does not know them, there is nothing to do without.
+    let _ = disable_transparent_huge_pages(true);
+}
+
 /// Processor time of all threads of this process so far.
 pub fn processor_time() -> Duration {
     let spent = clock_gettime(ClockId::ProcessCPUTime);
@@ -49,16 +57,30 @@ pub fn resident_bytes() -> io::Result<u64> {
     Ok(pages * rustix::param::page_size() as u64)
 }
 
+/// Bytes that the process with this ID takes up: its own, and its share of those that it has in
+/// common with others (proc_pid_smaps(5), Pss).
+///
+/// # Errors
+/// Where there is no such process, or no `/proc`.
+pub fn proportional_bytes_of(process: u32) -> io::Result<u64> {
+    kibibytes_in(&format!("/proc/{process}/smaps_rollup"), "Pss:")
+}
+
 /// The most bytes of this process that ever lay in memory.
 ///
 /// # Errors
 /// Where there is no `/proc`.
 pub fn peak_resident_bytes() -> io::Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    kibibytes_in("/proc/self/status", "VmHWM:")
+}
+
+/// What a line of a file of `/proc` says, in bytes.
+fn kibibytes_in(path: &str, name: &str) -> io::Result<u64> {
+    let text = std::fs::read_to_string(path)?;
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
     let kibibytes =
         line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
-    let wrong = || io::Error::other("/proc/self/status is not as it should be");
+    let wrong = || io::Error::other(format!("{path} is not as it should be"));
     Ok(kibibytes.ok_or_else(wrong)? * 1024)
 }
 
@@ -72,6 +94,7 @@ mod tests {
         assert_eq!(getrlimit(Resource::Nofile).current, getrlimit(Resource::Nofile).maximum);
         assert!(processor_time() > Duration::ZERO);
         assert!(resident_bytes().unwrap() > 100 * 1024);
+        assert!(proportional_bytes_of(std::process::id()).unwrap() > 100 * 1024);
         assert!(peak_resident_bytes().unwrap() >= resident_bytes().unwrap() / 2);
     }
 }

@@ -8,5 +8,6 @@ use mimalloc::MiMalloc;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
+    voiddht_cli::process::do_without_huge_pages();
     voiddht_cli::server::main(std::env::args_os()).into()
 }

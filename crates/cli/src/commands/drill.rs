@@ -1,20 +1,15 @@
 //! `dht drill`: a network of real `dht_server` processes on this machine, what goes wrong with
 //! networks, and whether every value survives it.
 //!
-//! One file for each case. `fleet` starts and ends the nodes, each a `process` with an address and
-//! a data directory of its own; `load` puts and gets through their module APIs, `entries` are its
-//! connections; `census` asks each node what it holds; `report` is the table.
+//! One file for each case. The nodes are a [`Fleet`]; `load` puts and gets through their module APIs;
+//! `census` asks each node what it holds; `report` is the table.
 
-mod addresses;
 mod census;
 mod churn;
-mod entries;
-mod fleet;
 mod load;
 mod mass_kill;
 mod namespaces;
 mod partition;
-mod process;
 mod report;
 mod restart_all;
 mod rolling_restart;
@@ -29,10 +24,10 @@ use rand::{SeedableRng, TryRng};
 use voiddht_core::config::K;
 use voiddht_wire::limits::MAX_VALUE_BYTES;
 
-use self::entries::Entries;
-use self::fleet::Fleet;
 use self::load::{Load, Stored};
 use self::report::{Report, seconds};
+use super::fleet::entries::Entries;
+use super::fleet::{Fleet, Manner};
 use super::progress::Progress;
 use crate::arguments::values::number;
 use crate::outcome::{Exit, Failure};
@@ -217,7 +212,8 @@ async fn run_case(
     let load_random = ChaCha8Rng::from_rng(&mut random);
     let load = Load::new(Rc::clone(&entries), options.value_size, load_random);
     let parent = options.directory.clone().unwrap_or_else(std::env::temp_dir);
-    let fleet = Fleet::new(&parent, options.upkeep_interval, entries)?;
+    let manner = Manner { upkeep: Some(options.upkeep_interval), keeps_data: true };
+    let fleet = Fleet::new(&parent, manner, entries)?;
     let progress = Progress::new(case.name(), output);
     let mut drill = Drill { options, fleet, load, random, progress };
     let ran = case.run(&mut drill).await;
@@ -251,7 +247,7 @@ impl Drill {
     /// Starts a network on loopback.
     async fn found(&mut self, nodes: usize) -> Result<(), Failure> {
         self.progress.step("starting nodes", nodes);
-        self.fleet.found(nodes, &self.progress).await
+        self.fleet.found(nodes, || self.progress.advance()).await
     }
 
     /// How long something may take that should be over within this.

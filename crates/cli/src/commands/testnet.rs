@@ -1,11 +1,13 @@
-//! `dht testnet`: a network of real nodes in this one process, values put and got through their
-//! module APIs, and what that took.
+//! `dht testnet`: a network of real nodes, values put and got through their module APIs, and what
+//! that took.
 //!
-//! `network` starts and stops the nodes, `figures` is the table, `progress` what is seen while the
+//! `network` starts and stops the nodes in this one process, `processes` as processes of their own;
+//! `figures` is the table, `progress` what is seen while the
 //! nodes join.
 
 mod figures;
 mod network;
+mod processes;
 mod progress;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -19,6 +21,7 @@ use voiddht_wire::limits::MAX_VALUE_BYTES;
 
 use self::figures::Figures;
 use self::network::{Network, Plan};
+use self::processes::Processes;
 use self::progress::Progress;
 use super::progress::Progress as LoadProgress;
 use super::workload::Workload;
@@ -30,7 +33,7 @@ use crate::paint::Paint;
 use crate::process;
 use crate::signals::StopSignals;
 
-/// Start a network of nodes in this process, and put and get values
+/// Start a network of nodes on this machine, and put and get values
 ///
 /// Each node has its own sockets, certificate and TLS on loopback. Values are put through random
 /// nodes' module APIs and each is got through another's; then a table tells how that went, and
@@ -61,6 +64,10 @@ pub(super) struct Arguments {
     /// Operations in flight under load
     #[arg(long, value_name = "NUMBER", default_value_t = 64, value_parser = number::<usize>(1..=4096))]
     at_once: usize,
+
+    /// Start every node as a dht_server process of its own, on a loopback address of its own
+    #[arg(long, conflicts_with_all = ["host_address", "base_port", "http", "threads", "loglevel"])]
+    processes: bool,
 
     /// The loopback address of all nodes
     #[arg(short = 'a', long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST), value_parser = loopback)]
@@ -102,6 +109,7 @@ const EXAMPLES: &str = "\
 Examples:
   dht testnet
   dht testnet --nodes 64 --values 1000 --exit
+  dht testnet --processes --nodes 100 --exit
   dht testnet --http 9402         a page of the network at http://127.0.0.1:9402/
   dht testnet --base-port 7401    the first node where dht looks for one
 
@@ -123,9 +131,9 @@ impl Arguments {
         // The nodes share what there is, as soon as the first of them starts.
         process::raise_open_files();
         let mut signals = StopSignals::catch().map_err(Failure::failed)?;
-        let plan = self.plan()?;
+        let progress = Progress::new(self.nodes, output);
         let network = tokio::select! {
-            network = Network::start(plan, Progress::new(self.nodes, output)) => network?,
+            network = self.start(progress) => network?,
             signal = signals.next() => std::process::exit(signal.exit_status()),
         };
         let page = self.serve_page(&network, output).await?;
@@ -140,6 +148,14 @@ impl Arguments {
         drop(page);
         network.stop();
         Ok(exit)
+    }
+
+    async fn start(&self, progress: Progress) -> Result<Started, Failure> {
+        if self.processes {
+            let starting = Processes::start(self.nodes, JOIN_DEADLINE, progress);
+            return Ok(Started::Processes(starting.await?));
+        }
+        Ok(Started::Here(Network::start(self.plan()?, progress).await?))
     }
 
     fn plan(&self) -> Result<Plan, Failure> {
@@ -163,10 +179,12 @@ impl Arguments {
     /// Serves the page, if it is wanted: from the start, so that the load can be watched.
     async fn serve_page(
         &self,
-        network: &Network,
+        network: &Started,
         output: &Output,
     ) -> Result<Option<HttpServer>, Failure> {
-        let Some(address) = self.http else { return Ok(None) };
+        let (Some(address), Started::Here(network)) = (self.http, network) else {
+            return Ok(None);
+        };
         let settings = HttpSettings { address: Some(address), control: None };
         let server = HttpServer::start(settings, network.watched()).await;
         let server = server.map_err(Failure::failed)?;
@@ -177,7 +195,7 @@ impl Arguments {
     }
 
     /// Puts and gets, and shows the table.
-    async fn exercise(&self, network: &Network, output: &Output) -> Result<Exit, Failure> {
+    async fn exercise(&self, network: &Started, output: &Output) -> Result<Exit, Failure> {
         let seed = match self.seed {
             Some(seed) => seed,
             None => SysRng.try_next_u64().map_err(Failure::failed)?,
@@ -210,6 +228,54 @@ impl Arguments {
         };
         output.line(figures.words(Paint::of_stdout()))?;
         Ok(if figures.is_flawless() { Exit::Success } else { Exit::Negative })
+    }
+}
+
+/// A network that has joined.
+#[derive(Debug)]
+enum Started {
+    /// In this process.
+    Here(Network),
+    /// As processes of their own.
+    Processes(Processes),
+}
+
+impl Started {
+    fn apis(&self) -> Vec<SocketAddr> {
+        match self {
+            Self::Here(network) => network.apis(),
+            Self::Processes(processes) => processes.apis(),
+        }
+    }
+
+    /// Threads that the nodes share, if they do.
+    fn threads(&self) -> Option<usize> {
+        match self {
+            Self::Here(network) => Some(network.threads()),
+            Self::Processes(_) => None,
+        }
+    }
+
+    fn joined_after(&self) -> Duration {
+        match self {
+            Self::Here(network) => network.joined_after(),
+            Self::Processes(processes) => processes.joined_after(),
+        }
+    }
+
+    fn bytes_per_node(&self) -> Option<u64> {
+        match self {
+            Self::Here(network) => network.bytes_per_node(),
+            Self::Processes(processes) => processes.bytes_per_node(),
+        }
+    }
+
+    fn stop(self) {
+        match self {
+            Self::Here(network) => network.stop(),
+            // Dropped, they are killed.
+            Self::Processes(processes) => drop(processes),
+        }
     }
 }
 

@@ -15,8 +15,8 @@ use rand::{Rng, RngExt};
 use tokio::task::{JoinSet, LocalSet};
 use voiddht_client::{Key, Put, RequestError};
 
+use super::super::fleet::entries::{Chosen, Entries, NotChosen};
 use super::super::progress::Progress;
-use super::entries::{Chosen, Entries, NotChosen};
 use crate::outcome::Failure;
 
 /// Life of the values: no drill takes that long.

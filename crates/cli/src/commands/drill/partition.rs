@@ -12,7 +12,7 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use rustix::process::Signal;
 
-use super::entries::Entries;
+use super::super::fleet::entries::Entries;
 use super::load::{Load, Stored, Tally};
 use super::namespaces::{Namespaces, Side};
 use super::report::{Report, seconds};
@@ -105,7 +105,7 @@ async fn found_in(
         }
     }
     drill.progress.step("starting nodes", nodes);
-    drill.fleet.found_of(&numbers, &drill.progress).await?;
+    drill.fleet.found_of(&numbers, || drill.progress.advance()).await?;
     Ok(Halves::of(drill, &numbers))
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::fleet::Damaged;
+use super::super::fleet::Damaged;
 use super::report::{Report, seconds};
 use super::{AT_ONCE, Drill};
 use crate::outcome::Failure;

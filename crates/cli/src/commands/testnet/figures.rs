@@ -12,7 +12,8 @@ use crate::paint::{Paint, Tone};
 pub(super) struct Figures {
     pub(super) seed: u64,
     pub(super) nodes: usize,
-    pub(super) threads: usize,
+    /// Threads that the nodes share; `None` for processes of their own.
+    pub(super) threads: Option<usize>,
     pub(super) joined_after: Duration,
     pub(super) bytes_per_node: Option<u64>,
     pub(super) value_bytes: usize,
@@ -27,10 +28,14 @@ impl Figures {
 
     /// As a table, with a verdict.
     pub(super) fn words(&self, paint: Paint) -> String {
-        let Self { nodes, threads, value_bytes, seed, .. } = self;
+        let Self { nodes, value_bytes, seed, .. } = self;
+        let place = match self.threads {
+            Some(threads) => format!("{nodes} nodes on {threads} threads"),
+            None => format!("{nodes} processes"),
+        };
         let joined = format!("{:.2} s", self.joined_after.as_secs_f64());
         let mut text = format!(
-            "{nodes} nodes on {threads} threads, all joined after {joined}; values of {value_bytes} \
+            "{place}, all joined after {joined}; values of {value_bytes} \
              bytes, seed {seed}\n\n{}\n",
             table(&self.loads, paint)
         );
@@ -38,7 +43,9 @@ impl Figures {
             let mebibytes = bytes as f64 / (1024.0 * 1024.0);
             let _ = write!(text, "\n  memory of a node: {mebibytes:.2} MiB");
         }
-        for load in self.loads.iter().filter(|load| load.name.ends_with("at once")) {
+        // Of processes of their own, the system tells this one nothing.
+        let measured = self.loads.iter().filter(|_| self.threads.is_some());
+        for load in measured.filter(|load| load.name.ends_with("at once")) {
             let each = millis(load.processor_time_each().as_secs_f64() * 1e3);
             let _ = write!(text, "\n  processor time of all, {}: {each} each", load.name);
         }
@@ -71,7 +78,7 @@ mod tests {
         Figures {
             seed: 7,
             nodes: 20,
-            threads: 2,
+            threads: Some(2),
             joined_after: Duration::from_millis(250),
             bytes_per_node: Some(512 * 1024),
             value_bytes: 100,

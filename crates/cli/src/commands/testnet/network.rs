@@ -58,14 +58,7 @@ impl Network {
         let joining = join_all(&plan, &threads, &progress);
         let nodes = match tokio::time::timeout(plan.deadline, joining).await {
             Ok(nodes) => nodes?,
-            Err(_) => {
-                return Err(Failure::Failed(format!(
-                    "only {} of {} nodes have joined within {:?}",
-                    progress.position(),
-                    plan.nodes,
-                    plan.deadline
-                )));
-            }
+            Err(_) => return Err(progress.late(plan.deadline)),
         };
         let joined_after = started.elapsed();
         progress.finish();

@@ -1,9 +1,11 @@
 //! What is seen while the nodes join: a bar on a terminal, a few lines elsewhere.
 
 use std::io::IsTerminal;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::outcome::Failure;
 use crate::output::Output;
 
 /// Lines that are printed where there is no terminal.
@@ -41,9 +43,12 @@ impl Progress {
         }
     }
 
-    /// How many have joined.
-    pub(super) fn position(&self) -> u64 {
-        self.bar.position()
+    /// The time is over, and not all have joined.
+    pub(super) fn late(&self, deadline: Duration) -> Failure {
+        let (position, length) = (self.bar.position(), self.bar.length().unwrap_or(0));
+        Failure::Failed(format!(
+            "only {position} of {length} nodes have joined within {deadline:?}"
+        ))
     }
 
     /// All have joined: the bar makes room for the table.

@@ -13,6 +13,7 @@ use tokio::process::{Child, ChildStderr, Command};
 use tokio::sync::watch;
 
 use crate::outcome::Failure;
+use crate::process as own_process;
 
 /// Where a node listens, and what it keeps: the same in every run of it.
 #[derive(Clone, Debug)]
@@ -38,12 +39,12 @@ impl Place {
 }
 
 /// How a node behaves that is about to be started.
-#[derive(Clone, Debug)]
-pub(super) struct Manner {
-    /// `dht_server`.
-    pub(super) program: PathBuf,
-    /// Its upkeep interval, in seconds.
-    pub(super) upkeep: u64,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manner {
+    /// Its upkeep interval in seconds, where it is not the usual one.
+    pub(crate) upkeep: Option<u64>,
+    /// Whether it has a data directory.
+    pub(crate) keeps_data: bool,
 }
 
 /// What the log has said so far.
@@ -71,18 +72,19 @@ impl Process {
     /// Starts a node that knows these peers. Must be called on the main thread: the kernel ends
     /// the node with the thread that started it.
     pub(super) fn start(
+        program: &Path,
         place: &Place,
-        manner: &Manner,
+        manner: Manner,
         peers: &[SocketAddr],
     ) -> Result<Self, Failure> {
         let started = Instant::now();
-        let mut child = command(place, manner, peers)
+        let mut child = command(program, place, manner, peers)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
-            .map_err(|error| cannot(&manner.program, &error))?;
+            .map_err(|error| cannot(program, &error))?;
         let log = place.log();
         let file = std::fs::OpenOptions::new().create(true).append(true).open(&log);
         let file = file.map_err(|error| cannot(&log, &error))?;
@@ -111,6 +113,12 @@ impl Process {
     /// Waits until it is part of a network.
     pub(super) async fn joined(&mut self) -> Result<(), Failure> {
         self.until("join the network", |said| said.joined).await.map(drop)
+    }
+
+    /// Bytes of memory that it takes up: its own, and its share of what it has in common.
+    pub(super) fn bytes(&self) -> std::io::Result<u64> {
+        let id = self.child.id().ok_or_else(|| std::io::Error::other("it has ended"))?;
+        own_process::proportional_bytes_of(id)
     }
 
     /// Sends a signal.
@@ -150,12 +158,12 @@ impl Process {
     }
 }
 
-fn command(place: &Place, manner: &Manner, peers: &[SocketAddr]) -> Command {
+fn command(program: &Path, place: &Place, manner: Manner, peers: &[SocketAddr]) -> Command {
     let mut command = match &place.namespace {
-        None => Command::new(&manner.program),
+        None => Command::new(program),
         Some(namespace) => {
             let mut command = Command::new("ip");
-            command.args(["netns", "exec", namespace]).arg(&manner.program);
+            command.args(["netns", "exec", namespace]).arg(program);
             command
         }
     };
@@ -171,10 +179,13 @@ fn command(place: &Place, manner: &Manner, peers: &[SocketAddr]) -> Command {
         .args(["--p2p-port", &place.p2p.port().to_string()])
         .args(["--api-address", &place.api.ip().to_string()])
         .args(["--module-port", &place.api.port().to_string()])
-        .args(["--upkeep-interval", &manner.upkeep.to_string()])
-        .args(["--loglevel", "info"])
-        .arg("--data-dir")
-        .arg(place.data());
+        .args(["--loglevel", "info"]);
+    if let Some(upkeep) = manner.upkeep {
+        command.args(["--upkeep-interval", &upkeep.to_string()]);
+    }
+    if manner.keeps_data {
+        command.arg("--data-dir").arg(place.data());
+    }
     for peer in peers {
         command.args(["--peer", &peer.to_string()]);
     }

@@ -1,4 +1,10 @@
-//! The nodes of a drill: which there are, which of them run, and how to start and end them.
+//! Nodes that are processes of their own, each with an address and a directory: which there are,
+//! which of them run, and how to start and end them. `process` is one of them, `addresses` where they
+//! listen, `entries` the connections with their module APIs.
+
+mod addresses;
+pub(super) mod entries;
+mod process;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,10 +16,10 @@ use std::time::Duration;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::super::progress::Progress;
-use super::addresses::Addresses;
-use super::entries::Entries;
-use super::process::{Manner, Place, Process};
+use self::addresses::Addresses;
+use self::entries::Entries;
+pub(super) use self::process::Manner;
+use self::process::{Place, Process};
 use crate::outcome::Failure;
 
 /// Peers that a node is started with. One would do, were it sure to live.
@@ -25,8 +31,9 @@ const STARTED_AT_ONCE: usize = 8;
 /// started.
 #[derive(Debug)]
 pub(super) struct Fleet {
+    program: PathBuf,
     manner: Manner,
-    /// Removed with everything in it, unless the drill failed.
+    /// Removed with everything in it, unless it is kept.
     directory: TempDir,
     addresses: Addresses,
     places: Vec<Place>,
@@ -49,12 +56,17 @@ pub(super) struct Slowest(pub(super) Duration);
 
 impl Fleet {
     /// No nodes, yet.
-    pub(super) fn new(parent: &Path, upkeep: u64, entries: Rc<Entries>) -> Result<Self, Failure> {
-        let directory = tempfile::Builder::new().prefix("voiddht-drill-").tempdir_in(parent);
+    pub(super) fn new(
+        parent: &Path,
+        manner: Manner,
+        entries: Rc<Entries>,
+    ) -> Result<Self, Failure> {
+        let directory = tempfile::Builder::new().prefix("voiddht-").tempdir_in(parent);
         let directory =
             directory.map_err(|error| Failure::Failed(format!("{}: {error}", parent.display())))?;
         Ok(Self {
-            manner: Manner { program: server_program()?, upkeep },
+            program: server_program()?,
+            manner,
             directory,
             addresses: Addresses::claim()?,
             places: Vec::new(),
@@ -84,22 +96,22 @@ impl Fleet {
     }
 
     /// Adds this many nodes on loopback and brings them together: each knows a few that were
-    /// started before it.
-    pub(super) async fn found(&mut self, count: usize, progress: &Progress) -> Result<(), Failure> {
+    /// started before it. `joined` is called once for each.
+    pub(super) async fn found(&mut self, count: usize, joined: impl Fn()) -> Result<(), Failure> {
         let numbers: Vec<usize> = (0..count).map(|_| self.add()).collect::<Result<_, _>>()?;
-        self.found_of(&numbers, progress).await
+        self.found_of(&numbers, joined).await
     }
 
     /// The same, of nodes that were added already.
     pub(super) async fn found_of(
         &mut self,
         numbers: &[usize],
-        progress: &Progress,
+        joined: impl Fn(),
     ) -> Result<(), Failure> {
         let Some((first, others)) = numbers.split_first() else { return Ok(()) };
         self.start(*first, &[])?;
         self.listening(*first).await?;
-        progress.advance();
+        joined();
         let mut started = 1;
         for some in others.chunks(STARTED_AT_ONCE) {
             for number in some {
@@ -109,7 +121,7 @@ impl Fleet {
             }
             for number in some {
                 self.joined(*number).await?;
-                progress.advance();
+                joined();
             }
             started += some.len();
         }
@@ -122,7 +134,7 @@ impl Fleet {
 
     /// Starts a node, for the first time or again.
     pub(super) fn start(&mut self, number: usize, peers: &[SocketAddr]) -> Result<(), Failure> {
-        let process = Process::start(&self.places[number], &self.manner, peers)?;
+        let process = Process::start(&self.program, &self.places[number], self.manner, peers)?;
         self.running.insert(number, process);
         Ok(())
     }
@@ -221,6 +233,12 @@ impl Fleet {
     /// Where a node serves local programs.
     pub(super) fn api_of(&self, number: usize) -> SocketAddr {
         self.places[number].api
+    }
+
+    /// Bytes of memory that each node takes up which runs. Of what they share, as the program itself,
+    /// each is counted its share.
+    pub(super) fn bytes(&self) -> std::io::Result<Vec<u64>> {
+        self.running.values().map(Process::bytes).collect()
     }
 
     /// What a node keeps.

@@ -1,4 +1,4 @@
-//! The nodes that the load asks, each by one connection with its module API.
+//! The nodes of a fleet that are asked, each by one connection with its module API.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// See the module's description.
 #[derive(Debug)]
-pub(super) struct Entries {
+pub(crate) struct Entries {
     entries: RefCell<BTreeMap<usize, Entry>>,
     random: RefCell<ChaCha8Rng>,
 }
@@ -31,15 +31,15 @@ struct Entry {
 
 /// A node that was chosen, and a connection with it.
 #[derive(Debug)]
-pub(super) struct Chosen {
-    pub(super) number: usize,
-    pub(super) client: Client,
+pub(crate) struct Chosen {
+    pub(crate) number: usize,
+    pub(crate) client: Client,
     run: u64,
 }
 
 /// Why there is none.
 #[derive(Debug)]
-pub(super) enum NotChosen {
+pub(crate) enum NotChosen {
     /// The drill has ended the node that was chosen, or nobody runs now: another may do.
     Ended,
     /// A node that runs cannot be reached.
@@ -47,12 +47,12 @@ pub(super) enum NotChosen {
 }
 
 impl Entries {
-    pub(super) fn new(random: ChaCha8Rng) -> Self {
+    pub(crate) fn new(random: ChaCha8Rng) -> Self {
         Self { entries: RefCell::default(), random: RefCell::new(random) }
     }
 
     /// A node serves from now on.
-    pub(super) fn open(&self, number: usize, api: SocketAddr) {
+    pub(crate) fn open(&self, number: usize, api: SocketAddr) {
         let run = self.random.borrow_mut().random();
         let mut entries = self.entries.borrow_mut();
         let is_open = entries.get(&number).is_some_and(|entry| !entry.is_ending);
@@ -62,19 +62,19 @@ impl Entries {
     }
 
     /// A node is about to be ended. It is asked for as long as it answers.
-    pub(super) fn ending(&self, number: usize) {
+    pub(crate) fn ending(&self, number: usize) {
         if let Some(entry) = self.entries.borrow_mut().get_mut(&number) {
             entry.is_ending = true;
         }
     }
 
     /// A node has ended, or is not to be asked any more.
-    pub(super) fn close(&self, number: usize) {
+    pub(crate) fn close(&self, number: usize) {
         self.entries.borrow_mut().remove(&number);
     }
 
     /// Any node, each as likely.
-    pub(super) async fn any(&self) -> Result<Chosen, NotChosen> {
+    pub(crate) async fn any(&self) -> Result<Chosen, NotChosen> {
         let number = {
             let entries = self.entries.borrow();
             let count = entries.len();
@@ -85,7 +85,7 @@ impl Entries {
     }
 
     /// This node.
-    pub(super) async fn this(&self, number: usize) -> Result<Chosen, NotChosen> {
+    pub(crate) async fn this(&self, number: usize) -> Result<Chosen, NotChosen> {
         let (api, run) = {
             let entries = self.entries.borrow();
             let entry = entries.get(&number).ok_or(NotChosen::Ended)?;
@@ -111,7 +111,7 @@ impl Entries {
     }
 
     /// A connection broke. Whether that is the drill's own doing.
-    pub(super) fn broke(&self, chosen: &Chosen) -> bool {
+    pub(crate) fn broke(&self, chosen: &Chosen) -> bool {
         if let Some(entry) = self.entries.borrow_mut().get_mut(&chosen.number)
             && entry.run == chosen.run
         {
