@@ -56,6 +56,7 @@ mod serve;
 mod suspects;
 mod upkeep;
 
+pub use contacts::DIAL_BACK_PAUSE;
 use contacts::Probes;
 use join::Joining;
 use lost::Lost;

@@ -186,12 +186,14 @@ function nameOf(operation) {
 }
 
 // Why a GET's value is believed.
-function verdict({ kind, result, agreeing, dissenting, proves_itself: proved }) {
+function verdict({ kind, result, agreeing, dissenting, proves_itself: proved, steps }) {
   if (kind !== "get" || result === "running") return "";
   if (result !== "found") return "No node that answered has a value.";
   if (proved) return "The key is the hash of the value: it proves itself, without a vote.";
   if (agreeing === 0) return "It is what this node itself has published.";
-  if (dissenting === 0) return `${plural(agreeing, "replica")} ${agreeing === 1 ? "names" : "name"} this value, and none another.`;
+  const asked = steps.filter((step) => step.answer === "value").length;
+  const self = steps.length > 0 && agreeing > asked ? ", the asking node among them," : "";
+  if (dissenting === 0) return `${plural(agreeing, "replica")}${self} ${agreeing === 1 ? "names" : "name"} this value, and none another.`;
   return `The vote went ${agreeing} to ${dissenting}: the replicas differ, so all of the closest were asked.`;
 }
 

@@ -32,7 +32,7 @@ function pair(name, value, ...more) {
 function showFigures(view) {
   const { table, records, connections, operations } = view;
   fill(byId("figures"),
-    figure("Contacts", number(table.contacts), table.network_size == null ? "of a network not yet seen" : `of ~${number(rounded(table.network_size))} nodes`),
+    figure("Contacts", number(table.contacts), table.network_size == null ? `median ${millis(table.rtt_median_ms)}` : `of ~${number(rounded(table.network_size))} nodes`),
     figure("Records", number(records.count), bytes(records.bytes)),
     figure("Connections", number(connections.open), `${plural(connections.api, "program")}`),
     figure("Operations", number(operations.running_count), `${plural(operations.requests_in_flight, "request")} in flight`));

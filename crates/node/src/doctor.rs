@@ -73,7 +73,8 @@ pub(crate) struct Findings<'a> {
     pub(crate) own: PeerAddress,
     /// How the contacts that were asked see it.
     pub(crate) sightings: &'a [Sighting],
-    /// From where somebody came after they were asked.
+    /// From where somebody came after they were asked, or in the minute before: they do not dial back
+    /// twice.
     pub(crate) dialed_back: &'a [IpAddr],
     /// When somebody last came.
     pub(crate) last_caller: Option<SystemTime>,
@@ -155,7 +156,7 @@ fn reachable(found: &Findings<'_>) -> Check {
         let from: BTreeSet<_> = found.dialed_back.iter().map(IpAddr::to_string).collect();
         let from: Vec<_> = from.into_iter().collect();
         let text = format!(
-            "Of {answered} contacts that were asked, some dialled port {port} back, from {}.",
+            "Contacts dialled port {port} back, from {}; {answered} were asked.",
             from.join(", ")
         );
         return check(Grade::Well, text, String::new());

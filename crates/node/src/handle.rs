@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use voiddht_core::event::{Command, Outcome};
+use voiddht_core::node::DIAL_BACK_PAUSE;
 use voiddht_core::report::Report;
 use voiddht_wire::limits::MAX_VALUE_BYTES;
 use voiddht_wire::peer::NodeInfo;
@@ -201,8 +202,12 @@ impl Handle {
         };
         let answered = sightings.iter().filter(|one| one.answered);
         let hosts: Vec<IpAddr> = answered.map(|one| one.node.address.ip()).collect();
-        context.callers.wait_for(begun, &hosts, DIAL_BACK_PATIENCE).await;
-        let dialed_back = context.callers.since(begun, &hosts);
+        // Who has just dialled back does not do so again, and need not be waited for.
+        let recently = begun.checked_sub(DIAL_BACK_PAUSE).unwrap_or(begun);
+        let came = context.callers.since(recently, &hosts);
+        let awaited: Vec<_> = hosts.iter().copied().filter(|host| !came.contains(host)).collect();
+        context.callers.wait_for(begun, &awaited, DIAL_BACK_PATIENCE).await;
+        let dialed_back = context.callers.since(recently, &hosts);
         let snapshot = self.snapshot(SnapshotRequest::default()).await?;
         let counts = self.counts();
         Ok(Examination::of(&Findings {

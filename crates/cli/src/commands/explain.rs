@@ -124,7 +124,9 @@ fn vote(operation: &Operation) -> String {
         ("found", agreeing, 0) => {
             let replicas = plural(*agreeing, "replica");
             let verb = if *agreeing == 1 { "names" } else { "name" };
-            format!("{replicas} {verb} this value, and none another.")
+            let asked = operation.steps.iter().filter(|step| step.answer == "value").count();
+            let own = if *agreeing > asked as u64 { ", this node among them," } else { "" };
+            format!("{replicas}{own} {verb} this value, and none another.")
         }
         ("found", agreeing, dissenting) => format!(
             "The vote went {agreeing} to {dissenting}: the replicas differ, so all of the closest \
@@ -236,8 +238,13 @@ mod tests {
     #[test]
     fn the_verdict_has_its_reason() {
         let verdict = |result, votes| vote(&operation(result, votes, Vec::new()));
-        assert_eq!(verdict("found", [5, 0]), "5 replicas name this value, and none another.");
-        assert_eq!(verdict("found", [1, 0]), "1 replica names this value, and none another.");
+        let asked = |votes, steps: &[&str]| {
+            let steps = steps.iter().map(|answer| step(0, answer)).collect();
+            vote(&operation("found", [votes, 0], steps))
+        };
+        assert_eq!(asked(1, &["value", "nodes"]), "1 replica names this value, and none another.");
+        let with_own = "2 replicas, this node among them, name this value, and none another.";
+        assert_eq!(asked(2, &["value"]), with_own);
         assert!(verdict("found", [0, 0]).contains("itself has published"));
         assert!(verdict("missing", [0, 0]).contains("No node"));
         let proved = Operation { proves_itself: true, ..operation("found", [1, 0], Vec::new()) };

@@ -29,7 +29,7 @@ const PROBE_PAUSE: Duration = Duration::from_secs(30);
 /// Addresses that did not hold, remembered. 72 bytes each.
 const MAX_REFUSED: usize = 256;
 /// How long a peer that pings is not dialled back again.
-const DIAL_BACK_PAUSE: Duration = Duration::from_secs(60);
+pub const DIAL_BACK_PAUSE: Duration = Duration::from_secs(60);
 /// Peers that were dialled back within that time and are remembered; while there are more, nobody
 /// else is. 40 bytes each.
 const MAX_DIALED_BACK: usize = 256;
