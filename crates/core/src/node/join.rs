@@ -2,7 +2,7 @@
 //!
 //! Joining (Kademlia, section 2.3): FIND_NODE for the own ID at every known peer, side by side;
 //! with the first answer a lookup of the own ID, then rounds of a lookup in every bucket, until a
-//! round adds hardly any node; buckets that are full by then are passed over. Where no peer answers, all are tried again, with growing pauses. Lost
+//! round adds no node. Where no peer answers, all are tried again, with growing pauses. Lost
 //! contacts, those of an earlier run among them, are tried before configured peers: they are
 //! many, and configured ones are everybody's.
 //!
@@ -32,9 +32,6 @@ const LOST_FIRST: usize = SEEDS_AT_ONCE;
 const LOOKUPS_AT_ONCE: usize = 3;
 /// Rounds of filling buckets, at most: in a network that grows all the time, every round adds.
 const MAX_ROUNDS: u32 = 3;
-/// A round that added less than one in this many contacts is the last one: what is still missing
-/// comes with the refreshes. A guess.
-const WORTH_A_ROUND: usize = 20;
 /// The shortest pause between refreshes of buckets, however many there are.
 const MIN_REFRESH_PAUSE: Duration = Duration::from_secs(1);
 /// The first pause until the own ID is looked for again.
@@ -279,11 +276,6 @@ impl Node {
                 return;
             }
             if let Some(target) = open.pop() {
-                // Whoever fills a bucket was asked, so that both sides know each other: a lookup
-                // in it would bring nothing. In a large network that is most of the table.
-                if self.table.is_full_at(&target) {
-                    continue;
-                }
                 *running += 1;
                 self.start_find(Origin::Join, target, self.now.mono);
                 continue;
@@ -291,8 +283,7 @@ impl Node {
             if *running > 0 {
                 return;
             }
-            if contacts > *contacts_before + *contacts_before / WORTH_A_ROUND && *round < MAX_ROUNDS
-            {
+            if contacts > *contacts_before && *round < MAX_ROUNDS {
                 let round = *round + 1;
                 return self.start_round(round);
             }

@@ -297,12 +297,6 @@ impl RoutingTable {
         self.collect_closest(target, count, found, |contact| !contact.is_suspect());
     }
 
-    /// Whether the bucket of this point is full of contacts that answer.
-    pub fn is_full_at(&self, target: &Key) -> bool {
-        let bucket = &self.buckets[self.index_of_key(target)];
-        bucket.contacts().len() >= self.config.k && !bucket.has_suspect()
-    }
-
     /// Notes that a lookup aims at `target`.
     pub fn mark_looked_up(&mut self, target: &Key, now: Moment) {
         let index = self.index_of_key(target);
