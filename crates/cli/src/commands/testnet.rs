@@ -66,7 +66,7 @@ pub(super) struct Arguments {
     at_once: usize,
 
     /// Start every node as a dht_server process of its own, on a loopback address of its own
-    #[arg(long, conflicts_with_all = ["host_address", "base_port", "http", "threads", "loglevel"])]
+    #[arg(long)]
     processes: bool,
 
     /// The loopback address of all nodes
@@ -152,10 +152,27 @@ impl Arguments {
 
     async fn start(&self, progress: Progress) -> Result<Started, Failure> {
         if self.processes {
+            self.check_fits_processes()?;
             let starting = Processes::start(self.nodes, JOIN_DEADLINE, progress);
             return Ok(Started::Processes(starting.await?));
         }
         Ok(Started::Here(Network::start(self.plan()?, progress).await?))
+    }
+
+    /// What is said of nodes in this process means nothing for processes of their own.
+    fn check_fits_processes(&self) -> Result<(), Failure> {
+        let given = [
+            ("--base-port", self.base_port.is_some()),
+            ("--http", self.http.is_some()),
+            ("--threads", self.threads.is_some()),
+            ("--host-address", self.host_address != IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        ];
+        match given.iter().find(|(_, given)| *given) {
+            Some((option, _)) => {
+                Err(Failure::Usage(format!("{option} and --processes exclude each other")))
+            }
+            None => Ok(()),
+        }
     }
 
     fn plan(&self) -> Result<Plan, Failure> {
