@@ -13,12 +13,13 @@
 //!
 //! A liar can name any number of nodes that do not exist, closer to the target than all that do,
 //! and each costs a timeout. So who names is held to what it named: once several that nobody else
-//! has named did not answer, its others are *doubtful*. They are asked last, and only if fewer than
-//! `want` nodes have answered.
+//! has named did not answer, its others are *doubtful*. They are asked last, and only if less than
+//! half of the `want` nodes, or of k, have answered.
 
 use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{Distance, Key, NodeId};
 
+use crate::config::K;
 use crate::diversity::{DiversityCounter, DiversityLimits};
 
 /// The most disjoint paths that a lookup can have.
@@ -223,7 +224,7 @@ impl Lookup {
 
     fn is_over(&self, without_late: bool) -> bool {
         let exhausted = self.asked >= MAX_REQUESTS;
-        let enough = self.answers >= self.want;
+        let enough = self.has_enough();
         let mut reach = Reach::new(self);
         for candidate in &self.candidates {
             if enough && self.is_doubtful(candidate) {
@@ -388,7 +389,14 @@ impl Lookup {
 
     /// Doubtful ones are asked when nothing else can be, and something is wanting.
     fn needs_doubtful(&self) -> bool {
-        !self.namers.is_empty() && self.answers < self.want && self.in_flight() == 0
+        !self.namers.is_empty() && !self.has_enough() && self.in_flight() == 0
+    }
+
+    /// Whether so many have answered that nobody needs those about whom there is doubt: half of what
+    /// is wanted, and of k at the most. A search may want more than anybody names, if it was widened
+    /// or some of the closest are dead, and would end with a timeout for each invented node.
+    fn has_enough(&self) -> bool {
+        2 * self.answers >= self.want.min(K)
     }
 
     /// A node answered, or did not: that speaks for or against the only one that has named it.

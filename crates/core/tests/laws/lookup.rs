@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use voiddht_core::config::K;
 use voiddht_core::diversity::DiversityLimits;
 use voiddht_core::lookup::{Ask, Breadth, Lookup, MAX_CANDIDATES, MAX_REQUESTS, State};
 use voiddht_wire::peer::NodeInfo;
@@ -129,11 +130,11 @@ impl Model {
         all.retain(|node| node.id != source::own() && node.address.is_dialable());
         all.sort_unstable_by_key(|node| self.target.distance(&node.id));
         let state = |node: &NodeInfo| lookup.candidate(&node.id).map(|candidate| candidate.state);
-        // Who was named by a liar alone may be left out, once enough others have answered.
+        // Who was named by a liar alone may be left out, once half as many others have answered.
         let is_doubtful = |node: &&NodeInfo| {
             lookup.candidate(&node.id).is_some_and(|candidate| lookup.is_doubtful(candidate))
         };
-        let enough = lookup.closest_answered(usize::MAX).count() >= breadth.want;
+        let enough = 2 * lookup.closest_answered(usize::MAX).count() >= breadth.want.min(K);
         let left = all.iter().filter(|node| state(node) != Some(State::Failed));
         let left = left.filter(|node| !(enough && is_doubtful(node)));
         for node in left.take(breadth.want) {
