@@ -147,8 +147,8 @@ pub mod words {
     pub fn span(seconds: u64) -> String {
         match seconds {
             ..100 => format!("{seconds} s"),
-            ..6_000 => format!("{} min", (seconds + 30) / 60),
-            ..172_800 => format!("{} h", (seconds + 1_800) / 3_600),
+            100..6_000 => format!("{} min", (seconds + 30) / 60),
+            6_000..172_800 => format!("{} h", (seconds + 1_800) / 3_600),
             _ => format!("{} days", (seconds + 43_200) / 86_400),
         }
     }

@@ -169,7 +169,8 @@ pub(super) fn rates(history: &History, paint: Paint) -> String {
         _ => format!("{} /s", number(value.round() as u64)),
     };
     let bytes_per_second = |value: f64| format!("{} /s", bytes(value.round() as u64));
-    let shown: [(&str, &str, &dyn Fn(f64) -> String); 6] = [
+    type Say<'a> = &'a dyn Fn(f64) -> String;
+    let shown: [(&str, &str, Say<'_>); 6] = [
         ("gets_per_second", "GETs", &per_second),
         ("puts_per_second", "PUTs", &per_second),
         ("get_p50_ms", "time of a GET", &millis),
