@@ -4,8 +4,8 @@
 
 mod common;
 
-use std::io::Write;
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener};
 use std::process::{Output, Stdio};
 
 use common::{Server, complaint, dht, read_until};
@@ -145,6 +145,10 @@ fn a_page_that_is_not_served_is_status_3_and_says_how_it_would_be() {
     let talk = std::thread::spawn(move || {
         let (mut stream, _) = babbler.accept().unwrap();
         stream.write_all(b"SSH-2.0-OpenSSH_9.2\r\n\r\n").unwrap();
+        // Until the end of the other side: a socket that is closed with something unread resets the
+        // connection, and what it wrote may never be seen.
+        stream.shutdown(Shutdown::Write).unwrap();
+        let _ = stream.read_to_end(&mut Vec::new());
     });
     let told = complaint(dht().args(["status", "--http", &address]), 3);
     assert!(told.contains("not a voiddht node's page"), "{told}");
