@@ -18,6 +18,9 @@ const PACKET_BYTES: usize = 52;
 const DIALLER_BYTES: u64 = 1_300;
 /// What the other side sends: the pushed certificate in PEM, ServerHello, certificate and proof.
 const LISTENER_BYTES: u64 = 1_900;
+/// What a dial costs that nobody answers: SYN, and twice again (RFC 6298: after one second, then
+/// two).
+const UNANSWERED_BYTES: u64 = 3 * 60;
 /// What a probe costs its sender: TCP without TLS.
 const PROBE_BYTES: u64 = 300;
 
@@ -41,6 +44,10 @@ impl Traffic {
     pub(crate) fn dialled(&mut self) {
         self.handshakes += 1;
         self.bytes += DIALLER_BYTES;
+    }
+
+    pub(crate) fn unanswered(&mut self) {
+        self.bytes += UNANSWERED_BYTES;
     }
 
     pub(crate) fn accepted(&mut self) {

@@ -27,7 +27,13 @@ impl World {
         if !self.make_room(from) {
             return self.queue.push(self.now, undelivered(Undelivered::LocalLimit));
         }
-        self.hosts[from.index()].traffic.dialled();
+        let answered = there.is_some_and(|peer| self.answers_dials(from, peer));
+        let traffic = &mut self.hosts[from.index()].traffic;
+        if answered {
+            traffic.dialled()
+        } else {
+            traffic.unanswered()
+        }
         match there {
             // There may be a connection with whoever is there, or a dial under way, while
             // somebody else is wanted: it is found out without a second one.
