@@ -306,7 +306,7 @@ impl Node {
     }
 
     /// When a contact last answered, or now.
-    fn last_heard(&self, id: &NodeId) -> Moment {
+    pub(super) fn last_heard(&self, id: &NodeId) -> Moment {
         self.table.get(id).map_or(self.now.mono, |contact| contact.last_seen())
     }
 

@@ -46,6 +46,8 @@ const YOUTH: Duration = Duration::from_secs(10);
 /// How long a newcomer is not counted on to hold what it was handed, to know others that came with
 /// it, or to act: what another one should hold is then handed to that by somebody who is settled.
 const SETTLING: Duration = Duration::from_secs(12);
+/// A holder that has spoken within this time is taken to live.
+const SPOKEN: Duration = Duration::from_secs(5);
 const _: () = assert!(SETTLING.as_secs() > YOUTH.as_secs());
 
 /// See the module's description.
@@ -190,10 +192,13 @@ impl Node {
         }
     }
 
-    /// A holder that others rely on is asked whether it lives, unless it has a connection with this
-    /// node: that would have broken. The answer, or its silence, is followed like any other.
+    /// A holder that others rely on is asked whether it lives, unless it has spoken a moment ago. A
+    /// connection proves nothing: one with a machine that has lost its power stays up for long. The
+    /// answer, or the silence, is followed like any other.
     fn make_sure_of(&mut self, holder: NodeInfo, pass: &mut Pass) {
-        if !self.connected.contains(&holder.id) && pass.asked.insert(holder.id) {
+        let quiet_since = self.now.mono.back(SPOKEN);
+        let has_spoken = self.last_heard(&holder.id) >= quiet_since;
+        if !has_spoken && pass.asked.insert(holder.id) {
             self.request(holder.into(), Body::Ping, Purpose::Liveness);
         }
     }
@@ -214,12 +219,9 @@ impl Node {
             pass.came.contains(&node.id)
                 || undone_since.is_some_and(|since| movement.appeared_since(&node.id, since))
         };
+        let mut wanted: Vec<NodeInfo> = nodes.iter().filter(|node| is_new(node)).copied().collect();
         let holder = nodes.iter().find(|node| !movement.appeared_since(&node.id, unsure_since));
         let holder = holder.filter(|holder| key.distance(&holder.id) < own).copied();
-        if holder.is_some() {
-            return holder;
-        }
-        let mut wanted: Vec<NodeInfo> = nodes.iter().filter(|node| is_new(node)).copied().collect();
         let is_holder = nodes.len() < k || own < key.distance(&nodes[k - 1].id);
         if is_holder {
             nodes.truncate(k - 1);
@@ -232,6 +234,9 @@ impl Node {
         let moved_up = moved_up(distances.chain(is_holder.then_some(own)), &went, &key, k);
         let moved_up = nodes.iter().rev().take(moved_up).filter(|node| !is_new(node));
         wanted.extend(moved_up);
+        if !wanted.is_empty() && holder.is_some() {
+            return holder;
+        }
         for node in wanted {
             self.upkeep.copies.enqueue(key, node);
         }
