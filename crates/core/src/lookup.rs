@@ -271,6 +271,11 @@ impl Lookup {
         self.settle(id, State::Failed).is_some()
     }
 
+    /// How many of the closest nodes must have answered at its end.
+    pub fn wanted(&self) -> usize {
+        self.want
+    }
+
     /// The `count` closest that answered, nearest first.
     pub fn closest_answered(&self, count: usize) -> impl Iterator<Item = NodeInfo> + '_ {
         self.candidates

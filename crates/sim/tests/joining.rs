@@ -6,21 +6,27 @@ use std::time::Duration;
 
 use common::*;
 use voiddht_core::event::{Command, Outcome};
-use voiddht_sim::{Growth, World, WorldConfig};
+use voiddht_sim::{Growth, HostOptions, World, WorldConfig};
 
 /// Shares of the true k closest that nodes have in their tables, as a mean over all nodes.
 fn neighbourhood_known(world: &World, k: usize) -> f64 {
+    neighbourhood_known_since(world, k, 0)
+}
+
+/// The same, over those that started as the `first` one or later.
+fn neighbourhood_known_since(world: &World, k: usize, first: u32) -> f64 {
     let all: Vec<_> = world.honest().map(|(_, node)| node.own()).collect();
-    let mut shares = 0.0;
-    for (_, node) in world.honest() {
+    let (mut shares, mut count) = (0.0, 0.0);
+    for (_, node) in world.honest().filter(|(host, _)| host.0 >= first) {
         let own = node.own().id;
         let mut others: Vec<_> = all.iter().map(|one| one.id).filter(|id| *id != own).collect();
         others.sort_unstable_by_key(|id| own.distance(id));
         others.truncate(k);
         let known = others.iter().filter(|id| node.table().get(id).is_some()).count();
         shares += known as f64 / others.len() as f64;
+        count += 1.0;
     }
-    shares / all.len() as f64
+    shares / count
 }
 
 fn check_size(count: usize, seed: u64) {
@@ -65,6 +71,26 @@ fn nodes_that_start_at_the_same_moment_find_each_other() {
     world.run_until(world.now() + Duration::from_secs(30));
     let known = neighbourhood_known(&world, 20);
     assert!(known > 0.99, "nodes know {known:.4} of their neighbours");
+    assert_clean(&world);
+}
+
+/// Joining once looked into every bucket several times over, which was most of what a network with
+/// short sessions sent.
+#[test]
+fn a_newcomer_learns_its_neighbourhood_whole_and_of_the_rest_a_part() {
+    let mut world = watched(WorldConfig::default(), 8);
+    world.grow_warm(1000, HostOptions::default(), &mut |_| {}).unwrap();
+    let grown = world.grow(10, Growth::default()).unwrap();
+    assert_eq!(grown.joined, 10);
+    world.run_until(world.now() + Duration::from_secs(5));
+    let known = neighbourhood_known_since(&world, 20, 1000);
+    assert!(known > 0.99, "newcomers know {known:.4} of their neighbours");
+    for newcomer in &world.hosts()[1000..] {
+        let table = newcomer.node().expect("it runs").table();
+        assert!(table.len() > 400, "it knows {} nodes", table.len());
+        let messages = newcomer.traffic().messages;
+        assert!(messages < 1500, "it sent {messages} messages to join");
+    }
     assert_clean(&world);
 }
 

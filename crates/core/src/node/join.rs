@@ -1,15 +1,17 @@
 //! Finding the network, staying in it, and noticing its loss.
 //!
 //! Joining (Kademlia, section 2.3): FIND_NODE for the own ID at every known peer, side by side;
-//! with the first answer a lookup of the own ID, then rounds of a lookup in every bucket, until a
-//! round adds no node. Where no peer answers, all are tried again, with growing pauses. Lost
-//! contacts, those of an earlier run among them, are tried before configured peers: they are
-//! many, and configured ones are everybody's.
+//! with the first answer a lookup of the own ID, then a lookup in every bucket. In the own
+//! neighbourhood it asks as many nodes as a bucket holds, so that both sides know each other; a
+//! bucket that gained another contact since, or was split, is looked into again in the next round.
+//! Far away half a bucket is enough: others that are met later find a place there. Where no peer
+//! answers, all are tried again, with growing pauses. Lost contacts, those of an earlier run among
+//! them, are tried before configured peers: they are many, and configured ones are everybody's.
 //!
 //! A young node looks for its own ID again after one second, two, four, up to the refresh
 //! interval: nodes that joined at the same moment did not see each other at first.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use rand::RngExt;
@@ -23,6 +25,7 @@ use crate::config::JOIN_BACKOFF;
 use crate::event::{CommandId, Destination, Notice, Outcome};
 use crate::operation::Answer;
 use crate::request::Purpose;
+use crate::routing::BucketRange;
 
 /// Peers tried side by side, at most. One that is late leaves its place to the next.
 const SEEDS_AT_ONCE: usize = 32;
@@ -30,8 +33,9 @@ const SEEDS_AT_ONCE: usize = 32;
 const LOST_FIRST: usize = SEEDS_AT_ONCE;
 /// Lookups of a joining round under way at once.
 const LOOKUPS_AT_ONCE: usize = 3;
-/// Rounds of filling buckets, at most: in a network that grows all the time, every round adds.
-const MAX_ROUNDS: u32 = 3;
+/// Rounds of looking into buckets, at most: in five a table is split as deep as it gets far away,
+/// and in a network that grows all the time every round adds.
+const MAX_ROUNDS: u32 = 10;
 /// The shortest pause between refreshes of buckets, however many there are.
 const MIN_REFRESH_PAUSE: Duration = Duration::from_secs(1);
 /// The first pause until the own ID is looked for again.
@@ -59,8 +63,18 @@ enum Stage {
     Contacting { open: VecDeque<Destination>, pending: usize, late: usize },
     /// Looking for the own ID.
     FindingSelf,
-    /// Looking into every bucket.
-    Filling { round: u32, open: Vec<Key>, running: usize, contacts_before: usize },
+    /// Looking into buckets: at which points this round has yet to look, how many lookups are
+    /// under way, and how many contacts each bucket had when one had ended in it.
+    Filling { round: u32, open: Vec<Key>, running: usize, seen: BTreeMap<BucketRange, usize> },
+}
+
+/// What became of a lookup that belongs to the joining.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Looked {
+    /// There was no room for it.
+    Nowhere,
+    /// It has ended.
+    At(Key),
 }
 
 impl Joining {
@@ -129,11 +143,26 @@ impl Node {
         }
     }
 
-    pub(super) fn handle_join_lookup_ended(&mut self) {
+    pub(super) fn handle_join_lookup_ended(&mut self, looked: Looked) {
         match &mut self.joining.stage {
-            Stage::FindingSelf => self.start_round(1),
-            Stage::Filling { running, .. } => {
+            Stage::FindingSelf => {
+                self.start_round(1, BTreeMap::new());
+                self.unpark();
+                self.go_on_filling();
+            }
+            Stage::Filling { round, open, running, seen } => {
                 *running = running.saturating_sub(1);
+                match looked {
+                    Looked::At(target) => {
+                        let bucket = self.table.bucket_around(&target);
+                        seen.insert(bucket.range(), bucket.contacts().len());
+                    }
+                    // Users need all there is: what is not found now comes with the refreshes.
+                    Looked::Nowhere => {
+                        open.clear();
+                        *round = MAX_ROUNDS;
+                    }
+                }
                 self.go_on_filling();
             }
             Stage::Idle | Stage::Contacting { .. } => {}
@@ -256,40 +285,73 @@ impl Node {
         self.unpark();
     }
 
-    fn start_round(&mut self, round: u32) {
-        let ranges: Vec<_> = self.table.buckets().map(|bucket| bucket.range()).collect();
-        let open = ranges.iter().map(|range| range.random_target(&mut self.random)).collect();
-        let contacts_before = self.table.len();
-        self.joining.stage = Stage::Filling { round, open, running: 0, contacts_before };
-        self.unpark();
-        self.go_on_filling();
+    /// Plans a lookup in each bucket in which there may be more nodes than are known: none has
+    /// ended there, it gained contacts since, or it has as many as one lookup finds.
+    fn start_round(&mut self, round: u32, seen: BTreeMap<BucketRange, usize>) {
+        let buckets: Vec<_> =
+            self.table.buckets().map(|bucket| (bucket.range(), bucket.contacts().len())).collect();
+        let mut open = Vec::new();
+        for (range, contacts) in buckets {
+            let target = range.random_target(&mut self.random);
+            if contacts >= self.wanted_around(&target) || seen.get(&range) != Some(&contacts) {
+                open.push(target);
+            }
+        }
+        self.joining.stage = Stage::Filling { round, open, running: 0, seen };
     }
 
     fn go_on_filling(&mut self) {
         loop {
-            let contacts = self.table.len();
-            let Stage::Filling { round, open, running, contacts_before } = &mut self.joining.stage
-            else {
+            let Stage::Filling { round, open, running, seen } = &mut self.joining.stage else {
                 return;
             };
             if *running >= LOOKUPS_AT_ONCE {
                 return;
             }
             if let Some(target) = open.pop() {
-                *running += 1;
-                self.start_find(Origin::Join, target, self.now.mono);
+                if self.lacks_contacts_around(&target) {
+                    self.look_into(target);
+                }
                 continue;
             }
             if *running > 0 {
                 return;
             }
-            if contacts > *contacts_before && *round < MAX_ROUNDS {
-                let round = *round + 1;
-                return self.start_round(round);
+            let (round, seen) = (*round, std::mem::take(seen));
+            if round < MAX_ROUNDS {
+                self.start_round(round + 1, seen);
+                if matches!(&self.joining.stage, Stage::Filling { open, .. } if !open.is_empty()) {
+                    continue;
+                }
             }
             self.joining.stage = Stage::Idle;
             return self.answer_join();
         }
+    }
+
+    fn look_into(&mut self, target: Key) {
+        if let Stage::Filling { running, .. } = &mut self.joining.stage {
+            *running += 1;
+        }
+        self.start_find(Origin::Join, target, self.now.mono);
+    }
+
+    /// How many nodes around a point are to be known. If it lies so near to this node that both may
+    /// belong to one replica set, all: a whole bucket. Farther away half of one: others find a place
+    /// there when they are met.
+    pub(super) fn wanted_around(&self, point: &Key) -> usize {
+        let (k, own) = (self.config.k, self.own.id.as_key());
+        let neighbours = self.closest(&own, 2 * k);
+        let is_near = neighbours.len() < 2 * k
+            || neighbours
+                .last()
+                .is_none_or(|last| point.distance(&self.own.id) <= own.distance(&last.id));
+        if is_near { k } else { k.div_ceil(2) }
+    }
+
+    fn lacks_contacts_around(&self, point: &Key) -> bool {
+        self.table.may_split_around(point)
+            || self.table.responsive_around(point) < self.wanted_around(point)
     }
 
     fn answer_join(&mut self) {

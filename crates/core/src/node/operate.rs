@@ -8,6 +8,7 @@ use voiddht_wire::peer::{Body, Message, NodeInfo, Record};
 use voiddht_wire::{Key, NodeId};
 
 use super::Node;
+use super::join::Looked;
 use super::serve::Kept;
 use crate::config::FAIL_AFTER;
 use crate::density::SizeEstimate;
@@ -192,7 +193,8 @@ impl Node {
         let want = match origin {
             // As for a PUT: the few closest name the others, and the copies prove who is there.
             Origin::Upkeep => self.config.alpha.max(self.config.disjoint_paths),
-            _ => self.config.k,
+            Origin::Join | Origin::Refresh => self.wanted_around(&target),
+            Origin::Command(_) => self.config.k,
         };
         let breadth = self.breadth(want);
         let search = self.lookup(target, breadth);
@@ -297,7 +299,7 @@ impl Node {
             if let Origin::Command(id) = origin {
                 self.answer(id, Outcome::Busy);
             } else {
-                self.internal_ended(origin, Vec::new());
+                self.internal_ended(origin, Looked::Nowhere, &[]);
             }
             return;
         }
@@ -398,7 +400,7 @@ impl Node {
             (origin, Outcome::Lookup { nodes, report }) => {
                 let (purpose, found) = (origin.name(), nodes.len());
                 self.notice(Notice::LookupEnded { purpose, target, found, report });
-                self.internal_ended(origin, nodes);
+                self.internal_ended(origin, Looked::At(target), &nodes);
             }
             _ => {}
         }
@@ -427,15 +429,16 @@ impl Node {
     /// Learns the size of the network from a lookup of a point that nobody else has chosen.
     fn observe_density(&mut self, lookup: &Lookup) {
         let target = lookup.target();
-        let distances: Vec<_> =
-            lookup.closest_answered(self.config.k).map(|node| target.distance(&node.id)).collect();
+        // Of nodes beyond those that were wanted some may have been passed over.
+        let closest = lookup.closest_answered(lookup.wanted().min(self.config.k));
+        let distances: Vec<_> = closest.map(|node| target.distance(&node.id)).collect();
         self.size.observe(&distances);
     }
 
-    fn internal_ended(&mut self, origin: Origin, nodes: Vec<NodeInfo>) {
+    fn internal_ended(&mut self, origin: Origin, looked: Looked, nodes: &[NodeInfo]) {
         match origin {
-            Origin::Join => self.handle_join_lookup_ended(),
-            Origin::Upkeep => self.handle_upkeep_lookup_ended(&nodes),
+            Origin::Join => self.handle_join_lookup_ended(looked),
+            Origin::Upkeep => self.handle_upkeep_lookup_ended(nodes),
             Origin::Refresh | Origin::Command(_) => {}
         }
     }

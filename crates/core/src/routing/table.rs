@@ -174,6 +174,23 @@ impl RoutingTable {
         BucketView::new(&self.buckets[self.index_of(id)])
     }
 
+    /// The bucket in which a point lies.
+    pub fn bucket_around(&self, point: &Key) -> BucketView<'_> {
+        BucketView::new(&self.buckets[self.index_of_key(point)])
+    }
+
+    /// Contacts that answer in the bucket in which a point lies.
+    pub fn responsive_around(&self, point: &Key) -> usize {
+        let contacts = self.bucket_around(point).contacts().iter();
+        contacts.filter(|contact| !contact.is_suspect()).count()
+    }
+
+    /// Whether the bucket in which a point lies would be split for one contact too many.
+    pub fn may_split_around(&self, point: &Key) -> bool {
+        let depth = self.bucket_around(point).range().depth();
+        may_split(&self.own, &NodeId::from_bytes(point.to_bytes()), depth, self.config.b)
+    }
+
     /// Inserts a node that has answered, or notes that a known one did.
     ///
     /// A full bucket is split if it covers the own ID or its depth is not a multiple of b;
