@@ -102,7 +102,8 @@ impl Connection {
             }
             End::Link(LinkEnd::Ours) | End::Broken(_) | End::Silent => {
                 self.context.tell(event).await;
-                self.link.close().await;
+                // Boxed, as above: the task would carry the room for it from its beginning.
+                Box::pin(self.link.close()).await;
             }
             _ => {
                 self.context.tell(event).await;
