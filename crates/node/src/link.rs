@@ -29,9 +29,6 @@ pub(crate) const FRAME_DEADLINE: Duration = Duration::from_secs(10);
 pub(crate) const WRITE_STALL_DEADLINE: Duration = Duration::from_secs(10);
 /// How long saying goodbye may take: it is a courtesy.
 const GOODBYE_DEADLINE: Duration = Duration::from_secs(1);
-/// A written buffer is kept for the next write up to this size. A guess: what two small messages
-/// need.
-const KEPT_BUFFER_BYTES: usize = 512;
 
 /// How a link ended.
 #[derive(Debug)]
@@ -178,11 +175,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: FrameRules + Unpin> Link<S, R> {
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
         self.write_deadline = None;
         self.outbox.written();
-        if self.writing.capacity() > KEPT_BUFFER_BYTES {
-            self.writing = BytesMut::new();
-        } else {
-            self.writing.clear();
-        }
+        // Not kept for the next write: among many connections, the buffer that another one has
+        // just given back is nearer to the processor than one of its own would be.
+        self.writing = BytesMut::new();
         Poll::Ready(Ok(()))
     }
 }
