@@ -59,6 +59,12 @@ pub enum Input {
         /// Whether the peer's own certificate was pushed at that address.
         listening: bool,
     },
+    /// An [`Output::Probe`] could not be carried out: this node has no room for it, which says
+    /// nothing of the contact.
+    NotProbed {
+        /// The contact that was not probed.
+        contact: NodeInfo,
+    },
     /// The connection layer saw a peer break a rule.
     Misbehaved {
         /// Who.
@@ -104,7 +110,7 @@ pub enum Output {
     },
     /// Find out whether the peer, with which there is a live connection, also listens here: dial,
     /// and compare the certificate that is pushed with the proved one. Answer with
-    /// [`Input::Probed`].
+    /// [`Input::Probed`], or with [`Input::NotProbed`].
     Probe {
         /// Whom, and where.
         contact: NodeInfo,

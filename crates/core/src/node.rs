@@ -7,7 +7,8 @@
 //! 1. Read both clocks once, and feed **one** [`Input`] to [`Node::handle_input`].
 //! 2. Drain [`Node::poll_output`] until it is `None`, and carry each [`Output`] out. None of them
 //!    may be dropped silently: a request that cannot be sent comes back as
-//!    [`Input::Undelivered`], writes as [`Input::Persisted`], a probe as [`Input::Probed`].
+//!    [`Input::Undelivered`], writes as [`Input::Persisted`], a probe as [`Input::Probed`] or
+//!    [`Input::NotProbed`].
 //!    Outputs of one step are in order; the driver may batch several inputs before it drains.
 //! 3. Sleep until something happens, at the latest until [`Node::next_wakeup`], and then feed
 //!    [`Input::WakeUp`].
@@ -172,6 +173,7 @@ impl Node {
             Input::Undelivered { rpc_id, why } => self.handle_undelivered(&rpc_id, why),
             Input::Delivered { rpc_id } => self.handle_delivered(&rpc_id),
             Input::Probed { contact, listening } => self.handle_probed(contact, listening),
+            Input::NotProbed { contact } => self.handle_not_probed(contact),
             Input::Misbehaved { peer, what } => self.handle_misbehaved(peer, what),
             Input::Command { id, command } => self.handle_command(id, command),
             Input::Persisted { ticket, durable } => self.handle_persisted(ticket, durable),

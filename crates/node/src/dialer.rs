@@ -9,7 +9,7 @@ use voiddht_wire::peer::NodeInfo;
 
 use crate::connection::Connection;
 use crate::context::Context;
-use crate::event::Event;
+use crate::event::{Event, ProbeEnd};
 use crate::handshake::{self, Established, HandshakeError};
 use crate::pool::Proved;
 
@@ -67,16 +67,23 @@ fn not_oneself(context: &Context, established: Established) -> Result<Establishe
 pub(crate) async fn probe(context: Arc<Context>, contact: NodeInfo, proved: Option<Proved>) {
     let fetch = handshake::fetch_certificate(&context, contact.address.socket_addr());
     let Some(result) = context.stop.run_until_cancelled(Box::pin(fetch)).await else { return };
-    let pushed = match (result, proved) {
+    let found = match (result, proved) {
         // Equal hashes are equal bytes; the pool keeps the hash, because it is the smaller.
-        (Ok(pushed), Some(proved)) if pushed.fingerprint() == proved.fingerprint => Some(pushed),
-        _ => None,
+        (Ok(pushed), Some(proved)) if pushed.fingerprint() == proved.fingerprint => {
+            ProbeEnd::Listens(pushed)
+        }
+        (Err(HandshakeError::NoSocket(_)), _) => ProbeEnd::NotTried,
+        _ => ProbeEnd::ListensNot,
     };
-    if pushed.is_none() {
-        let peer = contact.id.short();
-        tracing::debug!(peer, address = %contact.address, "a peer does not listen where it says");
+    let (peer, address) = (contact.id.short(), contact.address);
+    match &found {
+        ProbeEnd::Listens(_) => {}
+        ProbeEnd::ListensNot => {
+            tracing::debug!(peer, %address, "a peer does not listen where it says");
+        }
+        ProbeEnd::NotTried => tracing::debug!(peer, %address, "no room to probe a peer"),
     }
-    context.tell(Event::Probed { contact, pushed }).await;
+    context.tell(Event::Probed { contact, found }).await;
 }
 
 fn log_failure(to: &Destination, error: &HandshakeError) {

@@ -32,11 +32,12 @@ use crate::context::Context as Shared;
 use crate::counters::Limit;
 use crate::descriptors::Share;
 use crate::dialer;
-use crate::event::{AnswerTo, Ending, Event};
+use crate::event::{AnswerTo, Ending, Event, ProbeEnd};
 use crate::observer::{Asked, Observer};
 use crate::persistence::{Persisted, Persistence};
 use crate::pins::PinView;
 use crate::pool::{Effect, Opened, Pool};
+use crate::probes::Probes;
 use crate::status::CoreStatus;
 use crate::trust::Trust;
 
@@ -63,7 +64,7 @@ pub(crate) struct Driver {
     next_command: u64,
     /// What ends each dial that is under way.
     dials: HashMap<ConnectionId, CancellationToken>,
-    probes: usize,
+    probes: Probes,
     next_sweep: Option<Moment>,
     joined: watch::Sender<bool>,
     alarm: Alarm,
@@ -93,6 +94,7 @@ enum Woken {
 impl Driver {
     pub(crate) fn new(parts: Parts) -> Self {
         let Parts { context, clock, core, pool, trust, share, persistence, inbox, joined } = parts;
+        let probes = Probes::new(context.limits.probes);
         Self {
             context,
             clock,
@@ -106,7 +108,7 @@ impl Driver {
             observer: Observer::default(),
             next_command: 0,
             dials: HashMap::new(),
-            probes: 0,
+            probes,
             next_sweep: None,
             joined,
             alarm: Alarm::default(),
@@ -207,15 +209,7 @@ impl Driver {
                 self.pool.dial_failed(now.mono, connection, why);
             }
             Event::Closed { connection, ending } => self.closed(now, connection, ending),
-            Event::Probed { contact, pushed } => {
-                self.probes -= 1;
-                let listening = pushed.is_some();
-                if let Some(certificate) = pushed {
-                    self.trust.located(&certificate, contact.address, now);
-                    self.settle_pins(now);
-                }
-                self.feed(now, Input::Probed { contact, listening });
-            }
+            Event::Probed { contact, found } => self.probed(now, contact, found),
             Event::Command { command, answer } => self.command(now, command, answer, false),
             Event::Explain { key, answer } => {
                 self.command(now, Command::Get { key }, AnswerTo::Handle(answer), true);
@@ -353,14 +347,34 @@ impl Driver {
     }
 
     fn probe(&mut self, contact: NodeInfo) {
-        self.probes += 1;
-        let proved = self.pool.proved(&contact.id);
-        let has_room = self.probes <= self.context.limits.probes;
-        if !has_room {
+        if !self.probes.add(contact) {
             self.context.counters.limit_reached(Limit::Probes);
+            self.pool.tell(Input::NotProbed { contact });
         }
-        let context = Arc::clone(&self.context);
-        self.context.tasks.spawn(dialer::probe(context, contact, proved.filter(|_| has_room)));
+        self.start_probes();
+    }
+
+    fn start_probes(&mut self) {
+        while let Some(contact) = self.probes.next() {
+            let proved = self.pool.proved(&contact.id);
+            let context = Arc::clone(&self.context);
+            self.context.tasks.spawn(dialer::probe(context, contact, proved));
+        }
+    }
+
+    fn probed(&mut self, now: Now, contact: NodeInfo, found: ProbeEnd) {
+        self.probes.ended();
+        self.start_probes();
+        let input = match found {
+            ProbeEnd::Listens(certificate) => {
+                self.trust.located(&certificate, contact.address, now);
+                self.settle_pins(now);
+                Input::Probed { contact, listening: true }
+            }
+            ProbeEnd::ListensNot => Input::Probed { contact, listening: false },
+            ProbeEnd::NotTried => Input::NotProbed { contact },
+        };
+        self.feed(now, input);
     }
 
     fn persist(&mut self, ticket: Ticket, writes: Vec<Write>) {

@@ -56,8 +56,8 @@ pub(crate) enum Event {
     Probed {
         /// Who was probed, and where.
         contact: NodeInfo,
-        /// The certificate that is pushed there, if it is the proved one.
-        pushed: Option<Certificate>,
+        /// What was found.
+        found: ProbeEnd,
     },
     /// Somebody wants something.
     Command {
@@ -91,6 +91,17 @@ pub(crate) enum Event {
     },
     /// Somebody wants to know how the core is.
     Status(oneshot::Sender<CoreStatus>),
+}
+
+/// How a probe ended.
+#[derive(Debug)]
+pub(crate) enum ProbeEnd {
+    /// This certificate is pushed there, and it is the proved one.
+    Listens(Certificate),
+    /// Nobody, or somebody else, listens there.
+    ListensNot,
+    /// This node had no room to find out.
+    NotTried,
 }
 
 /// How a connection ended, as far as the core wants to know.

@@ -37,6 +37,7 @@ mod outbox;
 mod persistence;
 pub mod pins;
 mod pool;
+mod probes;
 pub mod settings;
 pub mod snapshot;
 mod status;

@@ -24,7 +24,8 @@ pub const REQUESTS_PER_PEER: usize = 256;
 pub const QUEUED_BYTES_PER_CONNECTION: usize = 4 * 1024 * 1024;
 /// Bytes that wait to be written to all connections together.
 pub const QUEUED_BYTES: usize = 64 * 1024 * 1024;
-/// Certificates that are fetched at once, to see whether a contact listens where it says.
+/// Certificates that are fetched at once, to see whether a contact listens where it says; others
+/// wait for their turn.
 pub const PROBES: usize = 16;
 /// Events that wait for the driver. Its readers wait for a place, so that a flood of messages
 /// becomes back-pressure in TCP; with the largest message in each place, 16 MiB.

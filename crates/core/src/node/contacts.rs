@@ -85,6 +85,11 @@ impl Probes {
         self.refused.retain(|refused, _| refused.id != *id);
     }
 
+    /// A check came to nothing, for a reason that says nothing of the address.
+    fn abandon(&mut self, contact: &NodeInfo) {
+        self.under_way.remove(&contact.id);
+    }
+
     fn end(&mut self, contact: &NodeInfo, held: bool, now: Moment) {
         self.under_way.remove(&contact.id);
         self.refused.remove(contact);
@@ -135,6 +140,12 @@ impl Node {
         if let Some(admitted) = AdmittedContact::probed(contact, listening) {
             self.admit(admitted, Met::ByBeingDialled);
         }
+    }
+
+    /// There was no room for a probe: the contact waits for its turn as a candidate.
+    pub(super) fn handle_not_probed(&mut self, contact: NodeInfo) {
+        self.probes.abandon(&contact);
+        self.table.remember_candidate(contact);
     }
 
     /// A peer broke a rule. Only who has proved its ID can be judged under it.
@@ -238,7 +249,11 @@ impl Node {
     pub(super) fn note_undelivered(&mut self, request: &InFlight, why: Undelivered) {
         let Some(id) = request.to.id else { return };
         let contact = NodeInfo { address: request.to.address, id };
-        self.probes.end(&contact, false, self.now.mono);
+        match why {
+            // Of a connection that was there already: whether it listens is not known.
+            Undelivered::ConnectionLost => self.probes.abandon(&contact),
+            _ => self.probes.end(&contact, false, self.now.mono),
+        }
         match why {
             // Nobody listens there any more, or somebody else does: no patience is due.
             Undelivered::Refused | Undelivered::WrongIdentity
