@@ -30,11 +30,14 @@ pub const REFRESH_INTERVAL: Duration = Duration::from_secs(3600);
 /// Interval in which a node makes sure that its records lie on the k closest nodes (Kademlia,
 /// section 2.5).
 pub const UPKEEP_INTERVAL: Duration = Duration::from_secs(3600);
-/// The first timeout for a peer of which no round-trip time is known: it covers a TCP and a TLS
-/// handshake over half the globe.
+/// The first timeout, while nothing is known of how quickly anybody answers, and the longest one of
+/// peers that were not measured themselves: it covers a TCP and a TLS handshake over half the globe.
 pub const STRANGER_TIMEOUT: Duration = Duration::from_secs(1);
 /// Below this no request counts as late: a scheduler's pause is not a slow peer.
 pub const MIN_LATE: Duration = Duration::from_millis(20);
+/// As [`MIN_LATE`], for a request that needs a connection first: a peer may be about to shake hands
+/// with many.
+pub const MIN_LATE_DIAL: Duration = Duration::from_millis(100);
 /// A late request fails after this many times the time after which it was late.
 pub const FAIL_FACTOR: u32 = 10;
 /// Bounds of the time after which a request has failed.

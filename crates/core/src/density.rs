@@ -91,6 +91,12 @@ pub struct SizeEstimate {
 }
 
 impl SizeEstimate {
+    /// The same for a node that knows of this many nodes for certain, itself among them: whoever
+    /// joined a network that was young, and has grown since, has seen neighbourhoods of few.
+    pub fn at_least(self, nodes: usize) -> Self {
+        Self { nodes: self.nodes.max(nodes as f64), ..self }
+    }
+
     /// Nodes of the network.
     pub fn nodes(&self) -> f64 {
         self.nodes

@@ -11,6 +11,7 @@ pub mod event;
 pub mod lookup;
 pub mod node;
 pub mod operation;
+mod pace;
 pub mod peer;
 pub mod quota;
 pub mod record;

@@ -9,12 +9,15 @@
 //! hostile nodes have filled with close neighbours cannot end the others.
 //!
 //! A *late* request stops counting against the parallelism, and the search goes on around it;
-//! it still holds the end of the lookup until it answers or fails.
+//! it still holds the end of the lookup until it answers or fails. Silence comes in crowds, after a
+//! mass death: each late request also lets its path have one more in flight, up to
+//! [`MAX_EXTRA`].
 //!
 //! A liar can name any number of nodes that do not exist, closer to the target than all that do,
 //! and each costs a timeout. So who names is held to what it named: once several that nobody else
 //! has named did not answer, its others are *doubtful*. They are asked last, and only if less than
-//! half of the `want` nodes, or of k, have answered.
+//! half of the `want` nodes, or of k, have answered. So are those that this node itself has found
+//! silent a moment ago.
 
 use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{Distance, Key, NodeId};
@@ -29,6 +32,9 @@ pub const MAX_CANDIDATES: usize = 256;
 /// Requests that one lookup sends, at most: five times what an honest network of a million nodes
 /// needs. It bounds what lists of nodes that do not exist can cost.
 pub const MAX_REQUESTS: u32 = 200;
+
+/// Requests that a path may have in flight beyond its share of alpha, once some were late on it.
+pub const MAX_EXTRA: u8 = 2;
 
 /// Nodes that only one has named, and that did not answer, from which on its others are doubtful;
 /// each that did answer excuses two more.
@@ -65,6 +71,8 @@ pub struct Candidate {
     told: u16,
     /// Whether a second node has named it, or it is a seed.
     confirmed: bool,
+    /// Whether this node has found it silent, before this lookup or since it began.
+    silent: bool,
 }
 
 /// What became of those that only this node has named.
@@ -115,6 +123,9 @@ pub struct Lookup {
     per_path: u8,
     paths: u8,
     in_flight: [u8; MAX_PATHS],
+    /// Requests in flight beyond `per_path` that late ones have earned their path.
+    extra: [u8; MAX_PATHS],
+    late: usize,
     candidates: Vec<Candidate>,
     sites: DiversityCounter,
     asked: u32,
@@ -137,6 +148,8 @@ impl Lookup {
             per_path: u8::try_from(breadth.alpha.div_ceil(paths).max(1)).unwrap_or(u8::MAX),
             paths: paths as u8,
             in_flight: [0; MAX_PATHS],
+            extra: [0; MAX_PATHS],
+            late: 0,
             candidates: Vec::with_capacity(2 * seeds.len()),
             sites: DiversityCounter::new(breadth.diversity),
             asked: 0,
@@ -202,7 +215,7 @@ impl Lookup {
             }
             let free = (0..self.paths)
                 .filter(|path| matters & paths & (1 << path) != 0)
-                .filter(|path| self.in_flight[usize::from(*path)] < self.per_path)
+                .filter(|path| self.in_flight[usize::from(*path)] < self.limit(*path))
                 .min_by_key(|path| self.in_flight[usize::from(*path)]);
             if let Some(path) = free {
                 return Some((index, path));
@@ -225,6 +238,7 @@ impl Lookup {
     fn is_over(&self, without_late: bool) -> bool {
         let exhausted = self.asked >= MAX_REQUESTS;
         let enough = self.has_enough();
+        let late_may_miss = without_late && self.has_most();
         let mut reach = Reach::new(self);
         for candidate in &self.candidates {
             if enough && self.is_doubtful(candidate) {
@@ -235,7 +249,7 @@ impl Lookup {
                 None => return true,
                 Some(0) => {}
                 Some(_) => match candidate.state {
-                    State::Late if without_late && enough => {}
+                    State::Late if late_may_miss => {}
                     State::Asked | State::Late => return false,
                     State::Heard if !exhausted => return false,
                     _ => {}
@@ -261,8 +275,20 @@ impl Lookup {
             && self.candidates[index].state == State::Asked
         {
             self.candidates[index].state = State::Late;
+            self.late += 1;
             self.release(index);
+            if let Some(path) = self.candidates[index].asked_on {
+                let extra = &mut self.extra[usize::from(path)];
+                *extra = MAX_EXTRA.min(*extra + 1);
+            }
             self.judge_namer(index, false);
+        }
+    }
+
+    /// This node has found a node silent, just now or a moment ago: it is asked last.
+    pub fn doubt(&mut self, id: &NodeId) {
+        if let Some(index) = self.position(id) {
+            self.candidates[index].silent = true;
         }
     }
 
@@ -297,10 +323,14 @@ impl Lookup {
         self.candidates.iter().filter(|candidate| self.is_doubtful(candidate))
     }
 
-    /// Whether a node that has not answered was named by one only of whose nodes several did not.
+    /// Whether a node that has not answered was found silent before, or was named by one only of
+    /// whose nodes several did not answer.
     pub fn is_doubtful(&self, candidate: &Candidate) -> bool {
-        if candidate.confirmed || matches!(candidate.state, State::Answered | State::Failed) {
+        if matches!(candidate.state, State::Answered | State::Failed) {
             return false;
+        }
+        if candidate.silent || candidate.confirmed {
+            return candidate.silent;
         }
         let Some(namer) = &candidate.named_by else { return false };
         self.namers.iter().any(|one| one.id == *namer && one.is_doubted())
@@ -330,9 +360,19 @@ impl Lookup {
         busy.fold(0, |paths, path| paths | 1 << path)
     }
 
+    /// Requests that are late and have not been answered since, nor failed.
+    pub fn late_ones(&self) -> usize {
+        self.late
+    }
+
     /// The most requests that may be in flight at once.
     pub fn parallelism(&self) -> usize {
-        usize::from(self.per_path) * usize::from(self.paths)
+        (0..self.paths).map(|path| usize::from(self.limit(path))).sum()
+    }
+
+    /// The most requests that one path may have in flight.
+    fn limit(&self, path: u8) -> u8 {
+        self.per_path.saturating_add(self.extra[usize::from(path)])
     }
 
     /// The longest chain of nodes that was followed.
@@ -374,6 +414,7 @@ impl Lookup {
                     hops,
                     told,
                     confirmed: named_by.is_none(),
+                    silent: false,
                 };
                 self.candidates.insert(index, candidate);
             }
@@ -394,7 +435,7 @@ impl Lookup {
 
     /// Doubtful ones are asked when nothing else can be, and something is wanting.
     fn needs_doubtful(&self) -> bool {
-        !self.namers.is_empty() && !self.has_enough() && self.in_flight() == 0
+        !self.has_enough() && self.in_flight() == 0
     }
 
     /// Whether so many have answered that nobody needs those about whom there is doubt: half of what
@@ -402,6 +443,18 @@ impl Lookup {
     /// or some of the closest are dead, and would end with a timeout for each invented node.
     fn has_enough(&self) -> bool {
         2 * self.answers >= self.want.min(K)
+    }
+
+    /// Whether so many have answered that those who are late need not be waited for: half of what is
+    /// wanted, or of all whom this node has not found silent before, in a network that has no more.
+    fn has_most(&self) -> bool {
+        let is_known = |one: &&Candidate| match one.state {
+            State::Failed => false,
+            State::Answered => true,
+            _ => !one.silent,
+        };
+        let known = self.candidates.iter().filter(is_known).count();
+        self.answers > 0 && 2 * self.answers >= self.want.min(K).min(known)
     }
 
     /// A node answered, or did not: that speaks for or against the only one that has named it.
@@ -428,8 +481,12 @@ impl Lookup {
                 self.judge_namer(index, state == State::Answered);
             }
             // That it was late was held against its namer already.
-            State::Late if state == State::Answered => self.judge_namer(index, true),
-            State::Late => {}
+            State::Late => {
+                self.late -= 1;
+                if state == State::Answered {
+                    self.judge_namer(index, true);
+                }
+            }
             _ => return None,
         }
         self.answers += usize::from(state == State::Answered);

@@ -38,6 +38,7 @@ use crate::event::{
     Command, CommandId, Destination, Input, Notice, Outcome, Output, RequestOutcome, StoredRecord,
     Undelivered, Write,
 };
+use crate::pace::Pace;
 use crate::quota::RequestQuota;
 use crate::record::RecordStore;
 use crate::reputation::Reputation;
@@ -84,6 +85,7 @@ pub struct Node {
     reputation: Reputation,
     size: NetworkSize,
     requests: Requests,
+    pace: Pace,
     operations: BTreeMap<u64, Operation>,
     next_operation: u64,
     published: Publications,
@@ -126,6 +128,7 @@ impl Node {
             reputation: Reputation::default(),
             size: NetworkSize::default(),
             requests: Requests::default(),
+            pace: Pace::default(),
             operations: BTreeMap::new(),
             next_operation: 0,
             published: Publications::default(),
@@ -222,7 +225,7 @@ impl Node {
 
     /// How many nodes the network has, as far as this one can tell.
     pub fn network_size(&self) -> Option<SizeEstimate> {
-        self.size.estimate()
+        self.size.estimate().map(|size| size.at_least(self.table.len() + 1))
     }
 
     /// Requests in flight and operations under way.
@@ -307,13 +310,10 @@ impl Node {
     fn request(&mut self, to: Destination, body: Body, purpose: Purpose) -> Option<RpcId> {
         let kind = Kind::of(&body)?;
         let rpc_id = RpcId::from_bytes(self.random.random());
-        let usual = to
-            .id
-            .and_then(|id| self.table.rtt(&id))
-            .map(|rtt| rtt.smoothed() + 4 * rtt.deviation());
-        // A time learned on a live connection says nothing of the handshake that a new one needs.
-        let usual = usual.filter(|_| to.id.is_some_and(|id| self.connected.contains(&id)));
-        self.requests.insert(rpc_id, to, kind, purpose, usual, self.now.mono);
+        let known = to.id.and_then(|id| self.table.rtt(&id));
+        let connected = to.id.is_some_and(|id| self.connected.contains(&id));
+        let patience = self.pace.patience(known, connected);
+        self.requests.insert(rpc_id, to, kind, purpose, patience, self.now.mono);
         let header = self.header(rpc_id);
         self.outputs.push_back(Output::Request { to, message: Message { header, body } });
         Some(rpc_id)

@@ -1,21 +1,25 @@
 //! Requests in flight: what each is for, when it is late, and when it has failed.
 //!
-//! The timeouts follow from round-trip times (RFC 6298): a request is *late* after the peer's
-//! usual time and four deviations, and has *failed* after [`FAIL_FACTOR`] times as long, within
-//! [`FAIL_AFTER`]. A reply that comes after that is no violation: the IDs of the last requests
-//! that were given up are remembered for as long as one can come.
+//! The timeouts follow from round-trip times (RFC 6298): a request is *late* after what
+//! [`crate::pace`] says, and has *failed* after [`FAIL_FACTOR`] times as long, within
+//! [`FAIL_AFTER`], or after the longest of that if it waits for a dial. A reply that comes after
+//! that is no violation: the IDs of the last requests that were given up are remembered for as
+//! long as one can come.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
 
 use voiddht_wire::peer::Body;
 use voiddht_wire::{Key, RpcId};
 
-use crate::config::{FAIL_AFTER, FAIL_FACTOR, MIN_LATE, STRANGER_TIMEOUT};
+use crate::config::{FAIL_AFTER, FAIL_FACTOR};
 use crate::event::{CommandId, Destination};
 use crate::operation::Asked;
+use crate::pace::Patience;
 use crate::time::Moment;
 
+/// A STORE is late after so many times what other requests may take: it is acknowledged once the
+/// disk has it, and whoever is taken for late in error costs a copy more.
+const STORE_PATIENCE: u32 = 2;
 /// Requests that were given up and whose late reply is still no violation. 32 bytes each.
 const MAX_GIVEN_UP: usize = 4096;
 
@@ -109,6 +113,10 @@ pub(crate) struct InFlight {
     pub(crate) kind: Kind,
     pub(crate) purpose: Purpose,
     pub(crate) sent: Moment,
+    /// Whether there was a connection to send it on.
+    pub(crate) connected: bool,
+    /// Whether it is known how quickly this peer answers.
+    pub(crate) measured: bool,
     late: Moment,
     fails: Moment,
     is_late: bool,
@@ -140,23 +148,30 @@ pub(crate) struct Requests {
 }
 
 impl Requests {
-    /// Remembers a request. `usual` is the peer's usual time to answer, if it is known.
+    /// Remembers a request.
     pub(crate) fn insert(
         &mut self,
         rpc_id: RpcId,
         to: Destination,
         kind: Kind,
         purpose: Purpose,
-        usual: Option<Duration>,
+        patience: Patience,
         now: Moment,
     ) {
-        let late = usual.unwrap_or(STRANGER_TIMEOUT).clamp(MIN_LATE, FAIL_AFTER.1);
-        let fail = (late * FAIL_FACTOR).clamp(FAIL_AFTER.0, FAIL_AFTER.1);
+        let times = if matches!(kind, Kind::Store(..)) { STORE_PATIENCE } else { 1 };
+        let late = (times * patience.late_after).min(FAIL_AFTER.1);
+        let fail = match patience.connected {
+            true => (late * FAIL_FACTOR).clamp(FAIL_AFTER.0, FAIL_AFTER.1),
+            // A dial has deadlines of its own, and says how it has ended.
+            false => FAIL_AFTER.1,
+        };
         let request = InFlight {
             to,
             kind,
             purpose,
             sent: now,
+            connected: patience.connected,
+            measured: patience.measured,
             late: now + late,
             fails: now + fail,
             is_late: false,
@@ -220,9 +235,11 @@ impl Requests {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
-    fn requests_with(usual: Option<Duration>) -> Requests {
+    fn requests_with(late_after: Duration) -> Requests {
         let mut requests = Requests::default();
         let to = Destination { address: ([127, 0, 0, 1], 1).into_address(), id: None };
         requests.insert(
@@ -230,7 +247,7 @@ mod tests {
             to,
             Kind::Ping,
             Purpose::Liveness,
-            usual,
+            Patience { late_after, connected: true, measured: true },
             Moment::default(),
         );
         requests
@@ -248,7 +265,7 @@ mod tests {
     #[test]
     fn a_request_is_late_before_it_fails_and_its_reply_is_then_no_violation() {
         let usual = Duration::from_millis(300);
-        let mut requests = requests_with(Some(usual));
+        let mut requests = requests_with(usual);
         let start = Moment::default();
         assert!(requests.next_overdue(start + usual / 2).is_none());
         assert!(matches!(requests.next_overdue(start + usual), Some(Overdue::Late(_))));
@@ -262,13 +279,13 @@ mod tests {
 
     #[test]
     fn timeouts_stay_within_their_bounds() {
-        for (usual, late, fails) in [
-            (Some(Duration::from_micros(50)), MIN_LATE, FAIL_AFTER.0),
-            (None, STRANGER_TIMEOUT, FAIL_AFTER.1),
-            (Some(Duration::from_secs(9)), Duration::from_secs(9), FAIL_AFTER.1),
-            (Some(Duration::from_secs(3600)), FAIL_AFTER.1, FAIL_AFTER.1),
+        let (short, long) = (Duration::from_millis(20), Duration::from_secs(9));
+        for (late_after, late, fails) in [
+            (short, short, FAIL_AFTER.0),
+            (long, long, FAIL_AFTER.1),
+            (Duration::from_secs(3600), FAIL_AFTER.1, FAIL_AFTER.1),
         ] {
-            let mut requests = requests_with(usual);
+            let mut requests = requests_with(late_after);
             assert_eq!(requests.next_deadline(), Some(Moment::default() + late));
             requests.next_overdue(Moment::default() + late);
             assert_eq!(requests.next_deadline(), Some(Moment::default() + fails));
@@ -277,8 +294,9 @@ mod tests {
 
     #[test]
     fn an_answered_request_leaves_no_deadline() {
-        let mut requests = requests_with(None);
-        requests.next_overdue(Moment::default() + STRANGER_TIMEOUT);
+        let late_after = Duration::from_secs(1);
+        let mut requests = requests_with(late_after);
+        requests.next_overdue(Moment::default() + late_after);
         assert!(requests.take(&RpcId::default()).is_some());
         assert_eq!(requests.next_deadline(), None);
         assert!(requests.take(&RpcId::default()).is_none());

@@ -200,6 +200,58 @@ fn contacts_say_where_a_node_comes_from_and_dial_it_back() {
     assert_eq!(pairs.len(), network.probes.len(), "and not again so soon");
 }
 
+/// A node that had no room to look where those listened that came to it took them for liars, and did
+/// not look again for half a minute.
+#[test]
+fn who_could_not_be_probed_is_probed_when_it_speaks_again() {
+    let mut network = Network::strangers(8);
+    network.without_probes.insert(address(0));
+    (1..8).for_each(|number| network.begin_join(number, vec![address(0)]));
+    network.run_for(Duration::from_millis(100));
+    assert_eq!(network.node(0).table().len(), 0);
+    network.without_probes.clear();
+    network.run_for(Duration::from_secs(2));
+    assert_eq!(network.node(0).table().len(), 7);
+}
+
+#[test]
+fn nodes_that_all_start_at_once_know_each_other_soon() {
+    let mut network = Network::strangers(64);
+    (1..64).for_each(|number| network.begin_join(number, vec![address(0)]));
+    network.run_for(Duration::from_secs(2));
+    let least = network.nodes.values().map(|node| node.table().len()).min();
+    assert!(least >= Some(20), "{least:?}");
+}
+
+/// How long a GET, or a PUT, takes at node 0.
+fn took(network: &mut Network, command: Command) -> Duration {
+    let before = network.now;
+    network.command(0, command);
+    network.finish(0);
+    network.now.since(before)
+}
+
+/// A PUT in a network with fewer nodes than replicas waited for one that was silent until it had
+/// failed, and so did a GET.
+#[test]
+fn one_silent_node_among_few_is_not_waited_for() {
+    let mut network = Network::new(6);
+    network.put(0, "value", 600);
+    network.apart.insert(address(3));
+    let value = Bytes::from_static(b"another");
+    let put = || Command::Put { key: key(), value: value.clone(), ttl: None, replication: None };
+    for _ in 0..3 {
+        let (put, get) =
+            (took(&mut network, put()), took(&mut network, Command::Get { key: key() }));
+        assert!(put < Duration::from_millis(100), "{put:?}");
+        assert!(get < Duration::from_millis(100), "{get:?}");
+    }
+    network.apart.clear();
+    // The silent one has what it was sent last once it is brought up to date.
+    network.run_for(Config::default().upkeep_interval);
+    assert_eq!(network.closest_holders(key()), 6);
+}
+
 #[test]
 fn a_contact_that_does_not_answer_sees_nothing() {
     let mut network = Network::new(3);

@@ -10,6 +10,7 @@ use common::*;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use voiddht_core::event::{Command, Outcome};
+use voiddht_sim::network::{Latency, NetworkConfig};
 use voiddht_sim::{Death, Growth, HostId, World, WorldConfig};
 use voiddht_wire::Key;
 
@@ -82,6 +83,33 @@ fn half_killed() {
 #[test]
 fn thirty_percent_silent() {
     check_mass_kill(0.3, Death::Silent, 13);
+}
+
+/// On a local network, where a network of the world hides in its round trips what is waited for.
+#[test]
+fn gets_go_around_the_silent_on_a_local_network() {
+    let latency = Latency::Constant(Duration::from_micros(200));
+    let network = NetworkConfig { latency, ..NetworkConfig::default() };
+    let config = WorldConfig { network, ..WorldConfig::default() };
+    let mut world = joined_with(config, 64, 20);
+    put_all(&mut world, 0..1000, 60_000, 20);
+    let gets = get_each(&mut world, 0..1000);
+    assert!(gets.missing.is_empty(), "missing {:?}", gets.missing);
+    kill_share(&mut world, 0.3, Death::Silent);
+    let gets = get_each(&mut world, 0..1000);
+    assert!(gets.missing.is_empty(), "missing {:?}", gets.missing);
+    let mut took: Vec<_> = gets.reports.iter().map(|report| report.took).collect();
+    took.sort_unstable();
+    println!(
+        "{:.1} requests per GET, p50 {:?}, p90 {:?}, p99 {:?}, slowest {:?}",
+        gets.mean_asked(),
+        took[500],
+        took[900],
+        took[990],
+        took[999]
+    );
+    assert!(took[990] <= Duration::from_millis(150), "p99 {:?}", took[990]);
+    assert_clean(&world);
 }
 
 #[test]

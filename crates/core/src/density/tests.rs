@@ -181,3 +181,18 @@ fn the_excess_is_about_the_number_of_ground_ids() {
     assert_eq!(estimate.excess(&[Distance::default(); K]), K);
     assert_eq!(estimate.excess(&[]), 0);
 }
+
+/// Nodes that were the first of a network of 64 took every neighbourhood for dense, long after, and
+/// a GET of theirs asked 50 nodes.
+#[test]
+fn who_knows_many_nodes_does_not_believe_that_there_are_few() {
+    let mut random = ChaCha8Rng::seed_from_u64(5);
+    let young = observed(8.0, NEIGHBOURHOODS, &mut random);
+    let accused = |size: SizeEstimate, random: &mut ChaCha8Rng| {
+        (0..500).filter(|_| size.is_too_dense(&neighbourhood(64.0, K, random))).count()
+    };
+    assert!(accused(young, &mut random) > 400);
+    assert!(accused(young.at_least(64), &mut random) < 50);
+    let large = observed(10_000.0, NEIGHBOURHOODS, &mut random);
+    assert_eq!(large.at_least(300).nodes(), large.nodes());
+}

@@ -290,3 +290,46 @@ fn nodes_behind_one_prefix_are_asked_up_to_the_limit_and_counted_no_further() {
     }
     assert_eq!(of_crowd, allowed);
 }
+
+#[test]
+fn who_was_silent_a_moment_ago_is_asked_last() {
+    let target = Key::default();
+    let all = closest(&nodes(40), &target, 30);
+    let mut lookup = Lookup::new(target, node(9_999).id, breadth(20, 5), &all);
+    all[..5].iter().for_each(|node| lookup.doubt(&node.id));
+    assert!(lookup.usable().all(|candidate| !all[..5].contains(&candidate.node)));
+    assert_eq!(lookup.doubtful().count(), 5);
+    while let Some(ask) = lookup.next_ask() {
+        assert!(!all[..5].contains(&ask.node));
+        lookup.answered(&ask.node.id, &all);
+    }
+    assert!(lookup.is_finished());
+    // Where it is one of few, it is asked all the same.
+    let mut lookup = Lookup::new(target, node(9_999).id, breadth(20, 5), &all[..2]);
+    lookup.doubt(&all[0].id);
+    assert_eq!(lookup.next_ask().unwrap().node, all[1]);
+    assert_eq!(lookup.next_ask(), None);
+    lookup.answered(&all[1].id, &[]);
+    assert_eq!(lookup.next_ask().unwrap().node, all[0]);
+    assert!(!lookup.is_finished());
+    assert!(!lookup.is_settled(), "it is in time yet");
+    lookup.late(&all[0].id);
+    assert!(lookup.is_settled());
+}
+
+#[test]
+fn a_path_on_which_some_were_late_asks_more_at_once() {
+    let target = Key::default();
+    let all = closest(&nodes(40), &target, 30);
+    let mut lookup =
+        Lookup::new(target, node(9_999).id, Breadth { alpha: 1, ..breadth(20, 1) }, &all);
+    let mut ask_all = || {
+        let asks: Vec<_> = std::iter::from_fn(|| lookup.next_ask()).collect();
+        asks.iter().for_each(|ask| lookup.late(&ask.node.id));
+        (asks.len(), lookup.late_ones())
+    };
+    assert_eq!(ask_all(), (1, 1));
+    assert_eq!(ask_all(), (2, 3));
+    assert_eq!(ask_all(), (1 + usize::from(MAX_EXTRA), 6));
+    assert_eq!(ask_all(), (1 + usize::from(MAX_EXTRA), 9));
+}

@@ -36,6 +36,10 @@ const MAX_DIALED_BACK: usize = 256;
 /// How long a check may take before its place is given to another: both deadlines of a dial.
 const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 
+/// Failures of a contact from which on it is asked last. One may be a lost packet, which TCP has sent
+/// again before the next is counted.
+const SILENT_AFTER: u8 = 2;
+
 /// How long a suspect that made room for another may not have been heard.
 const REPLACED_UNHEARD: Duration = Duration::from_secs(60);
 
@@ -60,9 +64,9 @@ impl Probes {
     /// Takes a place for this check, if there is one and it is not futile.
     fn begin(&mut self, contact: &NodeInfo, now: Moment) -> bool {
         self.under_way.retain(|_, since| now.since(*since) < PROBE_PATIENCE);
-        let paused =
-            self.refused.get(contact).is_some_and(|refused| now.since(*refused) < PROBE_PAUSE);
-        if paused || self.under_way.len() >= MAX_PROBES || self.under_way.contains_key(&contact.id)
+        if self.is_refused(contact, now)
+            || self.under_way.len() >= MAX_PROBES
+            || self.under_way.contains_key(&contact.id)
         {
             return false;
         }
@@ -88,6 +92,11 @@ impl Probes {
     /// A check came to nothing, for a reason that says nothing of the address.
     fn abandon(&mut self, contact: &NodeInfo) {
         self.under_way.remove(&contact.id);
+    }
+
+    /// Whether the contact's address was found not to hold a moment ago.
+    fn is_refused(&self, contact: &NodeInfo, now: Moment) -> bool {
+        self.refused.get(contact).is_some_and(|refused| now.since(*refused) < PROBE_PAUSE)
     }
 
     fn end(&mut self, contact: &NodeInfo, held: bool, now: Moment) {
@@ -267,6 +276,20 @@ impl Node {
             }
             _ => self.contact_failed(id),
         }
+    }
+
+    /// Those of these nodes that this node has itself found silent a moment ago. Whoever named them
+    /// may not have noticed yet.
+    pub(super) fn silent_among(&self, nodes: &[NodeInfo]) -> Vec<NodeId> {
+        if self.suspects.is_empty() && self.probes.refused.is_empty() {
+            return Vec::new();
+        }
+        let is_silent = |node: &&NodeInfo| {
+            let known = self.table.get(&node.id);
+            known.is_some_and(|contact| contact.failures() >= SILENT_AFTER)
+                || self.probes.is_refused(node, self.now.mono)
+        };
+        nodes.iter().filter(is_silent).map(|node| node.id).collect()
     }
 
     fn try_candidate(&mut self, place_of: &NodeId) {

@@ -102,6 +102,14 @@ impl Kind {
         }
     }
 
+    fn doubt(&mut self, node: &NodeId) {
+        match self {
+            Self::Get(get) => get.doubt(node),
+            Self::Put(put) => put.doubt(node),
+            Self::Find(find) => find.doubt(node),
+        }
+    }
+
     fn name(&self) -> &'static str {
         match self {
             Self::Get(_) => "get",
@@ -218,7 +226,10 @@ impl Node {
         let took = self.now.mono.since(request.sent);
         // An answer that lay waiting while the machine slept says nothing of the peer's pace.
         let pace = took.min(FAIL_AFTER.1);
-        if !self.table.answered(&peer.id(), Some(pace), self.now.mono) && message.header.port != 0 {
+        self.pace.observe(request.connected, pace);
+        // Nor does one that waited for a handshake first.
+        let rtt = Some(pace).filter(|_| request.connected);
+        if !self.table.answered(&peer.id(), rtt, self.now.mono) && message.header.port != 0 {
             // It answered on a connection that was there already: whether it listens is not known.
             self.heard_from(&peer, message.header.port);
         }
@@ -258,7 +269,10 @@ impl Node {
             self.handle_seed_late();
         }
         let Some(node) = request.to.id else { return };
-        self.contact_failed(node);
+        // That others are quicker says nothing of this one: it is busy with many that join, perhaps.
+        if request.measured {
+            self.contact_failed(node);
+        }
         if let Purpose::Operation(id) = request.purpose
             && let Some(operation) = self.operations.get_mut(&id)
         {
@@ -270,9 +284,14 @@ impl Node {
     fn deliver(&mut self, request: &InFlight, from: NodeId, answer: Answer) {
         match request.purpose {
             Purpose::Operation(id) => {
+                let silent = match &answer {
+                    Answer::Nodes(nodes) => self.silent_among(nodes),
+                    _ => Vec::new(),
+                };
                 if let Some(operation) = self.operations.get_mut(&id) {
                     operation.count(&from, &answer, self.now.mono);
                     operation.kind.handle_answer(&from, request.kind.asked(), answer);
+                    silent.iter().for_each(|node| operation.kind.doubt(node));
                     self.drive(id);
                 }
             }
@@ -423,7 +442,7 @@ impl Node {
 
     /// What neighbourhoods are judged by, if they are.
     pub(super) fn size_to_judge_by(&self) -> Option<SizeEstimate> {
-        self.size.estimate().filter(|_| self.config.widen_dense)
+        self.network_size().filter(|_| self.config.widen_dense)
     }
 
     /// Learns the size of the network from a lookup of a point that nobody else has chosen.
@@ -459,7 +478,9 @@ impl Node {
             seeds.clear();
             self.table.closest(&target, self.config.k, &mut seeds);
         }
-        Lookup::new(target, self.own.id, breadth, &seeds)
+        let mut lookup = Lookup::new(target, self.own.id, breadth, &seeds);
+        self.silent_among(&seeds).iter().for_each(|node| lookup.doubt(node));
+        lookup
     }
 }
 

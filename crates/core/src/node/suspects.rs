@@ -27,6 +27,13 @@ const STEP_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 pub(super) struct Suspects(BTreeMap<NodeId, Moment>);
 
+impl Suspects {
+    /// Whether there is none. There may be none left though it says that there are.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 impl Node {
     /// A contact failed, and keeps its place for now.
     pub(super) fn suspect(&mut self, id: NodeId) {

@@ -54,6 +54,11 @@ impl Find {
         }
     }
 
+    /// This node was found silent before.
+    pub fn doubt(&mut self, node: &NodeId) {
+        self.lookup.doubt(node);
+    }
+
     /// A request is late.
     pub fn handle_late(&mut self, node: &NodeId) {
         self.lookup.late(node);

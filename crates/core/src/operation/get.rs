@@ -1,13 +1,13 @@
 //! GET: ask the replicas, and believe what proves itself or what enough of them agree on.
 //!
-//! Three stages, of which an honest network needs the first:
+//! Two stages, of which an honest network needs the first:
 //!
 //! 1. *Searching*: a lookup by FIND_VALUE. It ends early with a value that proves itself, or with
 //!    `quorum` votes and no dissent; otherwise it runs to its end, and without dissent what it
 //!    found decides.
-//! 2. *Locating*: there was dissent. Nodes that answered with a value named no neighbours, so the
-//!    true k closest are found by FIND_NODE first.
-//! 3. *Polling*: each of them that has not voted is asked. Most votes win.
+//! 2. *Electing*: there was dissent. Nodes that answered with a value named no neighbours, so the
+//!    true k closest are found by FIND_NODE first. Then each of them that has not voted is asked.
+//!    Most votes win.
 //!
 //! Only those may vote who should hold the value: the k closest that are known and have not failed,
 //! no farther from the key than the size of the network explains. Anyone on the way can claim to
@@ -19,8 +19,13 @@
 //! probably chose their IDs. Then neither their agreement nor their silence is enough: the search
 //! is widened by as many as are too many, to where the PUT has gone too, and everyone votes.
 //!
+//! Neither waits for those who are late once they could not change the outcome, though all of them
+//! agreed on something else.
+//!
 //! A value that this node published itself is a floor: votes for older versions do not count,
 //! so that a program always reads its own writes.
+
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use voiddht_wire::peer::{Body, NodeInfo, Record};
@@ -28,7 +33,7 @@ use voiddht_wire::{Key, NodeId};
 
 use super::{Answer, Found, Next, Published};
 use crate::density::SizeEstimate;
-use crate::lookup::{Ask, Breadth, Lookup};
+use crate::lookup::{Ask, Breadth, Lookup, State};
 use crate::vote::{Ballot, Vote, Winner};
 
 /// How many times as far from the key as the k-th closest node is on average an early vote may come
@@ -59,9 +64,20 @@ pub struct Get {
 #[derive(Clone, Debug)]
 enum Stage {
     Searching,
-    Locating(Lookup),
-    Polling { open: Vec<NodeInfo>, asked: Vec<NodeId> },
+    Electing(Box<Election>),
     Decided,
+}
+
+/// Finding the k closest, and asking for their votes.
+#[derive(Clone, Debug)]
+struct Election {
+    lookup: Lookup,
+    /// Who was asked for a vote.
+    polled: BTreeSet<NodeId>,
+    /// Those of them who have not answered, in time so far.
+    asked: BTreeSet<NodeId>,
+    /// Those who are late.
+    late: BTreeSet<NodeId>,
 }
 
 /// Votes of those who may vote while the search goes on.
@@ -128,48 +144,44 @@ impl Get {
                     if self.proof.is_some() {
                         self.stage = Stage::Decided;
                     } else if self.has_quorum() {
-                        self.stage = if self.widen_if_dense() {
-                            Stage::Locating(self.locate())
-                        } else {
-                            Stage::Decided
-                        };
+                        let is_dense = self.widen_if_dense();
+                        self.stage = if is_dense { self.elect() } else { Stage::Decided };
                     } else if self.ballot.has_dissent() {
                         self.widen_if_dense();
-                        self.stage = Stage::Locating(self.locate());
+                        self.stage = self.elect();
                     } else if self.could_be_enough() {
                         return Next::Wait;
                     } else if let Some(ask) = self.next_ask() {
                         let body = Body::FindValue { key: self.key };
                         return Next::Ask { node: ask.node, path: ask.path, body };
-                    } else if !self.search.is_finished() {
+                    } else if !self.search.is_finished() && !self.is_decided_without_late() {
                         return Next::Wait;
                     } else if !self.widen_if_dense() {
                         self.stage = Stage::Decided;
                     }
                 }
-                Stage::Locating(lookup) => {
-                    if let Some(ask) = lookup.next_ask() {
+                Stage::Electing(election) => {
+                    let Breadth { want, alpha, paths, .. } = self.breadth;
+                    if let Some(ask) = election.lookup.next_ask() {
                         let body = Body::FindNode { target: self.key };
                         return Next::Ask { node: ask.node, path: ask.path, body };
                     }
-                    if !lookup.is_finished() {
+                    if !election.lookup.is_settled() {
                         return Next::Wait;
                     }
-                    let mut open: Vec<NodeInfo> =
-                        lookup.closest_answered(self.breadth.want).collect();
-                    self.electors = electors(self.key, &open, &self.own, self.breadth.want);
-                    open.retain(|node| !self.ballot.has_voted(&node.id));
-                    self.stage = Stage::Polling { open, asked: Vec::new() };
-                }
-                Stage::Polling { open, asked } => {
-                    if asked.len() < self.breadth.alpha.max(self.breadth.paths)
-                        && let Some(node) = open.pop()
+                    if election.asked.len() < alpha.max(paths)
+                        && let Some(node) = election.next_to_poll(want, &self.ballot)
                     {
-                        asked.push(node.id);
                         let body = Body::FindValue { key: self.key };
                         return Next::Ask { node, path: 0, body };
                     }
-                    if !asked.is_empty() {
+                    if !election.asked.is_empty() {
+                        return Next::Wait;
+                    }
+                    let unheard = election.unheard(want);
+                    let closest = election.lookup.closest_answered(want);
+                    self.electors = electors(self.key, closest, &self.own, want);
+                    if unheard > 0 && !self.is_beyond(unheard) {
                         return Next::Wait;
                     }
                     self.stage = Stage::Decided;
@@ -180,7 +192,10 @@ impl Get {
 
     /// An answer came.
     pub fn handle_answer(&mut self, from: &NodeId, answer: Answer) {
-        self.settle_poll(from);
+        if let Stage::Electing(election) = &mut self.stage {
+            election.asked.remove(from);
+            election.late.remove(from);
+        }
         match answer {
             Answer::Value(record) => {
                 self.search.answered(from, &[]);
@@ -188,14 +203,14 @@ impl Get {
             }
             Answer::Nodes(nodes) => {
                 self.search.answered(from, &nodes);
-                if let Stage::Locating(lookup) = &mut self.stage {
-                    lookup.answered(from, &nodes);
+                if let Stage::Electing(election) = &mut self.stage {
+                    election.lookup.answered(from, &nodes);
                 }
             }
             Answer::Stored | Answer::Delivered | Answer::Refused(_) | Answer::Failed => {
                 self.search.failed(from);
-                if let Stage::Locating(lookup) = &mut self.stage {
-                    lookup.failed(from);
+                if let Stage::Electing(election) = &mut self.stage {
+                    election.lookup.failed(from);
                 }
             }
         }
@@ -204,8 +219,17 @@ impl Get {
     /// A request is late.
     pub fn handle_late(&mut self, node: &NodeId) {
         self.search.late(node);
-        if let Stage::Locating(lookup) = &mut self.stage {
-            lookup.late(node);
+        if let Stage::Electing(election) = &mut self.stage {
+            election.lookup.late(node);
+            election.late.extend(election.asked.take(node));
+        }
+    }
+
+    /// This node was found silent before.
+    pub fn doubt(&mut self, node: &NodeId) {
+        self.search.doubt(node);
+        if let Stage::Electing(election) = &mut self.stage {
+            election.lookup.doubt(node);
         }
     }
 
@@ -276,12 +300,28 @@ impl Get {
         !self.ballot.has_dissent() && self.is_quorum(early, early.count)
     }
 
-    /// Whether the requests under way can complete the quorum: then no further one is sent.
+    /// Whether nobody is left but those who are late, and all of them together could not outvote
+    /// the others.
+    fn is_decided_without_late(&self) -> bool {
+        if !self.search.is_settled() {
+            return false;
+        }
+        self.early_votes().count > unheard(&self.search, self.breadth.want)
+    }
+
+    /// Whether the winner is as many votes ahead as no `unheard` can make up for.
+    fn is_beyond(&self, unheard: usize) -> bool {
+        self.winner().is_some_and(|winner| winner.agreeing > winner.dissenting + unheard)
+    }
+
+    /// Whether the requests under way can complete the quorum: then no further one is sent. For each
+    /// that is late there must be one to spare: where one is silent, others are.
     fn could_be_enough(&self) -> bool {
         let early = self.early_votes();
         let paths = early.paths | self.search.busy_paths();
         let in_flight = self.search.in_flight();
-        in_flight > 0 && self.is_quorum(EarlyVotes { paths, ..early }, early.count + in_flight)
+        let count = (early.count + in_flight).saturating_sub(self.search.late_ones());
+        in_flight > 0 && self.is_quorum(EarlyVotes { paths, ..early }, count)
     }
 
     fn is_quorum(&self, early: EarlyVotes, count: usize) -> bool {
@@ -342,26 +382,58 @@ impl Get {
         }
     }
 
-    fn locate(&self) -> Lookup {
+    fn elect(&self) -> Stage {
         let seeds: Vec<NodeInfo> = self
             .search
             .usable()
             .map(|candidate| candidate.node)
             .take(2 * self.breadth.want)
             .collect();
-        Lookup::new(self.key, self.own, self.breadth, &seeds)
-    }
-
-    fn settle_poll(&mut self, from: &NodeId) {
-        if let Stage::Polling { asked, .. } = &mut self.stage {
-            asked.retain(|one| one != from);
-        }
+        Stage::Electing(Box::new(Election {
+            lookup: Lookup::new(self.key, self.own, self.breadth, &seeds),
+            polled: BTreeSet::new(),
+            asked: BTreeSet::new(),
+            late: BTreeSet::new(),
+        }))
     }
 }
 
+impl Election {
+    /// One of the k closest who has not voted, nor was asked to.
+    fn next_to_poll(&mut self, want: usize, ballot: &Ballot) -> Option<NodeInfo> {
+        let is_open = |node: &NodeInfo| !self.polled.contains(&node.id);
+        let next = self
+            .lookup
+            .closest_answered(want)
+            .find(|node| is_open(node) && !ballot.has_voted(&node.id))?;
+        self.polled.insert(next.id);
+        self.asked.insert(next.id);
+        Some(next)
+    }
+
+    /// How many may still have a vote, and are late.
+    fn unheard(&self, want: usize) -> usize {
+        if self.lookup.is_finished() {
+            return self.late.len();
+        }
+        self.late.len() + unheard(&self.lookup, want)
+    }
+}
+
+/// How many of the `want` closest have not answered, of those who have not failed.
+fn unheard(lookup: &Lookup, want: usize) -> usize {
+    let alive = lookup.candidates().iter().filter(|one| one.state != State::Failed);
+    alive.take(want).filter(|one| one.state != State::Answered).count()
+}
+
 /// The `want` closest of these and this node.
-fn electors(key: Key, closest: &[NodeInfo], own: &NodeId, want: usize) -> Vec<NodeId> {
-    let mut electors: Vec<NodeId> = closest.iter().map(|node| node.id).collect();
+fn electors(
+    key: Key,
+    closest: impl Iterator<Item = NodeInfo>,
+    own: &NodeId,
+    want: usize,
+) -> Vec<NodeId> {
+    let mut electors: Vec<NodeId> = closest.map(|node| node.id).collect();
     let place = electors.partition_point(|id| key.distance(id) < key.distance(own));
     electors.insert(place, *own);
     electors.truncate(want);
@@ -415,6 +487,18 @@ mod tests {
         asked
     }
 
+    fn is_electing(get: &Get) -> bool {
+        matches!(get.stage, Stage::Electing(_))
+    }
+
+    /// Whether a node is being asked for its vote.
+    fn is_polled(get: &Get, number: u8) -> bool {
+        match &get.stage {
+            Stage::Electing(election) => election.asked.contains(&NodeId::from_bytes([number; 32])),
+            _ => false,
+        }
+    }
+
     fn is_done(get: &mut Get) -> bool {
         matches!(get.next_step(), Next::Done)
     }
@@ -440,8 +524,67 @@ mod tests {
         let mut get = get(Key::default(), 10, None);
         asked(&mut get);
         get.handle_answer(&node(1).id, Answer::Nodes(Vec::new()));
+        assert_eq!(asked(&mut get).len(), 1);
         get.handle_late(&node(2).id);
-        assert_eq!(asked(&mut get).len(), 2);
+        assert_eq!(asked(&mut get).len(), 2, "silence comes in crowds: one to spare");
+    }
+
+    /// Where a path had met none but silent nodes, a GET waited for them until they had failed, in
+    /// spite of all the others.
+    #[test]
+    fn the_late_are_not_waited_for_once_they_could_not_outvote_the_others() {
+        let mut get = get(Key::default(), 4, None);
+        assert_eq!(asked(&mut get), [1, 2, 3]);
+        get.handle_late(&node(3).id);
+        get.handle_answer(&node(1).id, value("a", 1));
+        assert_eq!(asked(&mut get), [4]);
+        get.handle_late(&node(2).id);
+        assert!(!is_done(&mut get), "two might agree against one");
+        get.handle_answer(&node(4).id, value("a", 1));
+        assert!(!is_done(&mut get), "or two against two");
+        get.handle_answer(&node(2).id, value("a", 1));
+        assert!(is_done(&mut get));
+        assert_eq!((found(&get), get.found().agreeing), ("a".into(), 3));
+    }
+
+    /// With dissent, a GET waited for each that was silent until it had failed.
+    #[test]
+    fn an_election_does_not_wait_for_the_late_once_they_could_not_turn_it() {
+        let mut get = get(Key::default(), 7, None);
+        asked(&mut get);
+        get.handle_answer(&node(1).id, value("lie", 9));
+        get.handle_answer(&node(2).id, value("true", 1));
+        get.handle_late(&node(3).id);
+        // The first six are found; 3 is late again, and 4 will be late with its vote.
+        for number in [1, 2, 3, 4, 5, 6, 7] {
+            asked(&mut get);
+            match number {
+                3 => get.handle_late(&node(3).id),
+                _ => get.handle_answer(&node(number).id, Answer::Nodes(Vec::new())),
+            }
+        }
+        assert_eq!(asked(&mut get), [4, 5, 6]);
+        get.handle_late(&node(4).id);
+        assert_eq!(asked(&mut get), [7]);
+        get.handle_answer(&node(5).id, value("true", 1));
+        get.handle_answer(&node(6).id, value("true", 1));
+        assert!(!is_done(&mut get));
+        get.handle_answer(&node(7).id, value("lie", 9));
+        assert!(!is_done(&mut get), "two that are late could make four of the two that lie");
+        get.handle_answer(&node(3).id, Answer::Nodes(Vec::new()));
+        assert_eq!(asked(&mut get), [3], "it is one of the closest, after all");
+        get.handle_answer(&node(3).id, value("true", 1));
+        assert!(is_done(&mut get), "one could not make up for two");
+        assert_eq!((found(&get), get.found().agreeing), ("true".into(), 4));
+    }
+
+    #[test]
+    fn who_is_late_may_still_dissent_while_it_could_matter() {
+        let mut get = get(Key::default(), 2, None);
+        assert_eq!(asked(&mut get), [1, 2]);
+        get.handle_late(&node(2).id);
+        get.handle_answer(&node(1).id, value("a", 1));
+        assert!(!is_done(&mut get));
     }
 
     #[test]
@@ -455,7 +598,7 @@ mod tests {
         let mut voters = Vec::new();
         for _ in 0..20 {
             for number in asked(&mut get) {
-                let polling = matches!(get.stage, Stage::Polling { .. });
+                let polling = is_polled(&get, number);
                 let answer = if polling { value("true", 1) } else { Answer::Nodes(Vec::new()) };
                 if polling {
                     voters.push(number);
@@ -528,7 +671,7 @@ mod tests {
         for _ in 0..20 {
             for number in asked(&mut get) {
                 let answer = match number {
-                    _ if matches!(get.stage, Stage::Locating(_)) => Answer::Nodes(Vec::new()),
+                    _ if is_electing(&get) && !is_polled(&get, number) => Answer::Nodes(Vec::new()),
                     0x80.. => value("lie", 9),
                     _ => value("true", 1),
                 };
@@ -575,7 +718,7 @@ mod tests {
         }
         for _ in 0..20 {
             for number in asked(&mut get) {
-                let locating = matches!(get.stage, Stage::Locating(_));
+                let locating = is_electing(&get) && !is_polled(&get, number);
                 let answer = if locating { Answer::Nodes(Vec::new()) } else { value("true", 1) };
                 get.handle_answer(&node(number).id, answer);
             }

@@ -8,6 +8,10 @@
 //! Who is asked for its neighbours and lies so near that it is a replica in any case is given the
 //! record in the same moment: both requests travel in one packet, and so do both answers.
 //!
+//! Those who are late are not waited for while there are others to take their places, nor, where
+//! there are none, once as many have acknowledged: few that are late are silent, but where most are,
+//! it is rather the way to them that is slow.
+//!
 //! Where the nodes around the key are denser than the size of the network explains, the record
 //! goes to as many more as are too many; and no address prefix gets more than a few copies.
 //!
@@ -241,6 +245,11 @@ impl Put {
         }
     }
 
+    /// This node was found silent before.
+    pub fn doubt(&mut self, node: &NodeId) {
+        self.lookup.doubt(node);
+    }
+
     /// This node kept the record, or could not.
     pub fn handle_kept_locally(&mut self, kept: bool) {
         self.local = if kept { Placement::Confirmed } else { Placement::Failed };
@@ -274,13 +283,10 @@ impl Put {
         {
             return next;
         }
-        let waiting = self.count(|placement| placement == Placement::Pending)
-            + if taken < self.replication {
-                self.count(|placement| placement == Placement::Late)
-            } else {
-                0
-            };
-        if waiting == 0 { Next::Done } else { Next::Wait }
+        let late = self.count(|placement| placement == Placement::Late);
+        let waits_for_late = taken < self.replication && late > self.confirmed();
+        let is_over = !waits_for_late && self.count(|it| it == Placement::Pending) == 0;
+        if is_over { Next::Done } else { Next::Wait }
     }
 
     /// The closest node that was not tried, this one among them.
@@ -464,6 +470,23 @@ mod tests {
         put.handle_kept_locally(true);
         put.handle_answer(&node(1).id, STORE, Answer::Failed);
         put.handle_answer(&node(2).id, STORE, Answer::Stored);
+        assert!(matches!(put.next_step(), Next::Done));
+        assert_eq!(put.confirmed(), 2);
+    }
+
+    /// A PUT in a network with fewer nodes than replicas waited for a silent one until it had failed.
+    #[test]
+    fn who_is_late_is_waited_for_only_while_few_have_acknowledged() {
+        let mut put = located(4, 20);
+        assert_eq!(asked(&mut put), [1, 2, 3, 4]);
+        put.handle_kept_locally(false);
+        put.handle_late(&node(1).id, STORE);
+        put.handle_late(&node(2).id, STORE);
+        put.handle_answer(&node(3).id, STORE, Answer::Stored);
+        assert!(matches!(put.next_step(), Next::Wait), "one is in time");
+        put.handle_late(&node(4).id, STORE);
+        assert!(matches!(put.next_step(), Next::Wait), "most are late: not they are slow");
+        put.handle_answer(&node(4).id, STORE, Answer::Stored);
         assert!(matches!(put.next_step(), Next::Done));
         assert_eq!(put.confirmed(), 2);
     }

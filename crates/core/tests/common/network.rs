@@ -44,6 +44,8 @@ pub(crate) struct Network {
     runs: u64,
     pub(crate) outcomes: VecDeque<(CommandId, Outcome)>,
     pub(crate) notices: Vec<Notice>,
+    /// Nodes that have no room for probes.
+    pub(crate) without_probes: BTreeSet<PeerAddress>,
     /// Who looked where somebody listens: from, to.
     pub(crate) probes: Vec<(PeerAddress, PeerAddress)>,
 }
@@ -83,6 +85,13 @@ pub(crate) fn numbered_key(number: usize) -> Key {
 }
 
 impl Network {
+    /// This many nodes, none of which knows any other.
+    pub(crate) fn strangers(count: usize) -> Self {
+        let mut network = Self::empty(Config::default());
+        (0..count).for_each(|number| network.add(number));
+        network
+    }
+
     /// This many nodes that have joined through the first.
     pub(crate) fn new(count: usize) -> Self {
         Self::with_config(count, Config::default())
@@ -117,6 +126,7 @@ impl Network {
             runs: 0,
             outcomes: VecDeque::new(),
             notices: Vec::new(),
+            without_probes: BTreeSet::new(),
             probes: Vec::new(),
         }
     }
@@ -265,6 +275,9 @@ impl Network {
             Output::Request { to, message } => self.carry_request(own, to, message),
             Output::Reply { connection, message } => {
                 self.deliver(own, address(connection.0 as usize - 10_000), message);
+            }
+            Output::Probe { contact } if self.without_probes.contains(&own.address) => {
+                self.send(own.address, Input::NotProbed { contact });
             }
             Output::Probe { contact } => {
                 self.probes.push((own.address, contact.address));

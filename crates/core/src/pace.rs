@@ -1,0 +1,100 @@
+//! How quickly this node's peers usually answer: how long a request may take before it is late.
+//!
+//! Where the very peer was measured, its own times tell (RFC 6298). Otherwise those of all others
+//! do, for the first second of a network is long where everybody answers within a millisecond: two
+//! estimates, since a request that needs a connection waits for a handshake first.
+
+use std::time::Duration;
+
+use crate::config::{MIN_LATE, MIN_LATE_DIAL, STRANGER_TIMEOUT};
+use crate::contact::RttEstimate;
+
+/// When a request is late.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// After this time.
+    pub(crate) late_after: Duration,
+    /// Whether there was a connection to send it on: then the time that it takes is the peer's.
+    pub(crate) connected: bool,
+    /// Whether the very peer was measured: then to be late says something of it.
+    pub(crate) measured: bool,
+}
+
+/// What this node has measured of all its peers together.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    connected: Option<RttEstimate>,
+    dialled: Option<RttEstimate>,
+}
+
+impl Pace {
+    /// When a request is late that goes to a peer of which this is `known`.
+    ///
+    /// What strangers have taken never makes it later than [`STRANGER_TIMEOUT`]: some of them may be
+    /// slow on purpose.
+    pub(crate) fn patience(&self, known: Option<RttEstimate>, connected: bool) -> Patience {
+        let known = known.filter(|_| connected);
+        let late_after = match (known, connected) {
+            (Some(own), _) => usual(own).max(MIN_LATE),
+            (None, true) => bounded(self.connected, MIN_LATE),
+            // A time learned on a live connection says nothing of the handshake that is due.
+            (None, false) => bounded(self.dialled, MIN_LATE_DIAL),
+        };
+        Patience { late_after, connected, measured: known.is_some() }
+    }
+
+    /// A request was answered.
+    pub(crate) fn observe(&mut self, connected: bool, took: Duration) {
+        let estimate = if connected { &mut self.connected } else { &mut self.dialled };
+        match estimate {
+            Some(estimate) => estimate.update(took),
+            None => *estimate = Some(RttEstimate::first(took)),
+        }
+    }
+}
+
+fn bounded(estimate: Option<RttEstimate>, least: Duration) -> Duration {
+    estimate.map_or(STRANGER_TIMEOUT, |all| usual(all).clamp(least, STRANGER_TIMEOUT))
+}
+
+/// Four deviations above the mean.
+fn usual(estimate: RttEstimate) -> Duration {
+    estimate.smoothed() + 4 * estimate.deviation()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn a_peer_that_was_not_measured_is_taken_for_one_like_the_others() {
+        let mut pace = Pace::default();
+        let late = |pace: &Pace, connected| pace.patience(None, connected).late_after;
+        assert_eq!((late(&pace, true), late(&pace, false)), (STRANGER_TIMEOUT, STRANGER_TIMEOUT));
+        pace.observe(true, 30 * MS);
+        assert_eq!((late(&pace, true), late(&pace, false)), (90 * MS, STRANGER_TIMEOUT));
+        pace.observe(false, 80 * MS);
+        assert_eq!((late(&pace, true), late(&pace, false)), (90 * MS, 240 * MS));
+    }
+
+    #[test]
+    fn its_own_times_count_only_on_a_connection() {
+        let mut pace = Pace::default();
+        pace.observe(false, 80 * MS);
+        let known = Some(RttEstimate::first(400 * MS));
+        assert_eq!(pace.patience(known, true).late_after, 1200 * MS);
+        assert_eq!(pace.patience(known, false).late_after, 240 * MS);
+    }
+
+    #[test]
+    fn strangers_are_never_given_more_time_than_at_first_nor_next_to_none() {
+        let mut pace = Pace::default();
+        pace.observe(true, Duration::from_secs(9));
+        pace.observe(false, MS);
+        assert_eq!(pace.patience(None, true).late_after, STRANGER_TIMEOUT);
+        assert_eq!(pace.patience(None, false).late_after, MIN_LATE_DIAL);
+        assert_eq!(pace.patience(Some(RttEstimate::first(MS)), true).late_after, MIN_LATE);
+    }
+}
