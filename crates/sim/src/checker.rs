@@ -17,6 +17,9 @@ mod replicas;
 mod ttls;
 mod versions;
 
+#[cfg(test)]
+mod tests;
+
 pub use bans::Bans;
 pub use ledger::Ledger;
 pub use load::Load;
