@@ -23,8 +23,9 @@ use std::f64::consts::FRAC_PI_2;
 
 use voiddht_wire::Distance;
 
-/// Nodes that a neighbourhood must have to be counted: fewer say too little.
-pub const MIN_NEIGHBOURS: usize = 8;
+/// Nodes that a neighbourhood must have to be counted: fewer say too little. As many as a lookup finds
+/// that looks into a bucket far away.
+pub const MIN_NEIGHBOURS: usize = 5;
 /// Neighbourhoods that an estimate is made of. More would make it more exact than is of use, and
 /// slower to follow a network that grows.
 pub const NEIGHBOURHOODS: usize = 16;
@@ -63,6 +64,11 @@ impl NetworkSize {
         let nodes = (distances.len() as f64 - 1.0 / 3.0) / farthest;
         self.neighbourhoods.push_back((nodes, distances.len()));
         true
+    }
+
+    /// Whether an estimate stands on as many neighbourhoods as are remembered.
+    pub fn is_settled(&self) -> bool {
+        self.neighbourhoods.len() == NEIGHBOURHOODS
     }
 
     /// The median of what was seen; `None` before the first neighbourhood.

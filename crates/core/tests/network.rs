@@ -14,7 +14,8 @@ use voiddht_core::node::REACH_PEERS;
 #[test]
 fn every_node_finds_what_one_has_put() {
     let mut network = Network::new(30);
-    assert_eq!(network.put(7, "value", 600), 20);
+    // A neighbourhood that is dense by chance, as four in a hundred are, gets some more.
+    assert!((20..25).contains(&network.put(7, "value", 600)));
     for number in 0..30 {
         assert_eq!(network.get(number).as_deref(), Some(&b"value"[..]), "at node {number}");
     }

@@ -4,7 +4,7 @@
 //! with the first answer a lookup of the own ID, then a lookup in every bucket. In the own
 //! neighbourhood it asks as many nodes as a bucket holds, so that both sides know each other; a
 //! bucket that gained another contact since, or was split, is looked into again in the next round.
-//! Far away half a bucket is enough: others that are met later find a place there. Where no peer
+//! Far away a few are enough: others that are met later find a place there. Where no peer
 //! answers, all are tried again, with growing pauses. Lost contacts, those of an earlier run among
 //! them, are tried before configured peers: they are many, and configured ones are everybody's.
 //!
@@ -337,8 +337,8 @@ impl Node {
     }
 
     /// How many nodes around a point are to be known. If it lies so near to this node that both may
-    /// belong to one replica set, all: a whole bucket. Farther away half of one: others find a place
-    /// there when they are met.
+    /// belong to one replica set, all: a whole bucket. Farther away one for each path of a lookup:
+    /// others find a place there when they are met.
     pub(super) fn wanted_around(&self, point: &Key) -> usize {
         let (k, own) = (self.config.k, self.own.id.as_key());
         let neighbours = self.closest(&own, 2 * k);
@@ -346,7 +346,7 @@ impl Node {
             || neighbours
                 .last()
                 .is_none_or(|last| point.distance(&self.own.id) <= own.distance(&last.id));
-        if is_near { k } else { k.div_ceil(2) }
+        if is_near { k } else { self.narrow() }
     }
 
     fn lacks_contacts_around(&self, point: &Key) -> bool {

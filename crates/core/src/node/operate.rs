@@ -200,7 +200,7 @@ impl Node {
     pub(super) fn start_find(&mut self, origin: Origin, target: Key, since: Moment) {
         let want = match origin {
             // As for a PUT: the few closest name the others, and the copies prove who is there.
-            Origin::Upkeep => self.config.alpha.max(self.config.disjoint_paths),
+            Origin::Upkeep => self.narrow(),
             Origin::Join | Origin::Refresh => self.wanted_around(&target),
             Origin::Command(_) => self.config.k,
         };
@@ -448,6 +448,10 @@ impl Node {
     /// Learns the size of the network from a lookup of a point that nobody else has chosen.
     fn observe_density(&mut self, lookup: &Lookup) {
         let target = lookup.target();
+        if target == self.own.id.as_key() && self.size.is_settled() {
+            // Looked at again and again, the own neighbourhood would outvote all others.
+            return;
+        }
         // Of nodes beyond those that were wanted some may have been passed over.
         let closest = lookup.closest_answered(lookup.wanted().min(self.config.k));
         let distances: Vec<_> = closest.map(|node| target.distance(&node.id)).collect();
@@ -460,6 +464,11 @@ impl Node {
             Origin::Upkeep => self.handle_upkeep_lookup_ended(nodes),
             Origin::Refresh | Origin::Command(_) => {}
         }
+    }
+
+    /// How many of the closest a lookup finds that is to know some of them: one on each path.
+    pub(super) fn narrow(&self) -> usize {
+        self.config.alpha.max(self.config.disjoint_paths).min(self.config.k)
     }
 
     fn breadth(&self, want: usize) -> Breadth {
