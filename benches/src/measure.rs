@@ -31,8 +31,9 @@ const DYING: usize = 30;
 /// nodes join.
 const SETTLING: Duration = Duration::from_secs(3);
 /// How long values are put, and then got, before anything is timed: then routing tables are full,
-/// connections made, and the allocator warm.
-const WARMING: Duration = Duration::from_secs(1);
+/// connections made, and the allocator warm. Who has the most to do, for each pair of nodes a
+/// connection by handshake, is through with it.
+const WARMING: Duration = Duration::from_secs(4);
 /// An operation that takes longer has failed. The systems' own limits are shorter, where they
 /// have any.
 const OPERATION_DEADLINE: Duration = Duration::from_secs(30);

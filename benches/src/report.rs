@@ -17,6 +17,9 @@ pub(crate) enum System {
     Floor,
     Voiddht,
     Opendht,
+    #[value(name = "libp2p-kad")]
+    Libp2p,
+    Mainline,
 }
 
 /// All runs so far.
@@ -42,6 +45,8 @@ impl System {
             Self::Floor => "floor",
             Self::Voiddht => "voiddht",
             Self::Opendht => "opendht",
+            Self::Libp2p => "libp2p-kad",
+            Self::Mainline => "mainline",
         }
     }
 
@@ -50,6 +55,8 @@ impl System {
         let version = match self {
             Self::Floor | Self::Voiddht => None,
             Self::Opendht => option_env!("VERSION_OF_OPENDHT"),
+            Self::Libp2p => option_env!("VERSION_OF_LIBP2P_KAD"),
+            Self::Mainline => option_env!("VERSION_OF_MAINLINE"),
         };
         format!("{} {}", self.name(), version.unwrap_or_default()).trim_end().to_owned()
     }
