@@ -96,7 +96,7 @@ fn what_is_no_scenario_is_refused_and_what_there_is_is_listed() {
     for (text, arguments, complaint) in [
         ("about = 1", &[][..], "small.toml: "),
         (SCENARIO, &["--only", "dead=0.3"], "small has no world with dead=0.3"),
-        (SCENARIO, &["--out", "small.toml"], "small.toml: "),
+        (SCENARIO, &["--out", "nowhere"], "nowhere: there is no such directory"),
         (SCENARIO, &["--only", "dead"], "must be NAME=VALUE"),
     ] {
         let (output, _) = simulate(folder.path(), text, arguments);

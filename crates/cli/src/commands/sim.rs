@@ -62,7 +62,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',', value_parser = assignment)]
     only: Vec<(String, Setting)>,
 
-    /// Where pictures (SVG and PNG) and figures (CSV) are written; made if it is not there
+    /// Where pictures (SVG and PNG) and figures (CSV) are written
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
@@ -91,10 +91,9 @@ impl Arguments {
             output.line(choice::list())?;
             return Ok(Exit::Success);
         }
-        if let Some(folder) = &self.out {
-            // Before hours of work, not after them.
-            std::fs::create_dir_all(folder)
-                .map_err(|error| Failure::Usage(format!("{}: {error}", folder.display())))?;
+        if let Some(folder) = self.out.as_deref().filter(|folder| !folder.is_dir()) {
+            let folder = folder.display();
+            return Err(Failure::Usage(format!("{folder}: there is no such directory")));
         }
         if self.scenario.as_deref() == Some(random::NAME) {
             return self.run_random(output);
