@@ -30,11 +30,12 @@ fn four_liars_among_the_twenty_closest_are_outvoted() {
 
 #[test]
 fn without_a_vote_they_are_believed() {
-    // Whether a liar is the first to be asked is a matter of chance.
+    // Whether a liar is the first to be asked is a matter of chance; ten times what is held to, at
+    // least, are wrong.
     let scores: Vec<_> = (31..41).map(|seed| around_each_key(false, true, seed)).collect();
     let wrong: u64 = scores.iter().map(|score| score.wrong).sum();
     let gets: u64 = scores.iter().map(|score| score.gets).sum();
-    assert!(wrong > gets / 20, "{scores:?}");
+    assert!(wrong > gets / 100, "{scores:?}");
 }
 
 /// An honest node that missed nothing and lied to nobody is not banned, whatever it is brought to
