@@ -35,6 +35,32 @@ function fill(element, ...children) {
   element.replaceChildren(...next);
 }
 
+// Addresses of this page and of what it fetches.
+
+// Which node is looked at, where a process runs several.
+const wantedNode = new URLSearchParams(location.search).get("node");
+
+// A path with these parameters, and with the node that is looked at.
+function withNode(path, parameters = {}) {
+  const query = new URLSearchParams(parameters);
+  if (wantedNode != null) query.set("node", wantedNode);
+  return query.size > 0 ? `${path}?${query}` : path;
+}
+
+// Sets or, with null, removes parameters of the page's address without loading it anew, so that
+// the address can be passed on.
+function remember(parameters) {
+  const query = new URLSearchParams(location.search);
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value == null) query.delete(name);
+    else query.set(name, value);
+  }
+  history.replaceState(null, "", query.size > 0 ? `/?${query}` : "/");
+}
+
+// A link that looks a key up.
+const keyLink = (key, text) => make("a", { href: withNode("/", { key }), title: `look up ${key}` }, text);
+
 // Words for numbers.
 
 const number = (value) => value.toLocaleString("en-US");

@@ -1,4 +1,5 @@
-// Small charts of the last minutes: one scale each, the latest values in words.
+// Small charts of the recent past: one scale each, the latest values in words. The last minutes come
+// with every view; the hour is fetched while it is chosen.
 
 const CHARTS = [
   {
@@ -23,6 +24,9 @@ const CHARTS = [
   },
 ];
 
+// A sample of the hour covers 30 s: fetching it more often would bring nothing new.
+const HOUR_EVERY_MS = 15000;
+
 const CHART_WIDTH = 300;
 const CHART_HEIGHT = 56;
 
@@ -31,11 +35,12 @@ class Charts {
     this.charts = CHARTS.map((plan) => {
       const now = make("p", { class: "now" });
       const svg = draw("svg", { viewBox: `0 0 ${CHART_WIDTH} ${CHART_HEIGHT}`, preserveAspectRatio: "none", role: "img" });
+      const start = make("span");
       const top = make("span");
       const root = make("div", { class: "chart" },
         make("h4", {}, plan.title), now, svg,
-        make("p", { class: "scale" }, make("span", {}, "5 min ago"), top));
-      const chart = { plan, now, svg, top, at: null };
+        make("p", { class: "scale" }, start, top));
+      const chart = { plan, now, svg, start, top, at: null };
       svg.addEventListener("pointermove", (event) => {
         const box = svg.getBoundingClientRect();
         chart.at = (event.clientX - box.left) / box.width;
@@ -48,9 +53,50 @@ class Charts {
       place.append(root);
       return chart;
     });
+    this.window = new URLSearchParams(location.search).get("window") === "hour" ? "hour" : "minutes";
+    this.fetchedAt = -Infinity;
+    byId("windows").addEventListener("click", (event) => {
+      const button = event.target.closest("button");
+      if (button) this.choose(button.dataset.window);
+    });
+    this.mark();
   }
 
+  // Shows the other window, and has the page's address say so.
+  choose(window) {
+    this.window = window;
+    this.fetchedAt = -Infinity;
+    remember({ window: window === "hour" ? "hour" : null });
+    this.mark();
+    if (window === "minutes") this.show(this.minutes);
+    else this.fetchHour();
+  }
+
+  mark() {
+    for (const button of byId("windows").children) {
+      button.setAttribute("aria-pressed", String(button.dataset.window === this.window));
+    }
+  }
+
+  // The last minutes, as they come with every view.
   update(history) {
+    this.minutes = history;
+    if (this.window === "minutes") this.show(history);
+    else this.fetchHour();
+  }
+
+  async fetchHour() {
+    const now = performance.now();
+    if (now - this.fetchedAt < HOUR_EVERY_MS) return;
+    this.fetchedAt = now;
+    const response = await fetch(withNode("/history.json", { window: "hour" })).catch(() => null);
+    // Without an answer the charts stay as they are; the next view tries again.
+    if (!response?.ok) return;
+    const history = await response.json();
+    if (this.window === "hour") this.show(history);
+  }
+
+  show(history) {
     this.history = history;
     for (const chart of this.charts) this.redraw(chart);
   }
@@ -59,6 +105,7 @@ class Charts {
     const { history } = this;
     if (!history) return;
     const { plan } = chart;
+    chart.start.textContent = `${span(history.samples * history.interval_seconds)} ago`;
     const rows = plan.series.map(([name]) => history.series.find((series) => series.name === name).values);
     const length = rows[0].length;
     const most = Math.max(1e-9, ...rows.flat().map((value) => value ?? 0));

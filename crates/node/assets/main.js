@@ -1,7 +1,6 @@
 // The stream of views, and what each of them changes.
 
-const wanted = new URLSearchParams(location.search).get("node");
-const source = `/events${wanted == null ? "" : `?node=${encodeURIComponent(wanted)}`}`;
+const source = withNode("/events");
 // The stream sends a view every second; after this long without one it is dead.
 const SILENCE_MS = 6000;
 
@@ -15,6 +14,7 @@ let charts = null;
 let operations = null;
 let table = null;
 let lastView = 0;
+let lastViewAt = null;
 
 function begin(view) {
   const network = view.kind === "network";
@@ -27,7 +27,7 @@ function begin(view) {
   byId("map-note").textContent = network ? NETWORK_NOTE : TABLE_NOTE;
   byId("examine").addEventListener("click", examine);
   table = network ? new Table(NODE_COLUMNS, "Node") : new Table(CONTACT_COLUMNS, "Round trip");
-  if (network) ring.onpick = (spot) => location.assign(`/?node=${spot.index}`);
+  ring.onpick = network ? (spot) => location.assign(`/?node=${spot.index}`) : (spot) => table.reveal(spot.id);
   if (!view.history) byId("charts").closest(".card").hidden = true;
   byId("main").hidden = false;
 }
@@ -40,6 +40,7 @@ function withContacts(view, before) {
     if (bucket.contacts.length > 0 || bucket.size === 0) continue;
     bucket.contacts = known.get(`${bucket.prefix} ${bucket.depth}`)?.contacts ?? [];
   }
+  if (view.table.changes.length === 0) view.table.changes = before.table.changes;
   if (view.records.sample.length === 0 && view.records.count > 0) view.records.sample = before.records.sample;
 }
 
@@ -50,7 +51,8 @@ function showNode(view) {
   previous = view;
   const { node, table: known } = view;
   const label = view.label ? `${view.label}, ` : "";
-  document.title = `${label}${short(node.id)} · voiddht`;
+  status.name = `${label}${short(node.id)} · voiddht`;
+  status.state = view.health.state;
   fill(byId("who"),
     view.nodes > 1 && make("a", { href: "/" }, `all ${view.nodes} nodes`), view.nodes > 1 && " · ",
     make("b", { class: "mono", title: node.id }, `${label}${node.id.slice(0, 16)}`),
@@ -70,6 +72,7 @@ function showNode(view) {
   showLimits(view);
   showPeers(view);
   showEvents(view.events, view.taken_at_ms);
+  showChanges(known.changes, view.taken_at_ms);
   table.update(known.buckets.flatMap((bucket) => bucket.contacts.map((contact) => ({
     ...contact, depth: bucket.depth, health: healthOf(contact, known.rtt_median_ms),
   }))));
@@ -80,12 +83,13 @@ function showNode(view) {
 
 function showNetwork(view) {
   const { nodes } = view;
-  document.title = `${plural(nodes.length, "node")} · voiddht`;
+  status.name = `${plural(nodes.length, "node")} · voiddht`;
   fill(byId("who"), `a network of ${plural(nodes.length, "node")} in one process`);
   const well = nodes.filter((node) => node.state === "joined").length;
   const silent = nodes.filter((node) => node.state === "silent").length;
   const lost = nodes.filter((node) => node.state === "isolated").length;
   const state = silent + lost > 0 ? "isolated" : well === nodes.length ? "joined" : "joining";
+  status.state = state;
   byId("lamp").className = `lamp ${state}`;
   byId("feeling").textContent = well === nodes.length ? `All ${nodes.length} nodes have joined.` : `${well} of ${nodes.length} nodes have joined.`;
   const reasons = [];
@@ -113,10 +117,47 @@ function showNetwork(view) {
   byId("foot").textContent = "Choose a node on the ring or in the table to see it alone. Metrics of all at /metrics.";
 }
 
+// What the browser's tab says: the state of what is shown, or that it is stale. Healthy is unmarked.
+const TAB = {
+  joined: ["", "#0d8578"],
+  degraded: ["! degraded", "#b7791f"],
+  joining: ["… joining", "#b7791f"],
+  isolated: ["✗ isolated", "#c2412d"],
+  leaving: ["leaving", "#6b737c"],
+  stale: ["✗ no data", "#6b737c"],
+};
+const status = { name: "voiddht", state: "joining", stale: false };
+
+function showTab() {
+  const [word, colour] = TAB[status.stale ? "stale" : status.state];
+  const title = word ? `${word} · ${status.name}` : status.name;
+  if (document.title !== title) document.title = title;
+  // Filled for what needs a look, a ring for what does not: told apart without colours too.
+  const fill = word ? colour : "none";
+  const icon = `data:image/svg+xml,${encodeURIComponent(
+    `<svg xmlns='${SVG}' viewBox='0 0 16 16'><circle cx='8' cy='8' r='6' fill='${fill}' stroke='${colour}' stroke-width='1.6'/>` +
+    `<circle cx='8' cy='2' r='2' fill='${colour}'/></svg>`)}`;
+  if (byId("icon").getAttribute("href") !== icon) byId("icon").setAttribute("href", icon);
+}
+
 function alive(is, text) {
   const live = byId("live");
   live.className = is ? "live on" : "live off";
   if (live.textContent !== text) live.textContent = text;
+  if (is) {
+    status.stale = false;
+    showStale();
+  }
+}
+
+// Old figures are dimmed, and the page says since when it has had no others.
+function showStale() {
+  document.body.classList.toggle("is-stale", status.stale);
+  const notice = byId("stale");
+  notice.hidden = !status.stale || lastView === 0;
+  const text = notice.hidden ? "" : `Not updated since ${lastViewAt.toLocaleTimeString()}: ${byId("live").textContent}.`;
+  if (notice.textContent !== text) notice.textContent = text;
+  showTab();
 }
 
 function listen() {
@@ -126,20 +167,28 @@ function listen() {
     if (!ring) begin(view);
     if (view.kind === "network") showNetwork(view);
     else showNode(view);
-    charts.update(view.history);
+    if (view.history) charts.update(view.history);
     lastView = performance.now();
+    lastViewAt = new Date();
     document.body.dataset.views = String(Number(document.body.dataset.views ?? 0) + 1);
     alive(true, "live");
   });
   stream.addEventListener("error", () => {
     alive(false, ring ? "no connection with the node" : "cannot reach the node");
+    status.stale = true;
+    showStale();
     // The browser comes again by itself, unless it was refused.
     if (stream.readyState === EventSource.CLOSED) setTimeout(listen, 5000);
   });
 }
 
 setInterval(() => {
-  if (lastView > 0 && performance.now() - lastView > SILENCE_MS) alive(false, "no news from the node");
+  if (lastView === 0) return;
+  if (!status.stale && performance.now() - lastView > SILENCE_MS) {
+    alive(false, "no news from the node");
+    status.stale = true;
+    showStale();
+  }
 }, 1000);
 
 listen();

@@ -1,7 +1,9 @@
 // Operations as they run and as they ended, and one of them hop by hop.
 
-// Operations of users that are listed, and of the node's own, apart: there may be many of those.
-const MOST_LISTED = { command: 30, own: 10 };
+// Finished operations that the page remembers, those of users and the node's own apart: the latter may
+// be many. All can be filtered; so many rows are drawn.
+const MOST_REMEMBERED = { command: 500, own: 100 };
+const MOST_LISTED = 60;
 // A new operation takes the place of the one that is shown no sooner than this.
 const SHOWN_AT_LEAST_MS = 3000;
 
@@ -13,6 +15,15 @@ const RESULTS = {
   failed: "not stored",
   busy: "refused",
   done: "done",
+};
+const OUTCOMES = {
+  running: "running",
+  found: "success",
+  stored: "success",
+  done: "success",
+  missing: "failure",
+  failed: "failure",
+  busy: "failure",
 };
 const PURPOSES = { join: "joining", refresh: "refresh", upkeep: "upkeep" };
 
@@ -29,6 +40,23 @@ class Operations {
       event.preventDefault();
       this.explain(byId("key").value.trim());
     });
+    byId("filter").addEventListener("input", () => this.list());
+    byId("filter").addEventListener("submit", (event) => event.preventDefault());
+    const linked = new URLSearchParams(location.search).get("key");
+    if (linked) {
+      byId("key").value = linked;
+      this.explain(linked);
+    }
+  }
+
+  // Whether the filter lets an operation through.
+  passes(operation) {
+    const kind = byId("filter-kind").value;
+    const outcome = byId("filter-outcome").value;
+    const own = operation.purpose !== "command";
+    if (kind === "own" ? !own : kind && (own || (operation.kind === "lookup" ? "find" : operation.kind) !== kind)) return false;
+    if (outcome && OUTCOMES[operation.result] !== outcome) return false;
+    return operation.key.startsWith(byId("filter-key").value.trim().toLowerCase());
   }
 
   update(running, finished, nodes) {
@@ -43,8 +71,8 @@ class Operations {
     const known = new Set(this.finished.map(nameOf));
     const fresh = finished.filter((one) => !known.has(nameOf(one)));
     const all = [...this.finished, ...fresh];
-    const users = all.filter((one) => one.purpose === "command").slice(-MOST_LISTED.command);
-    const own = all.filter((one) => one.purpose !== "command").slice(-MOST_LISTED.own);
+    const users = all.filter((one) => one.purpose === "command").slice(-MOST_REMEMBERED.command);
+    const own = all.filter((one) => one.purpose !== "command").slice(-MOST_REMEMBERED.own);
     const kept = new Set([...users, ...own]);
     this.finished = all.filter((one) => kept.has(one));
   }
@@ -87,10 +115,14 @@ class Operations {
   }
 
   list() {
-    const rows = [...this.running.map((one) => [one, true]), ...[...this.finished].reverse().map((one) => [one, false])];
+    const all = [...this.running.map((one) => [one, true]), ...[...this.finished].reverse().map((one) => [one, false])];
+    const rows = all.filter(([operation]) => this.passes(operation));
     const place = byId("operations");
-    if (rows.length === 0) return fill(place, make("li", { class: "empty" }, "No operation yet."));
-    const nodes = rows.map(([operation, runs]) => {
+    byId("filter-count").value = rows.length === all.length ? "" : `${number(rows.length)} of ${number(all.length)}`;
+    if (rows.length === 0) {
+      return fill(place, make("li", { class: "empty" }, all.length > 0 ? "No operation passes the filter." : "No operation yet."));
+    }
+    const nodes = rows.slice(0, MOST_LISTED).map(([operation, runs]) => {
       const current = this.shownName === nameOf(operation) && !runs;
       const name = operation.purpose === "command" ? operation.kind.toUpperCase() : operation.kind;
       const button = make("button", {
@@ -138,7 +170,7 @@ class Operations {
     const by = this.nodes && operation.node != null ? ` asked by ${this.nodes[operation.node].label}` : "";
     const head = [
       make("h4", {}, title),
-      make("p", { class: "key" }, operation.key + by),
+      make("p", { class: "key" }, keyLink(operation.key, operation.key), by),
       make("p", { class: "sum" }, sum.join(" · ")),
       verdict(operation) && make("p", { class: "verdict" }, verdict(operation)),
     ];
@@ -162,11 +194,9 @@ class Operations {
     if (!text) return;
     const button = byId("explain").querySelector("button");
     button.disabled = true;
-    const query = new URLSearchParams(/^[0-9a-f]{64}$/i.test(text) ? { key: text } : { text });
-    const node = new URLSearchParams(location.search).get("node");
-    if (node != null) query.set("node", node);
+    remember({ key: text });
     try {
-      const response = await fetch(`/explain?${query}`);
+      const response = await fetch(withNode("/explain", /^[0-9a-f]{64}$/i.test(text) ? { key: text } : { text }));
       if (!response.ok) throw new Error((await response.text()).trim());
       const operation = { ...await response.json(), number: `asked-${performance.now()}`, node: this.nodes ? 0 : undefined };
       this.explained = operation;

@@ -55,7 +55,7 @@ function recordList({ sample, count }) {
   if (sample.length === 0) return null;
   const next = [...sample].sort((one, other) => one.ttl_seconds - other.ttl_seconds).slice(0, RECORDS_LISTED);
   const rows = next.map((record) => make("li", { title: record.key },
-    make("code", {}, `${record.key.slice(0, 16)}…`),
+    make("code", {}, keyLink(record.key, `${record.key.slice(0, 16)}…`)),
     make("span", {}, record.cached ? "another's to hold" : ""),
     make("span", {}, bytes(record.bytes)),
     make("span", {}, `${span(record.ttl_seconds)} left`)));
@@ -171,9 +171,8 @@ async function examine() {
   const place = byId("checks");
   button.disabled = true;
   fill(place, make("p", { class: "empty" }, "Contacts are dialling this node back\u2026"));
-  const node = new URLSearchParams(location.search).get("node");
   try {
-    const response = await fetch(`/doctor${node == null ? "" : `?node=${encodeURIComponent(node)}`}`);
+    const response = await fetch(withNode("/doctor"));
     if (!response.ok) throw new Error((await response.text()).trim());
     const { checks } = await response.json();
     fill(place, make("ul", { class: "checks" }, ...checks.map((check) => make("li", { class: check.result },
@@ -197,6 +196,15 @@ function showEvents(events, taken, nodes) {
       make("time", { datetime: new Date(event.at_ms).toISOString() }, span(ago)),
       make("span", {}, who + event.text + times));
   }));
+}
+
+// Contacts that entered the routing table or left it, the latest first.
+function showChanges(changes, taken) {
+  const place = byId("changes");
+  if (changes.length === 0) return fill(place, make("li", { class: "empty" }, "No contact has joined or left."));
+  fill(place, [...changes].reverse().map((change) => make("li", { class: change.change, title: change.id },
+    make("time", { datetime: new Date(change.at_ms).toISOString() }, span(Math.max(0, (taken - change.at_ms) / 1000))),
+    make("span", {}, make("b", {}, change.change), " ", make("code", {}, short(change.id)), ` ${change.address}`))));
 }
 
 function showLegend(entries) {
@@ -241,6 +249,16 @@ class Table {
     this.draw();
   }
 
+  // Opens the table at the row of this ID, and hands the keyboard to it.
+  reveal(id) {
+    byId("table-details").open = true;
+    this.chosen = id;
+    this.draw();
+    const row = this.body.querySelector(`tr[data-id="${id}"]`);
+    row?.focus();
+    row?.scrollIntoView({ block: "center" });
+  }
+
   draw() {
     if (!byId("table-details").open) return;
     const sorted = this.columns.find((column) => column.name === this.order);
@@ -255,7 +273,9 @@ class Table {
       if (column === sorted) head.setAttribute("aria-sort", this.down ? "descending" : "ascending");
       else head.removeAttribute("aria-sort");
     });
-    fill(this.body, rows.map((row) => make("tr", { "data-id": row.id }, ...this.columns.map((column) =>
+    fill(this.body, rows.map((row) => make("tr", {
+      "data-id": row.id, class: row.id === this.chosen ? "chosen" : null, tabindex: row.id === this.chosen ? -1 : null,
+    }, ...this.columns.map((column) =>
       make("td", { class: column.number ? "number" : "" }, ...[column.show(row)].flat())))));
   }
 }

@@ -27,9 +27,15 @@ class Ring {
     this.place = place;
     this.layers = {};
     const names = ["tree", "keys", "dots", "flights", "centre"];
-    for (const name of names) this.layers[name] = draw("g", { class: name });
-    this.svg = draw("svg", { viewBox: "-300 -300 600 600", role: "img" }, ...Object.values(this.layers));
+    for (const name of names) this.layers[name] = draw("g", { class: name, "aria-hidden": "true" });
+    // The keyboard's place on the ring, and the one thing that a screen reader is told of it: the
+    // dots may be a thousand.
+    this.cursor = draw("circle", { class: "cursor", id: "ring-cursor", role: "option", "aria-selected": "true", visibility: "hidden" });
+    this.svg = draw("svg", {
+      viewBox: "-300 -300 600 600", role: "listbox", tabindex: 0, "aria-activedescendant": "ring-cursor",
+    }, ...Object.values(this.layers), this.cursor);
     place.replaceChildren(this.svg);
+    this.current = null;
     this.spots = [];
     this.onpick = null;
     this.svg.addEventListener("pointermove", (event) => this.point(event));
@@ -39,6 +45,69 @@ class Ring {
       const spot = this.spotAt(event);
       if (spot && this.onpick) this.onpick(spot);
     });
+    this.svg.addEventListener("keydown", (event) => this.press(event));
+    this.svg.addEventListener("focus", () => this.svg.matches(":focus-visible") && this.moveTo(this.currentIndex()));
+    this.svg.addEventListener("blur", () => this.leave());
+  }
+
+  // Arrows go from dot to dot in the order of IDs, pages ten at a time; Enter chooses, Escape hides.
+  press(event) {
+    const last = this.spots.length - 1;
+    if (last < 0 || event.ctrlKey || event.altKey || event.metaKey) return;
+    const index = this.currentIndex();
+    const shown = this.cursor.getAttribute("visibility") === "visible";
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1, PageDown: 10, PageUp: -10 }[event.key];
+    if (step) this.moveTo(shown ? (index + step + this.spots.length * 10) % this.spots.length : index);
+    else if (event.key === "Home") this.moveTo(0);
+    else if (event.key === "End") this.moveTo(last);
+    else if ((event.key === "Enter" || event.key === " ") && shown) this.onpick?.(this.ordered()[index]);
+    else if (event.key === "Escape") this.leave();
+    else return;
+    event.preventDefault();
+  }
+
+  ordered() {
+    return [...this.spots].sort((one, other) => (one.id < other.id ? -1 : 1));
+  }
+
+  // Where the cursor is in the order of IDs: at the dot that it was on, or at the one that follows it.
+  currentIndex() {
+    const index = this.ordered().findIndex((spot) => this.current == null || spot.id >= this.current);
+    return Math.max(0, index);
+  }
+
+  moveTo(index) {
+    const spot = this.ordered()[index];
+    if (!spot) return;
+    this.current = spot.id;
+    this.showCursor(spot, index);
+    const box = this.svg.getBoundingClientRect();
+    const scale = box.width / 600;
+    showTip(spot.tip(), box.left + (spot.x + 300) * scale, box.top + (spot.y + 300) * scale);
+  }
+
+  showCursor(spot, index) {
+    const [id, lines] = spot.tip();
+    const attributes = {
+      cx: spot.x.toFixed(1), cy: spot.y.toFixed(1), r: 11, visibility: "visible", "data-id": spot.id,
+      "aria-label": [id.slice(0, 16), ...lines].join(", "), "aria-posinset": index + 1, "aria-setsize": this.spots.length,
+    };
+    for (const [name, value] of Object.entries(attributes)) this.cursor.setAttribute(name, value);
+  }
+
+  // The dots have moved: so does the cursor, if it is shown.
+  keepCursor() {
+    if (this.cursor.getAttribute("visibility") !== "visible") return;
+    const index = this.currentIndex();
+    const spot = this.ordered()[index];
+    if (!spot) return this.leave();
+    this.current = spot.id;
+    this.showCursor(spot, index);
+  }
+
+  leave() {
+    this.cursor.setAttribute("visibility", "hidden");
+    hideTip();
   }
 
   // Where an ID lies on the rim.
@@ -47,7 +116,8 @@ class Ring {
   }
 
   describe(text) {
-    this.svg.setAttribute("aria-label", text);
+    this.svg.setAttribute("aria-label", `${text} Arrow keys go from one to the next.`);
+    this.keepCursor();
   }
 
   centre(count, ...lines) {

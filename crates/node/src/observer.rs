@@ -12,6 +12,7 @@ use std::time::Duration;
 use voiddht_core::event::{Command, Notice, Outcome};
 use voiddht_core::report::Report;
 use voiddht_core::time::{Moment, Now, WallTime};
+use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{Key, NodeId};
 
 use crate::snapshot::MAX_STEPS;
@@ -23,6 +24,8 @@ const MAX_FINISHED: usize = 32;
 const MAX_LOOKUPS: usize = 16;
 /// Things that happened and are remembered.
 const MAX_EVENTS: usize = 48;
+/// Changes of the routing table that are remembered, the oldest dropped: 6 KiB.
+const MAX_CONTACT_CHANGES: usize = 64;
 /// Bans that are listed; the core remembers all.
 const MAX_BANS: usize = 64;
 /// How long after somebody has looked steps are still listed: a few intervals of a page.
@@ -37,6 +40,7 @@ pub(crate) struct Observer {
     lookups: VecDeque<Finished>,
     last_number: u64,
     events: VecDeque<Happened>,
+    contact_changes: VecDeque<ContactChange>,
     bans: VecDeque<(NodeId, Moment)>,
     watched_until: Moment,
     /// The second to which `traced` belongs.
@@ -80,6 +84,15 @@ pub(crate) struct Happened {
     pub(crate) times: u32,
     /// The limit that was reached, so that a flood is recognised without a word being written.
     limit: Option<&'static str>,
+}
+
+/// A contact that entered the routing table or left it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ContactChange {
+    pub(crate) at: WallTime,
+    pub(crate) contact: NodeInfo,
+    /// Whether it entered.
+    pub(crate) joined: bool,
 }
 
 impl Observer {
@@ -149,10 +162,11 @@ impl Observer {
             Notice::LookupEnded { purpose, target, found, report } => {
                 return self.lookup_ended(now, purpose, *target, *found, report);
             }
-            Notice::RequestEnded { .. }
-            | Notice::StoreRefused { .. }
-            | Notice::ContactAdded(_)
-            | Notice::ContactRemoved(_) => return,
+            Notice::ContactAdded(contact) => return self.contact_changed(now.wall, *contact, true),
+            Notice::ContactRemoved(contact) => {
+                return self.contact_changed(now.wall, *contact, false);
+            }
+            Notice::RequestEnded { .. } | Notice::StoreRefused { .. } => return,
             Notice::Joined { .. } => {
                 self.was_joined = true;
                 (false, "Joined the network.".into())
@@ -202,10 +216,20 @@ impl Observer {
         self.events.iter().cloned().collect()
     }
 
+    /// Contacts that entered the routing table or left it, the latest last.
+    pub(crate) fn contact_changes(&self) -> Vec<ContactChange> {
+        self.contact_changes.iter().copied().collect()
+    }
+
     /// Who is banned, and how long still.
     pub(crate) fn bans(&self, now: Moment) -> Vec<(NodeId, Duration)> {
         let lasting = self.bans.iter().filter(|(_, until)| *until > now);
         lasting.map(|(peer, until)| (*peer, until.since(now))).collect()
+    }
+
+    fn contact_changed(&mut self, at: WallTime, contact: NodeInfo, joined: bool) {
+        let change = ContactChange { at, contact, joined };
+        push_bounded(&mut self.contact_changes, change, MAX_CONTACT_CHANGES);
     }
 
     fn limit_reached(&mut self, now: Now, limit: &'static str) {
@@ -356,6 +380,24 @@ mod tests {
         let events = observer.events();
         assert_eq!((events.len(), events[0].times, events[0].at), (2, 1000, at(999).wall));
         assert!(events[0].text.contains("probes") && events[1].warning);
+    }
+
+    #[test]
+    fn contact_changes_are_listed_apart_from_events_and_bounded() {
+        let mut observer = Observer::default();
+        observer.notice(at(1), &Notice::Isolated);
+        let address = std::net::SocketAddr::from(([192, 0, 2, 1], 7402)).into();
+        for number in 0..=MAX_CONTACT_CHANGES as u8 {
+            let contact = NodeInfo { address, id: NodeId::from_bytes([number; 32]) };
+            observer.notice(at(2), &Notice::ContactAdded(contact));
+            observer.notice(at(3), &Notice::ContactRemoved(contact));
+        }
+        let changes = observer.contact_changes();
+        assert_eq!(changes.len(), MAX_CONTACT_CHANGES);
+        let [before, last] = changes[changes.len() - 2..] else { panic!("two") };
+        assert_eq!((before.joined, before.at), (true, at(2).wall));
+        assert_eq!((last.joined, last.contact.id), (false, before.contact.id));
+        assert_eq!(observer.events().len(), 1, "they push no event out");
     }
 
     #[test]

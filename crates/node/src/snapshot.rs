@@ -99,6 +99,22 @@ pub struct TableView {
     pub rtt_median_ms: Option<f64>,
     /// The buckets in the order of the space. Without their contacts where these were not asked for.
     pub buckets: Vec<BucketView>,
+    /// Contacts that entered the table or left it, the latest last. Empty where contacts were not
+    /// asked for.
+    pub changes: Vec<ContactChangeView>,
+}
+
+/// A contact that entered the routing table or left it.
+#[derive(Clone, Debug, Serialize)]
+pub struct ContactChangeView {
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// Its ID.
+    pub id: String,
+    /// Where it listens.
+    pub address: String,
+    /// `joined` or `left`.
+    pub change: &'static str,
 }
 
 /// One bucket: the contacts whose IDs begin with its prefix.

@@ -11,7 +11,7 @@ use voiddht_wire::id::ID_BYTES;
 use voiddht_wire::{Key, NodeId};
 
 use super::Driver;
-use crate::observer::{Finished, Happened};
+use crate::observer::{ContactChange, Finished, Happened};
 use crate::snapshot::{Facts, MAX_RUNNING_SHOWN, MAX_SAMPLED_KEYS, SnapshotRequest};
 
 /// A node as its driver sees it at one moment.
@@ -21,6 +21,7 @@ pub(crate) struct Observation {
     pub(crate) facts: Facts,
     pub(crate) parameters: Parameters,
     pub(crate) buckets: Vec<ObservedBucket>,
+    pub(crate) contact_changes: Vec<ContactChange>,
     pub(crate) records: ObservedRecords,
     pub(crate) network_size: Option<u64>,
     pub(crate) operations: usize,
@@ -91,6 +92,11 @@ impl Driver {
                 vote_quorum: config.vote_quorum,
             },
             buckets: self.observe_buckets(request.contacts),
+            contact_changes: if request.contacts {
+                self.observer.contact_changes()
+            } else {
+                Vec::new()
+            },
             records: self.observe_records(now.mono, request.contacts),
             network_size: self.core.network_size().map(|size| size.nodes().round() as u64),
             operations,

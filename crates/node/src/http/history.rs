@@ -1,12 +1,13 @@
-//! The last minutes of a node, as rates: what the charts of the page show.
+//! The recent past of a node, as rates: what the charts of the dashboard show.
 //!
-//! One task reads the counters of every node in turn, which are atomics: no node is asked.
+//! One task reads the counters of every node in turn, which are atomics: no node is asked. Two
+//! windows are stored: the last minutes in fine steps, the last hour in coarse ones.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use voiddht_core::event::RequestOutcome;
 
@@ -15,10 +16,8 @@ use crate::counters::Counts;
 use crate::counters::tallies::REQUEST_KINDS;
 use crate::histogram::Durations;
 
-/// How often rates are taken.
+/// How often counters are read.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// How many are kept: five minutes. A sample is 80 bytes, so 12 KiB for each node.
-const SAMPLES: usize = 150;
 /// Series of a sample.
 const SERIES: usize = 9;
 /// Their names, in their order.
@@ -36,17 +35,88 @@ const NAMES: [&str; SERIES] = [
 
 type Sample = [Option<f64>; SERIES];
 
+/// How far back a chart reaches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Window {
+    /// Five minutes, a sample every two seconds.
+    #[default]
+    Minutes,
+    /// One hour, a sample every thirty seconds.
+    Hour,
+}
+
+impl Window {
+    /// Readings of the counters that make one sample.
+    fn readings(self) -> u64 {
+        match self {
+            Self::Minutes => 1,
+            Self::Hour => 15,
+        }
+    }
+
+    /// Samples stored. A sample is 144 bytes: 21 KiB and 17 KiB for each node, the oldest dropped.
+    fn samples(self) -> usize {
+        match self {
+            Self::Minutes => 150,
+            Self::Hour => 120,
+        }
+    }
+}
+
 /// The rates of every node, and of all together.
 #[derive(Debug)]
 pub(super) struct History {
     /// Locked for a copy now and then, and by nothing that a node does.
-    nodes: Mutex<Vec<VecDeque<Sample>>>,
+    nodes: Mutex<Vec<Track>>,
 }
 
-/// The rates as the page gets them, each series from the oldest on. `null` where there was
+/// The samples of one node.
+#[derive(Debug, Default)]
+struct Track {
+    minutes: VecDeque<Sample>,
+    hour: VecDeque<Sample>,
+    /// What was counted since the last sample of the hour.
+    pending: Change,
+    pending_seconds: f64,
+    pending_readings: u64,
+}
+
+impl Track {
+    fn of(&self, window: Window) -> &VecDeque<Sample> {
+        match window {
+            Window::Minutes => &self.minutes,
+            Window::Hour => &self.hour,
+        }
+    }
+
+    fn push(&mut self, change: &Change, seconds: f64) {
+        push_bounded(&mut self.minutes, change.sample(seconds), Window::Minutes.samples());
+        self.pending.add(change);
+        self.pending_seconds += seconds;
+        self.pending_readings += 1;
+        if self.pending_readings == Window::Hour.readings() {
+            let sample = self.pending.sample(self.pending_seconds);
+            push_bounded(&mut self.hour, sample, Window::Hour.samples());
+            self.pending = Change::default();
+            self.pending_seconds = 0.0;
+            self.pending_readings = 0;
+        }
+    }
+}
+
+fn push_bounded(samples: &mut VecDeque<Sample>, sample: Sample, most: usize) {
+    if samples.len() >= most {
+        samples.pop_front();
+    }
+    samples.push_back(sample);
+}
+
+/// The rates as the dashboard gets them, each series from the oldest on. `null` where there was
 /// nothing to measure.
 #[derive(Debug, Serialize)]
 pub(super) struct HistoryView {
+    window: Window,
     interval_seconds: u64,
     samples: usize,
     series: Vec<Series>,
@@ -61,7 +131,8 @@ struct Series {
 impl History {
     /// Of so many nodes, empty. The last entry is for all together.
     pub(super) fn new(nodes: usize) -> Self {
-        Self { nodes: Mutex::new(vec![VecDeque::new(); nodes + 1]) }
+        let nodes = std::iter::repeat_with(Track::default).take(nodes + 1);
+        Self { nodes: Mutex::new(nodes.collect()) }
     }
 
     /// Takes samples for ever.
@@ -83,17 +154,18 @@ impl History {
     }
 
     /// The rates of one node, or of all.
-    pub(super) fn view(&self, node: Option<usize>) -> HistoryView {
+    pub(super) fn view(&self, node: Option<usize>, window: Window) -> HistoryView {
         let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
         let all = nodes.len() - 1;
-        let samples = nodes.get(node.unwrap_or(all));
+        let samples = nodes.get(node.unwrap_or(all)).map(|track| track.of(window));
         let series = NAMES.iter().enumerate().map(|(place, name)| Series {
             name,
             values: samples.into_iter().flatten().map(|sample| sample[place]).collect(),
         });
         HistoryView {
-            interval_seconds: INTERVAL.as_secs(),
-            samples: SAMPLES,
+            window,
+            interval_seconds: INTERVAL.as_secs() * window.readings(),
+            samples: window.samples(),
             series: series.collect(),
         }
     }
@@ -106,11 +178,8 @@ impl History {
             all.add(change);
         }
         let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        for (samples, change) in nodes.iter_mut().zip(changes.iter().chain([&all])) {
-            if samples.len() >= SAMPLES {
-                samples.pop_front();
-            }
-            samples.push_back(change.sample(seconds));
+        for (track, change) in nodes.iter_mut().zip(changes.iter().chain([&all])) {
+            track.push(change, seconds);
         }
     }
 }
@@ -197,7 +266,7 @@ mod tests {
     }
 
     fn latest(history: &History, node: Option<usize>, name: &str) -> Option<f64> {
-        let view = history.view(node);
+        let view = history.view(node, Window::Minutes);
         let series = view.series.into_iter().find(|series| series.name == name).unwrap();
         series.values.last().copied().unwrap()
     }
@@ -215,11 +284,22 @@ mod tests {
     }
 
     #[test]
-    fn only_the_last_minutes_are_kept() {
+    fn each_window_is_bounded_and_the_hour_has_the_rates_of_its_longer_steps() {
         let history = History::new(1);
-        for _ in 0..2 * SAMPLES {
-            history.take(&[counts(0, 0)], &[counts(0, 0)], 2.0);
+        let per_sample = Window::Hour.readings() as usize;
+        for reading in 0..2 * Window::Hour.samples() * per_sample {
+            // Thirty GETs in the first reading of each sample: one a second over its 30 seconds.
+            let gets = if reading.is_multiple_of(per_sample) { 30 } else { 0 };
+            history.take(&[counts(0, 0)], &[counts(gets, 0)], 2.0);
         }
-        assert!(history.view(None).series.iter().all(|series| series.values.len() == SAMPLES));
+        for window in [Window::Minutes, Window::Hour] {
+            let view = history.view(Some(0), window);
+            assert!(view.series.iter().all(|series| series.values.len() == window.samples()));
+        }
+        let hour = history.view(None, Window::Hour);
+        assert_eq!(hour.interval_seconds * hour.samples as u64, 3600);
+        assert_eq!(hour.series[0].values.first(), Some(&Some(1.0)));
+        assert_eq!(hour.series[6].name, "get_p50_ms");
+        assert_eq!(hour.series[6].values.last(), Some(&Some(0.05)), "over all of its readings");
     }
 }

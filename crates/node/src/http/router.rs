@@ -2,9 +2,10 @@
 //!
 //! | path | what |
 //! |---|---|
-//! | `/` | the page |
+//! | `/` | the page; with `?key=HEX` or `?key=WORDS`, it looks that key up |
 //! | `/events?node=N` | what it shows, live |
 //! | `/status.json?node=N` | the same, once |
+//! | `/history.json?window=hour&node=N` | the rates of its charts, over five minutes or an hour |
 //! | `/explain?key=HEX` or `?text=WORDS` | a GET with all its steps, without the value |
 //! | `/doctor?node=N` | what is wrong with the node, if anything, and what to do about it |
 //! | `/pins.json?node=N` | whose certificates are pinned; on the Unix socket alone |
@@ -30,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use voiddht_wire::{Key, NodeId};
 
 use super::guard::{self, Audience};
-use super::history::History;
+use super::history::{History, Window};
 use super::page::PAGE;
 use super::view::{ViewError, Viewer, look};
 use super::{Watched, events, exposition, metrics};
@@ -103,6 +104,7 @@ impl Routes {
             .route("/", get(page))
             .route("/events", get(live))
             .route("/status.json", get(status))
+            .route("/history.json", get(history))
             .route("/explain", get(explain))
             .route("/doctor", get(doctor))
             .route("/metrics", get(prometheus))
@@ -178,6 +180,23 @@ async fn status(
 ) -> Result<Response, Refusal> {
     let view = routes.viewer(node).map_err(refusal)?.look().await.map_err(refusal)?;
     Ok(json(&view))
+}
+
+#[derive(Debug, Deserialize)]
+struct WhichWindow {
+    node: Option<usize>,
+    #[serde(default)]
+    window: Window,
+}
+
+async fn history(
+    State(routes): State<Routes>,
+    Query(WhichWindow { node, window }): Query<WhichWindow>,
+) -> Result<Response, Refusal> {
+    match routes.viewer(node).map_err(refusal)?.history(window) {
+        Some(view) => Ok(json(&view)),
+        None => Err((StatusCode::NOT_FOUND, "No history is recorded without --http.\n".into())),
+    }
 }
 
 async fn explain(

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::history::{History, HistoryView};
+use super::history::{History, HistoryView, Window};
 use super::{DRIVER_DEADLINE, Watched};
 use crate::handle::HandleError;
 use crate::snapshot::{EventView, OperationView, Snapshot, SnapshotRequest, State};
@@ -136,6 +136,11 @@ impl Viewer {
         Ok(Self { watched, history, node, told, looks: 0, contacts: 0 })
     }
 
+    /// The rates over a window, of what this one looks at; `None` where no history is recorded.
+    pub(super) fn history(&self, window: Window) -> Option<HistoryView> {
+        Some(self.history.as_ref()?.view(self.node, window))
+    }
+
     /// What there is to see now.
     pub(super) async fn look(&mut self) -> Result<View, ViewError> {
         let view = match self.node {
@@ -159,7 +164,7 @@ impl Viewer {
             label: watched.label.clone(),
             nodes: self.watched.len(),
             snapshot,
-            history: self.history.as_ref().map(|history| history.view(Some(node))),
+            history: self.history.as_ref().map(|history| history.view(Some(node), Window::Minutes)),
         })
     }
 
@@ -187,7 +192,7 @@ impl Viewer {
             nodes: Vec::with_capacity(seen.len()),
             operations: Vec::new(),
             events: Vec::new(),
-            history: self.history.as_ref().map(|history| history.view(None)),
+            history: self.history.as_ref().map(|history| history.view(None, Window::Minutes)),
         };
         for (node, (snapshot, watched)) in seen.into_iter().zip(self.watched.iter()).enumerate() {
             page.nodes.push(NetworkNode::of(watched, node, snapshot.as_ref()));

@@ -11,13 +11,13 @@ use voiddht_wire::NodeId;
 
 use super::operation::millis;
 use super::{
-    BanView, BucketView, ConnectionsView, ContactView, EventView, Health, LimitView, MAX_STEPS,
-    NodeView, OperationView, OperationsView, RecordView, RecordsView, Snapshot, StorageView,
-    TableView, TrustView,
+    BanView, BucketView, ConnectionsView, ContactChangeView, ContactView, EventView, Health,
+    LimitView, MAX_STEPS, NodeView, OperationView, OperationsView, RecordView, RecordsView,
+    Snapshot, StorageView, TableView, TrustView,
 };
 use crate::counters::{Counts, LIMIT_NAMES};
 use crate::driver::observe::{Observation, ObservedBucket, Running};
-use crate::observer::{Finished, Happened};
+use crate::observer::{ContactChange, Finished, Happened};
 use crate::settings::Limits;
 
 /// What is known of a node without asking its driver.
@@ -83,6 +83,7 @@ impl Snapshot {
                 network_size: seen.network_size,
                 rtt_median_ms: median(&seen.buckets),
                 buckets: seen.buckets.iter().map(|one| bucket(one, &around.id, seen.now)).collect(),
+                changes: seen.contact_changes.iter().map(contact_change).collect(),
             },
         }
     }
@@ -133,6 +134,15 @@ fn contact(seen: &Contact, connected: bool, now: Now) -> ContactView {
         seen_seconds_ago: now.mono.since(seen.last_seen()).as_secs(),
         failures: seen.failures(),
         connected,
+    }
+}
+
+fn contact_change(seen: &ContactChange) -> ContactChangeView {
+    ContactChangeView {
+        at_ms: seen.at.as_millis(),
+        id: seen.contact.id.to_string(),
+        address: seen.contact.address.to_string(),
+        change: if seen.joined { "joined" } else { "left" },
     }
 }
 

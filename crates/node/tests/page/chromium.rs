@@ -160,6 +160,14 @@ impl Chromium {
         }
     }
 
+    /// Presses a key, by its name in the DOM.
+    pub(crate) async fn press(&mut self, key: &str) {
+        for kind in ["rawKeyDown", "keyUp"] {
+            self.call("Input.dispatchKeyEvent", json!({ "type": kind, "key": key, "code": key }))
+                .await;
+        }
+    }
+
     /// The whole page as a picture.
     pub(crate) async fn screenshot(&mut self, path: &Path) {
         let layout = self.call("Page.getLayoutMetrics", json!({})).await;

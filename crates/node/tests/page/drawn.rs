@@ -56,6 +56,7 @@ pub(crate) fn with_contacts(mut view: Value, wanted: usize) -> Value {
         .collect();
     view["table"] = json!({
         "contacts": table.len(), "suspects": 2, "rtt_median_ms": 40.0, "buckets": buckets,
+        "changes": changes(&table),
     });
     view["records"]["sample"] = (0..wanted.min(60))
         .map(|_| {
@@ -65,6 +66,18 @@ pub(crate) fn with_contacts(mut view: Value, wanted: usize) -> Value {
         .collect();
     view["operations"]["finished"] = json!([lookup(&table, &mut random)]);
     view
+}
+
+/// The last contacts to come and go.
+fn changes(table: &RoutingTable) -> Value {
+    let contacts = table.iter().take(12).enumerate().map(|(index, contact)| {
+        json!({
+            "at_ms": 1_000 * index, "id": contact.id().to_string(),
+            "address": contact.address().to_string(),
+            "change": if index % 3 == 0 { "left" } else { "joined" },
+        })
+    });
+    contacts.collect()
 }
 
 /// A GET on five paths: first nodes anywhere, then those near to the key.

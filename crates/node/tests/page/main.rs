@@ -4,10 +4,12 @@
 //! Pictures are left in `target/tmp/page/`.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
+mod accessible;
 mod chromium;
 #[path = "../common/mod.rs"]
 mod common;
 mod drawn;
+mod navigated;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -68,6 +70,10 @@ async fn the_page_draws_what_the_node_knows_and_shows_what_happens() {
     let checks = browser.until("document.querySelectorAll('#checks li').length").await;
     assert_eq!(checks, 7, "each has a line");
 
+    let changes = "[...document.querySelectorAll('#changes .joined')].map((one) => one.title)";
+    browser.until(&are(&format!("{changes}.sort()"), &contacts)).await;
+    let healthy_icon = browser.evaluate("document.getElementById('icon').href").await;
+
     let value = Bytes::from_static(b"a value that nobody sees");
     let put = soon(node.handle().put(key(1), value, None, None)).await.unwrap();
     let shown = &key(1).to_string()[..16];
@@ -107,6 +113,15 @@ async fn the_page_draws_what_the_node_knows_and_shows_what_happens() {
     browser
         .until("document.getElementById('live').textContent === 'no connection with the node'")
         .await;
+    // What is old says so: dimmed, in words, in the title and the icon.
+    let stale = "document.body.classList.contains('is-stale') && document.getElementById('stale')";
+    let words = browser.evaluate(&format!("({stale}).innerText")).await;
+    let words = words.as_str().unwrap();
+    assert!(words.starts_with("Not updated since ") && words.contains("no connection"), "{words}");
+    let title = browser.evaluate("document.title").await;
+    assert!(title.as_str().unwrap().starts_with("\u{2717} no data · "), "{title}");
+    let icon = browser.evaluate("document.getElementById('icon').href").await;
+    assert_ne!(icon, healthy_icon);
     stop(others).await;
 }
 
