@@ -5,9 +5,9 @@
 //! and given to `openssl`; only its owner may read it; and it is replaced in one step, so that
 //! there is always a whole one.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
@@ -25,6 +25,8 @@ pub(crate) const DIRECTORY_FORMAT: u32 = 1;
 pub const IDENTITY_NAME: &str = "identity.pem";
 /// What a save that was cut off leaves behind: never anybody's identity yet.
 const UNFINISHED_NAME: &str = "identity.pem.new";
+/// Setgid, and writable by its group: a directory that its owner shares with the group.
+const SHARED_DIRECTORY: u32 = 0o2020;
 const TITLE: &str = "voiddht data directory, format ";
 const NODE: &str = "node ";
 const KEY_LABEL: &str = "PRIVATE KEY";
@@ -88,10 +90,7 @@ impl IdentityFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(failed)?,
         };
-        let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            return Err(OpenError::Exposed { path, mode, directory: false });
-        }
+        self.check_access(&file)?;
         let mut bytes = Zeroizing::new(Vec::new());
         file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(failed)?;
         let damaged = |why| OpenError::IdentityDamaged { path: path.clone(), why };
@@ -106,6 +105,31 @@ impl IdentityFile {
             }
             Err(Unreadable::Damaged(why)) => Err(damaged(why)),
         }
+    }
+
+    /// Refuses a key that other users can read. A group may, where the directory is that group's to
+    /// write in, setgid: so orchestrators hand over a volume (`fsGroup` of Kubernetes gives every
+    /// file in it to the group again at each mount), and who can write in the directory can put
+    /// another key in it anyway. The file is then made the owner's alone again.
+    fn check_access(&self, file: &File) -> Result<(), OpenError> {
+        let path = self.path();
+        let failed = |error| OpenError::from_io(&path, error);
+        let found = file.metadata().map_err(failed)?;
+        let mode = found.mode() & 0o7777;
+        if mode & 0o077 == 0 {
+            return Ok(());
+        }
+        let directory = fs::metadata(&self.directory).map_err(failed)?;
+        let shared = directory.mode() & SHARED_DIRECTORY == SHARED_DIRECTORY;
+        if mode & 0o007 != 0 || !shared || directory.gid() != found.gid() {
+            return Err(OpenError::Exposed { path, mode, directory: false });
+        }
+        match file.set_permissions(Permissions::from_mode(0o600)) {
+            Ok(()) => tracing::info!(file = %path.display(), "key closed to the volume's group"),
+            // The file is another user's, of whom the group is all that this one has.
+            Err(error) => tracing::debug!(%error, "the key stays open to the volume's group"),
+        }
+        Ok(())
     }
 
     /// Writes the identity so that after a power cut at any instant there is the old file or the

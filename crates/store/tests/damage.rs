@@ -312,6 +312,30 @@ fn what_others_can_reach_is_refused() {
     disk.open();
 }
 
+/// What Kubernetes does to a volume with `fsGroup` at each mount: the group gets every directory,
+/// setgid, and may read and write every file. The second start of a node must not fail there.
+#[test]
+fn a_volume_that_is_handed_over_to_a_group_is_used_and_its_key_closed_again() {
+    let disk = Disk::used(&[]);
+    let permit =
+        |path: &Path, mode| fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    permit(&disk.path(), 0o2770);
+    for entry in fs::read_dir(disk.path()).unwrap() {
+        let path = entry.unwrap().path();
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        permit(&path, mode | 0o660);
+    }
+    assert_eq!(disk.open().1.identity, Some(identity(1)));
+    let mode = fs::metadata(disk.file(IDENTITY)).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    // Others, or a directory that is not the group's: as ever.
+    for (directory, file) in [(0o2770, 0o664), (0o2750, 0o660), (0o770, 0o660)] {
+        permit(&disk.path(), directory);
+        permit(&disk.file(IDENTITY), file);
+        assert!(matches!(refused(&disk), OpenError::Exposed { .. }), "{directory:o} {file:o}");
+    }
+}
+
 #[test]
 fn a_newer_version_is_left_alone() {
     let disk = Disk::used(&records());

@@ -1,7 +1,8 @@
 //! The Unix socket by which the tools of a node's owner speak to it: where it lies, and that
 //! nobody else can reach it.
 //!
-//! Its directory belongs to this user and only this user may write to it. A socket that is left
+//! Its directory belongs to this user, and only this user may write to it; or it is a volume that an
+//! orchestrator hands over to this process's group (`fsGroup` of Kubernetes). A socket that is left
 //! over from a process that was killed is replaced; one behind which somebody listens is not.
 
 use std::fs;
@@ -9,8 +10,11 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::process::geteuid;
+use rustix::process::{getegid, geteuid, getgroups};
 use tokio::net::{UnixListener, UnixStream};
+
+/// Setgid, and writable by its group: a directory that is shared with the group.
+const SHARED_DIRECTORY: u32 = 0o2020;
 
 /// The socket's place in the file system; removed when dropped.
 #[derive(Debug)]
@@ -61,13 +65,22 @@ fn own_directory(directory: &Path) -> io::Result<()> {
         _ => {}
     }
     let found = fs::metadata(directory)?;
-    if found.uid() != geteuid().as_raw() {
-        return Err(denied("its directory belongs to somebody else"));
+    // Root could replace the socket anywhere.
+    let handed_over = found.mode() & SHARED_DIRECTORY == SHARED_DIRECTORY && is_own(found.gid());
+    if found.uid() != geteuid().as_raw() && !(handed_over && found.uid() == 0) {
+        return Err(denied("its directory belongs to another user"));
     }
-    if found.mode() & 0o022 != 0 {
+    let writable = if handed_over { 0o002 } else { 0o022 };
+    if found.mode() & writable != 0 {
         return Err(denied("its directory can be written to by others"));
     }
     Ok(())
+}
+
+/// Whether this process is in that group.
+fn is_own(group: u32) -> bool {
+    let own = || getegid().as_raw() == group;
+    own() || getgroups().is_ok_and(|groups| groups.iter().any(|one| one.as_raw() == group))
 }
 
 async fn remove_stale(path: &Path) -> io::Result<()> {
@@ -91,6 +104,8 @@ fn denied(why: &'static str) -> io::Error {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::Permissions;
+
     use super::*;
 
     #[tokio::test]
@@ -117,6 +132,22 @@ mod tests {
         drop(file);
         assert!(path.exists(), "it is the other one's now");
         drop(next_file);
+    }
+
+    /// A volume of Kubernetes with `fsGroup`: setgid, and writable by the group of this process.
+    #[tokio::test]
+    async fn a_volume_that_is_handed_over_to_the_group_is_served_in() {
+        let volume = tempfile::tempdir().unwrap();
+        let mode = |mode| fs::set_permissions(volume.path(), Permissions::from_mode(mode)).unwrap();
+        std::os::unix::fs::chown(volume.path(), None, Some(getegid().as_raw())).unwrap();
+        let path = volume.path().join("control");
+        mode(0o2775);
+        drop(bind(&path).await.unwrap());
+        for refused in [0o775, 0o2777] {
+            mode(refused);
+            let error = bind(&path).await.map(drop).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{refused:o}");
+        }
     }
 
     #[tokio::test]
