@@ -6,9 +6,12 @@ use bytes::Bytes;
 use voiddht_wire::peer::{Message, MessageError, NodeInfo};
 use voiddht_wire::{Key, NodeId, PeerAddress, RpcId};
 
+use crate::label::{Limit, LookupPurpose, RefusalReason, RequestKind, RequestPurpose};
 use crate::peer::{ConnectionId, Peer};
 use crate::report::Report;
 use crate::time::WallTime;
+
+pub use crate::label::RequestOutcome;
 
 /// One thing that happened. See the contract at the top of [`crate::node`].
 #[derive(Clone, Debug)]
@@ -359,11 +362,10 @@ pub enum Notice {
     ContactRemoved(NodeInfo),
     /// A request ended.
     RequestEnded {
-        /// The kind of request, by its message's name.
-        kind: &'static str,
-        /// What it was sent for: `operation`, `seed`, `liveness`, `upkeep`, `reach`
-        /// or `farewell`.
-        purpose: &'static str,
+        /// The kind of request.
+        kind: RequestKind,
+        /// What it was sent for.
+        purpose: RequestPurpose,
         /// How it ended.
         outcome: RequestOutcome,
         /// How long it took.
@@ -372,8 +374,8 @@ pub enum Notice {
     /// A lookup that the node made for itself has ended. Those that a command asked for end in
     /// [`Output::Answer`].
     LookupEnded {
-        /// What it was made for: `join`, `refresh` or `upkeep`.
-        purpose: &'static str,
+        /// What it was made for.
+        purpose: LookupPurpose,
         /// The point.
         target: Key,
         /// Nodes that it found.
@@ -383,13 +385,13 @@ pub enum Notice {
     },
     /// A request of a peer was refused because a limit was reached.
     LimitReached {
-        /// The limit's name.
-        limit: &'static str,
+        /// Which limit.
+        limit: Limit,
     },
     /// A peer's STORE was not taken.
     StoreRefused {
-        /// Why: a name of [`crate::record::Refusal`].
-        why: &'static str,
+        /// Why.
+        why: RefusalReason,
     },
     /// A peer broke a rule.
     Misbehaviour {
@@ -405,17 +407,4 @@ pub enum Notice {
         /// For how long.
         lasts: Duration,
     },
-}
-
-/// How a request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum RequestOutcome {
-    /// The peer answered what was asked, or took what its dialect has no answer to.
-    Answered,
-    /// The peer answered with an error.
-    Refused,
-    /// Nothing came in time.
-    TimedOut,
-    /// It could not be delivered.
-    Undelivered,
 }

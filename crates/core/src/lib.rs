@@ -8,6 +8,7 @@ pub mod contact;
 pub mod density;
 pub mod diversity;
 pub mod event;
+pub mod label;
 pub mod lookup;
 pub mod node;
 pub mod operation;

@@ -335,7 +335,7 @@ impl Node {
 
     fn request_ended(&mut self, request: &InFlight, outcome: RequestOutcome) {
         let took = self.now.mono.since(request.sent);
-        let (kind, purpose) = (request.kind.name(), request.purpose.name());
+        let (kind, purpose) = (request.kind.label(), request.purpose.label());
         self.notice(Notice::RequestEnded { kind, purpose, outcome, took });
     }
 

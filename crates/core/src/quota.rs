@@ -48,17 +48,3 @@ pub enum QuotaReached {
     /// Bytes held for its prefix.
     PrefixBytes,
 }
-
-impl QuotaReached {
-    /// The limit's name, as settings and metrics have it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::PeerRequests => "requests_per_peer",
-            Self::PrefixRequests => "requests_per_prefix",
-            Self::PeerRecords => "records_per_peer",
-            Self::PeerBytes => "bytes_per_peer",
-            Self::PrefixRecords => "records_per_prefix",
-            Self::PrefixBytes => "bytes_per_prefix",
-        }
-    }
-}

@@ -22,6 +22,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use voiddht_wire::{Distance, Key, NodeId};
 
+use crate::label::{Limit, RefusalReason};
 use crate::quota::{Account, QuotaReached, StorageLimits, StorageQuota, Usage};
 use crate::time::{Moment, Now};
 use order::Standing;
@@ -134,8 +135,8 @@ pub enum Refusal {
     /// No room, and nothing that may be dropped. To be answered with ERROR 13.
     #[error("the limit {limit} is reached")]
     Full {
-        /// The limit's name, as settings and metrics have it.
-        limit: &'static str,
+        /// Which limit.
+        limit: Limit,
     },
     /// A higher version is held.
     #[error("a newer version is held")]
@@ -155,26 +156,22 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// All names, for the metrics.
-    pub const NAMES: [&'static str; 6] =
-        ["full", "older", "outranked", "outproved", "future_version", "expired"];
-
-    /// The name in metrics.
-    pub fn name(self) -> &'static str {
+    /// The label under which it is counted.
+    pub fn reason(self) -> RefusalReason {
         match self {
-            Self::Full { .. } => "full",
-            Self::Older => "older",
-            Self::Outranked => "outranked",
-            Self::Outproved => "outproved",
-            Self::FutureVersion => "future_version",
-            Self::Expired => "expired",
+            Self::Full { .. } => RefusalReason::Full,
+            Self::Older => RefusalReason::Older,
+            Self::Outranked => RefusalReason::Outranked,
+            Self::Outproved => RefusalReason::Outproved,
+            Self::FutureVersion => RefusalReason::FutureVersion,
+            Self::Expired => RefusalReason::Expired,
         }
     }
 }
 
 impl From<QuotaReached> for Refusal {
     fn from(quota: QuotaReached) -> Self {
-        Self::Full { limit: quota.name() }
+        Self::Full { limit: quota.into() }
     }
 }
 
@@ -366,9 +363,9 @@ impl RecordStore {
         let mut evicted = Vec::new();
         loop {
             let limit = if records > self.limits.max_records {
-                "max_records"
+                Limit::MaxRecords
             } else if bytes > self.limits.max_bytes {
-                "max_bytes"
+                Limit::MaxBytes
             } else {
                 return Ok(evicted);
             };

@@ -13,6 +13,7 @@ use voiddht_wire::{Key, RpcId};
 
 use crate::config::{FAIL_AFTER, FAIL_FACTOR};
 use crate::event::{CommandId, Destination};
+use crate::label::{RequestKind, RequestPurpose};
 use crate::operation::Asked;
 use crate::pace::Patience;
 use crate::time::Moment;
@@ -65,13 +66,13 @@ impl Kind {
         }
     }
 
-    /// The name in logs and metrics.
-    pub(crate) fn name(self) -> &'static str {
+    /// The label under which it is counted.
+    pub(crate) fn label(self) -> RequestKind {
         match self {
-            Self::Ping => "ping",
-            Self::Store(..) => "store",
-            Self::FindNode => "find_node",
-            Self::FindValue(_) => "find_value",
+            Self::Ping => RequestKind::Ping,
+            Self::Store(..) => RequestKind::Store,
+            Self::FindNode => RequestKind::FindNode,
+            Self::FindValue(_) => RequestKind::FindValue,
         }
     }
 }
@@ -94,15 +95,15 @@ pub(crate) enum Purpose {
 }
 
 impl Purpose {
-    /// The name in metrics.
-    pub(crate) fn name(self) -> &'static str {
+    /// The label under which it is counted.
+    pub(crate) fn label(self) -> RequestPurpose {
         match self {
-            Self::Operation(_) => "operation",
-            Self::Seed => "seed",
-            Self::Liveness => "liveness",
-            Self::Upkeep(_) => "upkeep",
-            Self::Reach(_) => "reach",
-            Self::Farewell => "farewell",
+            Self::Operation(_) => RequestPurpose::Operation,
+            Self::Seed => RequestPurpose::Seed,
+            Self::Liveness => RequestPurpose::Liveness,
+            Self::Upkeep(_) => RequestPurpose::Upkeep,
+            Self::Reach(_) => RequestPurpose::Reach,
+            Self::Farewell => RequestPurpose::Farewell,
         }
     }
 }

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use common::network::{Network, ONE_WAY, address, key};
 use voiddht_core::Config;
 use voiddht_core::event::{Command, Notice, Outcome};
+use voiddht_core::label::{LookupPurpose, OperationKind, OperationPurpose};
 use voiddht_core::node::REACH_PEERS;
 
 #[test]
@@ -139,7 +140,10 @@ fn an_operation_is_seen_while_it_runs_and_tells_its_steps_if_asked_to() {
         network.command(29, Command::Get { key: key() });
         let running: Vec<_> = network.nodes[&asker].operations().collect();
         let [get] = running[..] else { panic!("{running:?}") };
-        assert_eq!((get.kind, get.purpose, get.target), ("get", "command", key()));
+        assert_eq!(
+            (get.kind, get.purpose, get.target),
+            (OperationKind::Get, OperationPurpose::Command, key())
+        );
         assert!(get.report.asked > 0);
         // What is set meanwhile is for the next one.
         network.nodes.get_mut(&asker).unwrap().set_trace_steps(!traced);
@@ -153,7 +157,7 @@ fn an_operation_is_seen_while_it_runs_and_tells_its_steps_if_asked_to() {
 fn a_lookup_of_the_nodes_own_is_noticed() {
     let network = Network::new(5);
     let joins = network.notices.iter().filter(|notice| {
-        matches!(notice, Notice::LookupEnded { purpose: "join", found: 1.., report, .. }
+        matches!(notice, Notice::LookupEnded { purpose: LookupPurpose::Join, found: 1.., report, .. }
             if report.answered > 0)
     });
     assert!(joins.count() >= 4, "each that joined has looked for itself");

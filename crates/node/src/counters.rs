@@ -3,80 +3,54 @@
 //! Plain atomic numbers, written where things happen and read at any time. They say nothing to
 //! each other: two that are read together may be a step apart.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use voiddht_core::event::Notice;
+use voiddht_core::label::Limit as CoreLimit;
 use voiddht_identity::pin::PinCounters;
 
 pub mod tallies;
 
 use tallies::{Tallies, Tally};
 
-/// A limit of the connection layer, by the name under which it is counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Limit {
-    Connections,
-    ConnectionsPerAddress,
-    Handshakes,
-    RequestsPerPeer,
-    QueuedBytes,
-    InboxEvents,
-    Probes,
-    ApiConnections,
-    ApiRequests,
-    HttpConnections,
-    HttpStreams,
-    HttpQuestions,
-    TakeoverChecks,
+voiddht_core::label! {
+    /// Limits of the connection layer and of what local programs and browsers may ask.
+    pub(crate) enum Limit {
+        /// Connections of local programs.
+        ApiConnections = "api_connections",
+        /// Requests in flight on one of them.
+        ApiRequests = "api_requests_per_connection",
+        /// Connections with peers.
+        Connections = "connections",
+        /// Connections with peers at one address.
+        ConnectionsPerAddress = "connections_per_address",
+        /// Handshakes under way.
+        Handshakes = "handshakes",
+        /// Connections of browsers.
+        HttpConnections = "http_connections",
+        /// Explanations under way.
+        HttpQuestions = "http_questions",
+        /// Event streams.
+        HttpStreams = "http_streams",
+        /// Events that wait for the driver.
+        InboxEvents = "inbox_events",
+        /// Probes of listening addresses under way.
+        Probes = "probes",
+        /// Bytes that wait to be sent to peers.
+        QueuedBytes = "queued_bytes",
+        /// Requests in flight on one connection. Counted under the name of the core's quota too.
+        RequestsPerPeer = "requests_per_peer",
+        /// Takeover checks under way.
+        TakeoverChecks = "takeover_checks",
+    }
 }
 
-/// Every limit that is counted when it is reached, the core's among them, so that each has its
-/// place in the metrics before that happens.
-pub const LIMIT_NAMES: [&str; 22] = [
-    "api_connections",
-    "api_requests_per_connection",
-    "bytes_per_peer",
-    "bytes_per_prefix",
-    "connections",
-    "connections_per_address",
-    "handshakes",
-    "http_connections",
-    "http_questions",
-    "http_streams",
-    "inbox_events",
-    "max_bytes",
-    "max_operations",
-    "max_records",
-    "max_unsynced",
-    "probes",
-    "queued_bytes",
-    "records_per_peer",
-    "records_per_prefix",
-    "requests_per_peer",
-    "requests_per_prefix",
-    "takeover_checks",
-];
-
-impl Limit {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Connections => "connections",
-            Self::ConnectionsPerAddress => "connections_per_address",
-            Self::Handshakes => "handshakes",
-            Self::RequestsPerPeer => "requests_per_peer",
-            Self::QueuedBytes => "queued_bytes",
-            Self::InboxEvents => "inbox_events",
-            Self::Probes => "probes",
-            Self::ApiConnections => "api_connections",
-            Self::ApiRequests => "api_requests_per_connection",
-            Self::HttpConnections => "http_connections",
-            Self::HttpStreams => "http_streams",
-            Self::HttpQuestions => "http_questions",
-            Self::TakeoverChecks => "takeover_checks",
-        }
-    }
+/// The names of all limits, those of the core among them, in the order of the alphabet.
+pub fn limit_names() -> BTreeSet<&'static str> {
+    let core = CoreLimit::ALL.iter().map(|limit| limit.name());
+    Limit::ALL.iter().map(|limit| limit.name()).chain(core).collect()
 }
 
 macro_rules! counters {
@@ -85,8 +59,8 @@ macro_rules! counters {
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
             $($(#[$doc])* pub(crate) $name: Count,)*
-            /// Limits reached, by name. Rare, so a lock will do; as long as there are names.
-            limits: Mutex<BTreeMap<&'static str, u64>>,
+            limits: [Count; Limit::COUNT],
+            core_limits: [Count; CoreLimit::COUNT],
             /// Pins, and what became of conflicts over them: written once for a connection.
             pins: Mutex<PinCounters>,
             /// What is counted by kind and outcome.
@@ -98,7 +72,7 @@ macro_rules! counters {
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         pub struct Counts {
             $($(#[$doc])* pub $name: u64,)*
-            /// How often each limit was reached, by its name.
+            /// How often each limit was reached, by its name: an entry for each of [`limit_names`].
             pub limits: BTreeMap<&'static str, u64>,
             /// Pins, and what became of conflicts over them.
             pub pins: PinCounters,
@@ -112,7 +86,7 @@ macro_rules! counters {
             pub(crate) fn read(&self) -> Counts {
                 Counts {
                     $($name: self.$name.read(),)*
-                    limits: self.limits.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+                    limits: self.read_limits(),
                     pins: *self.pins.lock().unwrap_or_else(PoisonError::into_inner),
                     tally: self.tallies.read(),
                     bytes_sent: 0,
@@ -185,7 +159,7 @@ impl Count {
 
 impl Counters {
     pub(crate) fn limit_reached(&self, limit: Limit) {
-        self.count_limit(limit.name());
+        self.limits[limit.slot()].add();
     }
 
     /// Takes over what the pins have counted.
@@ -199,11 +173,11 @@ impl Counters {
             Notice::ContactAdded(_) => self.contacts.add(),
             Notice::ContactRemoved(_) => self.contacts.subtract(),
             Notice::RequestEnded { kind, purpose, outcome, took } => {
-                self.tallies.request_ended(kind, purpose, *outcome, *took);
+                self.tallies.request_ended(*kind, *purpose, *outcome, *took);
             }
-            Notice::LookupEnded { purpose, .. } => self.tallies.lookup_ended(purpose),
-            Notice::LimitReached { limit } => self.count_limit(limit),
-            Notice::StoreRefused { why } => self.tallies.store_refused(why),
+            Notice::LookupEnded { purpose, .. } => self.tallies.lookup_ended(*purpose),
+            Notice::LimitReached { limit } => self.core_limits[limit.slot()].add(),
+            Notice::StoreRefused { why } => self.tallies.store_refused(*why),
             Notice::Banned { .. } => self.banned.add(),
             Notice::Isolated => self.isolated.add(),
             Notice::Misbehaviour { .. } => self.misbehaved.add(),
@@ -212,9 +186,16 @@ impl Counters {
         }
     }
 
-    fn count_limit(&self, name: &'static str) {
-        let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
-        *limits.entry(name).or_default() += 1;
+    /// A limit that both layers have is one entry.
+    fn read_limits(&self) -> BTreeMap<&'static str, u64> {
+        let mut limits = BTreeMap::new();
+        let own = Limit::ALL.into_iter().map(|limit| (limit.name(), &self.limits[limit.slot()]));
+        let core = CoreLimit::ALL.into_iter();
+        let core = core.map(|limit| (limit.name(), &self.core_limits[limit.slot()]));
+        for (name, count) in own.chain(core) {
+            *limits.entry(name).or_default() += count.read();
+        }
+        limits
     }
 }
 
@@ -228,10 +209,11 @@ mod tests {
         counters.connections.add();
         counters.connections.add();
         counters.connections.subtract();
-        counters.limit_reached(Limit::Probes);
-        counters.notice(&Notice::LimitReached { limit: "probes" });
+        counters.limit_reached(Limit::RequestsPerPeer);
+        counters.notice(&Notice::LimitReached { limit: CoreLimit::RequestsPerPeer });
         let counts = counters.read();
         assert_eq!(counts.connections, 1);
-        assert_eq!(counts.limits.get("probes"), Some(&2));
+        assert!(counts.limits.keys().copied().eq(limit_names()), "each has an entry");
+        assert_eq!(counts.limits.get("requests_per_peer"), Some(&2));
     }
 }

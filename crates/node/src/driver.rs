@@ -385,7 +385,9 @@ impl Driver {
 
     fn answer(&mut self, now: Now, id: CommandId, outcome: Outcome) {
         let Some((asked, answer)) = self.commands.remove(&id) else { return };
-        self.context.counters.tallies.operation_ended(asked.kind, &outcome);
+        if let Some(kind) = asked.kind {
+            self.context.counters.tallies.operation_ended(kind, &outcome);
+        }
         self.observer.answered(now, asked, &outcome);
         match answer {
             AnswerTo::Api(answer) => answer.send(outcome),
@@ -415,7 +417,9 @@ impl Driver {
             Notice::Banned { peer, lasts } => {
                 tracing::warn!(peer = peer.short(), ?lasts, "a peer is banned");
             }
-            Notice::LimitReached { limit } => tracing::debug!(limit, "a limit is reached"),
+            Notice::LimitReached { limit } => {
+                tracing::debug!(limit = limit.name(), "a limit is reached");
+            }
             Notice::ContactAdded(contact) => {
                 self.trust.set_member(&contact.id, true);
                 tracing::debug!(peer = contact.id.short(), address = %contact.address, "contact");

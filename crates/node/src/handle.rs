@@ -9,6 +9,7 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use voiddht_core::event::{Command, Outcome};
+use voiddht_core::label::{RefusalReason, RequestKind};
 use voiddht_core::node::DIAL_BACK_PAUSE;
 use voiddht_core::report::Report;
 use voiddht_wire::limits::MAX_VALUE_BYTES;
@@ -217,8 +218,8 @@ impl Handle {
             dialed_back: &dialed_back,
             last_caller: context.callers.last(),
             wanted_connections: context.limits.connections,
-            stores: counts.tally.served_of("store"),
-            future_versions: counts.tally.stores_refused("future_version"),
+            stores: counts.tally.served_of(RequestKind::Store),
+            future_versions: counts.tally.stores_refused(RefusalReason::FutureVersion),
             free_bytes: free_bytes(context.data_dir.clone()).await,
         }))
     }

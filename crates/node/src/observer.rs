@@ -9,12 +9,15 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use bytes::Bytes;
 use voiddht_core::event::{Command, Notice, Outcome};
+use voiddht_core::label::{Limit, LookupPurpose, OperationKind, OperationPurpose};
 use voiddht_core::report::Report;
 use voiddht_core::time::{Moment, Now, WallTime};
 use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{Key, NodeId};
 
+use crate::counters::tallies::OperationOutcome;
 use crate::snapshot::MAX_STEPS;
 
 /// Operations of users that are remembered. With [`MAX_STEPS`] steps each, 300 KiB; while nobody
@@ -54,7 +57,8 @@ pub(crate) struct Observer {
 /// A command that was handed to the core.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Asked {
-    pub(crate) kind: &'static str,
+    /// `None` for a command that is no operation.
+    pub(crate) kind: Option<OperationKind>,
     key: Option<Key>,
     value_bytes: Option<usize>,
     /// Whether its steps are listed.
@@ -65,10 +69,10 @@ pub(crate) struct Asked {
 #[derive(Clone, Debug)]
 pub(crate) struct Finished {
     pub(crate) number: u64,
-    pub(crate) kind: &'static str,
-    pub(crate) purpose: &'static str,
+    pub(crate) kind: OperationKind,
+    pub(crate) purpose: OperationPurpose,
     pub(crate) key: Key,
-    pub(crate) result: &'static str,
+    pub(crate) result: OperationOutcome,
     pub(crate) nodes: Option<usize>,
     pub(crate) value_bytes: Option<usize>,
     pub(crate) ended: WallTime,
@@ -83,7 +87,7 @@ pub(crate) struct Happened {
     pub(crate) text: String,
     pub(crate) times: u32,
     /// The limit that was reached, so that a flood is recognised without a word being written.
-    limit: Option<&'static str>,
+    limit: Option<Limit>,
 }
 
 /// A contact that entered the routing table or left it.
@@ -105,14 +109,15 @@ impl Observer {
     /// A command comes. With `explain`, its steps are listed in any case.
     pub(crate) fn asked(&mut self, now: Moment, command: &Command, explain: bool) -> Asked {
         let (kind, key, value_bytes) = match command {
-            Command::Get { key } => ("get", Some(*key), None),
-            Command::Put { key, value, .. } => ("put", Some(*key), Some(value.len())),
-            Command::Lookup { target } => ("lookup", Some(*target), None),
-            Command::Join { .. } => ("join", None, None),
-            Command::Reach => ("reach", None, None),
+            Command::Get { key } => (Some(OperationKind::Get), Some(*key), None),
+            Command::Put { key, value, .. } => {
+                (Some(OperationKind::Put), Some(*key), Some(value.len()))
+            }
+            Command::Lookup { target } => (Some(OperationKind::Lookup), Some(*target), None),
+            Command::Join { .. } | Command::Reach => (None, None, None),
             Command::Leave => {
                 self.leaving = true;
-                ("leave", None, None)
+                (None, None, None)
             }
         };
         let traced = explain || (key.is_some() && self.is_watched(now) && self.may_trace(now));
@@ -122,20 +127,15 @@ impl Observer {
 
     /// The command has ended.
     pub(crate) fn answered(&mut self, now: Now, asked: Asked, outcome: &Outcome) {
-        let Some(key) = asked.key else { return };
+        let (Some(kind), Some(key)) = (asked.kind, asked.key) else { return };
         if self.is_watched(now.mono) && !asked.traced {
             return;
         }
-        let (result, nodes, value_bytes, report) = match outcome {
-            Outcome::Get { value: Some(value), report, .. } => {
-                ("found", None, Some(value.len()), report)
-            }
-            Outcome::Get { value: None, report, .. } => ("missing", None, None, report),
-            Outcome::Put { stored, report } => {
-                let result = if *stored > 0 { "stored" } else { "failed" };
-                (result, Some(*stored), asked.value_bytes, report)
-            }
-            Outcome::Lookup { nodes, report } => ("done", Some(nodes.len()), None, report),
+        let Some(result) = OperationOutcome::of(kind, outcome) else { return };
+        let (nodes, value_bytes, report) = match outcome {
+            Outcome::Get { value, report, .. } => (None, value.as_ref().map(Bytes::len), report),
+            Outcome::Put { stored, report } => (Some(*stored), asked.value_bytes, report),
+            Outcome::Lookup { nodes, report } => (Some(nodes.len()), None, report),
             Outcome::Busy
             | Outcome::Joined { .. }
             | Outcome::Left { .. }
@@ -143,8 +143,8 @@ impl Observer {
         };
         let finished = Finished {
             number: self.next_number(),
-            kind: asked.kind,
-            purpose: "command",
+            kind,
+            purpose: OperationPurpose::Command,
             key,
             result,
             nodes,
@@ -158,9 +158,9 @@ impl Observer {
     /// The core has noticed something.
     pub(crate) fn notice(&mut self, now: Now, notice: &Notice) {
         let (warning, text) = match notice {
-            Notice::LimitReached { limit } => return self.limit_reached(now, limit),
+            Notice::LimitReached { limit } => return self.limit_reached(now, *limit),
             Notice::LookupEnded { purpose, target, found, report } => {
-                return self.lookup_ended(now, purpose, *target, *found, report);
+                return self.lookup_ended(now, *purpose, *target, *found, report);
             }
             Notice::ContactAdded(contact) => return self.contact_changed(now.wall, *contact, true),
             Notice::ContactRemoved(contact) => {
@@ -232,7 +232,7 @@ impl Observer {
         push_bounded(&mut self.contact_changes, change, MAX_CONTACT_CHANGES);
     }
 
-    fn limit_reached(&mut self, now: Now, limit: &'static str) {
+    fn limit_reached(&mut self, now: Now, limit: Limit) {
         match self.events.back_mut() {
             Some(last) if last.limit == Some(limit) => {
                 last.times = last.times.saturating_add(1);
@@ -250,17 +250,17 @@ impl Observer {
     fn lookup_ended(
         &mut self,
         now: Now,
-        purpose: &'static str,
+        purpose: LookupPurpose,
         key: Key,
         found: usize,
         report: &Report,
     ) {
         let finished = Finished {
             number: self.next_number(),
-            kind: "lookup",
-            purpose,
+            kind: OperationKind::Lookup,
+            purpose: purpose.into(),
             key,
-            result: "done",
+            result: OperationOutcome::LookupDone,
             nodes: Some(found),
             value_bytes: None,
             ended: now.wall,
@@ -361,25 +361,25 @@ mod tests {
         let mut observer = Observer::default();
         get(&mut observer, 1);
         for _ in 0..100 {
-            let (target, report) = (Key::default(), Report::default());
-            observer
-                .notice(at(2), &Notice::LookupEnded { purpose: "join", target, found: 1, report });
+            let (purpose, target, report) =
+                (LookupPurpose::Join, Key::default(), Report::default());
+            observer.notice(at(2), &Notice::LookupEnded { purpose, target, found: 1, report });
         }
         let finished = observer.finished(0);
         assert_eq!(finished.len(), 1 + MAX_LOOKUPS);
-        assert_eq!(finished[0].kind, "get");
+        assert_eq!(finished[0].kind, OperationKind::Get);
     }
 
     #[test]
     fn what_repeats_is_one_line() {
         let mut observer = Observer::default();
         for seconds in 0..1000 {
-            observer.notice(at(seconds), &Notice::LimitReached { limit: "probes" });
+            observer.notice(at(seconds), &Notice::LimitReached { limit: Limit::MaxBytes });
         }
         observer.notice(at(1000), &Notice::Isolated);
         let events = observer.events();
         assert_eq!((events.len(), events[0].times, events[0].at), (2, 1000, at(999).wall));
-        assert!(events[0].text.contains("probes") && events[1].warning);
+        assert!(events[0].text.contains("max_bytes") && events[1].warning);
     }
 
     #[test]

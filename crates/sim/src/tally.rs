@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use voiddht_core::event::{Notice, RequestOutcome};
+use voiddht_core::label::Limit;
 use voiddht_wire::peer::Message;
 
 use crate::traffic::frame_bytes;
@@ -13,8 +14,8 @@ use crate::traffic::frame_bytes;
 pub struct Tally {
     /// Messages and their frames' bytes, by kind.
     pub messages: BTreeMap<&'static str, (u64, u64)>,
-    /// Requests by their end: answered, refused, timed out, undelivered.
-    pub requests: [u64; 4],
+    /// Requests by [`RequestOutcome`].
+    pub requests: [u64; RequestOutcome::COUNT],
     /// Connections that were opened.
     pub opened: u64,
     /// Connections that were closed to make room.
@@ -37,8 +38,8 @@ pub struct Tally {
     pub misbehaviour: BTreeMap<String, u64>,
     /// Bans by honest nodes.
     pub bans: u64,
-    /// Limits that were reached, by name.
-    pub limits: BTreeMap<&'static str, u64>,
+    /// Limits that were reached.
+    pub limits: BTreeMap<Limit, u64>,
     /// Time that requests waited for, by those that timed out or failed.
     pub time_lost: Duration,
 }
@@ -57,18 +58,12 @@ impl Tally {
             Notice::ContactAdded(_) => self.contacts_added += 1,
             Notice::ContactRemoved(_) => self.contacts_removed += 1,
             Notice::RequestEnded { outcome, took, .. } => {
-                let place = match outcome {
-                    RequestOutcome::Answered => 0,
-                    RequestOutcome::Refused => 1,
-                    RequestOutcome::TimedOut => 2,
-                    RequestOutcome::Undelivered => 3,
-                };
-                self.requests[place] += 1;
-                if place > 1 {
+                self.requests[outcome.slot()] += 1;
+                if matches!(outcome, RequestOutcome::TimedOut | RequestOutcome::Undelivered) {
                     self.time_lost += *took;
                 }
             }
-            Notice::LimitReached { limit } => *self.limits.entry(limit).or_default() += 1,
+            Notice::LimitReached { limit } => *self.limits.entry(*limit).or_default() += 1,
             Notice::Misbehaviour { what, .. } => {
                 *self.misbehaviour.entry(what.to_string()).or_default() += 1;
             }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use voiddht_core::Config;
+use voiddht_core::label::Limit;
 use voiddht_core::record::RecordLimits;
 use voiddht_sim::adversary::{Infiltration, Kind, Placement};
 use voiddht_sim::attack::Trial;
@@ -30,7 +31,11 @@ fn a_flood_washes_nothing_away() {
     let (world, score) = flooded(None).play().expect("the settings do not contradict");
     assert_eq!((score.kept, score.right), (score.puts, score.gets), "{score:?}");
     assert_eq!(score.violations, 0);
-    assert!(world.tally().limits.contains_key("records_per_peer"), "{:?}", world.tally().limits);
+    assert!(
+        world.tally().limits.contains_key(&Limit::RecordsPerPeer),
+        "{:?}",
+        world.tally().limits
+    );
     for (host, node) in world.honest() {
         for flooder in world.cabal().members() {
             let held = node.records().usage_of(&flooder.id).records;
@@ -45,7 +50,11 @@ fn one_prefix_leaves_room_for_others() {
     let trial = Trial { put_first: false, ..flooded(Some(1)) };
     let (world, score) = trial.play().expect("the settings do not contradict");
     assert_eq!((score.kept, score.right), (score.puts, score.gets), "{score:?}");
-    assert!(world.tally().limits.contains_key("records_per_prefix"), "{:?}", world.tally().limits);
+    assert!(
+        world.tally().limits.contains_key(&Limit::RecordsPerPrefix),
+        "{:?}",
+        world.tally().limits
+    );
     for (host, node) in world.honest() {
         let members = world.cabal().members().iter();
         let held: usize = members.map(|one| node.records().usage_of(&one.id).records).sum();

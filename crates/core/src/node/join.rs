@@ -23,6 +23,7 @@ use super::operate::Origin;
 use super::schedule::Task;
 use crate::config::JOIN_BACKOFF;
 use crate::event::{CommandId, Destination, Notice, Outcome};
+use crate::label::LookupPurpose;
 use crate::operation::Answer;
 use crate::request::Purpose;
 use crate::routing::BucketRange;
@@ -175,7 +176,11 @@ impl Node {
             return;
         }
         if !self.table.is_empty() {
-            self.start_find(Origin::Refresh, self.own.id.as_key(), self.now.mono);
+            self.start_find(
+                Origin::Own(LookupPurpose::Refresh),
+                self.own.id.as_key(),
+                self.now.mono,
+            );
         }
         self.plan_find_self();
     }
@@ -193,7 +198,7 @@ impl Node {
         if let Some(target) = target
             && !self.table.is_empty()
         {
-            self.start_find(Origin::Refresh, target, self.now.mono);
+            self.start_find(Origin::Own(LookupPurpose::Refresh), target, self.now.mono);
         }
         // One bucket at a time, so that the whole table is refreshed within the interval.
         let buckets = self.table.buckets().count().max(1) as u32;
@@ -269,7 +274,7 @@ impl Node {
 
     fn find_own_place(&mut self) {
         self.joining.stage = Stage::FindingSelf;
-        self.start_find(Origin::Join, self.own.id.as_key(), self.now.mono);
+        self.start_find(Origin::Own(LookupPurpose::Join), self.own.id.as_key(), self.now.mono);
     }
 
     fn join_failed(&mut self) {
@@ -333,7 +338,7 @@ impl Node {
         if let Stage::Filling { running, .. } = &mut self.joining.stage {
             *running += 1;
         }
-        self.start_find(Origin::Join, target, self.now.mono);
+        self.start_find(Origin::Own(LookupPurpose::Join), target, self.now.mono);
     }
 
     /// How many nodes around a point are to be known. If it lies so near to this node that both may

@@ -13,6 +13,7 @@ use super::serve::Kept;
 use crate::config::FAIL_AFTER;
 use crate::density::SizeEstimate;
 use crate::event::{CommandId, Misbehaviour, Notice, Outcome, RequestOutcome};
+use crate::label::{Limit, LookupPurpose, OperationKind, OperationPurpose};
 use crate::lookup::{Breadth, Lookup};
 use crate::operation::{Answer, Asked, Find, Get, Next, Put, publication};
 use crate::peer::Peer;
@@ -34,10 +35,10 @@ pub(super) struct Operation {
 /// What can be seen of an operation under way.
 #[derive(Clone, Copy, Debug)]
 pub struct OperationView<'a> {
-    /// `get`, `put` or `lookup`.
-    pub kind: &'static str,
-    /// What it was started for: `command`, `join`, `refresh` or `upkeep`.
-    pub purpose: &'static str,
+    /// Its kind.
+    pub kind: OperationKind,
+    /// What it was started for.
+    pub purpose: OperationPurpose,
     /// The key, or the point that is searched.
     pub target: Key,
     /// When it started.
@@ -51,21 +52,15 @@ pub struct OperationView<'a> {
 pub(super) enum Origin {
     /// A user.
     Command(CommandId),
-    /// Joining: a lookup of the own ID, or of a point in a bucket.
-    Join,
-    /// Looking into the neighbourhood or a quiet bucket.
-    Refresh,
-    /// Finding where the records of a region belong.
-    Upkeep,
+    /// The node itself.
+    Own(LookupPurpose),
 }
 
 impl Origin {
-    fn name(self) -> &'static str {
+    fn purpose(self) -> OperationPurpose {
         match self {
-            Self::Command(_) => "command",
-            Self::Join => "join",
-            Self::Refresh => "refresh",
-            Self::Upkeep => "upkeep",
+            Self::Command(_) => OperationPurpose::Command,
+            Self::Own(purpose) => purpose.into(),
         }
     }
 }
@@ -110,11 +105,11 @@ impl Kind {
         }
     }
 
-    fn name(&self) -> &'static str {
+    fn label(&self) -> OperationKind {
         match self {
-            Self::Get(_) => "get",
-            Self::Put(_) => "put",
-            Self::Find(_) => "lookup",
+            Self::Get(_) => OperationKind::Get,
+            Self::Put(_) => OperationKind::Put,
+            Self::Find(_) => OperationKind::Lookup,
         }
     }
 
@@ -130,8 +125,8 @@ impl Kind {
 impl Operation {
     pub(super) fn view(&self) -> OperationView<'_> {
         OperationView {
-            kind: self.kind.name(),
-            purpose: self.origin.name(),
+            kind: self.kind.label(),
+            purpose: self.origin.purpose(),
             target: self.kind.lookup().target(),
             started: self.started,
             report: &self.report,
@@ -200,8 +195,10 @@ impl Node {
     pub(super) fn start_find(&mut self, origin: Origin, target: Key, since: Moment) {
         let want = match origin {
             // As for a PUT: the few closest name the others, and the copies prove who is there.
-            Origin::Upkeep => self.narrow(),
-            Origin::Join | Origin::Refresh => self.wanted_around(&target),
+            Origin::Own(LookupPurpose::Upkeep) => self.narrow(),
+            Origin::Own(LookupPurpose::Join | LookupPurpose::Refresh) => {
+                self.wanted_around(&target)
+            }
             Origin::Command(_) => self.config.k,
         };
         let breadth = self.breadth(want);
@@ -314,11 +311,10 @@ impl Node {
 
     fn start(&mut self, origin: Origin, kind: Kind, started: Moment) {
         if self.operations.len() >= self.config.max_operations {
-            self.notice(Notice::LimitReached { limit: "max_operations" });
-            if let Origin::Command(id) = origin {
-                self.answer(id, Outcome::Busy);
-            } else {
-                self.internal_ended(origin, Looked::Nowhere, &[]);
+            self.notice(Notice::LimitReached { limit: Limit::MaxOperations });
+            match origin {
+                Origin::Command(id) => self.answer(id, Outcome::Busy),
+                Origin::Own(purpose) => self.internal_ended(purpose, Looked::Nowhere, &[]),
             }
             return;
         }
@@ -399,7 +395,7 @@ impl Node {
         let Operation { origin, kind, started, mut report, .. } = operation;
         report.took = self.now.mono.since(started);
         report.hops = kind.lookup().hops();
-        if matches!(origin, Origin::Join | Origin::Refresh) {
+        if matches!(origin, Origin::Own(LookupPurpose::Join | LookupPurpose::Refresh)) {
             self.observe_density(kind.lookup());
         }
         let target = kind.lookup().target();
@@ -409,19 +405,20 @@ impl Node {
                 self.published.raise(put.record());
                 Outcome::Put { stored: put.confirmed(), report }
             }
-            Kind::Find(find) if origin == Origin::Upkeep => {
+            Kind::Find(find) if origin == Origin::Own(LookupPurpose::Upkeep) => {
                 Outcome::Lookup { nodes: find.heard_of(2 * self.config.k), report }
             }
             Kind::Find(find) => Outcome::Lookup { nodes: find.found(self.config.k), report },
         };
         match (origin, outcome) {
             (Origin::Command(command), outcome) => self.answer(command, outcome),
-            (origin, Outcome::Lookup { nodes, report }) => {
-                let (purpose, found) = (origin.name(), nodes.len());
+            (Origin::Own(purpose), Outcome::Lookup { nodes, report }) => {
+                let found = nodes.len();
                 self.notice(Notice::LookupEnded { purpose, target, found, report });
-                self.internal_ended(origin, Looked::At(target), &nodes);
+                self.internal_ended(purpose, Looked::At(target), &nodes);
             }
-            _ => {}
+            // The node starts no GET and no PUT of its own.
+            (Origin::Own(_), _) => {}
         }
     }
 
@@ -458,11 +455,11 @@ impl Node {
         self.size.observe(&distances);
     }
 
-    fn internal_ended(&mut self, origin: Origin, looked: Looked, nodes: &[NodeInfo]) {
-        match origin {
-            Origin::Join => self.handle_join_lookup_ended(looked),
-            Origin::Upkeep => self.handle_upkeep_lookup_ended(nodes),
-            Origin::Refresh | Origin::Command(_) => {}
+    fn internal_ended(&mut self, purpose: LookupPurpose, looked: Looked, nodes: &[NodeInfo]) {
+        match purpose {
+            LookupPurpose::Join => self.handle_join_lookup_ended(looked),
+            LookupPurpose::Upkeep => self.handle_upkeep_lookup_ended(nodes),
+            LookupPurpose::Refresh => {}
         }
     }
 

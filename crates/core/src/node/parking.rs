@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Node;
 use super::schedule::Task;
 use crate::event::{Command, CommandId, Notice, Outcome};
+use crate::label::Limit;
 use crate::time::Moment;
 
 /// The longest that an operation waits: then it has to do with what the node knows.
@@ -22,7 +23,7 @@ impl Node {
     /// Has an operation wait.
     pub(super) fn park(&mut self, id: CommandId, command: Command) {
         if self.parked.0.len() >= self.config.max_operations {
-            self.notice(Notice::LimitReached { limit: "max_operations" });
+            self.notice(Notice::LimitReached { limit: Limit::MaxOperations });
             return self.answer(id, Outcome::Busy);
         }
         self.parked.0.push((id, command, self.now.mono));

@@ -9,6 +9,7 @@ use voiddht_wire::peer::{Body, ErrorCode, Header, Message, NodeInfo, Record};
 
 use super::Node;
 use crate::event::{Notice, Output, StoredRecord, Ticket, Write};
+use crate::label::Limit;
 use crate::peer::{ConnectionId, Peer};
 use crate::quota::Account;
 use crate::record::{Offer, Refusal};
@@ -73,7 +74,7 @@ impl Node {
     pub(super) fn serve(&mut self, connection: ConnectionId, peer: Peer, message: Message) {
         let Message { header, body } = message;
         if let Err(quota) = self.quota.admit(&Account::from(&peer), self.now.mono) {
-            self.notice(Notice::LimitReached { limit: quota.name() });
+            self.notice(Notice::LimitReached { limit: quota.into() });
             return self.reply(connection, &header, Body::Error(ErrorCode::Busy));
         }
         if header.port != 0 {
@@ -174,7 +175,7 @@ impl Node {
         let (key, ticket) = (record.key, self.unsynced.begin());
         self.unsynced.volatile.insert(key, ticket);
         if self.unsynced.waiting.len() >= MAX_UNSYNCED {
-            self.notice(Notice::LimitReached { limit: "max_unsynced" });
+            self.notice(Notice::LimitReached { limit: Limit::MaxUnsynced });
             return false;
         }
         self.unsynced.waiting.insert(ticket, (key, waiting));
@@ -253,7 +254,7 @@ impl Node {
             }
             Err(refusal) => {
                 if bill.is_some() {
-                    self.notice(Notice::StoreRefused { why: refusal.name() });
+                    self.notice(Notice::StoreRefused { why: refusal.reason() });
                 }
                 if let Refusal::Full { limit } = refusal {
                     self.notice(Notice::LimitReached { limit });

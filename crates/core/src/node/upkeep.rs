@@ -29,6 +29,7 @@ use super::Node;
 use super::operate::Origin;
 use super::schedule::Task;
 use crate::density::MAX_WIDENING;
+use crate::label::LookupPurpose;
 use crate::time::Moment;
 use copies::Copies;
 use leaving::Leaving;
@@ -176,7 +177,7 @@ impl Node {
         }
         let target = region[region.len() / 2];
         self.upkeep.region = region;
-        self.start_find(Origin::Upkeep, target, self.now.mono);
+        self.start_find(Origin::Own(LookupPurpose::Upkeep), target, self.now.mono);
         true
     }
 

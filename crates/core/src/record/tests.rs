@@ -152,7 +152,7 @@ fn at_a_limit_cached_records_go_first_those_farthest_away_before_the_others() {
     for n in [2, 3, 4] {
         store.offer(offer(key(n), b"value", 1, 60), now(0)).unwrap();
     }
-    let full = Err(Refusal::Full { limit: "max_records" });
+    let full = Err(Refusal::Full { limit: Limit::MaxRecords });
     assert_eq!(store.offer(offer(key(1), b"value", 1, 60), now(0)), full);
     store.mark_cached(&key(2), true);
     store.mark_cached(&key(3), true);
@@ -173,7 +173,7 @@ fn bytes_are_counted_with_their_overhead_and_a_refusal_changes_nothing() {
     store.offer(offer(key(1), &[7; 100], 1, 60), now(0)).unwrap();
     store.offer(offer(key(2), &[7; 100], 1, 60), now(0)).unwrap();
     assert_eq!(store.bytes(), 2 * one);
-    let full = Err(Refusal::Full { limit: "max_bytes" });
+    let full = Err(Refusal::Full { limit: Limit::MaxBytes });
     assert_eq!(store.offer(offer(key(3), b"x", 1, 60), now(0)), full);
     // A larger version of a held record is no exception, and does not evict itself.
     store.mark_cached(&key(2), true);
@@ -222,7 +222,7 @@ fn what_a_peer_stores_is_on_its_bill_until_it_goes() {
     for n in [1, 2] {
         store.offer_from(account(1), value(n), now(0)).unwrap();
     }
-    let full = Err(Refusal::Full { limit: "records_per_peer" });
+    let full = Err(Refusal::Full { limit: Limit::RecordsPerPeer });
     assert_eq!(store.offer_from(account(1), value(3), now(0)), full);
     // Others, and this node's own users, are not concerned.
     store.offer_from(account(2), value(3), now(0)).unwrap();

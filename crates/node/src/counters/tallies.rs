@@ -1,69 +1,103 @@
 //! What is counted by kind and by outcome: requests, operations, and how long each took.
 //!
-//! The kinds are few and known, so that each has its place in an array: counting is one addition.
+//! The labels are closed enums, so that each has its slot in an array: counting is one addition.
 
 use std::time::Duration;
 
-use voiddht_core::event::{Outcome, RequestOutcome};
-use voiddht_core::record::Refusal;
+use voiddht_core::event::Outcome;
+use voiddht_core::label::{
+    LookupPurpose, OperationKind, RefusalReason, RequestKind, RequestOutcome, RequestPurpose,
+};
 use voiddht_core::report::Report;
 use voiddht_wire::peer::Body;
 
 use super::Count;
 use crate::histogram::{Durations, Histogram};
 
-/// Kinds of requests between peers, by their names in the core and in the metrics.
-pub const REQUEST_KINDS: [&str; 4] = ["ping", "store", "find_node", "find_value"];
-/// How a request ends.
-pub const REQUEST_OUTCOMES: [&str; 4] = ["answered", "refused", "timed_out", "undelivered"];
-/// How an operation of a user ends: the kind, and what came of it.
-pub const OPERATION_OUTCOMES: [(&str, &str); 7] = [
-    ("get", "found"),
-    ("get", "missing"),
-    ("put", "stored"),
-    ("put", "failed"),
-    ("lookup", "done"),
-    ("get", "busy"),
-    ("put", "busy"),
-];
-/// Operations whose times are kept.
-pub const TIMED_OPERATIONS: [&str; 3] = ["get", "put", "lookup"];
-/// What a node's own lookups are for.
-pub const LOOKUP_PURPOSES: [&str; 3] = ["join", "refresh", "upkeep"];
+voiddht_core::label! {
+    /// How an operation of a user ended. An operation that is none of these is not counted: joining,
+    /// leaving, and looking at the node from outside.
+    pub enum OperationOutcome {
+        /// A GET that found a value.
+        GetFound = "found",
+        /// A GET that found none.
+        GetMissing = "missing",
+        /// A GET that was refused: too many operations.
+        GetBusy = "busy",
+        /// A PUT that stored its value on some node.
+        PutStored = "stored",
+        /// A PUT that stored it on none.
+        PutFailed = "failed",
+        /// A PUT that was refused: too many operations.
+        PutBusy = "busy",
+        /// A lookup that ended.
+        LookupDone = "done",
+        /// A lookup that was refused: too many operations.
+        LookupBusy = "busy",
+    }
+}
 
-/// Numbers that go with the names above, place by place.
+impl OperationOutcome {
+    /// How an operation of this kind ended; `None` if `outcome` is not that of an operation.
+    pub(crate) fn of(kind: OperationKind, outcome: &Outcome) -> Option<Self> {
+        match outcome {
+            Outcome::Get { value: Some(_), .. } => Some(Self::GetFound),
+            Outcome::Get { value: None, .. } => Some(Self::GetMissing),
+            Outcome::Put { stored: 0, .. } => Some(Self::PutFailed),
+            Outcome::Put { .. } => Some(Self::PutStored),
+            Outcome::Lookup { .. } => Some(Self::LookupDone),
+            Outcome::Busy => Some(match kind {
+                OperationKind::Get => Self::GetBusy,
+                OperationKind::Put => Self::PutBusy,
+                OperationKind::Lookup => Self::LookupBusy,
+            }),
+            Outcome::Joined { .. } | Outcome::Left { .. } | Outcome::Reach { .. } => None,
+        }
+    }
+
+    /// The kind of the operation that ended so.
+    pub fn kind(self) -> OperationKind {
+        match self {
+            Self::GetFound | Self::GetMissing | Self::GetBusy => OperationKind::Get,
+            Self::PutStored | Self::PutFailed | Self::PutBusy => OperationKind::Put,
+            Self::LookupDone | Self::LookupBusy => OperationKind::Lookup,
+        }
+    }
+}
+
+/// Numbers by label, each in its slot.
 #[derive(Debug, Default)]
 pub(crate) struct Tallies {
-    requests: [[Count; REQUEST_OUTCOMES.len()]; REQUEST_KINDS.len()],
-    request_durations: [Histogram; REQUEST_KINDS.len()],
-    upkeep_requests: [Count; REQUEST_OUTCOMES.len()],
-    served: [Count; REQUEST_KINDS.len()],
-    stores_refused: [Count; Refusal::NAMES.len()],
-    operations: [Count; OPERATION_OUTCOMES.len()],
-    operation_durations: [Histogram; TIMED_OPERATIONS.len()],
-    lookups: [Count; LOOKUP_PURPOSES.len()],
+    requests: [[Count; RequestOutcome::COUNT]; RequestKind::COUNT],
+    request_durations: [Histogram; RequestKind::COUNT],
+    upkeep_requests: [Count; RequestOutcome::COUNT],
+    served: [Count; RequestKind::COUNT],
+    stores_refused: [Count; RefusalReason::COUNT],
+    operations: [Count; OperationOutcome::COUNT],
+    operation_durations: [Histogram; OperationKind::COUNT],
+    lookups: [Count; LookupPurpose::COUNT],
     votes: [Count; 2],
 }
 
 /// What was counted by kind and by outcome, up to one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Requests of this node that have ended: by [`REQUEST_KINDS`], then [`REQUEST_OUTCOMES`].
-    pub requests: [[u64; REQUEST_OUTCOMES.len()]; REQUEST_KINDS.len()],
-    /// How long those took that were answered, by [`REQUEST_KINDS`].
-    pub request_durations: [Durations; REQUEST_KINDS.len()],
-    /// Copies of records that upkeep sent, by [`REQUEST_OUTCOMES`].
-    pub upkeep_requests: [u64; REQUEST_OUTCOMES.len()],
-    /// Requests of peers, by [`REQUEST_KINDS`].
-    pub served: [u64; REQUEST_KINDS.len()],
-    /// STOREs of peers that were not taken, by [`Refusal::NAMES`].
-    pub stores_refused: [u64; Refusal::NAMES.len()],
-    /// Operations of users that have ended, by [`OPERATION_OUTCOMES`].
-    pub operations: [u64; OPERATION_OUTCOMES.len()],
-    /// How long they took, by [`TIMED_OPERATIONS`].
-    pub operation_durations: [Durations; TIMED_OPERATIONS.len()],
-    /// Lookups that the node made for itself, by [`LOOKUP_PURPOSES`].
-    pub lookups: [u64; LOOKUP_PURPOSES.len()],
+    /// Requests of this node that have ended: by [`RequestKind`], then [`RequestOutcome`].
+    pub requests: [[u64; RequestOutcome::COUNT]; RequestKind::COUNT],
+    /// How long those took that were answered, by [`RequestKind`].
+    pub request_durations: [Durations; RequestKind::COUNT],
+    /// Copies of records that upkeep sent, by [`RequestOutcome`].
+    pub upkeep_requests: [u64; RequestOutcome::COUNT],
+    /// Requests of peers, by [`RequestKind`].
+    pub served: [u64; RequestKind::COUNT],
+    /// STOREs of peers that were not taken, by [`RefusalReason`].
+    pub stores_refused: [u64; RefusalReason::COUNT],
+    /// Operations of users that have ended, by [`OperationOutcome`].
+    pub operations: [u64; OperationOutcome::COUNT],
+    /// How long they took, by [`OperationKind`].
+    pub operation_durations: [Durations; OperationKind::COUNT],
+    /// Lookups that the node made for itself, by [`LookupPurpose`].
+    pub lookups: [u64; LookupPurpose::COUNT],
     /// Votes in GETs: for the value that was returned, and for others.
     pub votes: [u64; 2],
 }
@@ -72,68 +106,50 @@ impl Tallies {
     /// A request of this node has ended.
     pub(crate) fn request_ended(
         &self,
-        kind: &str,
-        purpose: &str,
+        kind: RequestKind,
+        purpose: RequestPurpose,
         outcome: RequestOutcome,
         took: Duration,
     ) {
-        let Some(kind) = place(&REQUEST_KINDS, kind) else { return };
-        let outcome = outcome_place(outcome);
-        self.requests[kind][outcome].add();
-        if outcome == outcome_place(RequestOutcome::Answered) {
-            self.request_durations[kind].observe(took);
+        self.requests[kind.slot()][outcome.slot()].add();
+        if outcome == RequestOutcome::Answered {
+            self.request_durations[kind.slot()].observe(took);
         }
-        if purpose == "upkeep" {
-            self.upkeep_requests[outcome].add();
+        if purpose == RequestPurpose::Upkeep {
+            self.upkeep_requests[outcome.slot()].add();
         }
     }
 
     /// A peer asks something of this node.
     pub(crate) fn served(&self, body: &Body) {
-        let kind = match body {
-            Body::Ping => 0,
-            Body::Store(_) => 1,
-            Body::FindNode { .. } => 2,
-            Body::FindValue { .. } => 3,
-            _ => return,
-        };
-        self.served[kind].add();
+        if let Some(kind) = RequestKind::of(body) {
+            self.served[kind.slot()].add();
+        }
     }
 
     /// A peer's STORE was not taken.
-    pub(crate) fn store_refused(&self, why: &str) {
-        if let Some(place) = place(&Refusal::NAMES, why) {
-            self.stores_refused[place].add();
-        }
+    pub(crate) fn store_refused(&self, why: RefusalReason) {
+        self.stores_refused[why.slot()].add();
     }
 
-    /// An operation of kind `asked` has ended. Joining and leaving are not counted.
-    pub(crate) fn operation_ended(&self, asked: &str, outcome: &Outcome) {
-        let (result, report) = match outcome {
-            Outcome::Get { value, report, .. } => {
+    /// An operation of this kind has ended.
+    pub(crate) fn operation_ended(&self, kind: OperationKind, outcome: &Outcome) {
+        let Some(ended) = OperationOutcome::of(kind, outcome) else { return };
+        self.operations[ended.slot()].add();
+        let report = match outcome {
+            Outcome::Get { report, .. } => {
                 self.count_votes(report);
-                (if value.is_some() { "found" } else { "missing" }, Some(report))
+                report
             }
-            Outcome::Put { stored, report } => {
-                (if *stored > 0 { "stored" } else { "failed" }, Some(report))
-            }
-            Outcome::Lookup { report, .. } => ("done", Some(report)),
-            Outcome::Busy => ("busy", None),
-            Outcome::Joined { .. } | Outcome::Left { .. } | Outcome::Reach { .. } => return,
+            Outcome::Put { report, .. } | Outcome::Lookup { report, .. } => report,
+            _ => return,
         };
-        if let Some(place) = place(&OPERATION_OUTCOMES, (asked, result)) {
-            self.operations[place].add();
-        }
-        if let (Some(place), Some(report)) = (place(&TIMED_OPERATIONS, asked), report) {
-            self.operation_durations[place].observe(report.took);
-        }
+        self.operation_durations[ended.kind().slot()].observe(report.took);
     }
 
     /// A lookup of the node's own has ended.
-    pub(crate) fn lookup_ended(&self, purpose: &str) {
-        if let Some(place) = place(&LOOKUP_PURPOSES, purpose) {
-            self.lookups[place].add();
-        }
+    pub(crate) fn lookup_ended(&self, purpose: LookupPurpose) {
+        self.lookups[purpose.slot()].add();
     }
 
     pub(crate) fn read(&self) -> Tally {
@@ -159,40 +175,24 @@ impl Tallies {
 impl Tally {
     /// Requests of this node that ended with this outcome, of all kinds.
     pub fn requests_ended(&self, outcome: RequestOutcome) -> u64 {
-        self.requests.iter().map(|kind| kind[outcome_place(outcome)]).sum()
+        self.requests.iter().map(|kind| kind[outcome.slot()]).sum()
     }
 
-    /// Requests of peers of this kind, one of [`REQUEST_KINDS`].
-    pub fn served_of(&self, kind: &str) -> u64 {
-        place(&REQUEST_KINDS, kind).map_or(0, |place| self.served[place])
+    /// Requests of peers of this kind.
+    pub fn served_of(&self, kind: RequestKind) -> u64 {
+        self.served[kind.slot()]
     }
 
-    /// STOREs of peers that were not taken for this reason, one of [`Refusal::NAMES`].
-    pub fn stores_refused(&self, why: &str) -> u64 {
-        place(&Refusal::NAMES, why).map_or(0, |place| self.stores_refused[place])
+    /// STOREs of peers that were not taken for this reason.
+    pub fn stores_refused(&self, why: RefusalReason) -> u64 {
+        self.stores_refused[why.slot()]
     }
 
     /// Operations of this kind that have ended, in whatever way.
-    pub fn operations_ended(&self, kind: &str) -> u64 {
-        let of_kind = OPERATION_OUTCOMES.iter().zip(self.operations);
-        of_kind.filter(|((name, _), _)| *name == kind).map(|(_, count)| count).sum()
+    pub fn operations_ended(&self, kind: OperationKind) -> u64 {
+        let of_kind = OperationOutcome::ALL.into_iter().filter(|outcome| outcome.kind() == kind);
+        of_kind.map(|outcome| self.operations[outcome.slot()]).sum()
     }
-}
-
-fn outcome_place(outcome: RequestOutcome) -> usize {
-    match outcome {
-        RequestOutcome::Answered => 0,
-        RequestOutcome::Refused => 1,
-        RequestOutcome::TimedOut => 2,
-        RequestOutcome::Undelivered => 3,
-    }
-}
-
-/// A name that is not in the list is not counted: it would have no place in the metrics either.
-fn place<T: PartialEq>(names: &[T], name: T) -> Option<usize> {
-    let place = names.iter().position(|known| *known == name);
-    debug_assert!(place.is_some() || names.is_empty(), "a name without a place in the metrics");
-    place
 }
 
 fn read_all<const N: usize>(counts: &[Count; N]) -> [u64; N] {
@@ -207,8 +207,18 @@ mod tests {
     fn each_kind_and_outcome_has_its_own_count() {
         let tallies = Tallies::default();
         let ms = Duration::from_millis(1);
-        tallies.request_ended("store", "upkeep", RequestOutcome::Answered, ms);
-        tallies.request_ended("store", "operation", RequestOutcome::TimedOut, 5 * ms);
+        tallies.request_ended(
+            RequestKind::Store,
+            RequestPurpose::Upkeep,
+            RequestOutcome::Answered,
+            ms,
+        );
+        tallies.request_ended(
+            RequestKind::Store,
+            RequestPurpose::Operation,
+            RequestOutcome::TimedOut,
+            5 * ms,
+        );
         tallies.served(&Body::Ping);
         let tally = tallies.read();
         assert_eq!(tally.requests[1], [1, 0, 1, 0]);
@@ -223,15 +233,18 @@ mod tests {
         let tallies = Tallies::default();
         let report = Report { agreeing: 5, dissenting: 1, ..Report::default() };
         let get = |value| Outcome::Get { value, version: None, report: report.clone() };
-        tallies.operation_ended("get", &get(Some("v".into())));
-        tallies.operation_ended("get", &get(None));
-        tallies.operation_ended("put", &Outcome::Put { stored: 0, report: Report::default() });
-        tallies.operation_ended("put", &Outcome::Busy);
-        tallies.operation_ended("join", &Outcome::Joined { contacts: 1 });
+        tallies.operation_ended(OperationKind::Get, &get(Some("v".into())));
+        tallies.operation_ended(OperationKind::Get, &get(None));
+        tallies.operation_ended(
+            OperationKind::Put,
+            &Outcome::Put { stored: 0, report: Report::default() },
+        );
+        tallies.operation_ended(OperationKind::Put, &Outcome::Busy);
+        tallies.operation_ended(OperationKind::Lookup, &Outcome::Busy);
         let tally = tallies.read();
-        assert_eq!(tally.operations, [1, 1, 0, 1, 0, 0, 1]);
+        assert_eq!(tally.operations, [1, 1, 0, 0, 1, 1, 0, 1]);
         assert_eq!(tally.votes, [10, 2]);
         assert_eq!(tally.operation_durations[0].count(), 2);
-        assert_eq!(tally.operations_ended("put"), 2);
+        assert_eq!(tally.operations_ended(OperationKind::Put), 2);
     }
 }

@@ -4,6 +4,7 @@ use std::ops::Bound;
 use std::time::Duration;
 
 use voiddht_core::contact::Contact;
+use voiddht_core::label::{OperationKind, OperationPurpose};
 use voiddht_core::report::Report;
 use voiddht_core::routing::BucketRange;
 use voiddht_core::time::{Moment, Now};
@@ -66,8 +67,8 @@ pub(crate) struct ObservedRecords {
 /// An operation under way.
 #[derive(Debug)]
 pub(crate) struct Running {
-    pub(crate) kind: &'static str,
-    pub(crate) purpose: &'static str,
+    pub(crate) kind: OperationKind,
+    pub(crate) purpose: OperationPurpose,
     pub(crate) target: Key,
     pub(crate) since: Duration,
     pub(crate) report: Report,

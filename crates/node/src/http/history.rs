@@ -9,11 +9,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use voiddht_core::event::RequestOutcome;
+use voiddht_core::label::{OperationKind, RequestKind, RequestOutcome};
 
 use super::Watched;
 use crate::counters::Counts;
-use crate::counters::tallies::REQUEST_KINDS;
 use crate::histogram::Durations;
 
 /// How often counters are read.
@@ -206,18 +205,19 @@ impl Change {
                 + tally.requests_ended(RequestOutcome::Undelivered)
         };
         let mut request_durations = Durations::default();
-        for kind in 0..REQUEST_KINDS.len() {
+        for kind in 0..RequestKind::COUNT {
             let took = new.request_durations[kind].since(&old.request_durations[kind]);
             request_durations.add(&took);
         }
         Self {
-            gets: ended("get"),
-            puts: ended("put"),
+            gets: ended(OperationKind::Get),
+            puts: ended(OperationKind::Put),
             served: new.served.iter().sum::<u64>() - old.served.iter().sum::<u64>(),
             received: now.bytes_received - before.bytes_received,
             sent: now.bytes_sent - before.bytes_sent,
             failed: failed(new) - failed(old),
-            get_durations: new.operation_durations[0].since(&old.operation_durations[0]),
+            get_durations: new.operation_durations[OperationKind::Get.slot()]
+                .since(&old.operation_durations[OperationKind::Get.slot()]),
             request_durations,
         }
     }

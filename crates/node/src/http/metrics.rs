@@ -3,14 +3,14 @@
 //! Counters and histograms are read from atomics. Gauges come from one look at the driver; when
 //! that does not answer they are left out, and `voiddht_driver_responding` says so.
 
-use voiddht_core::record::Refusal;
+use voiddht_core::label::{
+    LookupPurpose, OperationKind, RefusalReason, RequestKind, RequestOutcome,
+};
 
 use super::exposition::{Exposition, Family, Kind};
 use super::{DRIVER_DEADLINE, Watched, process};
-use crate::counters::tallies::{
-    LOOKUP_PURPOSES, OPERATION_OUTCOMES, REQUEST_KINDS, REQUEST_OUTCOMES, TIMED_OPERATIONS,
-};
-use crate::counters::{Counts, LIMIT_NAMES};
+use crate::counters::Counts;
+use crate::counters::tallies::OperationOutcome;
 use crate::snapshot::{Snapshot, SnapshotRequest, State};
 
 /// One node's numbers, and its name where there are several.
@@ -133,9 +133,10 @@ impl Page<'_> {
     fn requests(&mut self) {
         let help = "Requests to peers that have ended, by type and outcome.";
         self.family("voiddht_requests_total", Kind::Counter, help, |one, family| {
-            for (kind, counts) in REQUEST_KINDS.iter().zip(one.counts.tally.requests) {
-                for (outcome, count) in REQUEST_OUTCOMES.iter().zip(counts) {
-                    let labels = [("node", one.label), ("type", *kind), ("outcome", *outcome)];
+            for (kind, counts) in RequestKind::ALL.iter().zip(one.counts.tally.requests) {
+                for (outcome, count) in RequestOutcome::ALL.iter().zip(counts) {
+                    let labels =
+                        [("node", one.label), ("type", kind.name()), ("outcome", outcome.name())];
                     family.sample(&labels, count);
                 }
             }
@@ -143,8 +144,8 @@ impl Page<'_> {
         let help = "How long requests to peers took that were answered.";
         self.family("voiddht_request_duration_seconds", Kind::Histogram, help, |one, family| {
             let durations = &one.counts.tally.request_durations;
-            for (kind, durations) in REQUEST_KINDS.iter().zip(durations) {
-                family.histogram(&[("node", one.label), ("type", kind)], durations);
+            for (kind, durations) in RequestKind::ALL.iter().zip(durations) {
+                family.histogram(&[("node", one.label), ("type", kind.name())], durations);
             }
         });
         let help = "Requests to peers that await their answer.";
@@ -153,20 +154,21 @@ impl Page<'_> {
         });
         let help = "Requests of peers, by type.";
         self.family("voiddht_served_requests_total", Kind::Counter, help, |one, family| {
-            for (kind, count) in REQUEST_KINDS.iter().zip(one.counts.tally.served) {
-                family.sample(&[("node", one.label), ("type", kind)], count);
+            for (kind, count) in RequestKind::ALL.iter().zip(one.counts.tally.served) {
+                family.sample(&[("node", one.label), ("type", kind.name())], count);
             }
         });
         let help = "STOREs of peers that were not taken, by why.";
         self.family("voiddht_stores_refused_total", Kind::Counter, help, |one, family| {
-            for (why, count) in Refusal::NAMES.iter().zip(one.counts.tally.stores_refused) {
-                family.sample(&[("node", one.label), ("reason", why)], count);
+            for (why, count) in RefusalReason::ALL.iter().zip(one.counts.tally.stores_refused) {
+                family.sample(&[("node", one.label), ("reason", why.name())], count);
             }
         });
         let help = "Copies of records that upkeep sent to other nodes, by outcome.";
         self.family("voiddht_upkeep_copies_total", Kind::Counter, help, |one, family| {
-            for (outcome, count) in REQUEST_OUTCOMES.iter().zip(one.counts.tally.upkeep_requests) {
-                family.sample(&[("node", one.label), ("outcome", outcome)], count);
+            for (outcome, count) in RequestOutcome::ALL.iter().zip(one.counts.tally.upkeep_requests)
+            {
+                family.sample(&[("node", one.label), ("outcome", outcome.name())], count);
             }
         });
     }
@@ -174,18 +176,17 @@ impl Page<'_> {
     fn operations(&mut self) {
         let help = "Operations of users that have ended, by what came of them.";
         self.family("voiddht_operations_total", Kind::Counter, help, |one, family| {
-            for ((kind, outcome), count) in
-                OPERATION_OUTCOMES.iter().zip(one.counts.tally.operations)
-            {
-                let labels = [("node", one.label), ("operation", *kind), ("outcome", *outcome)];
+            for (outcome, count) in OperationOutcome::ALL.iter().zip(one.counts.tally.operations) {
+                let operation = ("operation", outcome.kind().name());
+                let labels = [("node", one.label), operation, ("outcome", outcome.name())];
                 family.sample(&labels, count);
             }
         });
         let help = "How long operations of users took.";
         self.family("voiddht_operation_duration_seconds", Kind::Histogram, help, |one, family| {
             let durations = &one.counts.tally.operation_durations;
-            for (kind, durations) in TIMED_OPERATIONS.iter().zip(durations) {
-                family.histogram(&[("node", one.label), ("operation", kind)], durations);
+            for (kind, durations) in OperationKind::ALL.iter().zip(durations) {
+                family.histogram(&[("node", one.label), ("operation", kind.name())], durations);
             }
         });
         let help = "Operations under way, those of the node's own among them.";
@@ -200,8 +201,8 @@ impl Page<'_> {
         });
         let help = "Lookups that the node made for itself, by what for.";
         self.family("voiddht_own_lookups_total", Kind::Counter, help, |one, family| {
-            for (purpose, count) in LOOKUP_PURPOSES.iter().zip(one.counts.tally.lookups) {
-                family.sample(&[("node", one.label), ("purpose", purpose)], count);
+            for (purpose, count) in LookupPurpose::ALL.iter().zip(one.counts.tally.lookups) {
+                family.sample(&[("node", one.label), ("purpose", purpose.name())], count);
             }
         });
     }
@@ -300,8 +301,7 @@ impl Page<'_> {
     fn limits(&mut self) {
         let help = "Times that a limit was reached, by its name.";
         self.family("voiddht_limit_reached_total", Kind::Counter, help, |one, family| {
-            for name in LIMIT_NAMES {
-                let count = one.counts.limits.get(name).copied().unwrap_or(0);
+            for (name, count) in one.counts.limits.iter().map(|(name, count)| (*name, *count)) {
                 family.sample(&[("node", one.label), ("limit", name)], count);
             }
         });

@@ -15,7 +15,7 @@ use super::{
     LimitView, MAX_STEPS, NodeView, OperationView, OperationsView, RecordView, RecordsView,
     Snapshot, StorageView, TableView, TrustView,
 };
-use crate::counters::{Counts, LIMIT_NAMES};
+use crate::counters::{Counts, limit_names};
 use crate::driver::observe::{Observation, ObservedBucket, Running};
 use crate::observer::{ContactChange, Finished, Happened};
 use crate::settings::Limits;
@@ -156,8 +156,8 @@ fn running(seen: &Running, now: Now) -> OperationView {
     let started =
         WallTime::from_millis(now.wall.as_millis().saturating_sub(seen.since.as_millis() as u64));
     let view = OperationView {
-        kind: seen.kind,
-        purpose: seen.purpose,
+        kind: seen.kind.name(),
+        purpose: seen.purpose.name(),
         key: seen.target.to_string(),
         result: "running",
         started_at_ms: started.as_millis(),
@@ -171,10 +171,10 @@ fn finished(seen: &Finished) -> OperationView {
     let took = seen.report.took;
     let view = OperationView {
         number: seen.number,
-        kind: seen.kind,
-        purpose: seen.purpose,
+        kind: seen.kind.name(),
+        purpose: seen.purpose.name(),
         key: seen.key.to_string(),
-        result: seen.result,
+        result: seen.result.name(),
         nodes: seen.nodes,
         value_bytes: seen.value_bytes,
         started_at_ms: seen.ended.as_millis().saturating_sub(took.as_millis() as u64),
@@ -228,7 +228,8 @@ fn limits(seen: &Observation, around: &Surroundings<'_>) -> Vec<LimitView> {
         in_use: Some(*in_use as u64),
         reached: reached(name),
     });
-    let rest = LIMIT_NAMES.iter().filter(|name| !used.iter().any(|(known, ..)| known == *name));
+    let rest =
+        limit_names().into_iter().filter(|name| !used.iter().any(|(known, ..)| known == name));
     let counted =
         rest.map(|name| LimitView { name, limit: None, in_use: None, reached: reached(name) });
     in_use.chain(counted).collect()

@@ -1,0 +1,232 @@
+//! Labels under which things are counted and logged: kinds, purposes, outcomes, limits.
+//!
+//! Each is a closed enum, so that every table of counters has a slot for every label by its type,
+//! and a label that nobody counts does not compile. [`label!`](crate::label!) declares one.
+
+use voiddht_wire::peer::Body;
+
+use crate::quota::QuotaReached;
+
+/// Declares an enum of labels: each variant with the name that logs and metrics show.
+#[macro_export]
+macro_rules! label {
+    (
+        $(#[$doc:meta])*
+        $vis:vis enum $label:ident {
+            $($(#[$variant_doc:meta])* $variant:ident = $name:literal,)+
+        }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        $vis enum $label {
+            $($(#[$variant_doc])* $variant,)+
+        }
+
+        impl $label {
+            /// Every label, in the order of their slots.
+            $vis const ALL: [Self; [$($name),+].len()] = [$(Self::$variant),+];
+            /// Slots of a table that is indexed by this label.
+            $vis const COUNT: usize = Self::ALL.len();
+
+            /// The name in logs and metrics.
+            $vis const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $name,)+
+                }
+            }
+
+            /// The index of this label in a table of [`Self::COUNT`] slots.
+            $vis const fn slot(self) -> usize {
+                self as usize
+            }
+        }
+
+        impl std::fmt::Display for $label {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.name())
+            }
+        }
+    };
+}
+
+label! {
+    /// Kinds of requests between peers.
+    pub enum RequestKind {
+        /// PING.
+        Ping = "ping",
+        /// STORE.
+        Store = "store",
+        /// FIND_NODE.
+        FindNode = "find_node",
+        /// FIND_VALUE.
+        FindValue = "find_value",
+    }
+}
+
+impl RequestKind {
+    /// The kind of this message; `None` if it is a reply.
+    pub fn of(body: &Body) -> Option<Self> {
+        match body {
+            Body::Ping => Some(Self::Ping),
+            Body::Store(_) => Some(Self::Store),
+            Body::FindNode { .. } => Some(Self::FindNode),
+            Body::FindValue { .. } => Some(Self::FindValue),
+            Body::PingReply { .. }
+            | Body::StoreReply { .. }
+            | Body::FindNodeReply { .. }
+            | Body::FindValueReply(_)
+            | Body::Error(_) => None,
+        }
+    }
+}
+
+label! {
+    /// Why a request was sent.
+    pub enum RequestPurpose {
+        /// A GET, a PUT or a lookup.
+        Operation = "operation",
+        /// To join by a peer whose ID is not known yet.
+        Seed = "seed",
+        /// To find out whether a contact responds.
+        Liveness = "liveness",
+        /// To bring a copy of a record to where it belongs.
+        Upkeep = "upkeep",
+        /// To learn how this node is seen from outside.
+        Reach = "reach",
+        /// To say that this node leaves.
+        Farewell = "farewell",
+    }
+}
+
+label! {
+    /// How a request ended.
+    pub enum RequestOutcome {
+        /// The peer answered what was asked, or took what its dialect has no answer to.
+        Answered = "answered",
+        /// The peer answered with an error.
+        Refused = "refused",
+        /// Nothing came in time.
+        TimedOut = "timed_out",
+        /// It could not be delivered.
+        Undelivered = "undelivered",
+    }
+}
+
+label! {
+    /// Kinds of operations.
+    pub enum OperationKind {
+        /// Finds a value.
+        Get = "get",
+        /// Stores a value.
+        Put = "put",
+        /// Finds the closest nodes.
+        Lookup = "lookup",
+    }
+}
+
+label! {
+    /// What an operation was started for.
+    pub enum OperationPurpose {
+        /// A user's command.
+        Command = "command",
+        /// Joining.
+        Join = "join",
+        /// Refreshing a bucket or the estimate of the network's size.
+        Refresh = "refresh",
+        /// Finding where records belong.
+        Upkeep = "upkeep",
+    }
+}
+
+label! {
+    /// What a node's own lookup is for.
+    pub enum LookupPurpose {
+        /// Joining.
+        Join = "join",
+        /// Refreshing a bucket or the estimate of the network's size.
+        Refresh = "refresh",
+        /// Finding where records belong.
+        Upkeep = "upkeep",
+    }
+}
+
+impl From<LookupPurpose> for OperationPurpose {
+    fn from(purpose: LookupPurpose) -> Self {
+        match purpose {
+            LookupPurpose::Join => Self::Join,
+            LookupPurpose::Refresh => Self::Refresh,
+            LookupPurpose::Upkeep => Self::Upkeep,
+        }
+    }
+}
+
+label! {
+    /// Limits of the core, by the names that settings and metrics have.
+    pub enum Limit {
+        /// Bytes held for one peer.
+        BytesPerPeer = "bytes_per_peer",
+        /// Bytes held for the peers of one address prefix.
+        BytesPerPrefix = "bytes_per_prefix",
+        /// Memory that all records may take.
+        MaxBytes = "max_bytes",
+        /// Operations in flight.
+        MaxOperations = "max_operations",
+        /// Records held.
+        MaxRecords = "max_records",
+        /// STOREs that wait for the disk.
+        MaxUnsynced = "max_unsynced",
+        /// Records held for one peer.
+        RecordsPerPeer = "records_per_peer",
+        /// Records held for the peers of one address prefix.
+        RecordsPerPrefix = "records_per_prefix",
+        /// Requests of one peer in a time.
+        RequestsPerPeer = "requests_per_peer",
+        /// Requests from one address prefix in a time.
+        RequestsPerPrefix = "requests_per_prefix",
+    }
+}
+
+impl From<QuotaReached> for Limit {
+    fn from(quota: QuotaReached) -> Self {
+        match quota {
+            QuotaReached::PeerRequests => Self::RequestsPerPeer,
+            QuotaReached::PrefixRequests => Self::RequestsPerPrefix,
+            QuotaReached::PeerRecords => Self::RecordsPerPeer,
+            QuotaReached::PeerBytes => Self::BytesPerPeer,
+            QuotaReached::PrefixRecords => Self::RecordsPerPrefix,
+            QuotaReached::PrefixBytes => Self::BytesPerPrefix,
+        }
+    }
+}
+
+label! {
+    /// Why a STORE was refused.
+    pub enum RefusalReason {
+        /// A limit is reached.
+        Full = "full",
+        /// A higher version is held.
+        Older = "older",
+        /// Another value of the same version is held, and the tie goes to it.
+        Outranked = "outranked",
+        /// The self-verifying value of the key is held.
+        Outproved = "outproved",
+        /// The version is too far ahead of this node's clock.
+        FutureVersion = "future_version",
+        /// No TTL remains.
+        Expired = "expired",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_are_the_places_in_all_and_names_are_distinct() {
+        for (place, limit) in Limit::ALL.into_iter().enumerate() {
+            assert_eq!(limit.slot(), place);
+        }
+        let names: std::collections::BTreeSet<_> = Limit::ALL.map(Limit::name).into();
+        assert_eq!(names.len(), Limit::COUNT);
+    }
+}
