@@ -69,15 +69,15 @@ pub fn parse<T: Program>(
     arguments: impl IntoIterator<Item = OsString>,
 ) -> Result<Typed<T>, Failure> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let mut command = command::<T>();
-    let Some(matches) = matched(&mut command, &arguments)? else { return Ok(Typed::Answered) };
+    let command = command::<T>();
+    let Some(matches) = matched(&command, &arguments)? else { return Ok(Typed::Answered) };
     let path = matches.try_get_one::<PathBuf>("config").ok().flatten();
     let Some(path) = path else { return typed(matches, None) };
     let file = Ini::read(path).and_then(|file| T::file_settings(&file, &command));
     let settings = file.map_err(|mistake| Failure::Usage(mistake.to_string()))?;
     // Once more, now that the file's word is known. Its values are in order.
-    let mut command = settings.apply(SECTION, self::command::<T>());
-    match matched(&mut command, &arguments)? {
+    let command = settings.apply(SECTION, self::command::<T>());
+    match matched(&command, &arguments)? {
         Some(matches) => typed(matches, Some(settings)),
         None => Ok(Typed::Answered),
     }
@@ -91,16 +91,31 @@ pub fn command<T: CommandFactory>() -> Command {
     command
 }
 
-fn matched(command: &mut Command, arguments: &[OsString]) -> Result<Option<ArgMatches>, Failure> {
-    match command.try_get_matches_from_mut(arguments.iter()) {
+fn matched(command: &Command, arguments: &[OsString]) -> Result<Option<ArgMatches>, Failure> {
+    let asks =
+        |error: &Error| matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+    match without_empty_variables(command.clone()).try_get_matches_from(arguments.iter()) {
         Ok(matches) => Ok(Some(matches)),
-        Err(help) if matches!(help.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+        Err(error) if asks(&error) => {
+            // The help names every variable, the empty ones too.
+            let named = command.clone().try_get_matches_from(arguments.iter());
+            let help = named.err().filter(asks).unwrap_or(error);
             // Standard output, with colour where it is wanted; a closed one is no error.
             let _ = help.print();
             Ok(None)
         }
         Err(error) => Err(complaint(&error, command, arguments)),
     }
+}
+
+/// Treats an empty variable as an unset one: `VOIDDHT_PEER=` in a file of variables, or a
+/// compose file that passes on a variable which the caller did not set, means "no value".
+fn without_empty_variables(command: Command) -> Command {
+    let command = command.mut_args(|option| {
+        let value = option.get_env().and_then(std::env::var_os);
+        if value.is_some_and(|value| value.is_empty()) { option.env(None::<&str>) } else { option }
+    });
+    command.mut_subcommands(without_empty_variables)
 }
 
 fn typed<T: Program>(matches: ArgMatches, file: Option<FileSettings>) -> Result<Typed<T>, Failure> {

@@ -1,14 +1,15 @@
 //! The tool `dht`: one module for each command, with its options, its help and what it does.
 
 mod bench;
+mod connection;
 mod doctor;
 mod drill;
 mod explain;
 mod fleet;
 mod get;
-mod http;
 mod key;
 mod node;
+mod peers;
 mod pins;
 mod progress;
 mod put;
@@ -23,6 +24,7 @@ use std::future::Future;
 
 use clap::{Parser, Subcommand};
 
+use self::connection::Preference;
 use crate::arguments::file::FileSettings;
 use crate::arguments::ini::{Content, Ini, Mistake};
 use crate::arguments::{self, Configuration, Program, SECTION, Typed};
@@ -53,6 +55,7 @@ enum Command {
     Put(put::Arguments),
     Get(get::Arguments),
     Status(status::Arguments),
+    Peers(peers::Arguments),
     Explain(explain::Arguments),
     Doctor(doctor::Arguments),
     Bench(bench::Arguments),
@@ -71,7 +74,7 @@ impl Program for Arguments {
         refuse_unknown_sections(file, &sections)?;
         let implied = [
             ("node", node::of_server(file)?),
-            ("http", http::of_server(file)?),
+            ("http", connection::place::http_of_server(file)?),
             ("data_dir", node::data_dir_of_server(file)?),
         ];
         let mut settings = FileSettings::none(&file.path);
@@ -131,6 +134,7 @@ Values:
 
 A running node:
   status   Show how a node is: whom it knows, what it holds and does, what is to be looked at
+  peers    List the contacts of a node, with their state and round-trip time
   explain  Get a value, and show how: who was asked, what each answered, how the vote went
   doctor   Look what is wrong with a node, and say what to do about it
   bench    Put and get through running nodes, and tell how long that takes
@@ -169,23 +173,25 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 fn run(arguments: impl IntoIterator<Item = OsString>, output: &Output) -> Result<Exit, Failure> {
-    let Typed::Arguments(typed, _) = arguments::parse::<Arguments>(arguments)? else {
+    let Typed::Arguments(typed, sources) = arguments::parse::<Arguments>(arguments)? else {
         return Ok(Exit::Success);
     };
+    let preference = Preference::of(&sources);
     match typed.command {
         Command::Put(put) => {
             let resolved = put.resolve()?;
             on_a_runtime(resolved.run(output))
         }
         Command::Get(get) => on_a_runtime(get.run(output)),
-        Command::Status(status) => on_a_runtime(status.run(output)),
-        Command::Explain(explain) => on_a_runtime(explain.run(output)),
-        Command::Doctor(doctor) => on_a_runtime(doctor.run(output)),
+        Command::Status(status) => on_a_runtime(status.run(preference, output)),
+        Command::Peers(peers) => on_a_runtime(peers.run(preference, output)),
+        Command::Explain(explain) => on_a_runtime(explain.run(preference, output)),
+        Command::Doctor(doctor) => on_a_runtime(doctor.run(preference, output)),
         Command::Bench(bench) => on_a_runtime(bench.run(output)),
         Command::Testnet(testnet) => on_a_runtime(testnet.run(output)),
         Command::Drill(drill) => on_a_runtime(drill.run(output)),
         Command::Sim(sim) => sim.run(output),
-        Command::Pins(pins) => pins.run(output),
+        Command::Pins(pins) => on_a_runtime(pins.run(output)),
     }
 }
 

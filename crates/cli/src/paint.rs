@@ -1,6 +1,8 @@
 //! Colours, bars and small charts for people at a terminal. Where standard output is no terminal,
 //! or NO_COLOR is set, the words alone.
 
+pub mod table;
+
 use std::fmt::Display;
 use std::io::IsTerminal;
 

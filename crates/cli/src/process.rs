@@ -1,10 +1,12 @@
 //! What the operating system says about this process: open files, processor time, memory.
 
+use std::env;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::{
-    Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit,
+    Resource, Rlimit, Signal, geteuid, getrlimit, set_parent_process_death_signal, setrlimit,
 };
 use rustix::thread::disable_transparent_huge_pages;
 use rustix::time::{ClockId, clock_gettime};
@@ -37,6 +39,17 @@ pub fn die_with_parent() -> io::Result<()> {
 pub fn do_without_huge_pages() {
     // Where the kernel does not know them, there is nothing to do without.
     let _ = disable_transparent_huge_pages(true);
+}
+
+/// Where this user's nodes without a data directory make their control sockets: the directory of
+/// the XDG base directory specification, else the nearest thing to it.
+pub fn runtime_directory() -> PathBuf {
+    let user = geteuid();
+    match env::var_os("XDG_RUNTIME_DIR").filter(|directory| !directory.is_empty()) {
+        Some(directory) => Path::new(&directory).join("voiddht"),
+        None if user.is_root() => PathBuf::from("/run/voiddht"),
+        None => PathBuf::from(format!("/tmp/voiddht-{}", user.as_raw())),
+    }
 }
 
 /// Processor time of all threads of this process so far.

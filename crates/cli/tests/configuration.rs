@@ -98,6 +98,26 @@ fn a_check_tells_each_value_and_its_source_in_the_form_of_a_file() {
     assert_eq!(trimmed(&first), trimmed(&again));
 }
 
+/// `VOIDDHT_PEER=` was "must be HOST:PORT", and so was a space after a comma.
+#[test]
+fn an_empty_variable_is_an_unset_one_and_spaces_around_commas_are_skipped() {
+    let mut command = server();
+    for name in ["VOIDDHT_PEER", "VOIDDHT_LOGLEVEL", "VOIDDHT_CONFIG", "VOIDDHT_COUNT_PRIVATE"] {
+        command.env(name, "");
+    }
+    let text = printed(command.arg("--check"));
+    assert!(text.contains("; peer =") && text.contains("loglevel = info"), "{text}");
+    let text = printed(server().env("VOIDDHT_PEER", " 127.0.0.1:7 , [::1]:8").arg("--check"));
+    assert!(text.contains("peer = 127.0.0.1:7,[::1]:8 "), "{text}");
+    let config = file("[dht]\npeer = 127.0.0.1:7, [::1]:8\n");
+    let text = printed(server().arg("-c").arg(config.path()).arg("--check"));
+    assert!(text.contains("peer = 127.0.0.1:7,[::1]:8 "), "{text}");
+    let help = printed(server().env("VOIDDHT_PEER", "").arg("--help"));
+    assert!(help.contains("[env: VOIDDHT_PEER]"), "{help}");
+    let node = dht().env("VOIDDHT_NODE", "").args(["get", "--timeout", "1", "--help"]).output();
+    assert!(node.unwrap().status.success());
+}
+
 #[test]
 fn a_check_refuses_what_a_start_would_refuse() {
     let text = complaint(server().args(["--check", "--min-ttl", "9", "--max-ttl", "8"]), 2);

@@ -114,7 +114,11 @@ fn a_bench_measures_what_programs_see() {
     let (first, second, _) = pair();
     let nodes = format!("{},{}", first.api, second.api);
     let options = ["--values", "20", "--load-seconds", "1", "--at-once", "8", "--seed", "7"];
-    let output = dht().args(["bench", "--node", &nodes]).args(options).output().unwrap();
+    let mut command = dht();
+    command.args(["bench", "--node", &nodes]).args(options);
+    let narrow = text(&command.output().unwrap(), 0);
+    assert!(narrow.lines().skip(1).all(|line| line.chars().count() <= 80), "{narrow}");
+    let output = command.env("COLUMNS", "140").output().unwrap();
     let table = text(&output, 0);
     for needle in ["seed 7", "p99.9", "put, one at a time", "get, 8 at once", "20 of 20"] {
         assert!(table.contains(needle), "{needle} in\n{table}");
@@ -135,7 +139,7 @@ fn a_bench_measures_what_programs_see() {
 #[test]
 fn a_page_that_is_not_served_is_status_3_and_says_how_it_would_be() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
-    for arguments in [&["status"][..], &["explain", "key"], &["doctor"]] {
+    for arguments in [&["status"][..], &["explain", "key"], &["doctor"], &["peers"]] {
         let told = complaint(dht().args(arguments).args(["--http", &free]), 3);
         assert!(told.contains(&free) && told.contains("started with --http"), "{told}");
     }
@@ -151,7 +155,7 @@ fn a_page_that_is_not_served_is_status_3_and_says_how_it_would_be() {
         let _ = stream.read_to_end(&mut Vec::new());
     });
     let told = complaint(dht().args(["status", "--http", &address]), 3);
-    assert!(told.contains("not a voiddht node's page"), "{told}");
+    assert!(told.contains("not a voiddht node"), "{told}");
     talk.join().unwrap();
 }
 
@@ -164,6 +168,84 @@ fn the_page_of_the_configured_node_is_looked_at() {
     assert!(text(&output, 0).contains("Joined"));
     let output = dht().arg("status").env("VOIDDHT_HTTP", &http).output().unwrap();
     assert!(text(&output, 0).contains("Joined"));
+}
+
+/// Every command wanted a port, and `dht_server --http`.
+#[test]
+fn local_tools_need_no_port() {
+    let data = tempfile::tempdir().unwrap();
+    let runtime = tempfile::tempdir().unwrap();
+    let first = Server::start(&["-a", "127.0.0.1"]);
+    let peer = first.p2p.to_string();
+    let directory = data.path().join("node");
+    let directory = directory.to_str().unwrap();
+    let node =
+        Server::start(&["-a", "127.0.0.1", "--peer", &peer, "--data-dir", directory]).joined();
+    assert!(first.dht(&["put", "greeting", "hello"]).status.success());
+    let said = |arguments: &[&str]| {
+        let mut command = dht();
+        // Without the sockets of other nodes of this machine.
+        command.env("XDG_RUNTIME_DIR", runtime.path());
+        text(&command.args(arguments).args(["--data-dir", directory]).output().unwrap(), 0)
+    };
+    assert!(said(&["status"]).contains("● Joined, with 1 contact."));
+    assert!(said(&["explain", "greeting"]).contains("● Found, 5 B"));
+    assert!(said(&["doctor"]).contains("✓ programs"));
+    assert!(said(&["pins", "list"]).contains(&peer));
+    let peers = said(&["peers"]);
+    assert!(peers.contains(&peer) && peers.contains("connected"), "{peers}");
+    let contacts: Value = serde_json::from_str(&said(&["peers", "--json"])).unwrap();
+    assert_eq!((&contacts[0]["address"], &contacts[0]["failures"]), (&peer.into(), &0.into()));
+    drop(node);
+    let told = complaint(dht().args(["status", "--data-dir", directory]), 3);
+    assert!(told.contains("no node answers at the control socket"), "{told}");
+}
+
+#[test]
+fn a_node_without_a_data_directory_is_found_on_its_machine() {
+    let runtime = tempfile::tempdir().unwrap();
+    let start = || {
+        let mut command = common::server();
+        command.env("XDG_RUNTIME_DIR", runtime.path());
+        Server::spawn({
+            command.args(["-a", "127.0.0.1", "-m", "0", "-p", "0"]);
+            command
+        })
+    };
+    let dht = || {
+        let mut command = dht();
+        command.env("XDG_RUNTIME_DIR", runtime.path());
+        command
+    };
+    let nobody = complaint(dht().args(["pins", "list"]), 3);
+    assert!(nobody.contains("no running node was found"), "{nobody}");
+    let first = start();
+    let status = text(&dht().arg("status").output().unwrap(), 0);
+    assert!(status.contains(&first.p2p.to_string()), "{status}");
+    let second = start();
+    let told = complaint(dht().arg("status"), 2);
+    assert!(told.contains("several nodes run on this machine"), "{told}");
+    let socket = runtime.path().join(format!("voiddht/{}.sock", second.api));
+    let status = dht().args(["status", "--data-dir"]).arg(&socket).output().unwrap();
+    assert!(text(&status, 0).contains(&second.p2p.to_string()));
+    drop((first, second));
+    let told = complaint(dht().args(["pins", "list"]), 3);
+    assert!(told.contains("no running node was found"), "{told}");
+}
+
+#[test]
+fn several_nodes_have_a_line_each() {
+    let (_first, _second, http) = pair();
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let output = dht().args(["status", &http, &free]).output().unwrap();
+    let lines = text(&output, 3);
+    let lines: Vec<_> = lines.lines().collect();
+    assert!(lines[..3].iter().all(|line| line.chars().count() <= 80), "{lines:?}");
+    assert!(lines[1].contains(&http) && lines[1].contains("joined"), "{lines:?}");
+    assert!(lines[2].contains(&free) && lines[2].contains("unreachable"), "{lines:?}");
+    let output = dht().args(["status", "--json", &http]).output().unwrap();
+    let all: Value = serde_json::from_str(&text(&output, 0)).unwrap();
+    assert_eq!(all[0]["status"]["kind"], "node");
 }
 
 #[test]

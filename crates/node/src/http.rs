@@ -58,6 +58,26 @@ pub struct Watched {
     pub label: Option<String>,
 }
 
+/// Where a node makes the Unix socket by which its owner's tools speak to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ControlSocket {
+    /// At this path: [`CONTROL_SOCKET`] in the data directory.
+    At(PathBuf),
+    /// In this directory, named after the address of the module API: for a node without a data
+    /// directory.
+    In(PathBuf),
+}
+
+impl ControlSocket {
+    /// The path of the node whose module API is served there.
+    pub(crate) fn path(&self, api: SocketAddr) -> PathBuf {
+        match self {
+            Self::At(path) => path.clone(),
+            Self::In(directory) => directory.join(format!("{api}.sock")),
+        }
+    }
+}
+
 /// Where to serve. At least one should be given.
 #[derive(Clone, Debug, Default)]
 pub struct HttpSettings {

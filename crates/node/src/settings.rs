@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use voiddht_identity::{KeyKind, PinLimits, Policy};
 
+use crate::http::ControlSocket;
+
 /// Connections with peers. A node that knows a few hundred others keeps one with each that it
 /// hears from: 512 cost some 5 MiB, and half of the 1 024 open files that a process may have
 /// where nobody raised that.
@@ -59,9 +61,9 @@ pub struct Settings {
     pub data_dir: Option<PathBuf>,
     /// Where metrics, health and the page are served; `None`: nowhere.
     pub http: Option<SocketAddr>,
-    /// The Unix socket by which the tools of this machine's owner speak to the node; `None`: there
-    /// is none. A node that cannot make it warns, and goes on without.
-    pub control: Option<PathBuf>,
+    /// The Unix socket by which its owner's tools speak to the node; `None`: there is none. A node
+    /// that cannot make it warns, and goes on without.
+    pub control: Option<ControlSocket>,
     /// The limits of the connection layer.
     pub limits: Limits,
     /// The settings of the core.

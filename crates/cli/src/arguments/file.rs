@@ -3,7 +3,8 @@
 //! A section holds the options of one command under their long names, dashes or underscores alike;
 //! some keys have another name or set two options at once ([`Alias`]). Sections of others are
 //! passed over, and so is what stands before the first section. What is set becomes the default
-//! of its option, so that the command line and the environment win by clap's own rules.
+//! of its option, so that the command line and the environment win by clap's own rules. A file
+//! without any section of ours is refused: a misspelled section would otherwise set nothing.
 
 use std::path::{Path, PathBuf};
 
@@ -85,6 +86,41 @@ impl FileSettings {
             }
         }
         Ok(Self { path: file.path.clone(), settings: reader.settings })
+    }
+
+    /// Refuses a file that has no section of ours, neither `section` nor one below it: every option
+    /// in it would be passed over in silence.
+    ///
+    /// # Errors
+    /// [`Mistake`] with the section whose name is nearest.
+    pub fn refuse_foreign(file: &Ini, section: &str) -> Result<(), Mistake> {
+        let below = format!("{section}.");
+        let sections = || {
+            file.lines.iter().filter_map(|line| match (&line.content, &line.section) {
+                (Ok(Content::Section), Some(name)) => Some((name, line.number)),
+                _ => None,
+            })
+        };
+        let is_ours = |name: &str| {
+            let name = name.to_ascii_lowercase();
+            name == section || name.starts_with(&below)
+        };
+        if sections().any(|(name, _)| is_ours(name)) {
+            return Ok(());
+        }
+        let distance =
+            |name: &str| strsim::damerau_levenshtein(&name.to_ascii_lowercase(), section);
+        match sections().min_by_key(|(name, _)| distance(name)) {
+            Some((name, line)) => Err(file.mistake(
+                line,
+                format!("there is no section [{section}]; the nearest name is [{name}]"),
+            )),
+            None => Err(Mistake {
+                path: file.path.clone(),
+                line: None,
+                text: format!("there is no section [{section}]: put it before the options"),
+            }),
+        }
     }
 
     /// A file that sets nothing.

@@ -61,11 +61,22 @@ impl Sources {
         self.matches.value_source(id) == Some(ValueSource::CommandLine)
     }
 
+    /// Whether an option of the command below that was chosen was on the command line.
+    pub fn is_typed_below(&self, id: &str) -> bool {
+        let mut matches = &self.matches;
+        while let Some((_, below)) = matches.subcommand() {
+            matches = below;
+        }
+        // Not every command has every option.
+        matches.try_contains_id(id).is_ok_and(|has_it| has_it)
+            && matches.value_source(id) == Some(ValueSource::CommandLine)
+    }
+
     /// The words that an option or a position was given, by its ID: several with commas between
     /// them.
     pub fn words(&self, id: &str) -> String {
         let words = self.matches.get_raw(id).into_iter().flatten();
-        let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+        let words: Vec<_> = words.map(|word| word.to_string_lossy().trim().to_owned()).collect();
         words.join(",")
     }
 

@@ -161,8 +161,9 @@ impl FromStr for Host {
 impl FromStr for HostPort {
     type Err = Expected;
 
+    /// Spaces around it are skipped: it may be one of several with commas between them.
     fn from_str(text: &str) -> Result<Self, Expected> {
-        let (host, port_text) = text.rsplit_once(':').ok_or(Expected::HostPort)?;
+        let (host, port_text) = text.trim().rsplit_once(':').ok_or(Expected::HostPort)?;
         // Without brackets nobody can tell the address from the port.
         if host.contains(':') && !host.starts_with('[') {
             return Err(Expected::HostPort);
@@ -225,6 +226,7 @@ mod tests {
         {
             let parsed: HostPort = text.parse().unwrap();
             assert_eq!(parsed.to_string(), text);
+            assert_eq!(format!(" {text}\t").parse(), Ok(parsed), "spaces around it");
         }
     }
 
@@ -247,6 +249,8 @@ mod tests {
             "1.2.3.256:7402",
             "a..b:1",
             "a b:1",
+            "a: 1",
+            " :1",
             "[1.2.3.4]:1",
             "[example.org]:1",
             "a:b:1",

@@ -8,7 +8,7 @@ use rand::{SeedableRng, TryRng};
 use serde_json::json;
 use voiddht_wire::limits::MAX_VALUE_BYTES;
 
-use super::http::pretty;
+use super::connection::pretty;
 use super::progress::Progress;
 use super::workload::Workload;
 use super::workload::measured::{Load, table};
@@ -16,6 +16,7 @@ use crate::arguments::values::{HostPort, number};
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
 use crate::paint::Paint;
+use crate::paint::table::width_of_stdout;
 
 /// Put and get through running nodes, and tell how long that takes
 ///
@@ -113,7 +114,7 @@ impl Arguments {
                 "{}; values of {} bytes, seed {seed}\n\n{}",
                 nodes.join(", "),
                 self.value_size,
-                table(&loads, Paint::of_stdout())
+                table(&loads, width_of_stdout(), Paint::of_stdout())
             ))?;
         }
         let flawless = loads.iter().all(|load| load.checked.is_flawless());

@@ -5,7 +5,7 @@
 //! node's clock goes as this machine's does.
 
 use std::fmt::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
@@ -15,7 +15,7 @@ use rand::rngs::SysRng;
 use serde_json::json;
 use voiddht_client::{Client, Options, Put};
 
-use super::http::{HttpArguments, pretty};
+use super::connection::{ConnectionArguments, NodeConnection, Preference, pretty};
 use super::shown::{Check, Examination, Status};
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
@@ -31,7 +31,7 @@ use crate::paint::{Paint, Tone};
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    http: HttpArguments,
+    connection: ConnectionArguments,
 }
 
 const EXAMPLES: &str = "\
@@ -44,7 +44,7 @@ Exit status:
   0  nothing is wrong; warnings do not count
   1  something is, and the text says what
   2  a wrong argument
-  3  the node could not be reached, or does not serve its page";
+  3  the node could not be reached";
 
 /// Clocks that differ by more are worth a word: values carry their publisher's.
 const CLOCK_WARNING: Duration = Duration::from_secs(10);
@@ -56,12 +56,17 @@ const TRIAL_TTL_SECONDS: u16 = 60;
 const TRIAL_PATIENCE: Duration = Duration::from_secs(15);
 
 impl Arguments {
-    pub(super) async fn run(self, output: &Output) -> Result<Exit, Failure> {
-        let working = working(&self.http);
-        let examined = self.examine().await;
+    pub(super) async fn run(
+        self,
+        preference: Preference,
+        output: &Output,
+    ) -> Result<Exit, Failure> {
+        let node = self.connection.node(preference).await?;
+        let working = working(&node, self.connection.json);
+        let examined = self.examine(&node).await;
         working.finish_and_clear();
         let (node, checks) = examined?;
-        if self.http.json {
+        if self.connection.json {
             output.line(pretty(&json!({ "node": node, "checks": checks })))?;
         } else {
             output.line(words(&node, &checks, Paint::of_stdout()))?;
@@ -70,10 +75,10 @@ impl Arguments {
         Ok(if failed { Exit::Negative } else { Exit::Success })
     }
 
-    async fn examine(&self) -> Result<(String, Vec<Check>), Failure> {
-        let Examination { node, taken_at_ms, checks } = self.http.read("/doctor").await?;
+    async fn examine(&self, node: &NodeConnection) -> Result<(String, Vec<Check>), Failure> {
+        let api = self.api(node).await?;
+        let Examination { node, taken_at_ms, checks } = node.read("/doctor").await?;
         let difference = clock_difference(taken_at_ms);
-        let api = self.api().await?;
         let mut all = vec![programs(api).await];
         for check in checks {
             match check.name.as_str() {
@@ -85,17 +90,22 @@ impl Arguments {
     }
 
     /// Where the node serves local programs.
-    async fn api(&self) -> Result<Option<SocketAddr>, Failure> {
-        let index = self.http.index.unwrap_or(0);
-        let api = match self.http.read("/status.json").await? {
+    async fn api(&self, node: &NodeConnection) -> Result<Option<SocketAddr>, Failure> {
+        let index = self.connection.index.unwrap_or(0);
+        let api = match node.read("/status.json").await? {
             Status::Node(node) => Some(node.node.api_address),
             Status::Network(network) => {
                 network.nodes.get(index).map(|node| node.api_address.clone())
             }
         };
         let Some(api) = api.and_then(|api| api.parse::<SocketAddr>().ok()) else { return Ok(None) };
-        let place = self.http.http.0.resolve().await;
-        let host = place.ok().and_then(|places| places.first().map(SocketAddr::ip));
+        let host = match node.place().machine() {
+            None => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            Some(machine) => {
+                let places = machine.resolve().await;
+                places.ok().and_then(|places| places.first().map(SocketAddr::ip))
+            }
+        };
         Ok(from_here(api, host))
     }
 }
@@ -111,12 +121,12 @@ fn from_here(listens: SocketAddr, host: Option<IpAddr>) -> Option<SocketAddr> {
 }
 
 /// Something that moves while one waits; nothing where there is no terminal.
-fn working(http: &HttpArguments) -> ProgressBar {
+fn working(node: &NodeConnection, json: bool) -> ProgressBar {
     let bar = ProgressBar::new_spinner();
-    if http.json {
+    if json {
         bar.set_draw_target(ProgressDrawTarget::hidden());
     }
-    bar.set_message(format!("examining the node at {}; some contacts dial it back", http.http));
+    bar.set_message(format!("examining the node at {}; some contacts dial it back", node.place()));
     bar.enable_steady_tick(Duration::from_millis(120));
     bar
 }

@@ -6,11 +6,12 @@ use std::fmt::Write;
 use clap::Args;
 use voiddht_wire::{Key, NodeId};
 
-use super::http::{HttpArguments, pretty};
+use super::connection::{ConnectionArguments, Preference, pretty};
 use super::key;
 use super::shown::{Operation, Step};
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
+use crate::paint::table::{self, Cell, Column, Table};
 use crate::paint::words::{bytes, millis, plural, span};
 use crate::paint::{Paint, Tone, track};
 
@@ -26,7 +27,7 @@ pub(super) struct Arguments {
     key: OsString,
 
     #[command(flatten)]
-    http: HttpArguments,
+    connection: ConnectionArguments,
 }
 
 const EXAMPLES: &str = "\
@@ -39,27 +40,44 @@ Exit status:
   0  a value was found
   1  none was found, or the node could not look
   2  a wrong argument
-  3  the node could not be reached, or does not serve its page";
+  3  the node could not be reached";
 
 /// Width of the line on which a step is drawn.
 const TRACK: usize = 24;
+/// The table of steps.
+const COLUMNS: [Column; 8] = [
+    Column::text("path").weight(4),
+    Column::text("node"),
+    Column::text("address").weight(5),
+    Column::text("named by").weight(3),
+    Column::number("nearby").weight(2),
+    Column::text("when").weight(1),
+    Column::number("took"),
+    Column::text("answer"),
+];
 
 impl Arguments {
-    pub(super) async fn run(self, output: &Output) -> Result<Exit, Failure> {
+    pub(super) async fn run(
+        self,
+        preference: Preference,
+        output: &Output,
+    ) -> Result<Exit, Failure> {
         let key = key::of_text(&self.key);
-        let json = self.http.fetch(&format!("/explain?key={key}")).await?;
-        let operation: Operation = self.http.understand(&json)?;
-        if self.http.json {
-            output.line(pretty(&self.http.understand(&json)?))?;
+        let node = self.connection.node(preference).await?;
+        let json = node.fetch(&format!("/explain?key={key}")).await?;
+        let operation: Operation = node.understand(&json)?;
+        if self.connection.json {
+            output.line(pretty(&node.understand(&json)?))?;
         } else {
-            output.line(words(&operation, &self.key.to_string_lossy(), Paint::of_stdout()))?;
+            let (asked, width) = (self.key.to_string_lossy(), table::width_of_stdout());
+            output.line(words(&operation, &asked, width, Paint::of_stdout()))?;
         }
         Ok(if operation.result == "found" { Exit::Success } else { Exit::Negative })
     }
 }
 
 /// The whole story.
-fn words(operation: &Operation, asked: &str, paint: Paint) -> String {
+fn words(operation: &Operation, asked: &str, width: usize, paint: Paint) -> String {
     let found = operation.result == "found";
     let tone = if found { Tone::Well } else { Tone::Warning };
     let result = match (found, operation.value_bytes) {
@@ -75,25 +93,26 @@ fn words(operation: &Operation, asked: &str, paint: Paint) -> String {
     if asked.eq_ignore_ascii_case(&operation.key) {
         let _ = writeln!(text, "  {}", operation.key);
     } else {
-        let _ = writeln!(text, "  {}  the SHA-256 of {asked:?}", operation.key);
+        let _ = writeln!(text, "  {}\n  the SHA-256 of {asked:?}", operation.key);
     }
     let _ = writeln!(text, "  {}", counts(operation));
     let _ = write!(text, "  {}", vote(operation));
     if operation.steps.is_empty() {
         return text + "\n  Nobody had to be asked: the node itself had what it needed.";
     }
-    let head = format!(
-        "{:<4}  {:<9} {:<23} {:<11} {:>6}  {:<TRACK$}  {:>8}  answer",
-        "path", "node", "address", "named by", "nearby", "when", "took"
-    );
-    let _ = write!(text, "\n\n  {}", paint.tone(Tone::Faint, head));
     let ends = operation.steps.iter().map(|step| step.asked_after_ms + step.took_ms.unwrap_or(0.0));
     let whole = ends.fold(operation.took_ms, f64::max);
     let key: Option<Key> = operation.key.parse().ok();
+    let mut table = Table::new(COLUMNS);
     for step in &operation.steps {
-        let _ = write!(text, "\n  {}", row(step, operation, key.as_ref(), whole, paint));
+        table.row(row(step, operation, key.as_ref(), whole));
     }
-    text + "\n\n  nearby: bits that the node's ID shares with the key, from the first on"
+    let table = table.render(width, paint);
+    let legend = match table.contains("nearby") {
+        true => "\n\n  nearby: bits that the node's ID shares with the key, from the first on",
+        false => "",
+    };
+    text + "\n\n" + &table + legend
 }
 
 fn counts(operation: &Operation) -> String {
@@ -136,7 +155,7 @@ fn vote(operation: &Operation) -> String {
     }
 }
 
-fn row(step: &Step, operation: &Operation, key: Option<&Key>, whole: f64, paint: Paint) -> String {
+fn row(step: &Step, operation: &Operation, key: Option<&Key>, whole: f64) -> [Cell; 8] {
     let short = |id: &str| id.chars().take(8).collect::<String>();
     let id: Option<NodeId> = step.id.parse().ok();
     let shared = key.zip(id).map(|(key, id)| key.distance(&id).leading_zeros());
@@ -147,14 +166,16 @@ fn row(step: &Step, operation: &Operation, key: Option<&Key>, whole: f64, paint:
     let (tone, answer) = answer(step, operation);
     let left = whole - step.asked_after_ms;
     let drawn = track(step.asked_after_ms, step.took_ms.unwrap_or(left), whole, TRACK);
-    format!(
-        "{:<4}  {:<9} {:<23} {named:<11} {shared:>6}  {}  {took:>8}  {}",
-        step.path + 1,
-        short(&step.id),
-        step.address,
-        paint.tone(tone, drawn),
-        paint.tone(tone, answer)
-    )
+    [
+        (step.path + 1).to_string().into(),
+        short(&step.id).into(),
+        step.address.as_str().into(),
+        named.into(),
+        shared.into(),
+        Cell::toned(tone, drawn),
+        took.into(),
+        Cell::toned(tone, answer),
+    ]
 }
 
 fn answer(step: &Step, operation: &Operation) -> (Tone, String) {
@@ -220,14 +241,20 @@ mod tests {
     #[test]
     fn each_step_says_who_on_which_path_and_what_came_back() {
         let steps = vec![step(0, "nodes"), step(1, "value"), step(2, "other_value")];
-        let text = words(&operation("found", [1, 1], steps), "greeting", Paint::PLAIN);
+        let found = operation("found", [1, 1], steps);
+        let narrow = words(&found, "greeting", 80, Paint::PLAIN);
+        let mut table = narrow.lines().skip_while(|line| !line.starts_with("  path"));
+        assert!(table.all(|line| line.chars().count() <= 80), "{narrow}");
+        assert!(narrow.contains("192.0.2.7:7402") && !narrow.contains("█"), "{narrow}");
+        assert!(!narrow.contains("nearby:"), "no legend of what is not shown: {narrow}");
+        let text = words(&found, "greeting", 140, Paint::PLAIN);
         for needle in [
             "● Found, 5 B, in 2.0 ms.",
             "the SHA-256 of \"greeting\"",
             "3 asked, 3 answered; the longest chain of names has 1 hop.",
             "The vote went 1 to 1",
-            "1     3f3f3f3f  192.0.2.7:7402          known            4  ············████████████    1.0 ms  20 nodes nearer the key",
-            "2     3f3f3f3f  192.0.2.7:7402          ← abababab       4  ············████████████    1.0 ms  the value, put 60 s ago",
+            "1     3f3f3f3f  192.0.2.7:7402  known            4  ············████████████  1.0 ms  20 nodes nearer the key",
+            "2     3f3f3f3f  192.0.2.7:7402  ← abababab       4  ············████████████  1.0 ms  the value, put 60 s ago",
             "another value",
         ] {
             assert!(text.contains(needle), "{needle} in\n{text}");
@@ -249,7 +276,7 @@ mod tests {
         assert!(verdict("missing", [0, 0]).contains("No node"));
         let proved = Operation { proves_itself: true, ..operation("found", [1, 0], Vec::new()) };
         assert!(vote(&proved).contains("proves itself"));
-        let text = words(&operation("missing", [0, 0], Vec::new()), "x", Paint::PLAIN);
+        let text = words(&operation("missing", [0, 0], Vec::new()), "x", 80, Paint::PLAIN);
         assert!(text.contains("● Not found") && text.contains("Nobody had to be asked"), "{text}");
     }
 }

@@ -1,9 +1,7 @@
 //! `dht pins`: whose certificates a node trusts for which IDs, and how one is forgotten.
 //!
 //! Pins lie in the node's data directory. While the node runs, the directory is its own: then the
-//! node is asked, on the control socket that lies there. That is `control`.
-
-mod control;
+//! node is asked, on the control socket that lies there.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,7 +12,7 @@ use voiddht_node::pins::PinView;
 use voiddht_store::{DataDir, IDENTITY_NAME, OpenError, Store};
 use voiddht_wire::NodeId;
 
-use self::control::Control;
+use super::connection::NodeConnection;
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
 
@@ -44,6 +42,7 @@ enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  dht pins list
   dht pins list --data-dir /var/lib/voiddht
   dht pins list --data-dir /var/lib/voiddht --json | jq '.[] | select(.member)'")]
 struct List {
@@ -72,9 +71,9 @@ struct Forget {
 
 #[derive(Debug, Args)]
 struct Place {
-    /// The node's data directory
+    /// The node's data directory; without it, the node that runs on this machine
     #[arg(long, env = "VOIDDHT_DATA_DIR", value_name = "DIR")]
-    data_dir: PathBuf,
+    data_dir: Option<PathBuf>,
 
     /// Write JSON
     #[arg(long)]
@@ -82,10 +81,10 @@ struct Place {
 }
 
 impl Arguments {
-    pub(super) fn run(self, output: &Output) -> Result<Exit, Failure> {
+    pub(super) async fn run(self, output: &Output) -> Result<Exit, Failure> {
         match self.command {
-            Command::List(List { place }) => list(&place, output),
-            Command::Forget(Forget { id, place }) => forget(&id, &place, output),
+            Command::List(List { place }) => list(&place, output).await,
+            Command::Forget(Forget { id, place }) => forget(&id, &place, output).await,
         }
     }
 }
@@ -93,11 +92,18 @@ impl Arguments {
 /// Where the pins are: on disk, or with the node that has them.
 enum Pins {
     Directory(Box<Store>, Vec<PinView>),
-    Node(Control),
+    Node(NodeConnection),
 }
 
 impl Pins {
-    fn open(directory: &Path) -> Result<Self, Failure> {
+    async fn open(directory: Option<&Path>) -> Result<Self, Failure> {
+        match directory {
+            Some(directory) => Self::in_directory(directory).await,
+            None => Ok(Self::Node(NodeConnection::local().await?)),
+        }
+    }
+
+    async fn in_directory(directory: &Path) -> Result<Self, Failure> {
         let shown = directory.display();
         // What is opened is made, if there is none: here that would be a mistake in the name.
         match directory.join(IDENTITY_NAME).try_exists() {
@@ -115,7 +121,8 @@ impl Pins {
                 Ok(Self::Directory(Box::new(store), pins))
             }
             Err(in_use @ OpenError::InUse { .. }) => {
-                Control::in_directory(directory).map(Self::Node).map_err(|error| {
+                let node = NodeConnection::in_directory(directory).await;
+                node.map(Self::Node).map_err(|error| {
                     let why = if error.kind() == io::ErrorKind::NotFound {
                         "it has no control socket there".to_owned()
                     } else {
@@ -128,28 +135,28 @@ impl Pins {
         }
     }
 
-    fn list(&self) -> Result<Vec<PinView>, Failure> {
+    async fn list(&self) -> Result<Vec<PinView>, Failure> {
         match self {
             Self::Directory(_, pins) => Ok(pins.clone()),
-            Self::Node(control) => control.pins(),
+            Self::Node(node) => node.read("/pins.json").await,
         }
     }
 
     /// Whether there was one.
-    fn forget(self, id: &NodeId) -> Result<bool, Failure> {
+    async fn forget(self, id: &NodeId) -> Result<bool, Failure> {
         match self {
             Self::Directory(store, _) => {
                 store.remove_pin(*id).map_err(Failure::failed)?;
                 store.close().map_err(Failure::failed)?;
                 Ok(true)
             }
-            Self::Node(control) => control.forget(id),
+            Self::Node(node) => node.delete(&format!("/pins/{id}")).await,
         }
     }
 }
 
-fn list(place: &Place, output: &Output) -> Result<Exit, Failure> {
-    let pins = Pins::open(&place.data_dir)?.list()?;
+async fn list(place: &Place, output: &Output) -> Result<Exit, Failure> {
+    let pins = Pins::open(place.data_dir.as_deref()).await?.list().await?;
     if place.json {
         output.line(serde_json::to_string_pretty(&pins).map_err(Failure::failed)?)?;
         return Ok(Exit::Success);
@@ -165,11 +172,11 @@ fn list(place: &Place, output: &Output) -> Result<Exit, Failure> {
     Ok(Exit::Success)
 }
 
-fn forget(id: &str, place: &Place, output: &Output) -> Result<Exit, Failure> {
-    let pins = Pins::open(&place.data_dir)?;
-    let found = choose(id, &pins.list()?)?;
+async fn forget(id: &str, place: &Place, output: &Output) -> Result<Exit, Failure> {
+    let pins = Pins::open(place.data_dir.as_deref()).await?;
+    let found = choose(id, &pins.list().await?)?;
     let forgotten = match &found {
-        Some(id) => pins.forget(id)?,
+        Some(id) => pins.forget(id).await?,
         None => false,
     };
     match found.filter(|_| forgotten) {

@@ -70,6 +70,20 @@ pub(super) struct Bucket {
     pub(super) own: bool,
     pub(super) size: u64,
     pub(super) candidates: u64,
+    #[serde(default)]
+    pub(super) contacts: Vec<Contact>,
+}
+
+/// One contact of the routing table.
+#[derive(Clone, Debug, Deserialize, serde::Serialize)]
+pub(super) struct Contact {
+    pub(super) id: String,
+    pub(super) address: String,
+    pub(super) rtt_ms: Option<f64>,
+    pub(super) rtt_deviation_ms: Option<f64>,
+    pub(super) seen_seconds_ago: u64,
+    pub(super) failures: u8,
+    pub(super) connected: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]

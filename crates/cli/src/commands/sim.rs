@@ -204,6 +204,6 @@ fn words(settings: &Settings) -> String {
 }
 
 fn assignment(text: &str) -> Result<(String, Setting), &'static str> {
-    let (name, value) = text.split_once('=').ok_or("must be NAME=VALUE, like dead=0.8")?;
+    let (name, value) = text.trim().split_once('=').ok_or("must be NAME=VALUE, like dead=0.8")?;
     Ok((name.to_owned(), Setting::parse(value)))
 }

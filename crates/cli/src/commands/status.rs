@@ -1,56 +1,130 @@
-//! `dht status`: what the page shows, in words.
+//! `dht status`: the state of one node in words, or of several in a line each.
 //!
-//! `node` and `network` put it into words; here is what is asked for, and how it ends.
+//! `node` and `network` put a node and a test network into words, `line` several nodes into lines.
 
+mod line;
 mod network;
 mod node;
 
-use clap::Args;
+use std::time::Duration;
 
-use super::http::{HttpArguments, pretty};
+use clap::Args;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use self::line::Line;
+use super::connection::place::HttpAddress;
+use super::connection::{ConnectionArguments, NodeConnection, Preference, pretty};
 use super::shown::Status;
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
 use crate::paint::Paint;
+use crate::paint::table::width_of_stdout;
 
 /// Show how a node is: whom it knows, what it holds and does, what is to be looked at
 ///
-/// The page of dht_server --http in words; of a test network (dht testnet --http), all its nodes.
+/// The dashboard in words; of a test network (dht testnet --http), all its nodes. With HOSTs, one
+/// line for each.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
+    /// Nodes by the addresses of their dashboards; without a port, 9402. One line each
+    #[arg(value_name = "HOST[:PORT]", value_parser = HttpAddress::of_host)]
+    hosts: Vec<HttpAddress>,
+
     #[command(flatten)]
-    http: HttpArguments,
+    connection: ConnectionArguments,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  dht status
+  dht status                      the node of this machine
+  dht status --data-dir /var/lib/voiddht
   dht status --http 192.0.2.1:9402
+  dht status 192.0.2.1 192.0.2.2 192.0.2.3:9403
   dht status --json | jq .table.contacts
-  dht testnet --http 9402 & dht status; dht status --index 3
+  dht testnet --http 9402 & dht status --http 9402; dht status --http 9402 --index 3
 
 Exit status:
   0  the node is part of its network, or a network of its own
-  1  it is not: it is joining, cut off, or stopping; of a test network, any of its nodes is
+  1  it is not: it is joining, cut off, or stopping; of several nodes, any of them is
   2  a wrong argument
-  3  the node could not be reached, or does not serve its page";
+  3  the node could not be reached; of several nodes, any of them";
 
 impl Arguments {
-    pub(super) async fn run(self, output: &Output) -> Result<Exit, Failure> {
-        let json = self.http.fetch("/status.json").await?;
-        let status: Status = self.http.understand(&json)?;
-        if self.http.json {
-            output.line(pretty(&self.http.understand(&json)?))?;
+    pub(super) async fn run(
+        self,
+        preference: Preference,
+        output: &Output,
+    ) -> Result<Exit, Failure> {
+        if !self.hosts.is_empty() {
+            return self.lines(output).await;
+        }
+        let connection = self.connection.node(preference).await?;
+        let json = connection.fetch("/status.json").await?;
+        let status: Status = connection.understand(&json)?;
+        if self.connection.json {
+            output.line(pretty(&connection.understand(&json)?))?;
         } else {
-            let paint = Paint::of_stdout();
+            let (width, paint) = (width_of_stdout(), Paint::of_stdout());
             match &status {
                 Status::Node(node) => output.line(node::words(node, paint))?,
-                Status::Network(network) => output.line(network::words(network, paint))?,
+                Status::Network(network) => output.line(network::words(network, width, paint))?,
             }
         }
         Ok(if is_ready(&status) { Exit::Success } else { Exit::Negative })
     }
+
+    /// All of them side by side, so that one that does not answer delays no other.
+    async fn lines(&self, output: &Output) -> Result<Exit, Failure> {
+        self.connection.check()?;
+        let timeout = Duration::from_secs(self.connection.timeout);
+        let mut asking = JoinSet::new();
+        for (place, host) in self.hosts.iter().cloned().enumerate() {
+            asking.spawn(async move { (place, ask(host, timeout).await) });
+        }
+        let mut answers: Vec<Answered> = Vec::new();
+        while let Some(ended) = asking.join_next().await {
+            answers.push(ended.map_err(Failure::failed)?);
+        }
+        answers.sort_by_key(|(place, _)| *place);
+        let answers: Vec<_> = self.hosts.iter().zip(answers).map(|(h, (_, a))| (h, a)).collect();
+        if self.connection.json {
+            let all = answers.iter().map(|(host, answer)| match answer {
+                Ok((_, status)) => json!({ "host": host.to_string(), "status": status }),
+                Err(why) => json!({ "host": host.to_string(), "error": why.message() }),
+            });
+            output.line(pretty(&Value::Array(all.collect())))?;
+        } else {
+            let lines = answers.iter().map(|(host, answer)| Line {
+                host: host.to_string(),
+                status: answer.as_ref().map(|(status, _)| status),
+            });
+            let lines: Vec<_> = lines.collect();
+            output.line(line::table(&lines, width_of_stdout(), Paint::of_stdout()))?;
+        }
+        Ok(worst(answers.iter().map(|(_, answer)| answer)))
+    }
+}
+
+/// What a node says of itself, read and as it is.
+type Said = Result<(Status, Value), Failure>;
+/// The place in the list of hosts, and what was said there.
+type Answered = (usize, Said);
+
+async fn ask(host: HttpAddress, timeout: Duration) -> Said {
+    let connection = NodeConnection::at(host, timeout);
+    let json = connection.fetch("/status.json").await?;
+    Ok((connection.understand(&json)?, connection.understand(&json)?))
+}
+
+fn worst<'a>(answers: impl Iterator<Item = &'a Said>) -> Exit {
+    let exits = answers.map(|answer| match answer {
+        Err(_) => Exit::Unreachable,
+        Ok((status, _)) if is_ready(status) => Exit::Success,
+        Ok(_) => Exit::Negative,
+    });
+    exits.max_by_key(|exit| *exit as u8).unwrap_or(Exit::Success)
 }
 
 fn is_ready(status: &Status) -> bool {

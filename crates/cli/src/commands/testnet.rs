@@ -30,6 +30,7 @@ use crate::logging::{self, LogLevel};
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
 use crate::paint::Paint;
+use crate::paint::table::width_of_stdout;
 use crate::process;
 use crate::signals::StopSignals;
 
@@ -243,7 +244,7 @@ impl Arguments {
             value_bytes: self.value_size,
             loads,
         };
-        output.line(figures.words(Paint::of_stdout()))?;
+        output.line(figures.words(width_of_stdout(), Paint::of_stdout()))?;
         Ok(if figures.is_flawless() { Exit::Success } else { Exit::Negative })
     }
 }

@@ -70,7 +70,9 @@ pub struct Arguments {
 
 impl Program for Arguments {
     fn file_settings(file: &Ini, command: &Command) -> Result<FileSettings, Mistake> {
-        FileSettings::of_section(file, SECTION, command, ALIASES)
+        let settings = FileSettings::of_section(file, SECTION, command, ALIASES)?;
+        FileSettings::refuse_foreign(file, SECTION)?;
+        Ok(settings)
     }
 }
 

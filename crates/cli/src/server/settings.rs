@@ -2,18 +2,20 @@
 //! names resolved, relations checked.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::path::Path;
 use std::time::Duration;
 
 use voiddht_core::quota::requests::{PEER_RATE, Rate};
 use voiddht_core::record::RecordLimits;
 use voiddht_identity::PinLimits;
-use voiddht_node::http::CONTROL_SOCKET;
+use voiddht_node::http::{CONTROL_SOCKET, ControlSocket};
 use voiddht_node::{Limits, Settings};
 
 use super::args::{self, Arguments, Keeping, Network};
 use crate::arguments::source::Sources;
 use crate::arguments::values::HostPort;
 use crate::outcome::Failure;
+use crate::process;
 
 /// Addresses that are tried of one name. A name with more is a large network's entry, of which
 /// a few are as good as all.
@@ -56,7 +58,7 @@ pub async fn resolve(
         policy: network.identity,
         key_kind: keeping.key_type,
         pins: PinLimits::default(),
-        control: keeping.data_dir.as_ref().map(|directory| directory.join(CONTROL_SOCKET)),
+        control: control_socket(keeping.data_dir.as_deref(), limits.die_with_parent),
         data_dir: keeping.data_dir,
         http: network.http,
         limits: Limits {
@@ -73,6 +75,16 @@ pub async fn resolve(
         core,
         seed: None,
     })
+}
+
+/// Where its owner's tools find the node: in its data directory, else where this user's nodes
+/// without one have theirs. Nodes that a program has started for itself are not for others.
+fn control_socket(data_dir: Option<&Path>, is_programs_own: bool) -> Option<ControlSocket> {
+    match data_dir {
+        Some(directory) => Some(ControlSocket::At(directory.join(CONTROL_SOCKET))),
+        None if is_programs_own => None,
+        None => Some(ControlSocket::In(process::runtime_directory())),
+    }
 }
 
 fn core_config(keeping: &Keeping, limits: &args::Limits) -> voiddht_core::Config {

@@ -5,16 +5,24 @@
 //! orchestrator hands over to this process's group (`fsGroup` of Kubernetes). A socket that is left
 //! over from a process that was killed is replaced; one behind which somebody listens is not.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::process::{getegid, geteuid, getgroups};
 use tokio::net::{UnixListener, UnixStream};
 
 /// Setgid, and writable by its group: a directory that is shared with the group.
 const SHARED_DIRECTORY: u32 = 0o2020;
+/// The ending of sockets that several nodes have in one directory.
+const SHARED: &str = "sock";
+/// Other nodes' sockets that are looked at when one is made: each killed node leaves one.
+const MAX_NEIGHBOURS: usize = 256;
+/// A younger socket may belong to a node that has made it and does not listen yet.
+const SETTLED: Duration = Duration::from_secs(60);
 
 /// The socket's place in the file system; removed when dropped.
 #[derive(Debug)]
@@ -52,6 +60,9 @@ pub(super) async fn bind(path: &Path) -> io::Result<(UnixListener, SocketFile)> 
         own_directory(directory)?;
     }
     remove_stale(path).await?;
+    if let Some(directory) = directory.filter(|_| path.extension() == Some(OsStr::new(SHARED))) {
+        remove_stale_neighbours(directory).await;
+    }
     let listener = UnixListener::bind(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     let made = Made::of(path)?;
@@ -95,6 +106,20 @@ async fn remove_stale(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::ConnectionRefused => fs::remove_file(path),
         Ok(_) => Err(io::Error::new(ErrorKind::AddrInUse, "another node serves there")),
         Err(error) => Err(error),
+    }
+}
+
+/// Removes what killed nodes have left in a directory that several nodes share.
+async fn remove_stale_neighbours(directory: &Path) {
+    let Ok(entries) = fs::read_dir(directory) else { return };
+    for entry in entries.flatten().take(MAX_NEIGHBOURS) {
+        let changed = entry.metadata().and_then(|found| found.modified());
+        let age = changed.ok().and_then(|changed| changed.elapsed().ok());
+        let path = entry.path();
+        if path.extension() == Some(OsStr::new(SHARED)) && age.is_some_and(|age| age > SETTLED) {
+            // One that cannot be removed, or is in use, stays.
+            let _ = remove_stale(&path).await;
+        }
     }
 }
 
@@ -148,6 +173,37 @@ mod tests {
             let error = bind(&path).await.map(drop).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{refused:o}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_killed_nodes_left_beside_it_is_removed() {
+        let parent = tempfile::tempdir().unwrap();
+        fs::set_permissions(parent.path(), fs::Permissions::from_mode(0o700)).unwrap();
+        let at = |name: &str| parent.path().join(name);
+        let age = |path: &Path| {
+            let long_ago = std::time::SystemTime::now() - 2 * SETTLED;
+            let times = rustix::fs::Timestamps {
+                last_access: timespec(long_ago),
+                last_modification: timespec(long_ago),
+            };
+            let here = rustix::fs::CWD;
+            rustix::fs::utimensat(here, path, &times, rustix::fs::AtFlags::empty()).unwrap();
+        };
+        let alive = UnixListener::bind(at("alive.sock")).unwrap();
+        for name in ["dead.sock", "young.sock"] {
+            drop(UnixListener::bind(at(name)).unwrap());
+        }
+        age(&at("alive.sock"));
+        age(&at("dead.sock"));
+        let _bound = bind(&at("own.sock")).await.unwrap();
+        let exist = ["alive.sock", "dead.sock", "young.sock"].map(|name| at(name).exists());
+        assert_eq!(exist, [true, false, true]);
+        drop(alive);
+    }
+
+    fn timespec(time: std::time::SystemTime) -> rustix::fs::Timespec {
+        let since = time.duration_since(std::time::UNIX_EPOCH).unwrap();
+        rustix::fs::Timespec { tv_sec: since.as_secs() as i64, tv_nsec: 0 }
     }
 
     #[tokio::test]

@@ -83,8 +83,8 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
     let beginning = begin(&settings)?;
     let p2p = listen(SocketAddr::new(settings.host, settings.p2p_port), "p2p").await?;
     let api = listen(settings.api, "module API").await?;
-    let http = bind_http(&settings).await?;
     let addresses = Addresses { p2p: address(&p2p), api: address(&api) };
+    let http = bind_http(&settings, addresses.api).await?;
     let own = NodeInfo {
         address: PeerAddress::new(settings.host, addresses.p2p.port()),
         id: beginning.identity.node_id(),
@@ -182,8 +182,9 @@ fn begin(settings: &Settings) -> Result<Beginning, StartError> {
 
 /// A node without its control socket is still a node; without the page that was asked for, it is
 /// not what its operator wants.
-async fn bind_http(settings: &Settings) -> Result<Option<BoundHttp>, HttpError> {
-    let (address, control) = (settings.http, settings.control.clone());
+async fn bind_http(settings: &Settings, api: SocketAddr) -> Result<Option<BoundHttp>, HttpError> {
+    let address = settings.http;
+    let control = settings.control.as_ref().map(|control| control.path(api));
     if address.is_none() && control.is_none() {
         return Ok(None);
     }

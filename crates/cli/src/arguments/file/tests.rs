@@ -121,6 +121,24 @@ fn mistakes_name_their_line_and_what_would_be_right() {
     }
 }
 
+/// `[dth]` started a node with nothing but defaults.
+#[test]
+fn a_file_without_our_section_is_refused_with_the_nearest_name() {
+    for (text, complaint) in [
+        (
+            "[onion]\n[dth]\npeer = a:1\n",
+            "f:2: there is no section [dht]; the nearest name is [dth]",
+        ),
+        ("[nse]\n", "f:1: there is no section [dht]; the nearest name is [nse]"),
+        ("", "f: there is no section [dht]: put it before the options"),
+        ("unknown = 1\n", "f: there is no section [dht]: put it before the options"),
+    ] {
+        assert_eq!(of_server(text).unwrap_err(), complaint);
+        assert_eq!(of_tool(text).unwrap_err(), complaint);
+    }
+    assert!(of_server("[DHT]\n").is_ok() && of_server("[dht.put]\n").is_ok());
+}
+
 #[test]
 fn each_command_of_the_tool_has_its_section() {
     let text = "[dht.put]\nttl = 60\ncontent_addressed = yes\n[dht.testnet]\nnodes = 5\n[other]\n!";

@@ -3,14 +3,26 @@
 use std::fmt::Write;
 
 use super::super::shown::{Network, NetworkNode};
+use crate::paint::table::{Cell, Column, Table};
 use crate::paint::words::{bytes, millis, number, plural};
 use crate::paint::{Paint, Tone};
 
 /// Nodes that are listed; those that are not well always are.
 const LISTED: usize = 32;
 
+/// The table of nodes.
+const COLUMNS: [Column; 7] = [
+    Column::text("node"),
+    Column::text("ID").weight(1),
+    Column::text("state"),
+    Column::text("programs at").weight(3),
+    Column::number("contacts"),
+    Column::number("records").weight(4),
+    Column::number("round trip").weight(2),
+];
+
 /// Everything that there is to say.
-pub(super) fn words(network: &Network, paint: Paint) -> String {
+pub(super) fn words(network: &Network, width: usize, paint: Paint) -> String {
     let nodes = &network.nodes;
     let is_well = |node: &NetworkNode| node.state == "joined";
     let well = nodes.iter().filter(|node| is_well(node)).count();
@@ -28,11 +40,7 @@ pub(super) fn words(network: &Network, paint: Paint) -> String {
     if let Some(history) = &network.history {
         text += &super::node::rates(history, paint);
     }
-    let head = format!(
-        "{:<10} {:<8}  {:<9} {:<24} {:>8} {:>8} {:>9}",
-        "node", "ID", "state", "programs at", "contacts", "records", "round trip"
-    );
-    let _ = write!(text, "\n\n  {}", paint.tone(Tone::Faint, head));
+    let mut table = Table::new(COLUMNS);
     let (mut listed, mut left_out) = (0, 0);
     for node in nodes {
         if listed >= LISTED && is_well(node) {
@@ -40,19 +48,18 @@ pub(super) fn words(network: &Network, paint: Paint) -> String {
             continue;
         }
         listed += 1;
-        let state = format!("{:<9}", node.state);
-        let state = if is_well(node) { state } else { paint.tone(Tone::Warning, state) };
-        let rtt = node.rtt_median_ms.map_or("–".to_owned(), millis);
-        let _ = write!(
-            text,
-            "\n  {:<10} {:<8}  {state} {:<24} {:>8} {:>8} {rtt:>10}",
-            node.label,
-            node.id.chars().take(8).collect::<String>(),
-            node.api_address,
-            number(node.contacts),
-            number(node.records),
-        );
+        let tone = if is_well(node) { Tone::Well } else { Tone::Warning };
+        table.row([
+            node.label.as_str().into(),
+            node.id.chars().take(8).collect::<String>().into(),
+            Cell::toned(tone, node.state.as_str()),
+            node.api_address.as_str().into(),
+            number(node.contacts).into(),
+            number(node.records).into(),
+            node.rtt_median_ms.map_or("–".to_owned(), millis).into(),
+        ]);
     }
+    let _ = write!(text, "\n\n{}", table.render(width, paint));
     if left_out > 0 {
         let _ = write!(text, "\n  … and {} more that have joined", number(left_out));
     }

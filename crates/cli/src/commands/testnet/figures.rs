@@ -27,7 +27,7 @@ impl Figures {
     }
 
     /// As a table, with a verdict.
-    pub(super) fn words(&self, paint: Paint) -> String {
+    pub(super) fn words(&self, width: usize, paint: Paint) -> String {
         let Self { nodes, value_bytes, seed, .. } = self;
         let place = match self.threads {
             Some(threads) => format!("{nodes} nodes on {threads} threads"),
@@ -37,7 +37,7 @@ impl Figures {
         let mut text = format!(
             "{place}, all joined after {joined}; values of {value_bytes} \
              bytes, seed {seed}\n\n{}\n",
-            table(&self.loads, paint)
+            table(&self.loads, width, paint)
         );
         if let Some(bytes) = self.bytes_per_node {
             let mebibytes = bytes as f64 / (1024.0 * 1024.0);
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn the_verdict_is_that_of_all_operations() {
-        let text = figures(0).words(Paint::PLAIN);
+        let text = figures(0).words(80, Paint::PLAIN);
         assert!(figures(0).is_flawless());
         for needle in [
             "20 nodes on 2 threads, all joined after 0.25 s; values of 100 bytes, seed 7\n",
@@ -100,6 +100,6 @@ mod tests {
             assert!(text.contains(needle), "{needle} in\n{text}");
         }
         assert!(!figures(3).is_flawless());
-        assert!(figures(3).words(Paint::PLAIN).contains("100 of 103"));
+        assert!(figures(3).words(80, Paint::PLAIN).contains("100 of 103"));
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::paint::table::{Cell, Column, Table};
 use crate::paint::words::{millis, number};
 use crate::paint::{Paint, Tone, sparkline};
 
@@ -12,6 +13,20 @@ const DRAWN: usize = 24;
 /// The shares of which the times are told.
 const PERCENTILES: [(&str, f64); 4] =
     [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9)];
+
+/// The table of loads.
+const COLUMNS: [Column; 9] = [
+    Column::text(""),
+    Column::number("per second"),
+    Column::number("p50"),
+    Column::number("p90").weight(3),
+    Column::number("p99"),
+    Column::number("p99.9").weight(2),
+    Column::number("most").weight(4),
+    // On a scale from the shortest to the longest time of all.
+    Column::text("from shortest to longest").weight(1),
+    Column::text("right"),
+];
 
 /// How long each of many operations took.
 #[derive(Clone, Debug, Default)]
@@ -138,31 +153,24 @@ impl Load {
 }
 
 /// All of them as a table: rates, times, and where the times lie.
-pub(in super::super) fn table(loads: &[Load], paint: Paint) -> String {
-    let name_width = loads.iter().map(|load| load.name.len()).max().unwrap_or(0);
+pub(in super::super) fn table(loads: &[Load], width: usize, paint: Paint) -> String {
     let all = || loads.iter().flat_map(|load| &load.checked.latencies.taken);
     let least = all().min().copied().unwrap_or_default();
     let most = all().max().copied().unwrap_or_default();
-    let mut head = format!("{:<name_width$} {:>10}", "", "per second");
-    for (name, _) in PERCENTILES {
-        head += &format!(" {name:>8}");
-    }
-    let scale = format!("{} … {}", millis(ms(least)), millis(ms(most)));
-    head += &format!(" {:>8}   {scale:<DRAWN$}   right", "most");
-    let mut text = format!("  {}", paint.tone(Tone::Faint, head.trim_end()));
+    let mut table = Table::new(COLUMNS);
     for load in loads {
         let latencies = &load.checked.latencies;
-        text +=
-            &format!("\n  {:<name_width$} {:>10}", load.name, number(load.rate().round() as u64));
-        for (_, percent) in PERCENTILES {
-            text += &format!(" {:>8}", millis(ms(latencies.percentile(percent))));
+        let mut row: Vec<Cell> =
+            vec![load.name.as_str().into(), number(load.rate().round() as u64).into()];
+        for (_, percent) in PERCENTILES.into_iter().chain([("most", 100.0)]) {
+            row.push(millis(ms(latencies.percentile(percent))).into());
         }
-        text += &format!(" {:>8}", millis(ms(latencies.percentile(100.0))));
-        text += &format!("   {}", paint.tone(Tone::Well, latencies.drawn(least, most)));
+        row.push(Cell::toned(Tone::Well, latencies.drawn(least, most)));
         let tone = if load.checked.is_flawless() { Tone::Well } else { Tone::Bad };
-        text += &format!("   {}", paint.tone(tone, load.checked.outcome()));
+        row.push(Cell::toned(tone, load.checked.outcome()));
+        table.row(row);
     }
-    text
+    table.render(width, paint)
 }
 
 fn ms(duration: Duration) -> f64 {
@@ -201,12 +209,16 @@ mod tests {
 
     #[test]
     fn the_table_tells_what_was_right_and_what_was_not() {
-        let text = table(&[load(checked(1000, 0, 0)), load(checked(98, 1, 1))], Paint::PLAIN);
+        let loads = [load(checked(1000, 0, 0)), load(checked(98, 1, 1))];
+        let narrow = table(&loads, 80, Paint::PLAIN);
+        assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
+        assert!(narrow.contains("p99") && !narrow.contains("shortest"), "{narrow}");
+        let text = table(&loads, 120, Paint::PLAIN);
         let mut rows = text.lines();
         let head = rows.next().unwrap();
-        assert!(head.contains("p99.9") && head.contains("1.0 ms … 1.0 s"), "{head}");
+        assert!(head.contains("p99.9") && head.contains("shortest to longest"), "{head}");
         let row = rows.next().unwrap();
-        assert!(row.starts_with("  get, 64 at once      2,000   500 ms   900 ms"), "{row}");
+        assert!(row.starts_with("  get, 64 at once       2,000  500 ms  900 ms"), "{row}");
         assert!(row.ends_with("1,000 of 1,000"), "{row}");
         assert!(rows.next().unwrap().ends_with("98 of 100, 1 wrong"));
         assert_eq!(load(checked(100, 0, 0)).processor_time_each(), Duration::from_micros(200));
