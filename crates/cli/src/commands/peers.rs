@@ -59,7 +59,7 @@ impl Arguments {
         let mut contacts: Vec<&Contact> = buckets.flat_map(|bucket| &bucket.contacts).collect();
         contacts.sort_by(|one, other| slowness(one).total_cmp(&slowness(other)));
         if self.connection.json {
-            let all = contacts.iter().map(|contact| serde_json::to_value(contact));
+            let all = contacts.iter().map(serde_json::to_value);
             let all: Result<Vec<_>, _> = all.collect();
             output.line(pretty(&Value::Array(all.map_err(Failure::failed)?)))?;
         } else if !contacts.is_empty() {
