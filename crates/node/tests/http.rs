@@ -11,7 +11,7 @@ use common::http::{get, get_on_socket, request};
 use common::{key, network, node, settings, soon, start, stop, until};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
-use voiddht_node::http::{HTTP_CONNECTIONS, HttpServer, HttpSettings, Watched};
+use voiddht_node::http::{ControlSocket, HTTP_CONNECTIONS, HttpServer, HttpSettings, Watched};
 use voiddht_node::{Node, Settings};
 
 const SECRET: &[u8] = b"the content of a value";
@@ -322,12 +322,14 @@ async fn foreign_names_and_foreign_pages_are_refused() {
 async fn local_tools_speak_to_the_node_on_a_socket_of_its_own() {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("run/7401.sock");
-    let node = start(Settings { control: Some(path.clone()), ..settings(&[]) }).await;
+    let node =
+        start(Settings { control: Some(ControlSocket::At(path.clone())), ..settings(&[]) }).await;
     assert_eq!(node.http_address(), None);
     let status = get_on_socket(&path, "/status.json").await.json();
     assert_eq!(status["node"]["id"], node.id().to_string());
     assert!(status["history"].is_null(), "only a page needs it");
-    let second = start(Settings { control: Some(path.clone()), ..settings(&[]) }).await;
+    let second =
+        start(Settings { control: Some(ControlSocket::At(path.clone())), ..settings(&[]) }).await;
     let same = get_on_socket(&path, "/status.json").await.json();
     assert_eq!(same["node"]["id"], node.id().to_string(), "the second goes on without");
     soon(second.shutdown()).await;
