@@ -31,6 +31,13 @@ pub use error::{CertificateError, DerError};
 pub(crate) use pem::encode as encode_pem;
 pub use pem::pushed_length;
 
+/// Whether what was pushed is a certificate in the clear, of whatever kind, in PEM or DER.
+pub(crate) fn is_certificate(pushed: &[u8]) -> bool {
+    pem::sniff(pushed).is_ok_and(|der| {
+        x509_parser::parse_x509_certificate(&der).is_ok_and(|(rest, _)| rest.is_empty())
+    })
+}
+
 use crate::der;
 use crate::policy::{KeyKind, Policy};
 use crate::provider::signature_holds;

@@ -7,6 +7,7 @@
 //! * [`proof`]: what a finished handshake has proved.
 //! * [`pin`]: which certificate each node ID was first proved with, and what happens when another
 //!   one is shown.
+//! * [`network`]: the secrets of a private network, the sealed push and the proof of membership.
 //! * [`policy`]: the choices of a network and of a node.
 //!
 //! Nothing here opens a socket, and the pins read no clock. A check that has passed leaves a value
@@ -15,6 +16,7 @@
 pub mod certificate;
 mod der;
 pub mod identity;
+pub mod network;
 pub mod pin;
 pub mod policy;
 pub mod proof;
