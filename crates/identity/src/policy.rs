@@ -29,7 +29,8 @@ impl Policy {
     /// Every value, in the order of the help text.
     pub const ALL: [Self; 2] = [Self::SelfCertifying, Self::Tofu];
 
-    fn name(self) -> &'static str {
+    /// As options, logs and metrics call it.
+    pub const fn name(self) -> &'static str {
         match self {
             Self::SelfCertifying => "self-certifying",
             Self::Tofu => "tofu",

@@ -12,6 +12,7 @@ use voiddht_core::event::{Command, Outcome};
 use voiddht_core::label::{RefusalReason, RequestKind};
 use voiddht_core::node::DIAL_BACK_PAUSE;
 use voiddht_core::report::Report;
+use voiddht_identity::Policy;
 use voiddht_wire::limits::MAX_VALUE_BYTES;
 use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{Key, NodeId};
@@ -86,6 +87,11 @@ impl Handle {
     /// The node's ID.
     pub fn id(&self) -> NodeId {
         self.context.own.id
+    }
+
+    /// The identity policy of its network.
+    pub fn policy(&self) -> Policy {
+        self.context.identity.policy()
     }
 
     /// Stores a value on the closest nodes. `ttl` and `replication`: `None` is the default.
@@ -220,8 +226,14 @@ impl Handle {
             wanted_connections: context.limits.connections,
             stores: counts.tally.served_of(RequestKind::Store),
             future_versions: counts.tally.stores_refused(RefusalReason::FutureVersion),
-            free_bytes: free_bytes(context.data_dir.clone()).await,
+            free_bytes: self.free_bytes().await,
         }))
+    }
+
+    /// What is free on the disk of the data directory; `None` without one, or if the disk does not
+    /// say so in time.
+    pub(crate) async fn free_bytes(&self) -> Option<u64> {
+        free_bytes(self.context.data_dir.clone()).await
     }
 
     /// Every pin of the node, by ID.

@@ -1,58 +1,110 @@
-//! How long things take, counted into buckets: a few atomic numbers, and no lock.
+//! Distributions, counted into buckets: a few atomic numbers, and no lock.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Upper bounds of the buckets, in microseconds; what takes longer is in one more bucket. From a
-/// request on one machine to the longest timeout, in steps of about two and a half.
+/// Upper bounds of the buckets of durations, in microseconds; what takes longer is in one more
+/// bucket. From a request on one machine to the longest timeout, in steps of about two and a half.
 pub(crate) const BOUNDS_MICROS: [u64; 16] = [
     100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000,
     1_000_000, 2_500_000, 5_000_000, 10_000_000,
 ];
-const BUCKETS: usize = BOUNDS_MICROS.len() + 1;
+/// Upper bounds of the buckets of copies of a value; more are in one more bucket. Fine around
+/// none, which is a failed PUT, and around 20, which is the default.
+const COPIES: [u64; 12] = [0, 1, 2, 3, 5, 8, 12, 16, 18, 19, 20, 40];
 
-/// Durations, as they are being counted.
-#[derive(Debug, Default)]
-pub(crate) struct Histogram {
-    buckets: [AtomicU64; BUCKETS],
-    sum_micros: AtomicU64,
+/// The buckets of a distribution, for those who show it.
+#[derive(Debug)]
+pub(crate) struct Bounds {
+    /// The upper bound of each bucket but the last.
+    pub(crate) upper: &'static [u64],
+    /// How much of what is counted is one of what is shown.
+    pub(crate) unit: f64,
 }
 
-/// Durations, as they were counted up to one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Durations {
+/// Durations are counted in microseconds and shown in seconds.
+pub(crate) const DURATION_BOUNDS: Bounds = Bounds { upper: &BOUNDS_MICROS, unit: 1e6 };
+/// Copies of a value.
+pub(crate) const COPIES_BOUNDS: Bounds = Bounds { upper: &COPIES, unit: 1.0 };
+
+/// Numbers, as they are being counted.
+#[derive(Debug)]
+pub(crate) struct Histogram<const BUCKETS: usize> {
+    buckets: [AtomicU64; BUCKETS],
+    sum: AtomicU64,
+}
+
+/// Counts durations.
+pub(crate) type DurationHistogram = Histogram<{ BOUNDS_MICROS.len() + 1 }>;
+/// Counts copies of values.
+pub(crate) type CopiesHistogram = Histogram<{ COPIES.len() + 1 }>;
+
+/// Numbers, as they were counted up to one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Distribution<const BUCKETS: usize> {
     /// How many fell into each bucket.
     pub(crate) buckets: [u64; BUCKETS],
-    /// All of them together, in microseconds.
-    pub(crate) sum_micros: u64,
+    /// All of them together.
+    pub(crate) sum: u64,
 }
 
-impl Histogram {
-    pub(crate) fn observe(&self, took: Duration) {
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        let bucket = BOUNDS_MICROS.partition_point(|bound| *bound < micros);
+/// Durations in microseconds.
+pub(crate) type Durations = Distribution<{ BOUNDS_MICROS.len() + 1 }>;
+/// Copies of values.
+pub(crate) type Copies = Distribution<{ COPIES.len() + 1 }>;
+
+impl<const BUCKETS: usize> Default for Histogram<BUCKETS> {
+    fn default() -> Self {
+        Self { buckets: std::array::from_fn(|_| AtomicU64::new(0)), sum: AtomicU64::new(0) }
+    }
+}
+
+impl<const BUCKETS: usize> Default for Distribution<BUCKETS> {
+    fn default() -> Self {
+        Self { buckets: [0; BUCKETS], sum: 0 }
+    }
+}
+
+impl<const BUCKETS: usize> Histogram<BUCKETS> {
+    fn count(&self, upper: &[u64], value: u64) {
+        let bucket = upper.partition_point(|bound| *bound < value);
         self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        self.sum_micros.fetch_add(micros, Ordering::Relaxed);
+        self.sum.fetch_add(value, Ordering::Relaxed);
     }
 
-    pub(crate) fn read(&self) -> Durations {
-        Durations {
+    pub(crate) fn read(&self) -> Distribution<BUCKETS> {
+        Distribution {
             buckets: std::array::from_fn(|index| self.buckets[index].load(Ordering::Relaxed)),
-            sum_micros: self.sum_micros.load(Ordering::Relaxed),
+            sum: self.sum.load(Ordering::Relaxed),
         }
     }
 }
 
-impl Durations {
+impl DurationHistogram {
+    pub(crate) fn observe(&self, took: Duration) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        self.count(&BOUNDS_MICROS, micros);
+    }
+}
+
+impl CopiesHistogram {
+    pub(crate) fn observe(&self, copies: usize) {
+        self.count(&COPIES, copies as u64);
+    }
+}
+
+impl<const BUCKETS: usize> Distribution<BUCKETS> {
     /// How many there were.
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }
+}
 
+impl Durations {
     /// What was counted since `earlier`.
     pub(crate) fn since(&self, earlier: &Self) -> Self {
         let buckets = std::array::from_fn(|i| self.buckets[i].saturating_sub(earlier.buckets[i]));
-        Self { buckets, sum_micros: self.sum_micros.saturating_sub(earlier.sum_micros) }
+        Self { buckets, sum: self.sum.saturating_sub(earlier.sum) }
     }
 
     /// Counts another's too.
@@ -60,7 +112,7 @@ impl Durations {
         for (bucket, more) in self.buckets.iter_mut().zip(other.buckets) {
             *bucket += more;
         }
-        self.sum_micros = self.sum_micros.saturating_add(other.sum_micros);
+        self.sum = self.sum.saturating_add(other.sum);
     }
 
     /// Below which time this share of them stayed, in milliseconds, as if those of a bucket lay
@@ -86,7 +138,7 @@ mod tests {
     use super::*;
 
     fn counted(micros: &[u64]) -> Durations {
-        let histogram = Histogram::default();
+        let histogram = DurationHistogram::default();
         for micros in micros {
             histogram.observe(Duration::from_micros(*micros));
         }
@@ -98,8 +150,19 @@ mod tests {
         let durations = counted(&[0, 100, 101, 10_000_000, 10_000_001]);
         assert_eq!(durations.buckets[0], 2);
         assert_eq!(durations.buckets[1], 1);
-        assert_eq!(durations.buckets[BUCKETS - 2..], [1, 1]);
-        assert_eq!((durations.count(), durations.sum_micros), (5, 20_000_202));
+        assert_eq!(durations.buckets[BOUNDS_MICROS.len() - 1..], [1, 1]);
+        assert_eq!((durations.count(), durations.sum), (5, 20_000_202));
+    }
+
+    #[test]
+    fn copies_have_a_bucket_for_none_and_one_for_more_than_are_expected() {
+        let histogram = CopiesHistogram::default();
+        for copies in [0, 20, 20, 255] {
+            histogram.observe(copies);
+        }
+        let copies = histogram.read();
+        assert_eq!((copies.buckets[0], copies.buckets[10], copies.buckets[12]), (1, 2, 1));
+        assert_eq!((copies.count(), copies.sum), (4, 295));
     }
 
     #[test]
@@ -116,7 +179,7 @@ mod tests {
         let earlier = counted(&[50]);
         let later = counted(&[50, 200, 200]);
         let mut since = later.since(&earlier);
-        assert_eq!((since.count(), since.sum_micros), (2, 400));
+        assert_eq!((since.count(), since.sum), (2, 400));
         since.add(&earlier);
         assert_eq!(since, later);
     }

@@ -7,7 +7,7 @@
 //!
 //! * `server`: accepting, bounds and deadlines. `control`: the Unix socket's place.
 //! * `router`: what is where. `guard`: who may ask, and what no browser may do with it.
-//! * `metrics`, `process`, `exposition`: the numbers, and Prometheus' way to write them.
+//! * `metrics`, `exposition`: the numbers, and Prometheus' way to write them.
 //! * `view`: one node, or a network of several in this process. `history`: the last minutes.
 //! * `events`: the live stream. `page`: the document.
 //!
@@ -20,7 +20,6 @@ mod guard;
 mod history;
 mod metrics;
 mod page;
-mod process;
 mod router;
 mod server;
 mod view;

@@ -12,7 +12,7 @@ use voiddht_core::report::Report;
 use voiddht_wire::peer::Body;
 
 use super::Count;
-use crate::histogram::{Durations, Histogram};
+use crate::histogram::{Copies, CopiesHistogram, DurationHistogram, Durations};
 
 voiddht_core::label! {
     /// How an operation of a user ended. An operation that is none of these is not counted: joining,
@@ -69,12 +69,13 @@ impl OperationOutcome {
 #[derive(Debug, Default)]
 pub(crate) struct Tallies {
     requests: [[Count; RequestOutcome::COUNT]; RequestKind::COUNT],
-    request_durations: [Histogram; RequestKind::COUNT],
+    request_durations: [DurationHistogram; RequestKind::COUNT],
     upkeep_requests: [Count; RequestOutcome::COUNT],
     served: [Count; RequestKind::COUNT],
     stores_refused: [Count; RefusalReason::COUNT],
     operations: [Count; OperationOutcome::COUNT],
-    operation_durations: [Histogram; OperationKind::COUNT],
+    operation_durations: [DurationHistogram; OperationKind::COUNT],
+    put_copies: CopiesHistogram,
     lookups: [Count; LookupPurpose::COUNT],
     votes: [Count; 2],
 }
@@ -96,6 +97,8 @@ pub struct Tally {
     pub operations: [u64; OperationOutcome::COUNT],
     /// How long they took, by [`OperationKind`].
     pub operation_durations: [Durations; OperationKind::COUNT],
+    /// On how many nodes each PUT stored its value.
+    pub put_copies: Copies,
     /// Lookups that the node made for itself, by [`LookupPurpose`].
     pub lookups: [u64; LookupPurpose::COUNT],
     /// Votes in GETs: for the value that was returned, and for others.
@@ -141,7 +144,11 @@ impl Tallies {
                 self.count_votes(report);
                 report
             }
-            Outcome::Put { report, .. } | Outcome::Lookup { report, .. } => report,
+            Outcome::Put { stored, report, .. } => {
+                self.put_copies.observe(*stored);
+                report
+            }
+            Outcome::Lookup { report, .. } => report,
             _ => return,
         };
         self.operation_durations[ended.kind().slot()].observe(report.took);
@@ -161,6 +168,7 @@ impl Tallies {
             stores_refused: read_all(&self.stores_refused),
             operations: read_all(&self.operations),
             operation_durations: std::array::from_fn(|kind| self.operation_durations[kind].read()),
+            put_copies: self.put_copies.read(),
             lookups: read_all(&self.lookups),
             votes: read_all(&self.votes),
         }
@@ -246,5 +254,6 @@ mod tests {
         assert_eq!(tally.votes, [10, 2]);
         assert_eq!(tally.operation_durations[0].count(), 2);
         assert_eq!(tally.operations_ended(OperationKind::Put), 2);
+        assert_eq!(tally.put_copies.count(), 1, "a refused PUT has no copies to count");
     }
 }

@@ -6,7 +6,7 @@
 
 use std::fmt::{Display, Write};
 
-use crate::histogram::{BOUNDS_MICROS, Durations};
+use crate::histogram::{Bounds, Distribution};
 
 /// The content type to serve it as.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -28,19 +28,29 @@ pub(super) struct Exposition {
 /// Names and values; the names are ours, the values may be anything.
 pub(super) type Labels<'a> = &'a [(&'a str, &'a str)];
 
+impl Kind {
+    /// As the format calls it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
 impl Exposition {
-    /// Begins a family. Samples follow.
-    pub(super) fn family(&mut self, name: &'static str, kind: Kind, help: &str) -> Family<'_> {
-        debug_assert!(name.starts_with("voiddht_") || name.starts_with("process_"), "{name}");
-        debug_assert_eq!(name.ends_with("_total"), kind == Kind::Counter, "{name}");
-        let kind = match kind {
-            Kind::Counter => "counter",
-            Kind::Gauge => "gauge",
-            Kind::Histogram => "histogram",
-        };
+    /// Begins a family of which the samples, which follow, have these labels.
+    pub(super) fn family(
+        &mut self,
+        name: &'static str,
+        kind: Kind,
+        help: &str,
+        labels: &'static [&'static str],
+    ) -> Family<'_> {
         self.line(format_args!("# HELP {name} {help}"));
-        self.line(format_args!("# TYPE {name} {kind}"));
-        Family { exposition: self, name }
+        self.line(format_args!("# TYPE {name} {}", kind.name()));
+        Family { exposition: self, name, labels, node: "" }
     }
 
     /// The whole text.
@@ -59,28 +69,49 @@ impl Exposition {
 pub(super) struct Family<'a> {
     exposition: &'a mut Exposition,
     name: &'static str,
+    labels: &'static [&'static str],
+    /// The name of the node of the samples that follow; empty where there is one alone.
+    node: &'a str,
 }
 
-impl Family<'_> {
+impl<'a> Family<'a> {
+    /// Samples of this node follow.
+    pub(super) fn of_node(&mut self, label: &'a str) {
+        self.node = label;
+    }
+
     /// One number. Labels of which the value is empty are left out.
     pub(super) fn sample(&mut self, labels: Labels<'_>, value: impl Display) {
+        self.check(labels);
         self.write("", labels, &value);
     }
 
-    /// One histogram, in seconds.
-    pub(super) fn histogram(&mut self, labels: Labels<'_>, durations: &Durations) {
+    /// One histogram.
+    pub(super) fn histogram<const BUCKETS: usize>(
+        &mut self,
+        labels: Labels<'_>,
+        bounds: &Bounds,
+        counted: &Distribution<BUCKETS>,
+    ) {
+        self.check(labels);
         let mut below = 0;
-        for (index, count) in durations.buckets.iter().enumerate() {
+        for (index, count) in counted.buckets.iter().enumerate() {
             below += count;
-            let bound = match BOUNDS_MICROS.get(index) {
-                Some(micros) => (*micros as f64 / 1e6).to_string(),
+            let bound = match bounds.upper.get(index) {
+                Some(upper) => (*upper as f64 / bounds.unit).to_string(),
                 None => "+Inf".into(),
             };
             let labels = [labels, &[("le", &bound)]].concat();
             self.write("_bucket", &labels, &below);
         }
-        self.write("_sum", labels, &(durations.sum_micros as f64 / 1e6));
+        self.write("_sum", labels, &(counted.sum as f64 / bounds.unit));
         self.write("_count", labels, &below);
+    }
+
+    /// The declared labels, and no others: the documentation names them.
+    fn check(&self, labels: Labels<'_>) {
+        let names = labels.iter().map(|(name, _)| name);
+        debug_assert!(names.eq(self.labels), "{}: {labels:?}", self.name);
     }
 
     fn write(&mut self, suffix: &str, labels: Labels<'_>, value: &dyn Display) {
@@ -88,7 +119,9 @@ impl Family<'_> {
         text.push_str(self.name);
         text.push_str(suffix);
         let mut before = '{';
-        for (name, value) in labels.iter().filter(|(_, value)| !value.is_empty()) {
+        let node = [("node", self.node)];
+        let labels = node.iter().chain(labels);
+        for (name, value) in labels.filter(|(_, value)| !value.is_empty()) {
             text.push(before);
             before = ',';
             text.push_str(name);
@@ -121,13 +154,14 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::histogram::Histogram;
+    use crate::histogram::{DURATION_BOUNDS, DurationHistogram};
 
     #[test]
     fn samples_follow_their_help_and_labels_are_escaped() {
         let mut exposition = Exposition::default();
-        let mut family = exposition.family("voiddht_x_total", Kind::Counter, "Things.");
-        family.sample(&[], 1);
+        let mut family =
+            exposition.family("voiddht_x_total", Kind::Counter, "Things.", &["a", "empty", "c"]);
+        family.sample(&[("a", ""), ("empty", ""), ("c", "")], 1);
         family.sample(&[("a", "b\\\"\n"), ("empty", ""), ("c", "d")], 2.5);
         assert_eq!(
             exposition.finish(),
@@ -138,20 +172,22 @@ mod tests {
 
     #[test]
     fn a_histogram_is_cumulative_and_in_seconds() {
-        let histogram = Histogram::default();
+        let histogram = DurationHistogram::default();
         histogram.observe(Duration::from_micros(200));
         histogram.observe(Duration::from_secs(60));
         let mut exposition = Exposition::default();
-        let mut family = exposition.family("voiddht_x_seconds", Kind::Histogram, "Time.");
-        family.histogram(&[("type", "ping")], &histogram.read());
+        let mut family =
+            exposition.family("voiddht_x_seconds", Kind::Histogram, "Time.", &["type"]);
+        family.of_node("node 1");
+        family.histogram(&[("type", "ping")], &DURATION_BOUNDS, &histogram.read());
         let text = exposition.finish();
         for line in [
-            "voiddht_x_seconds_bucket{type=\"ping\",le=\"0.0001\"} 0",
-            "voiddht_x_seconds_bucket{type=\"ping\",le=\"0.00025\"} 1",
-            "voiddht_x_seconds_bucket{type=\"ping\",le=\"10\"} 1",
-            "voiddht_x_seconds_bucket{type=\"ping\",le=\"+Inf\"} 2",
-            "voiddht_x_seconds_sum{type=\"ping\"} 60.0002",
-            "voiddht_x_seconds_count{type=\"ping\"} 2",
+            "voiddht_x_seconds_bucket{node=\"node 1\",type=\"ping\",le=\"0.0001\"} 0",
+            "voiddht_x_seconds_bucket{node=\"node 1\",type=\"ping\",le=\"0.00025\"} 1",
+            "voiddht_x_seconds_bucket{node=\"node 1\",type=\"ping\",le=\"10\"} 1",
+            "voiddht_x_seconds_bucket{node=\"node 1\",type=\"ping\",le=\"+Inf\"} 2",
+            "voiddht_x_seconds_sum{node=\"node 1\",type=\"ping\"} 60.0002",
+            "voiddht_x_seconds_count{node=\"node 1\",type=\"ping\"} 2",
         ] {
             assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
         }

@@ -95,10 +95,7 @@ fn node(seen: &Observation, around: &Surroundings<'_>) -> NodeView {
         p2p_address: around.p2p.to_string(),
         api_address: around.api.to_string(),
         version: env!("CARGO_PKG_VERSION"),
-        policy: match around.policy {
-            Policy::SelfCertifying => "self-certifying",
-            Policy::Tofu => "tofu",
-        },
+        policy: around.policy.name(),
         // The driver's monotonic time begins with the node.
         uptime_seconds: seen.now.mono.as_micros() / 1_000_000,
         k: seen.parameters.k,

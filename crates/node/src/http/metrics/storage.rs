@@ -1,0 +1,44 @@
+//! Records, and the disk that they are on.
+
+use voiddht_core::label::RefusalReason;
+
+use super::{Kind, Metric};
+
+pub(super) const METRICS: &[Metric] = &[
+    Metric::gauge("voiddht_records", "Records stored.", |one| {
+        one.seen(|it| it.records.count as u64)
+    }),
+    Metric::gauge("voiddht_records_limit", "Records that may be stored.", |one| {
+        one.seen(|it| it.records.max_count as u64)
+    }),
+    Metric::gauge(
+        "voiddht_record_bytes",
+        "Memory that the records take, overhead included.",
+        |one| one.seen(|it| it.records.bytes as u64),
+    )
+    .watch("the node fills up"),
+    Metric::gauge("voiddht_record_limit_bytes", "Memory that the records may take.", |one| {
+        one.seen(|it| it.records.max_bytes as u64)
+    }),
+    Metric::labelled(
+        "voiddht_stores_refused_total",
+        Kind::Counter,
+        &["reason"],
+        "STOREs of peers that were refused, by reason.",
+        |one, family| {
+            for (why, count) in RefusalReason::ALL.iter().zip(one.counts.tally.stores_refused) {
+                family.sample(&[("reason", why.name())], count);
+            }
+        },
+    )
+    .watch("PUTs of others fail here: `full`; a clock is wrong: `future_version`"),
+    Metric::gauge("voiddht_storage_failing", "Whether the disk refused the last write.", |one| {
+        one.seen(|it| it.storage.failing.into())
+    }),
+    Metric::gauge(
+        "voiddht_disk_free_bytes",
+        "Free bytes on the disk of the data directory; missing without one, or if the disk hangs.",
+        |one| one.free_bytes,
+    )
+    .watch("planning; below 1 GiB the doctor warns"),
+];
