@@ -129,16 +129,19 @@ fn check_second_signal(again: Signal, status: i32) {
     assert_eq!(second.wait().code(), Some(status));
 }
 
+/// The Python package, and the module API byte by byte.
 #[test]
-fn python_speaks_the_module_api() {
+fn the_python_package_speaks_to_real_nodes() {
     let nodes = four(["127.0.0.1"; 4]);
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../client/tests/module_api.py");
-    let mut python = Command::new("python3");
-    python.arg(script);
-    for node in &nodes {
-        python.arg(node.api.ip().to_string()).arg(node.api.port().to_string());
-    }
-    let output = python.output().expect("python3 is what this test needs");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let package = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../clients/python");
+    let addresses: Vec<String> = nodes.iter().map(|node| node.api.to_string()).collect();
+    let output = Command::new("python3")
+        .args(["-m", "unittest", "discover", "--start-directory"])
+        .arg(package.join("tests"))
+        .env("PYTHONPATH", package.join("src"))
+        .env("VOIDDHT_TEST_NODES", addresses.join(" "))
+        .output()
+        .expect("python3 is what this test needs");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && !text.contains("Ran 0 tests"), "{text}");
 }
