@@ -5,13 +5,13 @@
 //! unanswered, or it does not read its answers, a connection is not read: the program feels that
 //! as back-pressure. What breaks a rule costs its own connection only.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::BufReader;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::task::TaskTracker;
 use voiddht_core::event::{Command, Outcome};
 use voiddht_wire::Key;
@@ -24,9 +24,11 @@ use crate::context::Context;
 use crate::counters::Limit;
 use crate::event::{AnswerTo, Event};
 use crate::frame_reader::{Frame, FrameRules};
+use crate::idle_slots::{Admission, IdleSlots};
 use crate::link::{Link, LinkEnd};
 use crate::listener::accept;
 use crate::outbox::{Budget, Outbox, OutboxLimits};
+use crate::sockets::{self, CLIENT_KEEPALIVE};
 
 /// What is read from a program's socket at once: some hundred GETs.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
@@ -43,18 +45,92 @@ pub(crate) async fn run(context: Arc<Context>, listener: TcpListener) {
 }
 
 async fn serve(context: &Arc<Context>, connections: &TaskTracker, listener: TcpListener) {
-    let places = Arc::new(Semaphore::new(context.limits.api_connections));
+    let slots = Arc::new(Slots::new(context.limits.api_connections));
     // Bounded by the requests that each connection may have, and not by what peers take.
     let budget = Budget::new(usize::MAX);
     loop {
         let (tcp, remote) = accept(&listener).await;
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            context.counters.limit_reached(Limit::ApiConnections);
+        let outbox = api_outbox(context, &budget);
+        let Some(slot) = Slots::admit(&slots, context, &outbox) else {
             tracing::warn!(address = %remote, "too many module API connections: closed");
             continue;
         };
-        let connection = ApiConnection::new(Arc::clone(context), tcp, remote, &budget);
-        context.tasks.spawn(connections.track_future(connection.run(place)));
+        let connection = ApiConnection::new(Arc::clone(context), tcp, remote, outbox, slot);
+        context.tasks.spawn(connections.track_future(connection.run()));
+    }
+}
+
+fn api_outbox(context: &Context, budget: &Arc<Budget>) -> Arc<Outbox> {
+    let unanswered = context.limits.api_requests_per_connection;
+    Outbox::new(OutboxLimits { bytes: usize::MAX, unanswered }, Arc::clone(budget))
+}
+
+/// The slots of module API connections, and what closes each of them.
+#[derive(Debug)]
+struct Slots(Mutex<Occupied>);
+
+#[derive(Debug)]
+struct Occupied {
+    slots: IdleSlots,
+    outboxes: HashMap<u64, Arc<Outbox>>,
+    next: u64,
+}
+
+/// A connection's slot; given back when dropped.
+#[derive(Debug)]
+struct Slot {
+    slots: Arc<Slots>,
+    key: u64,
+}
+
+impl Slots {
+    fn new(limit: usize) -> Self {
+        let slots = IdleSlots::new(limit);
+        Self(Mutex::new(Occupied { slots, outboxes: HashMap::new(), next: 0 }))
+    }
+
+    /// A slot for a new connection; where all are taken, that of the longest idle one, which is
+    /// closed.
+    fn admit(self: &Arc<Self>, context: &Context, outbox: &Arc<Outbox>) -> Option<Slot> {
+        let mut occupied = self.lock();
+        let Occupied { slots, outboxes, next } = &mut *occupied;
+        let is_idle = |key: u64| outboxes.get(&key).is_some_and(|outbox| outbox.is_idle());
+        let admission = slots.admit(context.clock.now().mono, *next, is_idle);
+        if admission != Admission::Free {
+            context.counters.limit_reached(Limit::ApiConnections);
+        }
+        match admission {
+            Admission::Full => return None,
+            Admission::Evicted(evicted) => {
+                if let Some(outbox) = outboxes.remove(&evicted) {
+                    outbox.close();
+                }
+            }
+            Admission::Free => {}
+        }
+        let key = *next;
+        *next += 1;
+        outboxes.insert(key, Arc::clone(outbox));
+        Some(Slot { slots: Arc::clone(self), key })
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Occupied> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    /// Notes that the connection is in use.
+    fn used(&self, context: &Context) {
+        self.slots.lock().slots.used(context.clock.now().mono, self.key);
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut occupied = self.slots.lock();
+        occupied.slots.leave(self.key);
+        occupied.outboxes.remove(&self.key);
     }
 }
 
@@ -62,6 +138,7 @@ struct ApiConnection {
     context: Arc<Context>,
     remote: SocketAddr,
     link: Link<BufReader<TcpStream>, ApiRules>,
+    slot: Slot,
 }
 
 impl ApiConnection {
@@ -69,18 +146,15 @@ impl ApiConnection {
         context: Arc<Context>,
         tcp: TcpStream,
         remote: SocketAddr,
-        budget: &Arc<Budget>,
+        outbox: Arc<Outbox>,
+        slot: Slot,
     ) -> Self {
-        // An error here means that the connection is gone already.
-        let _ = tcp.set_nodelay(true);
-        let unanswered = context.limits.api_requests_per_connection;
-        let limits = OutboxLimits { bytes: usize::MAX, unanswered };
-        let outbox = Outbox::new(limits, Arc::clone(budget));
+        sockets::prepare(&tcp, CLIENT_KEEPALIVE);
         let stream = BufReader::with_capacity(READ_BUFFER_BYTES, tcp);
-        Self { context, remote, link: Link::new(stream, ApiRules, outbox) }
+        Self { context, remote, link: Link::new(stream, ApiRules, outbox), slot }
     }
 
-    async fn run(mut self, _place: OwnedSemaphorePermit) {
+    async fn run(mut self) {
         self.context.counters.api_connections.add();
         let end = self.serve().await;
         self.log(&end);
@@ -114,6 +188,12 @@ impl ApiConnection {
             };
             let event = match frame.and_then(|frame| self.command(frame)) {
                 Ok(event) => event,
+                // The program sends no more requests, and may still await answers: the link then
+                // writes those and ends, without reading on.
+                Err(LinkEnd::Theirs) => {
+                    self.link.outbox().finish();
+                    continue;
+                }
                 Err(end) => return end,
             };
             if !context.tell(event).await {
@@ -125,6 +205,7 @@ impl ApiConnection {
     fn command(&self, frame: Frame) -> Result<Event, LinkEnd<ApiBroken>> {
         let request =
             Request::decode(frame.kind, frame.body).map_err(|rule| LinkEnd::Broken(rule.into()))?;
+        self.slot.used(&self.context);
         // There is room: the link reads only while there is.
         self.link.outbox().begin_request();
         if !self.link.outbox().has_room() {

@@ -12,6 +12,7 @@ use voiddht_identity::Identity;
 use voiddht_wire::peer::{Body, Dialect, ErrorCode, Message, NodeInfo};
 
 use crate::callers::Callers;
+use crate::clock::Clock;
 use crate::counters::{Counters, Limit};
 use crate::event::Event;
 use crate::outbox::{Budget, Outbox, OutboxLimits};
@@ -30,6 +31,7 @@ pub(crate) struct Context {
     /// Where the node keeps what it must not forget.
     pub(crate) data_dir: Option<PathBuf>,
     pub(crate) limits: Limits,
+    pub(crate) clock: Clock,
     pub(crate) counters: Arc<Counters>,
     pub(crate) callers: Callers,
     pub(crate) budget: Arc<Budget>,

@@ -10,9 +10,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
-use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 use voiddht_core::event::{Destination, Undelivered};
@@ -24,6 +23,7 @@ use voiddht_identity::{
 
 use crate::clock::wall_seconds;
 use crate::context::Context;
+use crate::sockets::{self, PEER_KEEPALIVE};
 
 /// From the dial to the last byte of the pushed certificate (PROTOCOL, section 2).
 pub const CERTIFICATE_DEADLINE: Duration = Duration::from_secs(3);
@@ -31,12 +31,6 @@ pub const CERTIFICATE_DEADLINE: Duration = Duration::from_secs(3);
 pub const TLS_DEADLINE: Duration = Duration::from_secs(5);
 /// The longest that an accepted connection may take until its handshake is over.
 pub const ACCEPT_DEADLINE: Duration = TLS_DEADLINE;
-
-/// A silent connection is asked by TCP after this time whether the other end still exists, so
-/// that a machine that vanished is noticed. A guess: a minute is what address translators allow.
-const KEEPALIVE: Duration = Duration::from_secs(60);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
-const KEEPALIVE_RETRIES: u32 = 4;
 
 /// A handshake that went well.
 #[derive(Debug)]
@@ -104,7 +98,7 @@ pub(crate) async fn dial(
     })
     .await
     .map_err(|_| HandshakeError::LateCertificate)??;
-    prepare(&tcp);
+    sockets::prepare(&tcp, PEER_KEEPALIVE);
     let config = client_config(&context.identity, pushed.clone(), to.id)?;
     let name = ServerName::IpAddress(address.ip().into());
     let stream = timeout(TLS_DEADLINE, TlsConnector::from(config).connect(name, tcp))
@@ -121,7 +115,7 @@ pub(crate) async fn accept(
     mut tcp: TcpStream,
     remote: SocketAddr,
 ) -> Result<Established, HandshakeError> {
-    prepare(&tcp);
+    sockets::prepare(&tcp, PEER_KEEPALIVE);
     let acceptor = TlsAcceptor::from(context.server_config.clone());
     let stream = timeout(ACCEPT_DEADLINE, async {
         tcp.write_all(&context.identity.pushed()).await?;
@@ -151,14 +145,7 @@ pub(crate) async fn fetch_certificate(
 }
 
 async fn connect(source: Option<IpAddr>, to: SocketAddr) -> Result<TcpStream, HandshakeError> {
-    let socket = if to.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
-    let socket = socket.map_err(HandshakeError::NoSocket)?;
-    // Towards its own address the kernel takes that address for the source by itself, and finds a
-    // port by the destination; a bind would search all the ports that are in use there.
-    let needs_bind = |source: &IpAddr| source.is_ipv4() == to.is_ipv4() && *source != to.ip();
-    if let Some(source) = source.filter(needs_bind) {
-        socket.bind(SocketAddr::new(source, 0)).map_err(HandshakeError::NoSocket)?;
-    }
+    let socket = sockets::outgoing(source, to).map_err(HandshakeError::NoSocket)?;
     socket.connect(to).await.map_err(|error| match error.kind() {
         io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse => {
             HandshakeError::NoSocket(error)
@@ -176,16 +163,6 @@ async fn read_pushed(tcp: &mut TcpStream, policy: Policy) -> Result<Certificate,
     tcp.read_exact(&mut pushed).await.map_err(HandshakeError::Cut)?;
     let certificate = Certificate::parse_pushed(&pushed, policy, wall_seconds());
     Ok(certificate.map_err(Refusal::from)?)
-}
-
-/// An error here means that the connection is gone already, which the next read will say.
-fn prepare(tcp: &TcpStream) {
-    let _ = tcp.set_nodelay(true);
-    let keepalive = TcpKeepalive::new()
-        .with_time(KEEPALIVE)
-        .with_interval(KEEPALIVE_INTERVAL)
-        .with_retries(KEEPALIVE_RETRIES);
-    let _ = SockRef::from(tcp).set_tcp_keepalive(&keepalive);
 }
 
 fn tls_failed(error: io::Error) -> HandshakeError {

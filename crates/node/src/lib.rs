@@ -29,6 +29,7 @@ mod handle;
 pub mod handshake;
 mod histogram;
 pub mod http;
+mod idle_slots;
 mod link;
 mod listener;
 mod node;
@@ -40,6 +41,7 @@ mod pool;
 mod probes;
 pub mod settings;
 pub mod snapshot;
+mod sockets;
 mod status;
 #[cfg(test)]
 mod testing;

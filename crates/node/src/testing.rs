@@ -10,6 +10,7 @@ use voiddht_identity::{Identity, KeyKind, Policy, server_config};
 use voiddht_wire::PeerAddress;
 use voiddht_wire::peer::NodeInfo;
 
+use crate::clock::Clock;
 use crate::context::Context;
 use crate::counters::Counters;
 use crate::event::Event;
@@ -36,6 +37,7 @@ pub(crate) fn context_of(
         identity,
         source: None,
         data_dir: None,
+        clock: Clock::start(),
         callers: crate::callers::Callers::default(),
         budget: Budget::new(limits.queued_bytes),
         counters: Arc::new(Counters::default()),

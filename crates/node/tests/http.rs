@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::http::{get, get_on_socket, request};
+use common::http::{get, get_and_shut_down, get_on_socket, request};
 use common::{key, network, node, settings, soon, start, stop, until};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -358,6 +358,16 @@ async fn whoever_is_one_too_many_is_closed_and_counted() {
         asked.is_ok() && matches!(stream.read(&mut [0]).await, Ok(1))
     })
     .await;
+    stop(nodes).await;
+}
+
+/// The answer to a question that takes time was dropped when the client had closed its side.
+#[tokio::test]
+async fn a_client_that_sends_no_more_still_gets_its_answer() {
+    let (nodes, address) = pair().await;
+    let path = format!("/explain?key={}", key(1));
+    let answer = get_and_shut_down(address, &path).await;
+    assert!(answer.json().is_object(), "{}", answer.body);
     stop(nodes).await;
 }
 

@@ -172,8 +172,9 @@ async fn who_leaves_in_the_middle_leaves_nothing_behind() {
     stop(vec![node]).await;
 }
 
+/// Programs that vanished without closing kept their slots for ever, and no other was admitted.
 #[tokio::test]
-async fn connections_are_bounded() {
+async fn at_the_limit_the_longest_idle_connection_makes_room() {
     let mut settings = settings(&[]);
     settings.limits.api_connections = 2;
     let node = start(settings).await;
@@ -182,16 +183,38 @@ async fn connections_are_bounded() {
         stream.write_all(&get(1)).await.unwrap();
         answer(stream).await;
     }
+    let [mut first, mut second] = admitted;
+    first.write_all(&get(1)).await.unwrap();
+    answer(&mut first).await;
     let mut third = connect(node.api_address()).await;
-    assert!(is_closed(&mut third).await);
-    let [first, mut second] = admitted;
-    drop(first);
+    third.write_all(&get(1)).await.unwrap();
+    answer(&mut third).await;
+    assert!(is_closed(&mut second).await, "the longest idle one");
+    first.write_all(&get(1)).await.unwrap();
+    answer(&mut first).await;
     let handle = node.handle();
-    until(|| async { handle.status().await.unwrap().counts.api_connections == 1 }).await;
-    serves(&node).await;
-    second.write_all(&get(1)).await.unwrap();
-    answer(&mut second).await;
+    assert_eq!(handle.counts().limits.get("api_connections"), Some(&1));
+    drop((first, third));
+    until(|| async { handle.status().await.unwrap().counts.api_connections == 0 }).await;
     stop(vec![node]).await;
+}
+
+/// `nc -N` and `socat` close their side after the last request: they got no byte of an answer.
+#[tokio::test]
+async fn a_program_that_sends_no_more_still_gets_its_answers() {
+    let nodes = network(3).await;
+    let mut burst = Vec::new();
+    for number in 0..20 {
+        burst.extend(put(number, &[7; 1000], true));
+        burst.extend(get(number));
+    }
+    let mut stream = connect(nodes[1].api_address()).await;
+    stream.write_all(&burst).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answers = Vec::new();
+    soon(stream.read_to_end(&mut answers)).await.unwrap();
+    assert_eq!(answers.len(), 20 * (4 + 32 + 1) + 20 * (4 + 32 + 1000), "and then the end");
+    stop(nodes).await;
 }
 
 #[tokio::test]

@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use super::HTTP_CONNECTIONS;
 use super::router::Routed;
+use crate::sockets::{self, CLIENT_KEEPALIVE};
 
 /// How long a request's head may take, and a connection be idle: longer than the usual interval
 /// of Prometheus, 15 s.
@@ -55,7 +56,9 @@ impl Listener for TcpListener {
     type Stream = TcpStream;
 
     async fn next(&self) -> io::Result<TcpStream> {
-        Ok(self.accept().await?.0)
+        let stream = self.accept().await?.0;
+        sockets::prepare(&stream, CLIENT_KEEPALIVE);
+        Ok(stream)
     }
 }
 
@@ -99,6 +102,8 @@ async fn connection<S>(
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
+        // A client that sends no more may still await its answer.
+        .half_close(true)
         .header_read_timeout(HEAD_DEADLINE)
         .max_buf_size(HEAD_BYTES)
         .max_headers(HEAD_FIELDS);

@@ -106,6 +106,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
         own,
         source: source(&settings),
         budget: Budget::new(settings.limits.queued_bytes),
+        clock,
         counters: Arc::clone(&counters),
         callers: Callers::default(),
         inbox: sender,

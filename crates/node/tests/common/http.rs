@@ -41,9 +41,22 @@ pub(crate) async fn get_on_socket(path: &Path, what: &str) -> Answer {
     exchange(stream, &format!("GET {what} HTTP/1.1\r\nhost: node\r\n")).await
 }
 
+/// The same, and says that nothing more will be sent before reading the answer.
+pub(crate) async fn get_and_shut_down(address: SocketAddr, path: &str) -> Answer {
+    let mut stream = soon(TcpStream::connect(address)).await.expect("it listens");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+    soon(stream.write_all(request.as_bytes())).await.expect("it reads");
+    soon(stream.shutdown()).await.expect("it is connected");
+    read_answer(stream).await
+}
+
 async fn exchange(mut stream: impl AsyncRead + AsyncWrite + Unpin, head: &str) -> Answer {
     let request = format!("{head}connection: close\r\n\r\n");
     soon(stream.write_all(request.as_bytes())).await.expect("it reads");
+    read_answer(stream).await
+}
+
+async fn read_answer(mut stream: impl AsyncRead + Unpin) -> Answer {
     let mut answer = String::new();
     soon(stream.read_to_string(&mut answer)).await.expect("it answers in words");
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head and a body");
