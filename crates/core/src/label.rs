@@ -179,6 +179,8 @@ label! {
         RecordsPerPeer = "records_per_peer",
         /// Records held for the peers of one address prefix.
         RecordsPerPrefix = "records_per_prefix",
+        /// Addresses that a peer named and this node does not dial because of their scope.
+        ReferralScope = "referral_scope",
         /// Requests of one peer in a time.
         RequestsPerPeer = "requests_per_peer",
         /// Requests from one address prefix in a time.

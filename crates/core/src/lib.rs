@@ -20,6 +20,7 @@ pub mod report;
 pub mod reputation;
 mod request;
 pub mod routing;
+pub mod scope;
 pub mod time;
 pub mod vote;
 

@@ -70,7 +70,9 @@ const LIMIT_NAMES = {
   bytes_per_prefix: "Bytes stored by one network",
   connections: "Connections",
   connections_per_address: "Connections from one address",
+  connections_per_peer: "Connections from one peer",
   handshakes: "Handshakes at once",
+  handshakes_per_address: "Handshakes from one address",
   http_connections: "HTTP connections",
   http_questions: "Questions over HTTP at once",
   http_streams: "Pages that are open",
@@ -83,8 +85,10 @@ const LIMIT_NAMES = {
   queued_bytes: "Bytes queued to be sent",
   records_per_peer: "Records stored by one peer",
   records_per_prefix: "Records stored by one network",
+  referral_scope: "Addresses named by peers out of scope",
   requests_per_peer: "Requests of one peer",
   requests_per_prefix: "Requests of one network",
+  unauthenticated_connections: "Connections without a certificate",
 };
 
 function showLimits({ limits }) {

@@ -26,8 +26,12 @@ voiddht_core::label! {
         Connections = "connections",
         /// Connections with peers at one address.
         ConnectionsPerAddress = "connections_per_address",
+        /// Connections with one authenticated peer.
+        ConnectionsPerPeer = "connections_per_peer",
         /// Handshakes under way.
         Handshakes = "handshakes",
+        /// Handshakes of one address in a time.
+        HandshakesPerAddress = "handshakes_per_address",
         /// Connections of browsers.
         HttpConnections = "http_connections",
         /// Explanations under way.
@@ -44,6 +48,8 @@ voiddht_core::label! {
         RequestsPerPeer = "requests_per_peer",
         /// Takeover checks under way.
         TakeoverChecks = "takeover_checks",
+        /// Connections of clients without a certificate.
+        UnauthenticatedConnections = "unauthenticated_connections",
     }
 }
 

@@ -7,13 +7,15 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
+use rustls::server::Acceptor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
-use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+use tokio_rustls::{LazyConfigAcceptor, TlsConnector, TlsStream};
 use voiddht_core::event::{Destination, Undelivered};
 use voiddht_identity::certificate::pushed_length;
 use voiddht_identity::{
@@ -109,17 +111,21 @@ pub(crate) async fn dial(
     Ok(Established { stream: stream.into(), proved: Some(proved), remote: address })
 }
 
-/// Pushes the certificate to whoever connected, and has it prove itself.
+/// Pushes the certificate to a client that connected, and authenticates it. `on_hello` is called
+/// when its ClientHello has arrived: up to there the client has cost next to nothing, and shown
+/// nothing.
 pub(crate) async fn accept(
     context: &Context,
     mut tcp: TcpStream,
     remote: SocketAddr,
+    on_hello: impl FnOnce(),
 ) -> Result<Established, HandshakeError> {
     sockets::prepare(&tcp, PEER_KEEPALIVE);
-    let acceptor = TlsAcceptor::from(context.server_config.clone());
     let stream = timeout(ACCEPT_DEADLINE, async {
         tcp.write_all(&context.identity.pushed()).await?;
-        acceptor.accept(tcp).await
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), tcp).await?;
+        on_hello();
+        hello.into_stream(Arc::clone(&context.server_config)).await
     })
     .await
     .map_err(|_| HandshakeError::LateTls)?

@@ -1,17 +1,22 @@
-//! The port for peers: who may come in, and how many at once.
+//! The port for peers.
 //!
-//! Connections are accepted only while there is room for another handshake; whoever comes then
-//! waits in the system's own queue. Handshakes end within their deadline, so the room comes back.
+//! Connections are accepted only while there is room for another handshake; those that come then
+//! wait in the system's own queue. Handshakes end within their deadline, so there is room again.
+//! What is accepted and what is closed is decided in `admission`.
+
+mod admission;
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
+use self::admission::{Admission, AdmissionLimits, Admitted, HandshakeId, Room};
 use crate::connection::Connection;
 use crate::context::Context;
 use crate::counters::Limit;
@@ -23,23 +28,106 @@ const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
 
 /// Accepts peers until the node stops.
 pub(crate) async fn run(context: Arc<Context>, listener: TcpListener) {
-    let handshakes = Arc::new(Semaphore::new(context.limits.handshakes));
-    let addresses = Arc::new(Addresses::default());
+    let door = Arc::new(Door::new(&context));
     loop {
-        if handshakes.available_permits() == 0 {
-            context.counters.limit_reached(Limit::Handshakes);
-        }
-        let Ok(room) = Arc::clone(&handshakes).acquire_owned().await else { return };
+        door.wait_for_room(&context).await;
         let (tcp, remote) = accept(&listener).await;
-        let exempt = context.limits.private_addresses_exempt && is_private(remote.ip());
-        let limit = if exempt { usize::MAX } else { context.limits.connections_per_address };
-        let Some(place) = Addresses::enter(&addresses, remote.ip(), limit) else {
-            context.counters.limit_reached(Limit::ConnectionsPerAddress);
-            tracing::debug!(address = %remote, "too many connections from there: closed");
-            continue;
+        match Door::enter(&door, &context, remote.ip()) {
+            Ok(visit) => {
+                context.tasks.spawn(serve(Arc::clone(&context), tcp, remote, visit));
+            }
+            Err(limit) => {
+                context.counters.limit_reached(limit);
+                tracing::debug!(address = %remote, ?limit, "connection refused");
+            }
+        }
+    }
+}
+
+/// The admission, and what ends each handshake.
+#[derive(Debug)]
+struct Door {
+    state: Mutex<(Admission, HashMap<HandshakeId, CancellationToken>)>,
+    /// Notified when a handshake is over.
+    freed: Notify,
+}
+
+/// A connection that was admitted; it is counted until this is dropped.
+#[derive(Debug)]
+struct Visit {
+    door: Arc<Door>,
+    handshake: HandshakeId,
+    /// Cancelled when the handshake makes room for another.
+    displaced: CancellationToken,
+    address: IpAddr,
+}
+
+impl Door {
+    fn new(context: &Context) -> Self {
+        let limits = AdmissionLimits {
+            handshakes: context.limits.handshakes.max(1),
+            per_address: context.limits.connections_per_address,
+            private_exempt: context.limits.private_addresses_exempt,
         };
-        let task = serve(Arc::clone(&context), tcp, remote, room, place);
-        context.tasks.spawn(task);
+        Self { state: Mutex::new((Admission::new(limits), HashMap::new())), freed: Notify::new() }
+    }
+
+    async fn wait_for_room(&self, context: &Context) {
+        let mut is_counted = false;
+        loop {
+            let freed = self.freed.notified();
+            let room = self.lock().0.room(context.clock.now().mono);
+            if room != Room::Now && !is_counted {
+                context.counters.limit_reached(Limit::Handshakes);
+                is_counted = true;
+            }
+            match room {
+                Room::Now => return,
+                Room::Later => freed.await,
+                Room::At(moment) => {
+                    // Either way the room is looked at anew.
+                    let _ = tokio::time::timeout_at(context.clock.instant(moment), freed).await;
+                }
+            }
+        }
+    }
+
+    fn enter(self: &Arc<Self>, context: &Context, address: IpAddr) -> Result<Visit, Limit> {
+        let mut state = self.lock();
+        let (admission, tokens) = &mut *state;
+        let Admitted { id, displaced } = admission.arrive(context.clock.now().mono, address)?;
+        if let Some(token) = displaced.and_then(|displaced| tokens.remove(&displaced)) {
+            context.counters.limit_reached(Limit::Handshakes);
+            token.cancel();
+        }
+        let displaced = CancellationToken::new();
+        tokens.insert(id, displaced.clone());
+        Ok(Visit { door: Arc::clone(self), handshake: id, displaced, address })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (Admission, HashMap<HandshakeId, CancellationToken>)> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Visit {
+    fn hello(&self) {
+        self.door.lock().0.hello(self.handshake);
+    }
+
+    fn handshake_over(&self) {
+        let mut state = self.door.lock();
+        state.0.over(self.handshake);
+        state.1.remove(&self.handshake);
+        drop(state);
+        self.door.freed.notify_one();
+    }
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        self.handshake_over();
+        self.door.lock().0.left(self.address);
     }
 }
 
@@ -58,17 +146,17 @@ pub(crate) async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     }
 }
 
-async fn serve(
-    context: Arc<Context>,
-    tcp: TcpStream,
-    remote: SocketAddr,
-    room: OwnedSemaphorePermit,
-    _place: Place,
-) {
+async fn serve(context: Arc<Context>, tcp: TcpStream, remote: SocketAddr, visit: Visit) {
     // Boxed, so that what a handshake needs is given back when it is over.
-    let handshake = Box::pin(handshake::accept(&context, tcp, remote));
+    let handshake = Box::pin(handshake::accept(&context, tcp, remote, || visit.hello()));
+    let handshake = visit.displaced.run_until_cancelled(handshake);
     let Some(result) = context.stop.run_until_cancelled(handshake).await else { return };
-    drop(room);
+    let Some(result) = result else {
+        context.counters.handshakes_failed.add();
+        tracing::debug!(address = %remote, "no ClientHello, and others wait: closed");
+        return;
+    };
+    visit.handshake_over();
     match result {
         Ok(established) => {
             context.callers.note(remote.ip());
@@ -95,94 +183,5 @@ fn log_failure(address: SocketAddr, error: &HandshakeError) {
         tracing::warn!(%address, rule = %error, "a peer was refused");
     } else {
         tracing::debug!(%address, %error, "a handshake came to nothing");
-    }
-}
-
-/// How many connections there are from each address that is counted.
-#[derive(Debug, Default)]
-struct Addresses(Mutex<HashMap<IpAddr, usize>>);
-
-/// One connection's place among those of its address; given back when dropped.
-#[derive(Debug)]
-struct Place {
-    addresses: Arc<Addresses>,
-    key: IpAddr,
-}
-
-impl Addresses {
-    fn enter(self: &Arc<Self>, address: IpAddr, limit: usize) -> Option<Place> {
-        let key = counted_as(address);
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(key).or_default();
-        if *count >= limit {
-            return None;
-        }
-        *count += 1;
-        Some(Place { addresses: Arc::clone(self), key })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut counts = self.addresses.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.key) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.key);
-            }
-        }
-    }
-}
-
-/// What is counted as one address: an IPv4 address, or the /64 that one IPv6 host can have whole.
-fn counted_as(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => IpAddr::V4(v4),
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
-    }
-}
-
-/// Loopback, private and link-local addresses, which nobody from outside can have.
-fn is_private(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_address_has_as_many_places_as_its_limit() {
-        let addresses = Arc::new(Addresses::default());
-        let one: IpAddr = "2001:db8::1".parse().unwrap();
-        let neighbour: IpAddr = "2001:db8::ffff:2".parse().unwrap();
-        let other: IpAddr = "2001:db8:0:1::1".parse().unwrap();
-        let place = addresses.enter(one, 2);
-        let second = addresses.enter(neighbour, 2);
-        assert!(place.is_some() && second.is_some());
-        assert!(addresses.enter(one, 2).is_none(), "a /64 is one address");
-        assert!(addresses.enter(other, 2).is_some());
-        drop(place);
-        assert!(addresses.enter(one, 2).is_some());
-        drop(second);
-        assert!(addresses.0.lock().unwrap().is_empty(), "nothing is left behind");
-    }
-
-    #[test]
-    fn addresses_of_test_networks_are_private() {
-        for (address, private) in [
-            ("127.3.2.1", true),
-            ("172.20.0.9", true),
-            ("::ffff:10.0.0.1", true),
-            ("fd00::1", true),
-            ("::1", true),
-            ("8.8.8.8", false),
-            ("2001:db8::1", false),
-        ] {
-            assert_eq!(is_private(address.parse().unwrap()), private, "{address}");
-        }
     }
 }

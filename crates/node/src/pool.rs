@@ -13,6 +13,7 @@ mod awaited;
 mod choice;
 mod entry;
 mod legacy;
+mod slots;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -27,6 +28,7 @@ use voiddht_wire::{NodeId, PeerAddress};
 
 use self::entry::{Connection, PeerConnections};
 use self::legacy::LegacyPeers;
+use self::slots::{Occupied, Wanted};
 use crate::counters::{Counters, Limit};
 use crate::event::Ending;
 use crate::outbox::{Outbox, PushError};
@@ -100,7 +102,7 @@ impl ConnectionIds {
 /// The bounds of a pool.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PoolLimits {
-    /// Connections and dials together. Inbound connections may exceed it for a while, by a quarter.
+    /// Connections and dials together. They may exceed it for a while, by a quarter.
     pub(crate) connections: usize,
     /// Requests to one peer that await their answer, or the end of a dial.
     pub(crate) requests_per_peer: usize,
@@ -117,6 +119,8 @@ pub(crate) struct Pool {
     /// The connections that proved peers may be reached by.
     peers: HashMap<NodeId, PeerConnections>,
     dials: HashMap<ConnectionId, Dial>,
+    /// Connections by kind. Dials in progress are not among them.
+    connected: Occupied,
     legacy: LegacyPeers,
     /// Connections that were replaced and not yet closed.
     draining: usize,
@@ -154,6 +158,7 @@ impl Pool {
             connections: HashMap::new(),
             peers: HashMap::new(),
             dials: HashMap::new(),
+            connected: Occupied::default(),
             legacy: LegacyPeers::default(),
             draining: 0,
             placeless: VecDeque::new(),
@@ -200,7 +205,7 @@ impl Pool {
     /// Sends a request on a new connection to its very address, whatever connections and dials
     /// there are.
     pub(crate) fn request_anew(&mut self, now: Moment, to: Destination, message: Message) {
-        if self.make_room(now) {
+        if self.make_room(now, Wanted::Dial) {
             return self.start_dial(to, message);
         }
         self.counters.limit_reached(Limit::Connections);
@@ -236,7 +241,7 @@ impl Pool {
             self.counters.limit_reached(Limit::RequestsPerPeer);
             return Err(Undelivered::LocalLimit);
         }
-        if self.make_room(now) {
+        if self.make_room(now, Wanted::Dial) {
             self.start_dial(to, message);
             return Ok(());
         }
@@ -339,13 +344,16 @@ impl Pool {
             (Some(_), Some(dial)) => dial.waiting,
             // The dial was given up meanwhile.
             (Some(_), None) => return opened.outbox.close(),
-            (None, _) if self.make_room_for_inbound(now) => Vec::new(),
-            (None, _) => {
-                self.counters.limit_reached(Limit::Connections);
-                return opened.outbox.close();
-            }
+            (None, _) => match self.admit_inbound(now, &opened) {
+                Ok(()) => Vec::new(),
+                Err(limit) => {
+                    self.counters.limit_reached(limit);
+                    return opened.outbox.close();
+                }
+            },
         };
         let connection = Connection::new(opened, now);
+        self.connected.add(&connection);
         let inbound = connection.dialed.is_none();
         let legacy = connection.is_legacy();
         let proved = connection.proved;
@@ -384,7 +392,7 @@ impl Pool {
             self.delivered(connection);
         }
         self.retire(connection, ending.clean);
-        self.connections.remove(&connection);
+        self.forget(connection);
         self.place_waiting(now);
     }
 
@@ -448,7 +456,7 @@ impl Pool {
     /// Closes replaced connections that have done their work, and idle ones over the limit; gives
     /// places to those who wait for one, or tells them that there is none.
     pub(crate) fn sweep(&mut self, now: Moment) {
-        while self.len() > self.limits.connections && self.evict(now) {}
+        while self.len() > self.limits.connections && self.evict(now, Wanted::Nothing) {}
         self.place_waiting(now);
         let done: Vec<ConnectionId> = self
             .connections

@@ -15,10 +15,12 @@ use voiddht_wire::peer::{Body, NodeInfo};
 use super::Node;
 use crate::contact::AdmittedContact;
 use crate::event::{Destination, Misbehaviour, Notice, Output, Undelivered, Write};
+use crate::label::Limit;
 use crate::peer::Peer;
 use crate::reputation::Verdict;
 use crate::request::{InFlight, Purpose};
 use crate::routing::{Failure, Insertion};
+use crate::scope;
 use crate::time::Moment;
 
 /// Checks of listening addresses under way at once. Whoever is not checked now is a candidate,
@@ -199,6 +201,9 @@ impl Node {
                     self.table.answered(&contact.id, None, self.now.mono);
                 }
             }
+            _ if !scope::may_name(&peer.remote(), &contact.address) => {
+                self.notice(Notice::LimitReached { limit: Limit::ReferralScope });
+            }
             Some(_) => self.check_address(contact, peer.is_proved()),
             None if self.table.wants(&contact) => {
                 self.check_address(contact, peer.is_proved());
@@ -216,6 +221,7 @@ impl Node {
         if peer.is_proved()
             && self.connected.contains(&contact.id)
             && !self.is_own(&contact.id)
+            && scope::may_name(&peer.remote(), &contact.address)
             && self.probes.begin_dial_back(contact.id, self.now.mono)
         {
             self.check_address(contact, true);

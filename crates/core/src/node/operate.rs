@@ -19,6 +19,7 @@ use crate::operation::{Answer, Asked, Find, Get, Next, Put, publication};
 use crate::peer::Peer;
 use crate::report::{Report, Step, StepAnswer};
 use crate::request::{InFlight, Purpose};
+use crate::scope;
 use crate::time::Moment;
 
 /// An operation under way, and for whom.
@@ -234,7 +235,7 @@ impl Node {
         let outcome = if refused { RequestOutcome::Refused } else { RequestOutcome::Answered };
         self.request_ended(&request, outcome);
         let answer = match message.body {
-            Body::FindNodeReply { nodes } => Answer::Nodes(nodes),
+            Body::FindNodeReply { nodes } => Answer::Nodes(self.dialable(&peer, nodes)),
             Body::FindValueReply(record) => Answer::Value(record),
             Body::Error(code) => Answer::Refused(code),
             Body::PingReply { observed } => {
@@ -246,6 +247,16 @@ impl Node {
             _ => Answer::Stored,
         };
         self.deliver(&request, peer.id(), answer);
+    }
+
+    /// Those of the nodes that a peer named which this node may dial.
+    fn dialable(&mut self, peer: &Peer, mut nodes: Vec<NodeInfo>) -> Vec<NodeInfo> {
+        let named = nodes.len();
+        nodes.retain(|node| scope::may_name(&peer.remote(), &node.address));
+        if nodes.len() < named {
+            self.notice(Notice::LimitReached { limit: Limit::ReferralScope });
+        }
+        nodes
     }
 
     /// A request will have no answer.

@@ -8,11 +8,13 @@ use voiddht_wire::Key;
 use voiddht_wire::peer::{Body, ErrorCode, Header, Message, NodeInfo, Record};
 
 use super::Node;
+use crate::contact::Contact;
 use crate::event::{Notice, Output, StoredRecord, Ticket, Write};
 use crate::label::Limit;
 use crate::peer::{ConnectionId, Peer};
 use crate::quota::Account;
 use crate::record::{Offer, Refusal};
+use crate::scope;
 use crate::time::Moment;
 
 /// Groups of writes that the disk has not confirmed. Beyond it, new STOREs are refused with
@@ -277,14 +279,18 @@ impl Node {
     }
 
     /// The closest contacts to a point, this node among them where it is near enough, the one
-    /// that asks left out: it knows itself.
+    /// that asks left out: it knows itself. So are addresses that it would not dial if it keeps to
+    /// the same rules, and that are none of its business otherwise.
     fn nodes_near(&self, target: &Key, asking: &Peer) -> Body {
         let k = self.config.k;
         let mut nodes: Vec<NodeInfo> = Vec::with_capacity(k + 1);
-        self.table.closest_responsive(target, k + 1, &mut nodes);
+        let remote = asking.remote();
+        let useful = |contact: &Contact| scope::may_name(&remote, &contact.address());
+        let responsive = |contact: &Contact| !contact.is_suspect() && useful(contact);
+        self.table.closest_where(target, k + 1, &mut nodes, responsive);
         if nodes.len() <= k {
             nodes.clear();
-            self.table.closest(target, k + 1, &mut nodes);
+            self.table.closest_where(target, k + 1, &mut nodes, useful);
         }
         nodes.retain(|node| node.id != asking.id());
         if self.own.address.is_dialable() && self.leaving.is_none() {

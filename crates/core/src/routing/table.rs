@@ -314,6 +314,17 @@ impl RoutingTable {
         self.collect_closest(target, count, found, |contact| !contact.is_suspect());
     }
 
+    /// As [`Self::closest`], those alone for which `wanted` holds.
+    pub fn closest_where(
+        &self,
+        target: &Key,
+        count: usize,
+        found: &mut Vec<NodeInfo>,
+        wanted: impl Fn(&Contact) -> bool,
+    ) {
+        self.collect_closest(target, count, found, wanted);
+    }
+
     /// Notes that a lookup aims at `target`.
     pub fn mark_looked_up(&mut self, target: &Key, now: Moment) {
         let index = self.index_of_key(target);

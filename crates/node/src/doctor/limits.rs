@@ -20,8 +20,16 @@ const ADVICE: &[(&str, &str)] = &[
         "Many peers share an address; if that is right, raise --max-connections-per-address.",
     ),
     (
+        "connections_per_peer",
+        "A peer opens more connections than it needs; its oldest were closed. See the log.",
+    ),
+    (
         "handshakes",
-        "Many peers come at once, or somebody floods the port; see voiddht_handshakes_total.",
+        "Many peers connect simultaneously, or a client floods the port; see voiddht_handshakes_total.",
+    ),
+    (
+        "handshakes_per_address",
+        "One address connects more often than a node does; its connections were closed.",
     ),
     ("http_connections", "Too many watch the page or fetch metrics."),
     ("http_questions", "Too many ask for explanations at once."),
@@ -38,6 +46,10 @@ const ADVICE: &[(&str, &str)] = &[
     ("queued_bytes", "Peers read slower than they ask; see this machine's network."),
     ("records_per_peer", "One peer stores a large share here; it is told to go elsewhere."),
     ("records_per_prefix", "One network stores a large share here; it is told to go elsewhere."),
+    (
+        "referral_scope",
+        "Peers name addresses that they may not: loopback, a local network, or a port below 1024.",
+    ),
     ("requests_per_peer", "One peer asks faster than --max-peer-rate allows; it is told so."),
     (
         "requests_per_prefix",
@@ -46,6 +58,10 @@ const ADVICE: &[(&str, &str)] = &[
     (
         "takeover_checks",
         "Many nodes prove known IDs under other keys: an attack; see docs/trust.md and the log.",
+    ),
+    (
+        "unauthenticated_connections",
+        "Clients without a certificate hold a quarter of all connections; the rest were closed.",
     ),
 ];
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
+use tokio_rustls::TlsAcceptor;
 use voiddht_identity::{CertificateError, Identity, KeyKind};
 use voiddht_wire::limits::MAX_CERTIFICATE_BYTES;
 use voiddht_wire::peer::Dialect;
@@ -48,7 +49,7 @@ async fn serve(
     let (listener, address) = listen().await;
     let task = tokio::spawn(async move {
         let (tcp, remote) = listener.accept().await.unwrap();
-        accept(&context, tcp, remote).await
+        accept(&context, tcp, remote, || {}).await
     });
     (address, task)
 }

@@ -6,15 +6,15 @@ use std::time::Duration;
 use voiddht_core::peer::ConnectionId;
 use voiddht_core::time::Moment;
 use voiddht_wire::NodeId;
+use voiddht_wire::peer::Dialect;
 
-use super::{Connection, Effect, Input, PeerConnections, Pool};
+use super::slots::{CONNECTIONS_PER_PEER, Held, Occupied, Slots, Wanted};
+use super::{Connection, Effect, Input, Opened, PeerConnections, Pool};
+use crate::counters::Limit;
 
 /// How far apart two connections can be that crossed each other: the longest that a handshake
 /// may take, with something to spare for its messages' way.
 const CROSSING_WINDOW: Duration = Duration::from_secs(10);
-
-/// The share of its limit by which a pool may exceed it with inbound connections.
-pub(super) const INBOUND_OVERSHOOT: usize = 4;
 
 impl Pool {
     /// Adds a connection to those of its peer, and settles which one serves new requests.
@@ -31,10 +31,27 @@ impl Pool {
             id
         };
         entry.replaced.push(replaced);
+        let surplus = entry.replaced.len().saturating_sub(CONNECTIONS_PER_PEER - 1);
+        let surplus: Vec<ConnectionId> = entry.replaced.iter().take(surplus).copied().collect();
         if let Some(connection) = self.connections.get_mut(&replaced) {
             connection.draining = true;
             self.draining += 1;
         }
+        for connection in surplus {
+            self.counters.limit_reached(Limit::ConnectionsPerPeer);
+            self.drop_surplus(connection);
+        }
+    }
+
+    /// Ends a connection of a peer that has opened too many. What it has not read is not written.
+    fn drop_surplus(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get(&id)
+            && !connection.is_idle()
+        {
+            connection.outbox.kill();
+        }
+        self.close(id);
+        self.forget(id);
     }
 
     /// Takes a connection out of those of its peer.
@@ -75,33 +92,60 @@ impl Pool {
         }
     }
 
-    /// Makes room for one more connection, if there is none.
-    pub(super) fn make_room(&mut self, now: Moment) -> bool {
-        self.len() < self.limits.connections || self.evict(now)
+    /// Gives a connection's slot up.
+    pub(super) fn forget(&mut self, connection: ConnectionId) {
+        if let Some(connection) = self.connections.remove(&connection) {
+            self.connected.remove(&connection);
+        }
     }
 
-    /// The same for one that a peer has opened. To refuse it now costs the peer its handshake and
-    /// its request, so some are taken beyond the limit; a sweep soon brings the pool back to it.
-    pub(super) fn make_room_for_inbound(&mut self, now: Moment) -> bool {
-        let most = self.limits.connections + self.limits.connections / INBOUND_OVERSHOOT;
-        self.len() < most || self.evict(now)
+    /// Whether a connection that a peer opened has a slot; `Err`: the limit that it is over.
+    pub(super) fn admit_inbound(&mut self, now: Moment, opened: &Opened) -> Result<(), Limit> {
+        let authenticated = opened.proved.is_some();
+        if !authenticated && !self.slots().admits_unauthenticated(self.connected) {
+            return Err(Limit::UnauthenticatedConnections);
+        }
+        if opened.dialect == Dialect::Legacy
+            && let Some(proved) = opened.proved
+            && self.legacy_inbound(&proved.id) >= CONNECTIONS_PER_PEER
+        {
+            return Err(Limit::ConnectionsPerPeer);
+        }
+        let has_room = self.make_room(now, Wanted::Inbound(opened.remote));
+        if has_room { Ok(()) } else { Err(Limit::Connections) }
     }
 
-    /// Closes the least recently used connection that nobody needs. Its place counts as free from
-    /// now on, though its socket will need a moment more.
-    pub(super) fn evict(&mut self, now: Moment) -> bool {
+    fn slots(&self) -> Slots {
+        Slots { limit: self.limits.connections }
+    }
+
+    fn occupied(&self) -> Occupied {
+        let dials = self.dials.len();
+        Occupied { outbound: self.connected.outbound + dials, ..self.connected }
+    }
+
+    /// Whether there is a slot, or one could be freed.
+    pub(super) fn make_room(&mut self, now: Moment, wanted: Wanted) -> bool {
+        self.slots().has_room(self.occupied(), wanted) || self.evict(now, wanted)
+    }
+
+    /// Closes the connection that gives its slot up. The slot counts as free from now on, though
+    /// the socket will need a moment more.
+    pub(super) fn evict(&mut self, now: Moment, wanted: Wanted) -> bool {
         for connection in self.connections.values_mut() {
             connection.awaited.forget_old(now);
         }
-        let oldest = self
-            .connections
-            .iter()
-            .filter(|(_, connection)| connection.is_evictable(now))
-            .min_by_key(|(id, connection)| (connection.last_used, **id))
-            .map(|(id, _)| *id);
-        let Some(id) = oldest else { return false };
+        let held = self.connections.iter().filter(|(_, connection)| !connection.closing);
+        let held = held.map(|(id, connection)| Held {
+            id: *id,
+            remote: connection.remote,
+            inbound: connection.dialed.is_none(),
+            is_idle: connection.is_evictable(now),
+            last_used: connection.last_used,
+        });
+        let Some(id) = self.slots().victim(self.occupied(), wanted, held) else { return false };
         self.close(id);
-        self.connections.remove(&id);
+        self.forget(id);
         true
     }
 }

@@ -8,6 +8,7 @@ use voiddht_wire::peer::Dialect;
 use voiddht_wire::{NodeId, PeerAddress};
 
 use super::awaited::Awaited;
+use super::slots::Occupied;
 use super::{DRAINED_AFTER, DRAINED_BY_ACCEPTOR_AFTER, INBOUND_REST, Opened, Proved};
 use crate::outbox::Outbox;
 
@@ -31,6 +32,16 @@ pub(super) struct Connection {
     /// Whether the request that is unanswered is one that gets no answer: a STORE of the legacy
     /// dialect, in which there is one request at a time.
     pub(super) mute: bool,
+}
+
+impl Occupied {
+    pub(super) fn add(&mut self, connection: &Connection) {
+        connection.slot_of(self, |count| *count += 1);
+    }
+
+    pub(super) fn remove(&mut self, connection: &Connection) {
+        connection.slot_of(self, |count| *count = count.saturating_sub(1));
+    }
 }
 
 /// The connections with one peer.
@@ -72,6 +83,17 @@ impl Connection {
         match self.proved {
             Some(proved) => Peer::danger_assume_proved(proved.id, self.remote),
             None => Peer::claimed(sender, self.remote),
+        }
+    }
+
+    /// Adds it to, or takes it out of, the slots of its kind.
+    fn slot_of(&self, occupied: &mut Occupied, change: impl Fn(&mut usize)) {
+        match self.dialed {
+            Some(_) => change(&mut occupied.outbound),
+            None => change(&mut occupied.inbound),
+        }
+        if self.dialed.is_none() && self.proved.is_none() {
+            change(&mut occupied.unauthenticated);
         }
     }
 

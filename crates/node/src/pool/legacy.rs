@@ -154,6 +154,15 @@ impl Pool {
         }
     }
 
+    /// How many of them a peer has opened.
+    pub(super) fn legacy_inbound(&self, peer: &NodeId) -> usize {
+        let ids = self.legacy_connections(peer);
+        let inbound = |id: &&ConnectionId| {
+            self.connections.get(*id).is_some_and(|connection| connection.dialed.is_none())
+        };
+        ids.iter().filter(inbound).count()
+    }
+
     /// The connections with a peer that are of this kind.
     pub(super) fn legacy_connections(&self, peer: &NodeId) -> Vec<ConnectionId> {
         let of_peer = self.connections.iter().filter(|(_, connection)| {

@@ -80,6 +80,24 @@ impl Bench {
         dialed: bool,
         dialect: Dialect,
     ) {
+        let proved = Some(Proved { id: id(peer), fingerprint: [peer; 32] });
+        self.opened(connection, proved, peer, dialed, dialect);
+    }
+
+    fn accept_unauthenticated(&mut self, peer: u8) -> ConnectionId {
+        let connection = self.ids.next();
+        self.opened(connection, None, peer, false, Dialect::Legacy);
+        connection
+    }
+
+    fn opened(
+        &mut self,
+        connection: ConnectionId,
+        proved: Option<Proved>,
+        peer: u8,
+        dialed: bool,
+        dialect: Dialect,
+    ) {
         let limits = OutboxLimits { bytes: 1000, unanswered: 10 };
         let outbox = Outbox::new(limits, Budget::new(100_000));
         self.outboxes.insert(connection, Arc::clone(&outbox));
@@ -87,7 +105,7 @@ impl Bench {
             self.now,
             Opened {
                 connection,
-                proved: Some(Proved { id: id(peer), fingerprint: [peer; 32] }),
+                proved,
                 remote: address(peer),
                 dialed: dialed.then(|| address(peer)),
                 dialect,
@@ -348,13 +366,23 @@ fn an_inbound_connection_has_time_to_say_what_it_came_for() {
 
 #[test]
 fn a_smaller_share_is_reached_by_sweeping() {
-    let mut bench = Bench::new(4, 10);
-    for peer in 1..=5 {
+    let mut bench = Bench::new(8, 10);
+    for peer in 1..=8 {
         bench.accept(peer);
     }
-    assert_eq!(bench.pool.len(), 5, "inbound connections may exceed the limit");
-    let sixth = bench.accept(6);
-    assert!(bench.written(sixth).1, "but not without a bound");
+    let ninth = bench.accept(9);
+    assert!(bench.written(ninth).1, "a quarter is for this node's own dials");
+    bench.seen();
+    bench.request(to(10));
+    bench.request(to(11));
+    assert_eq!(bench.seen(), [Seen::Dial(10), Seen::Dial(11)]);
+    assert_eq!(bench.pool.len(), 10, "over the limit for a while");
+    bench.request(to(12));
+    assert_eq!(bench.seen(), [], "but not without a bound");
+    for dial in [10, 11] {
+        bench.pool.dial_failed(bench.now, ConnectionId(dial), Undelivered::Refused);
+    }
+    bench.seen();
     bench.pool.limit_connections(2);
     bench.now = bench.now + INBOUND_REST;
     assert!(bench.pool.wants_sweep());
@@ -401,4 +429,46 @@ fn limits_on_requests_and_bytes_refuse_and_say_so() {
     }
     let limits = bench.pool.counters.read().limits;
     assert!(limits["queued_bytes"] > 0 && limits["requests_per_peer"] == 1);
+}
+
+/// One peer held 657 connections, all in use: PUTs reached three nodes, GETs took 19 s.
+#[test]
+fn a_peer_has_two_connections_however_many_it_opens() {
+    let mut bench = Bench::new(100, 10);
+    let opened: Vec<ConnectionId> = (0..50)
+        .map(|number| {
+            let connection = bench.accept(1);
+            // Each of them is in use, and not read by the peer.
+            let ask = message(1, number, Body::Ping);
+            bench.outboxes[&connection].begin_request();
+            assert!(bench.pool.received(bench.now, connection, &ask).is_some());
+            bench.pool.reply(connection, &message(ME, number, Body::PingReply { observed: None }));
+            bench.outboxes[&connection].begin_request();
+            connection
+        })
+        .collect();
+    assert_eq!(bench.pool.len(), 2);
+    let seen = bench.seen();
+    assert!(seen.iter().all(|seen| *seen == Seen::Connected(1, false)), "{seen:?}");
+    for connection in &opened[..48] {
+        assert_eq!(bench.taken(*connection), Taken::Killed);
+        bench.pool.closed(bench.now, *connection, ending(false));
+    }
+    assert_eq!(bench.seen(), [], "it is still connected");
+    assert_eq!(bench.pool.counters.read().limits["connections_per_peer"], 48);
+    bench.request(to(1));
+    assert_eq!(bench.seen(), [], "and can be asked");
+}
+
+#[test]
+fn clients_without_a_certificate_have_a_share() {
+    let mut bench = Bench::new(8, 10);
+    let clients: Vec<ConnectionId> =
+        (1..=4).map(|byte| bench.accept_unauthenticated(byte)).collect();
+    let closed: Vec<bool> = clients.iter().map(|client| bench.written(*client).1).collect();
+    assert_eq!(closed, [false, false, true, true]);
+    assert_eq!(bench.pool.counters.read().limits["unauthenticated_connections"], 2);
+    bench.pool.closed(bench.now, clients[0], ending(true));
+    let next = bench.accept_unauthenticated(5);
+    assert!(!bench.written(next).1, "its slot is free again");
 }
