@@ -163,10 +163,14 @@ impl From<LookupPurpose> for OperationPurpose {
 label! {
     /// Limits of the core, by the names that settings and metrics have.
     pub enum Limit {
+        /// Checks of listening addresses in progress, and peers that were dialled back.
+        AddressChecks = "address_checks",
         /// Bytes held for one peer.
         BytesPerPeer = "bytes_per_peer",
         /// Bytes held for the peers of one address prefix.
         BytesPerPrefix = "bytes_per_prefix",
+        /// Contacts that left the routing table and are tried again.
+        LostContacts = "lost_contacts",
         /// Memory that all records may take.
         MaxBytes = "max_bytes",
         /// Operations in flight.
@@ -175,6 +179,16 @@ label! {
         MaxRecords = "max_records",
         /// STOREs that wait for the disk.
         MaxUnsynced = "max_unsynced",
+        /// Nodes that joined or failed and whose records are to be moved.
+        Movements = "movements",
+        /// Nodes of which this node has a low opinion.
+        Opinions = "opinions",
+        /// Values published here and remembered for reads.
+        Publications = "publications",
+        /// Copies of records that wait to be sent.
+        QueuedCopies = "queued_copies",
+        /// Questions under way of how others reach this node.
+        ReachChecks = "reach_checks",
         /// Records held for one peer.
         RecordsPerPeer = "records_per_peer",
         /// Records held for the peers of one address prefix.

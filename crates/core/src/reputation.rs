@@ -163,6 +163,11 @@ impl Reputation {
         self.opinions.entry(*peer).or_default().charge(Cost::of(what), now)
     }
 
+    /// Whether an opinion of this node would take the place of another one.
+    pub fn is_full_for(&self, peer: &NodeId) -> bool {
+        self.opinions.len() >= self.max && !self.opinions.contains_key(peer)
+    }
+
     /// What this node thinks of another.
     pub fn standing(&self, peer: &NodeId, now: Moment) -> Standing {
         match self.opinions.get(peer) {

@@ -64,7 +64,9 @@ function recordList({ sample, count }) {
 }
 
 const LIMIT_NAMES = {
+  address_checks: "Checks of addresses",
   api_connections: "Programs connected",
+  api_queued_bytes: "Answers queued for programs",
   api_requests_per_connection: "Requests of one program",
   bytes_per_peer: "Bytes stored by one peer",
   bytes_per_prefix: "Bytes stored by one network",
@@ -77,12 +79,18 @@ const LIMIT_NAMES = {
   http_questions: "Questions over HTTP at once",
   http_streams: "Pages that are open",
   inbox_events: "Events waiting for the node",
+  lost_contacts: "Lost contacts",
   max_bytes: "Bytes of records",
   max_operations: "Operations at once",
   max_records: "Records",
   max_unsynced: "Writes awaiting the disk",
+  movements: "Nodes joined or failed",
+  opinions: "Opinions of peers",
   probes: "Probes at once",
+  publications: "Values published here",
   queued_bytes: "Bytes queued to be sent",
+  queued_copies: "Copies waiting",
+  reach_checks: "Questions of reachability",
   records_per_peer: "Records stored by one peer",
   records_per_prefix: "Records stored by one network",
   referral_scope: "Addresses named by peers out of scope",

@@ -21,13 +21,15 @@ use voiddht_wire::id::ID_BYTES;
 use voiddht_wire::limits::API_PUT_FIXED_BYTES;
 
 use crate::context::Context;
-use crate::counters::Limit;
+use crate::counters::{Counters, Limit};
 use crate::event::{AnswerTo, Event};
 use crate::frame_reader::{Frame, FrameRules};
 use crate::idle_slots::{Admission, IdleSlots};
 use crate::link::{Link, LinkEnd};
 use crate::listener::accept;
-use crate::outbox::{Budget, Outbox, OutboxLimits};
+use crate::log_limit::{Line, log_limited};
+use crate::outbox::{Budget, Outbox, OutboxLimits, PushError};
+use crate::settings::{API_QUEUED_BYTES_GUARANTEED, API_QUEUED_BYTES_PER_CONNECTION};
 use crate::sockets::{self, CLIENT_KEEPALIVE};
 
 /// What is read from a program's socket at once: some hundred GETs.
@@ -46,13 +48,14 @@ pub(crate) async fn run(context: Arc<Context>, listener: TcpListener) {
 
 async fn serve(context: &Arc<Context>, connections: &TaskTracker, listener: TcpListener) {
     let slots = Arc::new(Slots::new(context.limits.api_connections));
-    // Bounded by the requests that each connection may have, and not by what peers take.
-    let budget = Budget::new(usize::MAX);
+    // Not the budget of peers: neither can take what the other needs.
+    let budget = Budget::new(context.limits.api_queued_bytes);
     loop {
-        let (tcp, remote) = accept(&listener).await;
+        let (tcp, remote) = accept(&listener, &context.counters).await;
         let outbox = api_outbox(context, &budget);
         let Some(slot) = Slots::admit(&slots, context, &outbox) else {
-            tracing::warn!(address = %remote, "too many module API connections: closed");
+            log_limited!(context.counters.logs, Line::ApiConnectionRefused, warn,
+                address = %remote, "too many module API connections in use: closed");
             continue;
         };
         let connection = ApiConnection::new(Arc::clone(context), tcp, remote, outbox, slot);
@@ -62,7 +65,12 @@ async fn serve(context: &Arc<Context>, connections: &TaskTracker, listener: TcpL
 
 fn api_outbox(context: &Context, budget: &Arc<Budget>) -> Arc<Outbox> {
     let unanswered = context.limits.api_requests_per_connection;
-    Outbox::new(OutboxLimits { bytes: usize::MAX, unanswered }, Arc::clone(budget))
+    let limits = OutboxLimits {
+        bytes: API_QUEUED_BYTES_PER_CONNECTION,
+        guaranteed: API_QUEUED_BYTES_GUARANTEED,
+        unanswered,
+    };
+    Outbox::new(limits, Arc::clone(budget))
 }
 
 /// The slots of module API connections, and what closes each of them.
@@ -212,14 +220,15 @@ impl ApiConnection {
             self.context.counters.limit_reached(Limit::ApiRequests);
         }
         let outbox = Arc::clone(self.link.outbox());
+        let counters = Arc::clone(&self.context.counters);
         let (command, answer) = match request {
             Request::Get { key } => {
                 self.context.counters.api_gets.add();
-                (Command::Get { key }, ApiAnswer { outbox, key, wanted: true })
+                (Command::Get { key }, ApiAnswer { counters, outbox, key, wanted: true })
             }
             Request::Put(put) => {
                 self.context.counters.api_puts.add();
-                let answer = ApiAnswer { outbox, key: put.key, wanted: put.acknowledge };
+                let answer = ApiAnswer { counters, outbox, key: put.key, wanted: put.acknowledge };
                 (put_command(put), answer)
             }
         };
@@ -228,21 +237,26 @@ impl ApiConnection {
 
     fn log(&self, end: &LinkEnd<ApiBroken>) {
         let address = self.remote;
+        let logs = &self.context.counters.logs;
         match end {
             LinkEnd::Broken(rule) => {
                 self.context.counters.api_broken.add();
-                tracing::warn!(%address, %rule, "a program broke a rule of the module API");
+                log_limited!(logs, Line::ApiRuleBroken, warn, %address, %rule,
+                    "a program broke a rule of the module API");
             }
             LinkEnd::StalledFrame => {
                 self.context.counters.api_broken.add();
                 let rule = "a frame that was begun must be finished in time";
-                tracing::warn!(%address, %rule, "a program broke a rule of the module API");
+                log_limited!(logs, Line::ApiRuleBroken, warn, %address, %rule,
+                    "a program broke a rule of the module API");
             }
             LinkEnd::StalledWrite => {
-                tracing::info!(%address, "a program does not read its answers");
+                log_limited!(logs, Line::ApiStalled, info, %address,
+                    "a program does not read its answers");
             }
             LinkEnd::CutOff => {
-                tracing::info!(%address, "a program left in the middle of a message");
+                log_limited!(logs, Line::ApiStalled, info, %address,
+                    "a program left in the middle of a message");
             }
             LinkEnd::Io(error) => {
                 tracing::debug!(%address, %error, "module API connection failed");
@@ -264,6 +278,7 @@ fn put_command(put: Put) -> Command {
 /// Where the answer to a program's request goes.
 #[derive(Debug)]
 pub(crate) struct ApiAnswer {
+    counters: Arc<Counters>,
     outbox: Arc<Outbox>,
     key: Key,
     /// Whether the program wants one: a PUT without the flag does not.
@@ -275,9 +290,12 @@ impl ApiAnswer {
     pub(crate) fn send(self, outcome: Outcome) {
         if self.wanted {
             let answer = self.answer(outcome);
-            // Closed: the program has gone. Nothing else can happen: the outbox has room for as
-            // many answers as it has requests, and every value fits an answer.
-            let _ = self.outbox.push(|buffer| answer.encode(buffer));
+            // Closed: the program has gone. Every value fits an answer.
+            if self.outbox.push(|buffer| answer.encode(buffer)) == Err(PushError::Full) {
+                // It does not read its answers, and others need the memory.
+                self.counters.limit_reached(Limit::ApiQueuedBytes);
+                self.outbox.kill();
+            }
         }
         self.outbox.end_request();
     }

@@ -25,6 +25,7 @@ use crate::event::{Ending, Event};
 use crate::frame_reader::{Frame, FrameRules};
 use crate::handshake::Established;
 use crate::link::{FRAME_DEADLINE, Link, LinkEnd};
+use crate::log_limit::{Line, log_limited};
 use crate::pool::{Opened, Proved};
 
 /// How long a connection of the legacy dialect may be silent: it is there for one request, and the
@@ -172,19 +173,22 @@ impl Connection {
         let peer = self.proved.map(|peer| peer.short());
         let peer = peer.as_deref().unwrap_or("unproved");
         let address = self.remote;
+        let rule = match end {
+            End::Broken(rule) => Some(*rule),
+            End::Link(LinkEnd::Broken(rule)) => Some((*rule).into()),
+            End::Link(LinkEnd::StalledFrame) => Some(Misbehaviour::StalledFrame),
+            _ => None,
+        };
+        let logs = &self.context.counters.logs;
+        if let Some(rule) = rule {
+            log_limited!(logs, Line::RuleBroken, warn, peer, %address, %rule,
+                "a peer broke a rule: connection closed");
+            return;
+        }
         match end {
-            End::Broken(rule) => {
-                tracing::warn!(peer, %address, %rule, "a peer broke a rule: connection closed");
-            }
-            End::Link(LinkEnd::Broken(rule)) => {
-                tracing::warn!(peer, %address, %rule, "a peer broke a rule: connection closed");
-            }
-            End::Link(LinkEnd::StalledFrame) => {
-                let rule = Misbehaviour::StalledFrame;
-                tracing::warn!(peer, %address, %rule, "a peer broke a rule: connection closed");
-            }
             End::Link(LinkEnd::StalledWrite) => {
-                tracing::info!(peer, %address, "a peer does not read: connection closed");
+                log_limited!(logs, Line::Stalled, info, peer, %address,
+                    "a peer does not read: connection closed");
             }
             End::Link(LinkEnd::Io(error)) => {
                 tracing::debug!(peer, %address, %error, "connection failed");
@@ -193,7 +197,7 @@ impl Connection {
                 tracing::debug!(peer, %address, ?end, "connection ended");
             }
             End::Silent => tracing::debug!(peer, %address, "nothing was asked: closed"),
-            End::Stopped => {}
+            End::Broken(_) | End::Stopped => {}
         }
     }
 }

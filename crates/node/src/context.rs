@@ -17,7 +17,7 @@ use crate::counters::{Counters, Limit};
 use crate::event::Event;
 use crate::outbox::{Budget, Outbox, OutboxLimits};
 use crate::pool::ConnectionIds;
-use crate::settings::Limits;
+use crate::settings::{Limits, QUEUED_BYTES_GUARANTEED};
 
 /// See the module's description.
 #[derive(Debug)]
@@ -54,7 +54,11 @@ impl Context {
             Dialect::Legacy => 1,
             Dialect::V1 => self.limits.requests_per_peer,
         };
-        let limits = OutboxLimits { bytes: self.limits.queued_bytes_per_connection, unanswered };
+        let limits = OutboxLimits {
+            bytes: self.limits.queued_bytes_per_connection,
+            guaranteed: QUEUED_BYTES_GUARANTEED,
+            unanswered,
+        };
         Outbox::new(limits, Arc::clone(&self.budget))
     }
 

@@ -15,11 +15,15 @@ pub mod tallies;
 
 use tallies::{Tallies, Tally};
 
+use crate::log_limit::LogLimits;
+
 voiddht_core::label! {
     /// Limits of the connection layer and of what local programs and browsers may ask.
     pub(crate) enum Limit {
         /// Connections of local programs.
         ApiConnections = "api_connections",
+        /// Answers that wait to be written to local programs.
+        ApiQueuedBytes = "api_queued_bytes",
         /// Requests in flight on one of them.
         ApiRequests = "api_requests_per_connection",
         /// Connections with peers.
@@ -71,6 +75,8 @@ macro_rules! counters {
             pins: Mutex<PinCounters>,
             /// What is counted by kind and outcome.
             pub(crate) tallies: Tallies,
+            /// What may be written into the log.
+            pub(crate) logs: LogLimits,
         }
 
         /// The numbers of a node at one moment. Those that are not said to be current count from
@@ -86,6 +92,8 @@ macro_rules! counters {
             pub tally: Tally,
             /// Bytes of peer messages that were queued to be sent, without what TLS adds.
             pub bytes_sent: u64,
+            /// Log lines that were dropped because there were too many of their kind.
+            pub log_lines_suppressed: u64,
         }
 
         impl Counters {
@@ -96,6 +104,7 @@ macro_rules! counters {
                     pins: *self.pins.lock().unwrap_or_else(PoisonError::into_inner),
                     tally: self.tallies.read(),
                     bytes_sent: 0,
+                    log_lines_suppressed: self.logs.suppressed(),
                 }
             }
         }

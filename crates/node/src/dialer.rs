@@ -11,6 +11,7 @@ use crate::connection::Connection;
 use crate::context::Context;
 use crate::event::{Event, ProbeEnd};
 use crate::handshake::{self, Established, HandshakeError};
+use crate::log_limit::{Line, log_limited};
 use crate::pool::Proved;
 
 /// Dials, tells the driver how it went, and serves the connection to its end. `give_up` ends the
@@ -43,7 +44,7 @@ async fn connect(
         }
         Err(error) => {
             context.counters.dials_failed.add();
-            log_failure(&to, &error);
+            log_failure(context, &to, &error);
             let why = error.undelivered();
             context.tell(Event::DialFailed { connection: id, why }).await;
             None
@@ -86,16 +87,18 @@ pub(crate) async fn probe(context: Arc<Context>, contact: NodeInfo, proved: Opti
     context.tell(Event::Probed { contact, found }).await;
 }
 
-fn log_failure(to: &Destination, error: &HandshakeError) {
+fn log_failure(context: &Context, to: &Destination, error: &HandshakeError) {
     let peer = to.id.map(|id| id.short());
     let peer = peer.as_deref().unwrap_or("configured");
     let address = to.address;
+    let logs = &context.counters.logs;
     match error {
         HandshakeError::NoSocket(_) => {
-            tracing::warn!(peer, %address, %error, "cannot dial");
+            log_limited!(logs, Line::DialFailed, warn, peer, %address, %error, "cannot dial");
         }
         _ if error.is_violation() => {
-            tracing::warn!(peer, %address, rule = %error, "a dialled peer was refused");
+            log_limited!(logs, Line::DialRefused, warn, peer, %address, rule = %error,
+                "a dialled peer was refused");
         }
         _ => tracing::debug!(peer, %address, %error, "a dial came to nothing"),
     }

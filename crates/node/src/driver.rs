@@ -33,6 +33,7 @@ use crate::counters::Limit;
 use crate::descriptors::Share;
 use crate::dialer;
 use crate::event::{AnswerTo, Ending, Event, ProbeEnd};
+use crate::log_limit::{Line, log_limited};
 use crate::observer::{Asked, Observer};
 use crate::persistence::{Persisted, Persistence};
 use crate::pins::PinView;
@@ -400,22 +401,42 @@ impl Driver {
     fn notice(&mut self, now: Now, notice: &Notice) {
         self.context.counters.notice(notice);
         self.observer.notice(now, notice);
+        let logs = &self.context.counters.logs;
         match notice {
             Notice::Joined { contacts } => {
                 tracing::info!(contacts, "joined the network");
                 self.joined.send_replace(true);
             }
             Notice::Isolated => {
-                tracing::warn!("no contact is left: trying to find the network again");
+                log_limited!(
+                    logs,
+                    Line::Isolated,
+                    warn,
+                    "no contact is left: trying to find the network again"
+                );
             }
             Notice::JoinFailed { retry_in } => {
-                tracing::warn!(?retry_in, "none of the known peers answered: trying again");
+                log_limited!(
+                    logs,
+                    Line::Isolated,
+                    warn,
+                    ?retry_in,
+                    "none of the known peers answered: trying again"
+                );
             }
             Notice::Misbehaviour { peer, what } => {
-                tracing::info!(peer = peer.short(), rule = %what, "a peer misbehaved");
+                log_limited!(logs, Line::Misbehaviour, info, peer = peer.short(), rule = %what,
+                    "a peer misbehaved");
             }
             Notice::Banned { peer, lasts } => {
-                tracing::warn!(peer = peer.short(), ?lasts, "a peer is banned");
+                log_limited!(
+                    logs,
+                    Line::Banned,
+                    warn,
+                    peer = peer.short(),
+                    ?lasts,
+                    "a peer is banned"
+                );
             }
             Notice::LimitReached { limit } => {
                 tracing::debug!(limit = limit.name(), "a limit is reached");

@@ -32,6 +32,7 @@ pub mod http;
 mod idle_slots;
 mod link;
 mod listener;
+mod log_limit;
 mod node;
 mod observer;
 mod outbox;

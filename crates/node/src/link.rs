@@ -237,7 +237,7 @@ mod tests {
     /// A link and the other end of its stream, which holds `room` bytes each way.
     fn link(room: usize, unanswered: usize) -> (Link<DuplexStream, ShortFrames>, DuplexStream) {
         let (near, far) = duplex(room);
-        let limits = OutboxLimits { bytes: 1 << 20, unanswered };
+        let limits = OutboxLimits { bytes: 1 << 20, guaranteed: 0, unanswered };
         (Link::new(near, ShortFrames, Outbox::new(limits, Budget::new(1 << 20))), far)
     }
 

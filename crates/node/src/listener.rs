@@ -19,8 +19,9 @@ use tokio_util::sync::CancellationToken;
 use self::admission::{Admission, AdmissionLimits, Admitted, HandshakeId, Room};
 use crate::connection::Connection;
 use crate::context::Context;
-use crate::counters::Limit;
+use crate::counters::{Counters, Limit};
 use crate::handshake::{self, HandshakeError};
+use crate::log_limit::{Line, log_limited};
 
 /// How long accepting pauses after it failed: mostly, because the process has too many files
 /// open, which changes only when some are closed.
@@ -31,7 +32,7 @@ pub(crate) async fn run(context: Arc<Context>, listener: TcpListener) {
     let door = Arc::new(Door::new(&context));
     loop {
         door.wait_for_room(&context).await;
-        let (tcp, remote) = accept(&listener).await;
+        let (tcp, remote) = accept(&listener, &context.counters).await;
         match Door::enter(&door, &context, remote.ip()) {
             Ok(visit) => {
                 context.tasks.spawn(serve(Arc::clone(&context), tcp, remote, visit));
@@ -132,14 +133,15 @@ impl Drop for Visit {
 }
 
 /// The next connection, however long it takes.
-pub(crate) async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+pub(crate) async fn accept(listener: &TcpListener, counters: &Counters) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
             Ok(accepted) => return accepted,
             // The other side went away while it waited; RFC 1122 leaves that to the next accept.
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
             Err(error) => {
-                tracing::warn!(%error, "cannot accept connections: pausing");
+                log_limited!(counters.logs, Line::AcceptFailed, warn, %error,
+                    "cannot accept connections: pausing");
                 tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
             }
         }
@@ -172,15 +174,16 @@ async fn serve(context: Arc<Context>, tcp: TcpStream, remote: SocketAddr, visit:
                 context.callers.note(remote.ip());
             }
             context.counters.handshakes_failed.add();
-            log_failure(remote, &error);
+            log_failure(&context.counters, remote, &error);
         }
     }
 }
 
 /// A connection that ends before it begins is a probe, or somebody's changed mind.
-fn log_failure(address: SocketAddr, error: &HandshakeError) {
+fn log_failure(counters: &Counters, address: SocketAddr, error: &HandshakeError) {
     if error.is_violation() {
-        tracing::warn!(%address, rule = %error, "a peer was refused");
+        log_limited!(counters.logs, Line::HandshakeRefused, warn, %address, rule = %error,
+            "a peer was refused");
     } else {
         tracing::debug!(%address, %error, "a handshake came to nothing");
     }

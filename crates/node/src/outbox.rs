@@ -53,6 +53,9 @@ pub(crate) struct OutboxLimits {
     /// Once this many bytes wait, nothing more is taken. One message may pass the bound, since
     /// its length is known only when it is encoded.
     pub(crate) bytes: usize,
+    /// As many bytes may wait even while the budget of all outboxes is spent, so that those who
+    /// do not read cannot keep others from being answered.
+    pub(crate) guaranteed: usize,
     /// Requests of the other side that may be unanswered at once.
     pub(crate) unanswered: usize,
 }
@@ -132,10 +135,8 @@ impl Outbox {
         &self,
         encode: impl FnOnce(&mut BytesMut) -> Result<(), E>,
     ) -> Result<(), PushError<E>> {
-        if self.budget.is_spent() {
-            return Err(PushError::Full);
-        }
-        self.push_within(self.limits.bytes, encode)
+        let spent = self.budget.is_spent();
+        self.push_within(if spent { self.limits.guaranteed } else { self.limits.bytes }, encode)
     }
 
     /// As [`Outbox::push`], for the few bytes that say that there is no room: a reserve beyond the
@@ -314,7 +315,7 @@ mod tests {
     use super::*;
 
     fn outbox(bytes: usize, unanswered: usize, budget: &Arc<Budget>) -> Arc<Outbox> {
-        Outbox::new(OutboxLimits { bytes, unanswered }, Arc::clone(budget))
+        Outbox::new(OutboxLimits { bytes, guaranteed: 0, unanswered }, Arc::clone(budget))
     }
 
     fn push(outbox: &Outbox, bytes: &[u8]) -> Result<(), PushError<Infallible>> {
@@ -373,6 +374,19 @@ mod tests {
         drop(one);
         drop(two);
         assert_eq!(budget.used(), 0, "what a connection leaves behind is given back");
+    }
+
+    /// Sixteen peers that did not read spent the budget of all: no other was answered.
+    #[test]
+    fn a_spent_budget_leaves_each_its_share() {
+        let budget = Budget::new(8);
+        let limits = OutboxLimits { bytes: 100, guaranteed: 4, unanswered: 1 };
+        let (greedy, modest) =
+            (Outbox::new(limits, Arc::clone(&budget)), Outbox::new(limits, Arc::clone(&budget)));
+        push(&greedy, b"12345678").unwrap();
+        assert_eq!(push(&greedy, b"9"), Err(PushError::Full));
+        push(&modest, b"1234").unwrap();
+        assert_eq!(push(&modest, b"5"), Err(PushError::Full), "its share is used up");
     }
 
     #[test]

@@ -24,6 +24,10 @@ pub const HANDSHAKES: usize = 256;
 pub const REQUESTS_PER_PEER: usize = 256;
 /// Bytes that wait to be written to one connection: 64 of the largest values.
 pub const QUEUED_BYTES_PER_CONNECTION: usize = 4 * 1024 * 1024;
+/// Bytes that may wait to be written to one connection even when [`QUEUED_BYTES`] is reached, so that
+/// peers which do not read keep no other from being answered. One message may pass it: with
+/// [`CONNECTIONS`] and a quarter, 80 MiB more.
+pub const QUEUED_BYTES_GUARANTEED: usize = 64 * 1024;
 /// Bytes that wait to be written to all connections together.
 pub const QUEUED_BYTES: usize = 64 * 1024 * 1024;
 /// Certificates that are fetched at once, to see whether a contact listens where it says; others
@@ -36,6 +40,15 @@ pub const INBOX_EVENTS: usize = 256;
 pub const API_CONNECTIONS: usize = 256;
 /// Requests of one module API connection that are unanswered; after that, it is not read.
 pub const API_REQUESTS_PER_CONNECTION: usize = 256;
+/// Answers that wait to be written to one module API connection: as many of the largest values as
+/// it may have requests in flight. A program that reads less is disconnected.
+pub const API_QUEUED_BYTES_PER_CONNECTION: usize = 16 * 1024 * 1024;
+/// Answers that wait to be written to all module API connections together. When that is reached, a
+/// program that has [`API_QUEUED_BYTES_GUARANTEED`] waiting is disconnected.
+pub const API_QUEUED_BYTES: usize = 64 * 1024 * 1024;
+/// Answers that may wait on one module API connection in any case. With [`API_CONNECTIONS`], 80 MiB
+/// more.
+pub const API_QUEUED_BYTES_GUARANTEED: usize = 256 * 1024;
 /// How long handing over and saying goodbye may take when the node is told to stop.
 pub const LEAVE_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -100,6 +113,8 @@ pub struct Limits {
     pub api_connections: usize,
     /// See [`API_REQUESTS_PER_CONNECTION`].
     pub api_requests_per_connection: usize,
+    /// See [`API_QUEUED_BYTES`].
+    pub api_queued_bytes: usize,
     /// See [`LEAVE_DEADLINE`].
     pub leave_deadline: Duration,
 }
@@ -118,6 +133,7 @@ impl Default for Limits {
             inbox_events: INBOX_EVENTS,
             api_connections: API_CONNECTIONS,
             api_requests_per_connection: API_REQUESTS_PER_CONNECTION,
+            api_queued_bytes: API_QUEUED_BYTES,
             leave_deadline: LEAVE_DEADLINE,
         }
     }

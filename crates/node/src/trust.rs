@@ -27,6 +27,7 @@ use voiddht_wire::peer::{Body, Header, Message, NodeInfo};
 use voiddht_wire::{NodeId, PeerAddress, RpcId};
 
 use crate::counters::{Counters, Limit};
+use crate::log_limit::{Line, log_limited};
 use crate::pool::{Opened, Pool, Proved};
 
 /// How long an answer to a PING is told from one that nobody awaits: the span in which no more
@@ -85,16 +86,22 @@ impl Trust {
         let verdict = self.pins.observe(proof, listens_at, now);
         let peer = proof.node_id().short();
         let address = opened.remote;
+        let logs = &counters.logs;
         match verdict {
             Verdict::TurnedAway(why) => {
                 if why == TurnedAway::TooManyChecks {
                     counters.limit_reached(Limit::TakeoverChecks);
                 }
-                tracing::warn!(peer, %address, %why, "a peer was turned away");
+                log_limited!(logs, Line::PinConflict, warn, peer, %address, %why,
+                    "a peer was turned away");
             }
-            Verdict::Refused(why) => tracing::warn!(peer, %address, %why, "a takeover was refused"),
+            Verdict::Refused(why) => {
+                log_limited!(logs, Line::PinConflict, warn, peer, %address, %why,
+                    "a takeover was refused");
+            }
             Verdict::Replaced => {
-                tracing::warn!(peer, %address, "an ID went over to a new key: its owner was silent");
+                log_limited!(logs, Line::PinConflict, warn, peer, %address,
+                    "an ID was reassigned to a new key: its owner did not respond");
             }
             Verdict::Known | Verdict::Pinned | Verdict::Renewed => {}
         }
@@ -122,17 +129,29 @@ impl Trust {
         while let Some(output) = self.pins.poll_output() {
             match output {
                 PinOutput::Ping(ping) => self.ask(pool, ping, now),
-                PinOutput::Settled(settlement) => log_settled(&settlement),
+                PinOutput::Settled(settlement) => log_settled(counters, &settlement),
                 PinOutput::Save(record) => {
                     let id = record.node_id;
                     let kept = store.map_or(Ok(()), |store| store.put_pin(pin_of(record)));
                     if kept.is_err() {
-                        tracing::warn!(peer = id.short(), "a pin is not kept: the disk is behind");
+                        log_limited!(
+                            counters.logs,
+                            Line::PinNotSaved,
+                            warn,
+                            peer = id.short(),
+                            "could not save pin: store write queue is full"
+                        );
                     }
                 }
                 PinOutput::Forget(id) => {
                     if store.is_some_and(|store| store.remove_pin(id).is_err()) {
-                        tracing::warn!(peer = id.short(), "a pin stays on disk: it is behind");
+                        log_limited!(
+                            counters.logs,
+                            Line::PinNotSaved,
+                            warn,
+                            peer = id.short(),
+                            "could not delete pin: store write queue is full"
+                        );
                     }
                 }
             }
@@ -238,11 +257,11 @@ impl Trust {
     }
 }
 
-fn log_settled(settlement: &Settlement) {
+fn log_settled(counters: &Counters, settlement: &Settlement) {
     let Settlement { node_id, outcome, turned_away } = settlement;
-    tracing::warn!(
-        peer = node_id.short(), turned_away, %outcome, "a conflict over an ID has ended"
-    );
+    let peer = node_id.short();
+    log_limited!(counters.logs, Line::PinConflict, warn, peer, turned_away, %outcome,
+        "a conflict over an ID has ended");
 }
 
 fn pin_of(record: PinRecord) -> Pin {

@@ -170,6 +170,7 @@ fn every_limit_of_the_settings_is_counted() {
         api_connections: _,
         api_requests_per_connection: _,
         // A deadline, no cap.
+        api_queued_bytes: _,
         leave_deadline: _,
     } = voiddht_node::Limits::default();
     for name in [

@@ -172,6 +172,29 @@ async fn who_leaves_in_the_middle_leaves_nothing_behind() {
     stop(vec![node]).await;
 }
 
+/// The budget of answers had no bound: 4.3 GB were possible.
+#[tokio::test]
+async fn a_program_that_takes_no_answers_is_disconnected_when_memory_is_short() {
+    let mut settings = settings(&[]);
+    settings.limits.api_queued_bytes = 1 << 20;
+    let node = start(settings).await;
+    let large = vec![7; MAX_VALUE_BYTES];
+    let mut stream = connect(node.api_address()).await;
+    stream.write_all(&put(1, &large, true)).await.unwrap();
+    answer(&mut stream).await;
+    // 16 MiB of answers, more than sockets hold.
+    let burst: Vec<u8> = (0..256).flat_map(|_| get(1)).collect();
+    stream.write_all(&burst).await.unwrap();
+    let handle = node.handle();
+    until(|| async { handle.counts().limits["api_queued_bytes"] > 0 }).await;
+    let mut answers = Vec::new();
+    // Reset, or ended early.
+    let _ = soon(stream.read_to_end(&mut answers)).await;
+    assert!(answers.len() < 256 * MAX_VALUE_BYTES);
+    serves(&node).await;
+    stop(vec![node]).await;
+}
+
 /// Programs that vanished without closing kept their slots for ever, and no other was admitted.
 #[tokio::test]
 async fn at_the_limit_the_longest_idle_connection_makes_room() {

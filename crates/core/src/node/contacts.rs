@@ -171,6 +171,9 @@ impl Node {
     /// A node's score sinks; with a low one it is hung up on, then banned for a time.
     pub(super) fn blame(&mut self, peer: NodeId, what: Misbehaviour) {
         self.notice(Notice::Misbehaviour { peer, what });
+        if self.reputation.is_full_for(&peer) {
+            self.notice(Notice::LimitReached { limit: Limit::Opinions });
+        }
         match self.reputation.charge(&peer, what, self.now.mono) {
             Verdict::Tolerated => {}
             Verdict::HangUp => self.outputs.push_back(Output::HangUp { peer }),
@@ -222,9 +225,12 @@ impl Node {
             && self.connected.contains(&contact.id)
             && !self.is_own(&contact.id)
             && scope::may_name(&peer.remote(), &contact.address)
-            && self.probes.begin_dial_back(contact.id, self.now.mono)
         {
-            self.check_address(contact, true);
+            if self.probes.begin_dial_back(contact.id, self.now.mono) {
+                self.check_address(contact, true);
+            } else if self.probes.dialed_back.len() >= MAX_DIALED_BACK {
+                self.notice(Notice::LimitReached { limit: Limit::AddressChecks });
+            }
         }
     }
 
@@ -307,10 +313,13 @@ impl Node {
     /// Finds out whether a contact listens where it is said to. `proved` is whether it has a live
     /// connection on which it proved its ID: then no handshake is needed.
     pub(super) fn check_address(&mut self, contact: NodeInfo, proved: bool) {
-        if !contact.address.is_dialable()
-            || self.is_banned(&contact.id)
-            || !self.probes.begin(&contact, self.now.mono)
-        {
+        if !contact.address.is_dialable() || self.is_banned(&contact.id) {
+            return;
+        }
+        if !self.probes.begin(&contact, self.now.mono) {
+            if self.probes.under_way.len() >= MAX_PROBES {
+                self.notice(Notice::LimitReached { limit: Limit::AddressChecks });
+            }
             return;
         }
         if proved && self.connected.contains(&contact.id) {

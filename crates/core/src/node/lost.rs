@@ -14,7 +14,8 @@ use voiddht_wire::peer::{Body, NodeInfo};
 
 use super::Node;
 use super::schedule::Task;
-use crate::event::Write;
+use crate::event::{Notice, Write};
+use crate::label::Limit;
 use crate::request::Purpose;
 
 /// Lost contacts that are remembered. 56 bytes each; one that lives is enough.
@@ -77,6 +78,7 @@ impl Node {
     /// Remembers a contact that has left the routing table.
     pub(super) fn remember_lost(&mut self, contact: NodeInfo) {
         if let Some(forgotten) = self.lost.remember(contact) {
+            self.notice(Notice::LimitReached { limit: Limit::LostContacts });
             self.persist(vec![Write::RemoveContact(forgotten.id)]);
         }
     }

@@ -183,6 +183,9 @@ impl Node {
         };
         let expires = since + ttl;
         let version = self.published.publish(key, value.clone(), expires, self.now);
+        for _ in 0..self.published.take_evicted() {
+            self.notice(Notice::LimitReached { limit: Limit::Publications });
+        }
         let record = publication(key, value, version, ttl);
         let breadth = self.breadth(self.config.alpha.max(self.config.disjoint_paths));
         let search = self.lookup(key, breadth);

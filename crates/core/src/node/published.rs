@@ -32,6 +32,8 @@ pub(super) struct Publications {
     by_age: BTreeSet<(u64, Key)>,
     next: u64,
     bytes: usize,
+    /// Publications that were forgotten for want of room, until they are counted.
+    evicted: usize,
 }
 
 impl Publications {
@@ -49,8 +51,14 @@ impl Publications {
         while self.by_key.len() > MAX_PUBLICATIONS || self.bytes > MAX_PUBLISHED_BYTES {
             let Some((_, oldest)) = self.by_age.first().copied() else { break };
             self.forget(&oldest);
+            self.evicted += 1;
         }
         version
+    }
+
+    /// Publications that were forgotten for want of room since the last call.
+    pub(super) fn take_evicted(&mut self) -> usize {
+        std::mem::take(&mut self.evicted)
     }
 
     /// The record of a publication was stored with a higher version in the end.

@@ -14,7 +14,8 @@ use voiddht_wire::peer::{Body, NodeInfo};
 use voiddht_wire::{NodeId, PeerAddress};
 
 use super::Node;
-use crate::event::{CommandId, Outcome, Sighting};
+use crate::event::{CommandId, Notice, Outcome, Sighting};
+use crate::label::Limit;
 use crate::operation::Answer;
 use crate::request::Purpose;
 
@@ -39,6 +40,7 @@ impl Node {
     /// Pings some contacts to hear how they see this node.
     pub(super) fn start_reach(&mut self, id: CommandId) {
         if self.reaches.0.len() >= MAX_REACHES {
+            self.notice(Notice::LimitReached { limit: Limit::ReachChecks });
             return self.answer(id, Outcome::Busy);
         }
         let peers = self.far_apart(REACH_PEERS);

@@ -4,7 +4,9 @@ use super::{Check, Findings, Grade};
 
 /// What to do about a limit that was reached, by its name in the metrics.
 const ADVICE: &[(&str, &str)] = &[
+    ("address_checks", "Many new peers connect; the addresses of some are checked later."),
     ("api_connections", "Local programs should share connections; or raise --max-api-connections."),
+    ("api_queued_bytes", "A local program does not read its answers; it was disconnected."),
     (
         "api_requests_per_connection",
         "A program asks faster than the network answers; nothing is lost.",
@@ -38,12 +40,24 @@ const ADVICE: &[(&str, &str)] = &[
         "inbox_events",
         "The node's one task is behind; peers feel that as delay. See its processor time.",
     ),
+    ("lost_contacts", "More contacts failed than are tried again; the oldest were forgotten."),
     ("max_bytes", "Raise --max-stored, or add nodes."),
     ("max_operations", "Local programs ask more than the node can do at once; they were told so."),
     ("max_records", "Raise --max-records, or add nodes."),
     ("max_unsynced", "The disk is slower than the values come: a faster one, or more nodes."),
+    ("movements", "Many nodes joined or failed at once; the next renewal serves the rest."),
+    (
+        "opinions",
+        "Many peers break rules: an attack, or a build that this node does not understand.",
+    ),
     ("probes", "Many new peers at once; they are looked at later."),
+    (
+        "publications",
+        "Local programs store more than read-your-writes can remember; nothing is lost.",
+    ),
     ("queued_bytes", "Peers read slower than they ask; see this machine's network."),
+    ("queued_copies", "Maintenance is behind; the next renewal makes up for it."),
+    ("reach_checks", "Too many doctors ask at once; they were told so."),
     ("records_per_peer", "One peer stores a large share here; it is told to go elsewhere."),
     ("records_per_prefix", "One network stores a large share here; it is told to go elsewhere."),
     (

@@ -20,6 +20,7 @@ use tokio_util::task::TaskTracker;
 
 use super::HTTP_CONNECTIONS;
 use super::router::Routed;
+use crate::log_limit::{Line, LogLimits, log_limited};
 use crate::sockets::{self, CLIENT_KEEPALIVE};
 
 /// How long a request's head may take, and a connection be idle: longer than the usual interval
@@ -73,6 +74,7 @@ impl Listener for UnixListener {
 /// Serves whoever comes, until the server stops.
 pub(super) async fn serve(listener: impl Listener, routed: Routed, place: Place) {
     let places = Arc::new(Semaphore::new(HTTP_CONNECTIONS));
+    let logs = LogLimits::default();
     while let Some(accepted) = place.stop.run_until_cancelled(listener.next()).await {
         match accepted {
             Ok(stream) => {
@@ -84,7 +86,8 @@ pub(super) async fn serve(listener: impl Listener, routed: Routed, place: Place)
                 place.tasks.spawn(connection(stream, routed.router(), stop, permit));
             }
             Err(error) => {
-                tracing::warn!(%error, "cannot accept HTTP connections: pausing");
+                log_limited!(logs, Line::AcceptFailed, warn, %error,
+                    "cannot accept HTTP connections: pausing");
                 tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
             }
         }

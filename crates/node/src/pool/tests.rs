@@ -98,7 +98,7 @@ impl Bench {
         dialed: bool,
         dialect: Dialect,
     ) {
-        let limits = OutboxLimits { bytes: 1000, unanswered: 10 };
+        let limits = OutboxLimits { bytes: 1000, guaranteed: 0, unanswered: 10 };
         let outbox = Outbox::new(limits, Budget::new(100_000));
         self.outboxes.insert(connection, Arc::clone(&outbox));
         self.pool.opened(

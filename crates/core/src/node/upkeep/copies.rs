@@ -10,7 +10,8 @@ use voiddht_wire::{Key, NodeId};
 
 use super::super::Node;
 use super::super::schedule::Task;
-use crate::event::Destination;
+use crate::event::{Destination, Notice};
+use crate::label::Limit;
 use crate::operation::Answer;
 use crate::peer::Peer;
 use crate::request::Purpose;
@@ -36,6 +37,8 @@ pub(super) struct Copies {
     /// Records of which a copy has been acknowledged since the last [`Self::clear`] by a leave.
     arrived: Option<BTreeSet<Key>>,
     numbered: u64,
+    /// Copies for which there was no place, until they are counted.
+    dropped: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +54,8 @@ impl Copies {
     pub(super) fn enqueue(&mut self, key: Key, to: NodeInfo) {
         if self.waiting.len() < MAX_QUEUED {
             self.waiting.push_back(Copy { key, to, failed: 0 });
+        } else {
+            self.dropped += 1;
         }
     }
 
@@ -89,6 +94,9 @@ impl Copies {
 impl Node {
     /// Sends what waits, as far as there may be more in flight.
     pub(in super::super) fn send_copies(&mut self) {
+        for _ in 0..std::mem::take(&mut self.upkeep.copies.dropped) {
+            self.notice(Notice::LimitReached { limit: Limit::QueuedCopies });
+        }
         while self.upkeep.copies.in_flight.len() < IN_FLIGHT {
             self.leave_more();
             let Some(copy) = self.upkeep.copies.waiting.pop_front() else { break };
@@ -158,6 +166,7 @@ impl Node {
         let copies = &mut self.upkeep.copies;
         let Some(pause) = TRIES_AFTER.get(copy.failed).copied() else { return };
         if copies.again.len() >= MAX_QUEUED {
+            copies.dropped += 1;
             return;
         }
         copy.failed += 1;

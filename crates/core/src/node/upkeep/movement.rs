@@ -17,6 +17,8 @@ use voiddht_wire::{Distance, Key, NodeId};
 use super::super::Node;
 use super::super::contacts::Met;
 use super::super::schedule::Task;
+use crate::event::Notice;
+use crate::label::Limit;
 use crate::request::Purpose;
 use crate::time::Moment;
 
@@ -131,9 +133,10 @@ impl Node {
         if self.leaving.is_none()
             && !self.records.is_empty()
             && movement.is_newcomer(met, self.now.mono)
-            && movement.came.len() < MAX_WAITING
-            && movement.appeared.len() < MAX_REMEMBERED
         {
+            if movement.came.len() >= MAX_WAITING || movement.appeared.len() >= MAX_REMEMBERED {
+                return self.notice(Notice::LimitReached { limit: Limit::Movements });
+            }
             movement.came.insert(contact.id);
             movement.appeared.insert(contact.id, self.now.mono);
             let at = self.now.mono + self.jittered(GATHERING);
@@ -146,8 +149,11 @@ impl Node {
         let movement = &mut self.upkeep.movement;
         movement.came.remove(&id);
         movement.appeared.remove(&id);
-        if self.leaving.is_some() || self.records.is_empty() || movement.went.len() >= MAX_WAITING {
+        if self.leaving.is_some() || self.records.is_empty() {
             return;
+        }
+        if movement.went.len() >= MAX_WAITING {
+            return self.notice(Notice::LimitReached { limit: Limit::Movements });
         }
         movement.went.insert(id, last_heard);
         if movement.missed.len() >= MAX_REMEMBERED {

@@ -150,6 +150,12 @@ pub(super) const METRICS: &[Metric] = &[
         "How much of a limit is in use.",
         |one, family| each_limit(one, family, |limit| limit.in_use),
     ),
+    Metric::counter(
+        "voiddht_log_lines_suppressed_total",
+        "Log lines dropped because too many of their kind were written.",
+        |one| Some(one.counts.log_lines_suppressed),
+    )
+    .watch("the log seems incomplete: see [Limits](#limits)"),
 ];
 
 fn both_ways(family: &mut Family<'_>, received: u64, sent: u64) {
