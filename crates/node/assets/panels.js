@@ -97,6 +97,7 @@ const LIMIT_NAMES = {
   requests_per_peer: "Requests of one peer",
   requests_per_prefix: "Requests of one network",
   unauthenticated_connections: "Connections without a certificate",
+  unfinished_writes: "Writes that the disk has not taken",
 };
 
 function showLimits({ limits }) {

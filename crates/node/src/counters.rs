@@ -52,6 +52,8 @@ voiddht_core::label! {
         RequestsPerPeer = "requests_per_peer",
         /// Takeover checks under way.
         TakeoverChecks = "takeover_checks",
+        /// Groups of writes that the disk has not taken.
+        UnfinishedWrites = "unfinished_writes",
         /// Connections of clients without a certificate.
         UnauthenticatedConnections = "unauthenticated_connections",
     }

@@ -380,6 +380,9 @@ impl Driver {
 
     fn persist(&mut self, ticket: Ticket, writes: Vec<Write>) {
         if let Some(durable) = self.persistence.submit(ticket, writes) {
+            if !durable {
+                self.context.counters.limit_reached(Limit::UnfinishedWrites);
+            }
             self.pool.tell(Input::Persisted { ticket, durable });
         }
     }

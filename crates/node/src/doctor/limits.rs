@@ -77,6 +77,7 @@ const ADVICE: &[(&str, &str)] = &[
         "unauthenticated_connections",
         "Clients without a certificate hold a quarter of all connections; the rest were closed.",
     ),
+    ("unfinished_writes", "The disk is slower than the values come: a faster one, or more nodes."),
 ];
 
 pub(super) fn check(found: &Findings<'_>) -> Check {
