@@ -104,7 +104,9 @@ function showLimits({ limits }) {
   const shown = limits.filter((limit) => limit.limit != null || limit.reached > 0);
   fill(byId("limits"), make("dl", { class: "pairs" }, ...shown.flatMap((limit) => {
     const say = limit.name.includes("bytes") ? bytes : number;
-    const reached = limit.reached > 0 && make("span", { class: "alarm" }, `reached ${number(limit.reached)}×`);
+    const reached = limit.reached > 0 && make("span",
+      { class: limit.reached_recently > 0 ? "alarm" : "", title: `${number(limit.reached_recently)}× in the last 10 minutes` },
+      `reached ${number(limit.reached)}×`);
     const name = LIMIT_NAMES[limit.name] ?? limit.name;
     if (limit.limit == null) return pair(name, reached);
     const value = make("span", {}, `${say(limit.in_use)} of ${say(limit.limit)}`, reached ? " · " : "", reached || "");

@@ -11,8 +11,10 @@ use voiddht_core::event::Notice;
 use voiddht_core::label::Limit as CoreLimit;
 use voiddht_identity::pin::PinCounters;
 
+pub(crate) mod recent;
 pub mod tallies;
 
+use recent::{MinuteClock, RecentCount};
 use tallies::{Tallies, Tally};
 
 use crate::log_limit::LogLimits;
@@ -71,8 +73,9 @@ macro_rules! counters {
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
             $($(#[$doc])* pub(crate) $name: Count,)*
-            limits: [Count; Limit::COUNT],
-            core_limits: [Count; CoreLimit::COUNT],
+            limits: [RecentCount; Limit::COUNT],
+            core_limits: [RecentCount; CoreLimit::COUNT],
+            clock: MinuteClock,
             /// Pins, and what became of conflicts over them: written once for a connection.
             pins: Mutex<PinCounters>,
             /// What is counted by kind and outcome.
@@ -88,6 +91,8 @@ macro_rules! counters {
             $($(#[$doc])* pub $name: u64,)*
             /// How often each limit was reached, by its name: an entry for each of [`limit_names`].
             pub limits: BTreeMap<&'static str, u64>,
+            /// How often in the last ten minutes.
+            pub recent_limits: BTreeMap<&'static str, u64>,
             /// Pins, and what became of conflicts over them.
             pub pins: PinCounters,
             /// What is counted by kind and outcome.
@@ -102,7 +107,8 @@ macro_rules! counters {
             pub(crate) fn read(&self) -> Counts {
                 Counts {
                     $($name: self.$name.read(),)*
-                    limits: self.read_limits(),
+                    limits: self.read_limits(RecentCount::total),
+                    recent_limits: self.read_limits(|count| count.recent(self.clock.now())),
                     pins: *self.pins.lock().unwrap_or_else(PoisonError::into_inner),
                     tally: self.tallies.read(),
                     bytes_sent: 0,
@@ -176,7 +182,7 @@ impl Count {
 
 impl Counters {
     pub(crate) fn limit_reached(&self, limit: Limit) {
-        self.limits[limit.slot()].add();
+        self.limits[limit.slot()].add(self.clock.now());
     }
 
     /// Takes over what the pins have counted.
@@ -193,7 +199,9 @@ impl Counters {
                 self.tallies.request_ended(*kind, *purpose, *outcome, *took);
             }
             Notice::LookupEnded { purpose, .. } => self.tallies.lookup_ended(*purpose),
-            Notice::LimitReached { limit } => self.core_limits[limit.slot()].add(),
+            Notice::LimitReached { limit } => {
+                self.core_limits[limit.slot()].add(self.clock.now());
+            }
             Notice::StoreRefused { why } => self.tallies.store_refused(*why),
             Notice::Banned { .. } => self.banned.add(),
             Notice::Isolated => self.isolated.add(),
@@ -204,13 +212,13 @@ impl Counters {
     }
 
     /// A limit that both layers have is one entry.
-    fn read_limits(&self) -> BTreeMap<&'static str, u64> {
+    fn read_limits(&self, read: impl Fn(&RecentCount) -> u64) -> BTreeMap<&'static str, u64> {
         let mut limits = BTreeMap::new();
         let own = Limit::ALL.into_iter().map(|limit| (limit.name(), &self.limits[limit.slot()]));
         let core = CoreLimit::ALL.into_iter();
         let core = core.map(|limit| (limit.name(), &self.core_limits[limit.slot()]));
         for (name, count) in own.chain(core) {
-            *limits.entry(name).or_default() += count.read();
+            *limits.entry(name).or_default() += read(count);
         }
         limits
     }
@@ -232,5 +240,6 @@ mod tests {
         assert_eq!(counts.connections, 1);
         assert!(counts.limits.keys().copied().eq(limit_names()), "each has an entry");
         assert_eq!(counts.limits.get("requests_per_peer"), Some(&2));
+        assert_eq!(counts.recent_limits, counts.limits, "all of it just now");
     }
 }

@@ -260,6 +260,8 @@ pub struct LimitView {
     pub in_use: Option<u64>,
     /// How often it was reached since the start.
     pub reached: u64,
+    /// How often in the last ten minutes.
+    pub reached_recently: u64,
 }
 
 /// One thing that happened.

@@ -1,6 +1,7 @@
 //! Limits: what was reached, or nearly is, and which option moves it.
 
 use super::{Check, Findings, Grade};
+use crate::counters::recent::RECENT;
 
 /// What to do about a limit that was reached, by its name in the metrics.
 const ADVICE: &[(&str, &str)] = &[
@@ -96,13 +97,19 @@ pub(super) fn check(found: &Findings<'_>) -> Check {
         texts.push(reason.text.clone());
         advice.push(reason.hint);
     }
-    for limit in found.snapshot.limits.iter().filter(|limit| limit.reached > 0) {
-        texts.push(format!("{} was reached {} times.", limit.name, limit.reached));
+    let minutes = RECENT.as_secs() / 60;
+    for limit in found.snapshot.limits.iter().filter(|limit| limit.reached_recently > 0) {
+        let times = match limit.reached_recently {
+            1 => "once".to_owned(),
+            many => format!("{many} times"),
+        };
+        texts.push(format!("{} was reached {times} in the last {minutes} minutes.", limit.name));
         let known = ADVICE.iter().find(|(name, _)| *name == limit.name);
         advice.extend(known.map(|(_, advice)| *advice));
     }
     if texts.is_empty() {
-        return Check::new("limits", Grade::Well, "No limit was reached.", "");
+        let text = format!("No limit was reached in the last {minutes} minutes.");
+        return Check::new("limits", Grade::Well, text, "");
     }
     Check::new("limits", Grade::Warning, texts.join(" "), advice.join(" "))
 }

@@ -36,8 +36,10 @@ fn snapshot() -> Snapshot {
     }
 }
 
-fn limit(name: &'static str, limit: u64, reached: u64) -> LimitView {
-    LimitView { name, limit: Some(limit), in_use: Some(0), reached }
+/// A limit that was reached so often in the last minutes, and once long before.
+fn limit(name: &'static str, limit: u64, reached_recently: u64) -> LimitView {
+    let reached = reached_recently + 1;
+    LimitView { name, limit: Some(limit), in_use: Some(0), reached, reached_recently }
 }
 
 fn address(ip: [u8; 4]) -> PeerAddress {
@@ -165,8 +167,10 @@ fn limits_that_were_reached_come_with_their_option() {
     check(&findings(&snapshot), "limits", Grade::Well, "No limit");
     let fewer = Findings { wanted_connections: 512, ..findings(&snapshot) };
     check(&fewer, "limits", Grade::Warning, "100 connections instead of 512");
+    snapshot.limits.push(limit("max_records", 5, 0));
+    check(&findings(&snapshot), "limits", Grade::Well, "No limit");
     snapshot.limits.push(limit("max_records", 5, 7));
-    check(&findings(&snapshot), "limits", Grade::Warning, "max_records was reached 7 times.");
+    check(&findings(&snapshot), "limits", Grade::Warning, "max_records was reached 7 times in");
     check(&findings(&snapshot), "limits", Grade::Warning, "--max-records");
 }
 

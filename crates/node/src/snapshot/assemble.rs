@@ -209,6 +209,7 @@ fn connections(around: &Surroundings<'_>) -> ConnectionsView {
 fn limits(seen: &Observation, around: &Surroundings<'_>) -> Vec<LimitView> {
     let counts = &around.counts;
     let reached = |name: &str| counts.limits.get(name).copied().unwrap_or(0);
+    let recently = |name: &str| counts.recent_limits.get(name).copied().unwrap_or(0);
     let facts = &seen.facts;
     let settings = around.limits;
     let used = [
@@ -224,10 +225,16 @@ fn limits(seen: &Observation, around: &Surroundings<'_>) -> Vec<LimitView> {
         limit: Some(*limit as u64),
         in_use: Some(*in_use as u64),
         reached: reached(name),
+        reached_recently: recently(name),
     });
     let rest =
         limit_names().into_iter().filter(|name| !used.iter().any(|(known, ..)| known == name));
-    let counted =
-        rest.map(|name| LimitView { name, limit: None, in_use: None, reached: reached(name) });
+    let counted = rest.map(|name| LimitView {
+        name,
+        limit: None,
+        in_use: None,
+        reached: reached(name),
+        reached_recently: recently(name),
+    });
     in_use.chain(counted).collect()
 }
