@@ -6,7 +6,7 @@
 //!
 //! Starts nodes from the given program, attacks the first, and prints what an honest user sees.
 //! Attacks: `pool`, `silent`, `idle`, `half`, `flood`; in a network namespace of its own (see
-//! [`ports`] and [`scope`] for how): `ports`, `scope`.
+//! [`ports`], [`scope`] and [`vanish`] for how): `ports`, `scope`, `vanish`.
 
 #![allow(clippy::print_stdout, reason = "its results are for people")]
 
@@ -47,6 +47,7 @@ async fn main() -> Outcome {
         "flood" => flood(&server).await,
         "ports" => ports(&server).await,
         "scope" => scope(&server).await,
+        "vanish" => vanish(&server).await,
         other => Err(format!("no such attack: {other}").into()),
     }
 }
@@ -297,6 +298,41 @@ async fn scope(server: &PathBuf) -> Outcome {
         );
     }
     Ok(())
+}
+
+/// Sixteen programs whose machine loses its network: no packet of theirs arrives any more, no FIN
+/// either.
+///
+/// ```sh
+/// unshare -n sh -c 'ip link set lo up; exec target/debug/examples/hostile vanish target/release/dht_server'
+/// ```
+async fn vanish(server: &PathBuf) -> Outcome {
+    ip("addr add 10.66.0.2/32 dev lo")?;
+    let options = ["--max-api-connections", "16", "--http", "127.0.0.1:9402"];
+    let nodes = Nodes::on_loopback(server, 1, &options).await?;
+    let mut held = Vec::new();
+    for _ in 0..16 {
+        let socket = tokio::net::TcpSocket::new_v4()?;
+        socket.bind("10.66.0.2:0".parse()?)?;
+        held.push(socket.connect(nodes.api(0)).await?);
+    }
+    ip("addr del 10.66.0.2/32 dev lo")?;
+    ip("route add blackhole 10.66.0.2/32")?;
+    for seconds in [0, 90, 90] {
+        sleep(Duration::from_secs(seconds)).await;
+        let mut http = TcpStream::connect("127.0.0.1:9402").await?;
+        http.write_all(b"GET /metrics HTTP/1.0\r\nhost: localhost\r\n\r\n").await?;
+        let mut page = String::new();
+        http.read_to_string(&mut page).await?;
+        let held = page.lines().find(|line| line.starts_with("voiddht_api_connections"));
+        println!("{seconds} s later: {}", held.unwrap_or("no metric"));
+    }
+    Ok(())
+}
+
+fn ip(arguments: &str) -> Outcome {
+    let done = Command::new("ip").args(arguments.split(' ')).status()?;
+    if done.success() { Ok(()) } else { Err(format!("ip {arguments}: {done}").into()) }
 }
 
 /// Serves as a peer that answers every FIND_NODE with nodes at these addresses.

@@ -128,6 +128,7 @@ impl Store {
             inbox_bytes: inbox_bytes.clone(),
             on_completion,
             unsaved_pins: BTreeMap::new(),
+            dropped_pins: 0,
         };
         let thread =
             thread::Builder::new().name("voiddht-store".to_owned()).spawn(move || writer.run())?;

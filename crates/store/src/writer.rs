@@ -45,6 +45,8 @@ pub(crate) struct Writer {
     pub(crate) inbox_bytes: Arc<InboxBytes>,
     pub(crate) on_completion: OnCompletion,
     pub(crate) unsaved_pins: BTreeMap<NodeId, Change>,
+    /// Pins that found no slot there since the last successful commit.
+    pub(crate) dropped_pins: u64,
 }
 
 impl Writer {
@@ -112,6 +114,10 @@ impl Writer {
         let changes = self.unsaved_pins.values().chain(&remembered).chain(in_group);
         let swept = self.database.commit(changes, &stamp, stale, SWEEP_RECORDS)?;
         self.unsaved_pins.clear();
+        let dropped = std::mem::take(&mut self.dropped_pins);
+        if dropped > 0 {
+            tracing::warn!(dropped, "pins were not saved while the disk refused writes");
+        }
         Ok(swept)
     }
 
@@ -119,7 +125,11 @@ impl Writer {
         if self.unsaved_pins.len() < MAX_UNSAVED_PINS || self.unsaved_pins.contains_key(&node) {
             self.unsaved_pins.insert(node, change);
         } else {
-            tracing::warn!(node = %node.short(), "a pin is not kept: too many wait for the disk");
+            // One line for the first, and one with their number when the disk works again.
+            if self.dropped_pins == 0 {
+                tracing::warn!(node = %node.short(), "could not save pin: too many wait for the disk");
+            }
+            self.dropped_pins += 1;
         }
     }
 }
