@@ -14,6 +14,8 @@ use std::error::Error;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -109,28 +111,44 @@ async fn until_listening(address: SocketAddr) -> Outcome {
     Ok(())
 }
 
-/// One identity holds 700 connections to a node, each in use.
+/// One identity holds up to 700 connections to a node, each in use, for long enough that others become
+/// idle and are closed to make room.
 async fn pool(server: &PathBuf) -> Outcome {
     let nodes = Nodes::on_loopback(server, 24, &[]).await?;
     report("without the attack", &nodes).await?;
     let identity = identity("127.0.0.1".parse()?)?;
-    let mut held = 0;
-    for number in 0..700 {
-        // A refused connection is an answer, too.
-        let Ok(mut tls) = handshake(nodes.p2p(0), &identity).await else { continue };
-        if ping(&mut tls, &identity, number).await.is_err() {
-            continue;
+    let held = Arc::new(AtomicUsize::new(0));
+    let began = Instant::now();
+    for number in 0.. {
+        if began.elapsed() > Duration::from_secs(20) {
+            break;
         }
-        held += 1;
-        let identity = identity.clone();
-        tokio::spawn(async move {
-            while ping(&mut tls, &identity, number).await.is_ok() {
-                sleep(Duration::from_millis(500)).await;
+        let opened = match handshake(nodes.p2p(0), &identity).await {
+            Ok(tls) if held.load(Ordering::Relaxed) < 700 => tls,
+            // A refused connection is an answer, too.
+            _ => {
+                sleep(Duration::from_millis(50)).await;
+                continue;
             }
-        });
+        };
+        tokio::spawn(keep_busy(opened, identity.clone(), number, Arc::clone(&held)));
     }
-    println!("handshakes of one ID that were answered: {held}");
+    println!("connections that one ID holds: {}", held.load(Ordering::Relaxed));
     report("under the attack", &nodes).await
+}
+
+/// Keeps a connection in use for as long as it lasts.
+async fn keep_busy(
+    mut tls: client::TlsStream<TcpStream>,
+    identity: Identity,
+    number: u32,
+    held: Arc<AtomicUsize>,
+) {
+    held.fetch_add(1, Ordering::Relaxed);
+    while ping(&mut tls, &identity, number).await.is_ok() {
+        sleep(Duration::from_millis(500)).await;
+    }
+    held.fetch_sub(1, Ordering::Relaxed);
 }
 
 /// Twenty PUTs and GETs at the first node, of values that the second stored.
