@@ -84,7 +84,8 @@ pub fn live_with(loaded: Loaded) {
     let most = config.records;
     let mut node =
         Node::new(own, config, ChaCha8Rng::seed_from_u64(1)).expect("defaults are right");
-    let now = Now { mono: Moment::from_micros(1), wall: WallTime::from_millis(TODAY * 1000) };
+    let wall = WallTime::from_millis(TODAY * 1000);
+    let now = Now::never_suspended(Moment::from_micros(1), wall);
     let records = loaded.records.into_iter().map(|loaded| {
         assert!(!loaded.remaining.is_zero(), "what has expired does not come back");
         (loaded.record, loaded.remaining)

@@ -7,12 +7,12 @@ use bytes::Bytes;
 use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio::sync::{Semaphore, oneshot};
 use voiddht_wire::Key;
-use voiddht_wire::api::{self, Request};
+use voiddht_wire::api::{self, Acknowledge, Request};
 use voiddht_wire::limits::MAX_VALUE_BYTES;
 
 use crate::connection::{self, Shared};
 use crate::error::{ConnectError, RequestError};
-use crate::put::Put;
+use crate::put::{Put, PutReceipt};
 use crate::requests::{Pending, Waiter};
 
 /// How a client behaves.
@@ -99,12 +99,12 @@ impl Client {
     /// # Errors
     /// [`RequestError::ValueSize`] for a value that cannot be stored, else the connection's end.
     pub async fn put(&self, put: Put) -> Result<(), RequestError> {
-        let request = put_request(put, false)?;
+        let request = put_request(put, Acknowledge::No)?;
         self.handle.request(request, Waiter::Written).await
     }
 
-    /// Sends a PUT, and waits until the value is stored. The count is that of the nodes that
-    /// confirmed it; 0 means that it is stored nowhere.
+    /// Sends a PUT, and waits until the value is stored. The count is that of the nodes from which
+    /// it can be fetched; 0 means that the PUT failed.
     ///
     /// Nodes of the original network do not know this question: with them it ends by timeout.
     ///
@@ -112,8 +112,18 @@ impl Client {
     /// [`RequestError::ValueSize`] for a value that cannot be stored, [`RequestError::Timeout`],
     /// or the connection's end.
     pub async fn put_acknowledged(&self, put: Put) -> Result<u8, RequestError> {
-        let request = put_request(put, true)?;
+        let request = put_request(put, Acknowledge::Count)?;
         self.handle.request(request, Waiter::Count).await
+    }
+
+    /// As [`Self::put_acknowledged`], and says how many nodes have not answered yet, or why the PUT
+    /// failed.
+    ///
+    /// # Errors
+    /// As [`Self::put_acknowledged`].
+    pub async fn put_with_receipt(&self, put: Put) -> Result<PutReceipt, RequestError> {
+        let request = put_request(put, Acknowledge::Receipt)?;
+        self.handle.request(request, Waiter::Receipt).await
     }
 
     /// Asks for the value of a key; `None` if no node that answered has one.
@@ -171,7 +181,7 @@ async fn dial(address: impl ToSocketAddrs, after: Duration) -> Result<TcpStream,
     Err(last)
 }
 
-fn put_request(put: Put, acknowledge: bool) -> Result<Request, RequestError> {
+fn put_request(put: Put, acknowledge: Acknowledge) -> Result<Request, RequestError> {
     let Put { key, value, ttl, replication } = put;
     if value.is_empty() || value.len() > MAX_VALUE_BYTES {
         return Err(RequestError::ValueSize { bytes: value.len() });

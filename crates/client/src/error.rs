@@ -85,8 +85,9 @@ pub enum ProtocolError {
     /// An answer to nothing that was asked.
     #[error("an answer for the key {0}, about which nothing was asked")]
     Unasked(Key),
-    /// The acknowledgement of a PUT that is not the one byte of a count.
-    #[error("an acknowledgement of {bytes} bytes where one was expected")]
+    /// The acknowledgement of a PUT that is not what was asked for: the byte of a count, or the two
+    /// of a receipt.
+    #[error("an acknowledgement of {bytes} bytes, which is neither a count nor a receipt")]
     Acknowledgement {
         /// Its size.
         bytes: usize,

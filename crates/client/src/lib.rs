@@ -50,4 +50,4 @@ pub use voiddht_wire::limits::MAX_VALUE_BYTES;
 
 pub use client::{Client, Options};
 pub use error::{ConnectError, ProtocolError, RequestError};
-pub use put::Put;
+pub use put::{Put, PutReceipt};

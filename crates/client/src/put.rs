@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use voiddht_wire::Key;
 
+use crate::error::ProtocolError;
+
 /// A value to be stored, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Put {
@@ -43,5 +45,54 @@ impl Put {
     /// The key under which the value will be found.
     pub fn key(&self) -> Key {
         self.key
+    }
+}
+
+/// What has become of a PUT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PutReceipt {
+    /// It is stored.
+    Stored {
+        /// Nodes from which the value can be fetched.
+        nodes: u8,
+        /// Nodes that were sent the value and have not answered yet; 0 from a node that does not
+        /// say.
+        outstanding: u8,
+    },
+    /// It has failed.
+    Failed {
+        /// Why; empty from a node that does not say.
+        why: String,
+    },
+}
+
+impl PutReceipt {
+    /// Reads what a SUCCESS has as its value, or a FAILURE as its reason.
+    pub(crate) fn of(answer: Result<&Bytes, &Bytes>) -> Result<Self, ProtocolError> {
+        match answer.map(Bytes::as_ref) {
+            Ok(&[nodes]) => Ok(Self::Stored { nodes, outstanding: 0 }),
+            Ok(&[nodes, outstanding]) => Ok(Self::Stored { nodes, outstanding }),
+            Ok(other) => Err(ProtocolError::Acknowledgement { bytes: other.len() }),
+            Err(why) => Ok(Self::Failed { why: String::from_utf8_lossy(why).into_owned() }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn receipts_of_nodes_that_say_more_and_of_those_that_do_not_are_read() {
+        let read = |bytes: &'static [u8]| PutReceipt::of(Ok(&Bytes::from_static(bytes)));
+        let stored = |nodes, outstanding| PutReceipt::Stored { nodes, outstanding };
+        assert_eq!(read(&[20]).unwrap(), stored(20, 0));
+        assert_eq!(read(&[2, 3]).unwrap(), stored(2, 3));
+        assert!(read(&[]).is_err() && read(&[1, 2, 3]).is_err());
+        let failed = |why: &'static [u8]| PutReceipt::of(Err(&Bytes::from_static(why)));
+        let expected = |why: &str| PutReceipt::Failed { why: why.into() };
+        assert_eq!(failed(b"").unwrap(), expected(""));
+        assert_eq!(failed(b"superseded").unwrap(), expected("superseded"));
     }
 }

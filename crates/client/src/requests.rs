@@ -12,6 +12,7 @@ use voiddht_wire::Key;
 use voiddht_wire::api::{Answer, Request};
 
 use crate::error::{ProtocolError, RequestError};
+use crate::put::PutReceipt;
 
 /// Where the end of a request is told.
 #[derive(Debug)]
@@ -20,6 +21,8 @@ pub(crate) enum Waiter {
     Written(oneshot::Sender<Result<(), RequestError>>),
     /// An acknowledged PUT ends with a count.
     Count(oneshot::Sender<Result<u8, RequestError>>),
+    /// A PUT that asked for a receipt ends with one.
+    Receipt(oneshot::Sender<Result<PutReceipt, RequestError>>),
     /// A GET ends with a value or without.
     Value(oneshot::Sender<Result<Option<Bytes>, RequestError>>),
 }
@@ -85,12 +88,13 @@ impl Requests {
     pub(crate) fn handle_answer(&mut self, answer: Answer) -> Result<bool, ProtocolError> {
         let key = answer.key();
         let lane = self.lanes.remove(&key).ok_or(ProtocolError::Unasked(key))?;
-        let value = match answer {
-            Answer::Success { value, .. } => Some(value),
-            Answer::Failure { .. } => None,
+        let answer = match &answer {
+            Answer::Success { value, .. } => Ok(value),
+            Answer::Failure { .. } => Err(&Bytes::new()),
+            Answer::FailureBecause { why, .. } => Err(why),
         };
         for (waiter, _place) in lane.awaited {
-            waiter.answer(value.as_ref())?;
+            waiter.answer(answer)?;
         }
         self.advance(key, lane.waiting);
         Ok(!self.outbox.is_empty())
@@ -151,6 +155,7 @@ impl Waiter {
         match self {
             Self::Written(sender) => sender.is_closed(),
             Self::Count(sender) => sender.is_closed(),
+            Self::Receipt(sender) => sender.is_closed(),
             Self::Value(sender) => sender.is_closed(),
         }
     }
@@ -162,22 +167,28 @@ impl Waiter {
         }
     }
 
-    fn answer(self, value: Option<&Bytes>) -> Result<(), ProtocolError> {
+    /// Hands over the value of a SUCCESS, or what a FAILURE says of its reason.
+    fn answer(self, answer: Result<&Bytes, &Bytes>) -> Result<(), ProtocolError> {
         match self {
             Self::Written(sender) => {
                 let _ = sender.send(Ok(()));
             }
             Self::Value(sender) => {
-                let _ = sender.send(Ok(value.cloned()));
+                let _ = sender.send(Ok(answer.ok().cloned()));
             }
             Self::Count(sender) => {
-                let count = match value.map(Bytes::as_ref) {
-                    None => Ok(0),
-                    Some(&[count]) => Ok(count),
-                    Some(other) => Err(ProtocolError::Acknowledgement { bytes: other.len() }),
+                let count = match answer.map(Bytes::as_ref) {
+                    Err(_) => Ok(0),
+                    Ok(&[count]) => Ok(count),
+                    Ok(other) => Err(ProtocolError::Acknowledgement { bytes: other.len() }),
                 };
                 let _ = sender.send(count.clone().map_err(RequestError::from));
                 count?;
+            }
+            Self::Receipt(sender) => {
+                let receipt = PutReceipt::of(answer);
+                let _ = sender.send(receipt.clone().map_err(RequestError::from));
+                receipt?;
             }
         }
         Ok(())
@@ -187,6 +198,7 @@ impl Waiter {
         match self {
             Self::Written(sender) => drop(sender.send(Err(reason.clone()))),
             Self::Count(sender) => drop(sender.send(Err(reason.clone()))),
+            Self::Receipt(sender) => drop(sender.send(Err(reason.clone()))),
             Self::Value(sender) => drop(sender.send(Err(reason.clone()))),
         }
     }

@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use voiddht_client::{
     Client, ConnectError, Key, MAX_VALUE_BYTES, Options, ProtocolError, Put, RequestError,
 };
-use voiddht_wire::api::{Answer, Request};
+use voiddht_wire::api::{Acknowledge, Answer, Request};
 
 /// The node's end of one connection.
 struct Node {
@@ -73,7 +73,9 @@ async fn a_count_a_value_and_their_absence() {
         assert_eq!(client.get(key(2)).await.unwrap(), None);
     };
     let script = async {
-        assert!(matches!(node.next_request().await, Request::Put(put) if put.acknowledge));
+        assert!(
+            matches!(node.next_request().await, Request::Put(put) if put.acknowledge == Acknowledge::Count)
+        );
         node.success(key(1), &[20]).await;
         node.next_request().await;
         node.answer(Answer::Failure { key: key(2) }).await;

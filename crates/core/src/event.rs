@@ -7,6 +7,7 @@ use voiddht_wire::peer::{Message, MessageError, NodeInfo};
 use voiddht_wire::{Key, NodeId, PeerAddress, RpcId};
 
 use crate::label::{Limit, LookupPurpose, RefusalReason, RequestKind, RequestPurpose};
+use crate::operation::Receipt;
 use crate::peer::{ConnectionId, Peer};
 use crate::report::Report;
 use crate::time::WallTime;
@@ -68,6 +69,10 @@ pub enum Input {
         /// The contact that was not probed.
         contact: NodeInfo,
     },
+    /// A node of the network came to this one's listening address, if only to see whether it
+    /// listens there: it can be reached. An accepted connection says the same by
+    /// [`Self::Connected`].
+    Reached,
     /// The connection layer saw a peer break a rule.
     Misbehaved {
         /// Who.
@@ -259,10 +264,10 @@ pub enum Command {
 /// How a command ended.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// A PUT: on how many nodes the value now lies, this one counted if it is one of them.
+    /// A PUT.
     Put {
-        /// Nodes that confirmed; 0 is failure.
-        stored: usize,
+        /// Nodes from which the value can be fetched, and who has not answered; or why it failed.
+        receipt: Receipt,
         /// How it went.
         report: Report,
     },

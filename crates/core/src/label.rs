@@ -173,6 +173,8 @@ label! {
         LostContacts = "lost_contacts",
         /// Memory that all records may take.
         MaxBytes = "max_bytes",
+        /// Corrections of peers within an upkeep interval.
+        MaxCorrections = "max_corrections",
         /// Operations in flight.
         MaxOperations = "max_operations",
         /// Records held.

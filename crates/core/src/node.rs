@@ -4,7 +4,7 @@
 //!
 //! A driver owns a [`Node`] and the outside world: clocks, sockets, disk. It repeats:
 //!
-//! 1. Read both clocks once, and feed **one** [`Input`] to [`Node::handle_input`].
+//! 1. Read all clocks once, and feed **one** [`Input`] to [`Node::handle_input`].
 //! 2. Drain [`Node::poll_output`] until it is `None`, and carry each [`Output`] out. None of them
 //!    may be dropped silently: a request that cannot be sent comes back as
 //!    [`Input::Undelivered`], writes as [`Input::Persisted`], a probe as [`Input::Probed`] or
@@ -44,7 +44,7 @@ use crate::record::RecordStore;
 use crate::reputation::Reputation;
 use crate::request::{InFlight, Kind, Overdue, Purpose, Requests};
 use crate::routing::{RoutingConfig, RoutingTable};
-use crate::time::{Moment, Now};
+use crate::time::{BootTime, Moment, Now};
 
 mod contacts;
 mod join;
@@ -67,11 +67,18 @@ use operate::{Operation, Origin};
 use parking::Parked;
 use published::Publications;
 pub use reach::REACH_PEERS;
-use reach::Reaches;
+use reach::{Reachability, Reaches};
 use schedule::{Schedule, Task};
 use serve::Unsynced;
 use suspects::Suspects;
 use upkeep::Upkeep;
+
+/// A shorter gap between the clock that counts suspended time and the one that does not is no
+/// suspend: TTLs are in whole seconds.
+const SUSPENDED_AT_LEAST: Duration = Duration::from_millis(500);
+/// How long STOREs are answered BUSY after a suspend: until what lay in sockets meanwhile has been
+/// read. A maintenance copy is tried again a second later, a publication goes to another node.
+const RESUME_GRACE: Duration = Duration::from_secs(1);
 
 /// A Kademlia node without its sockets, clock and disk.
 pub struct Node {
@@ -91,6 +98,7 @@ pub struct Node {
     published: Publications,
     probes: Probes,
     reaches: Reaches,
+    reachability: Reachability,
     joining: Joining,
     lost: Lost,
     suspects: Suspects,
@@ -100,6 +108,8 @@ pub struct Node {
     schedule: Schedule,
     outputs: VecDeque<Output>,
     leaving: Option<CommandId>,
+    /// When the machine was last found to have been suspended.
+    resumed: Option<Moment>,
     /// Peers with at least one live connection, to know who can be asked without a dial.
     connected: BTreeSet<NodeId>,
 }
@@ -134,6 +144,7 @@ impl Node {
             published: Publications::default(),
             probes: Probes::default(),
             reaches: Reaches::default(),
+            reachability: Reachability::default(),
             joining: Joining::default(),
             lost: Lost::default(),
             suspects: Suspects::default(),
@@ -143,6 +154,7 @@ impl Node {
             schedule: Schedule::default(),
             outputs: VecDeque::new(),
             leaving: None,
+            resumed: None,
             connected: BTreeSet::new(),
             config,
         })
@@ -162,6 +174,7 @@ impl Node {
 
     /// Something happened. See the contract above.
     pub fn handle_input(&mut self, now: Now, input: Input) {
+        self.note_suspend(now);
         self.now = now;
         match input {
             Input::Connected { peer, dialed, .. } => self.handle_connected(peer, dialed),
@@ -177,6 +190,7 @@ impl Node {
             Input::Delivered { rpc_id } => self.handle_delivered(&rpc_id),
             Input::Probed { contact, listening } => self.handle_probed(contact, listening),
             Input::NotProbed { contact } => self.handle_not_probed(contact),
+            Input::Reached => self.note_reached(),
             Input::Misbehaved { peer, what } => self.handle_misbehaved(peer, what),
             Input::Command { id, command } => self.handle_command(id, command),
             Input::Persisted { ticket, durable } => self.handle_persisted(ticket, durable),
@@ -192,7 +206,11 @@ impl Node {
 
     /// When [`Input::WakeUp`] is due, if nothing happens before.
     pub fn next_wakeup(&self) -> Option<Moment> {
-        [self.requests.next_deadline(), self.schedule.next_due(), self.records.next_expiry()]
+        // While the machine is suspended, this timer stands still and the deadline does not: it may
+        // be late, and what has expired is not served meanwhile.
+        let expiry = self.records.next_expiry();
+        let expiry = expiry.map(|at| self.now.mono + at.since(self.now.boot));
+        [self.requests.next_deadline(), self.schedule.next_due(), expiry]
             .into_iter()
             .flatten()
             .min()
@@ -255,12 +273,12 @@ impl Node {
             Command::Leave => self.start_leave(id),
             Command::Reach => self.start_reach(id),
             operation if self.joining.is_finding_its_place() => self.park(id, operation),
-            operation => self.start_operation(id, operation, self.now.mono),
+            operation => self.start_operation(id, operation, self.now),
         }
     }
 
     /// Begins what was asked for at `since`: the life of a value is counted from there.
-    fn start_operation(&mut self, id: CommandId, operation: Command, since: Moment) {
+    fn start_operation(&mut self, id: CommandId, operation: Command, since: Now) {
         match operation {
             Command::Put { key, value, ttl, replication } => {
                 self.start_put((id, since), key, value, ttl, replication);
@@ -271,6 +289,21 @@ impl Node {
             }
             Command::Join { .. } | Command::Leave | Command::Reach => {}
         }
+    }
+
+    /// Notices that the machine was suspended since the last input: see [`Self::has_just_resumed`].
+    fn note_suspend(&mut self, now: Now) {
+        let awake = now.mono.since(self.now.mono);
+        let suspended = now.boot.since(self.now.boot).saturating_sub(awake);
+        if suspended >= SUSPENDED_AT_LEAST {
+            self.resumed = Some(now.mono);
+        }
+    }
+
+    /// Whether the machine was suspended until a moment ago. What peers sent before lies in its
+    /// sockets, and says of TTLs what was true then.
+    fn has_just_resumed(&self) -> bool {
+        self.resumed.is_some_and(|at| self.now.mono.since(at) < RESUME_GRACE)
     }
 
     /// Everything whose time has come.
@@ -284,7 +317,7 @@ impl Node {
         while let Some(task) = self.schedule.next(self.now.mono) {
             self.run_task(task);
         }
-        let expired = self.records.expire(self.now.mono);
+        let expired = self.records.expire(self.now.boot);
         if !expired.is_empty() {
             let writes = expired.into_iter().map(Write::RemoveRecord).collect();
             self.persist(writes);
@@ -361,8 +394,8 @@ impl Node {
 
     /// Seconds that a record has left, as the wire tells them: rounded down, so that no copy
     /// outlives the original.
-    fn ttl_left(&self, expires: Moment) -> u16 {
-        u16::try_from(expires.since(self.now.mono).as_secs()).unwrap_or(u16::MAX)
+    fn ttl_left(&self, expires: BootTime) -> u16 {
+        u16::try_from(expires.since(self.now.boot).as_secs()).unwrap_or(u16::MAX)
     }
 
     /// The closest contacts that answered the last time they were asked. Suspects keep their

@@ -1,17 +1,25 @@
 //! The records that a node holds: which of two values of a key counts, when each expires, and
 //! what happens when there is no room.
 //!
-//! Which of two values counts is in [`order`]. When a record expires is decided once, by the
-//! offer that brought it: whatever arrives later of the *same* version, publication or copy,
-//! neither lengthens its life nor shortens it. Lengthening would let copies keep a value alive for
-//! ever; shortening would let anyone delete it with a copy that has one second left. A higher
-//! version is a publication of its own, with a life of its own.
+//! Which of two values wins is in [`order`]. The deadline of a plain record is decided once, by the
+//! offer that brought it: nothing that arrives later of the *same* version, publication or copy,
+//! moves it. Moving it back would let copies keep a value alive for ever; moving it forward would
+//! let anyone delete it with a copy that has one second left. A higher version is a publication
+//! with a TTL of its own.
+//!
+//! A self-verifying record has no versions to tell publications apart: each publication of the same
+//! bytes moves the deadline to the later of the two, and a maintenance copy never moves it.
+//! Otherwise any stranger could delete it by publishing it again with a TTL of one second.
+//!
+//! A plain record whose version this node's clock would refuse today (it was taken, or published
+//! here, while the clock was wrong) yields to any version that the clock accepts.
 //!
 //! Keys are opaque. A key that looks like the hash of a value holds ordinary records like any
 //! other, until the value of which it is the hash arrives.
 //!
 //! Invariants: no more records and bytes than the limits; each record is in the expiry index
-//! once; versions of a key never go back while it is held, save where a value proves itself.
+//! once; versions of a key never go back while it is held, except that a self-verifying value wins
+//! whatever its version, and that one from the future is replaced.
 
 pub mod order;
 
@@ -24,8 +32,8 @@ use voiddht_wire::{Distance, Key, NodeId};
 
 use crate::label::{Limit, RefusalReason};
 use crate::quota::{Account, QuotaReached, StorageLimits, StorageQuota, Usage};
-use crate::time::{Moment, Now};
-use order::Standing;
+use crate::time::{BootTime, Now, WallTime};
+use order::{Class, Rank, Standing};
 
 /// Records that a node holds, at most. With the smallest values, [`MAX_BYTES`] is reached first.
 pub const MAX_RECORDS: usize = 1 << 20;
@@ -36,12 +44,15 @@ pub const MAX_BYTES: usize = 256 << 20;
 /// what may be evicted and the plans of upkeep, in trees that are about two thirds full, and the
 /// allocation of the value.
 pub const RECORD_OVERHEAD_BYTES: usize = 512;
-/// How far a version may be ahead of this node's clock. A version from the far future could never
-/// be replaced; a few minutes are what badly kept clocks are wrong by.
-pub const FUTURE_VERSION_TOLERANCE: Duration = Duration::from_secs(5 * 60);
+/// How far a version may be ahead of this node's clock. The one tolerance of replicas, of a PUT that
+/// outbids a version it finds, and of the floor of this node's own publications: if a PUT outbid
+/// less than replicas accept, a publisher whose clock is ahead would lock the key for the
+/// difference. A minute is more than clocks are wrong by that any time service keeps; for as long,
+/// at most, a node whose clock is slow fails to replace what one with a fast clock has published.
+pub const FUTURE_VERSION_TOLERANCE: Duration = Duration::from_secs(60);
 
 const _: () = assert!(
-    2 * (size_of::<(Key, Record)>() + size_of::<(Moment, Key)>()) + size_of::<(Distance, Key)>()
+    2 * (size_of::<(Key, Record)>() + size_of::<(BootTime, Key)>()) + size_of::<(Distance, Key)>()
         <= RECORD_OVERHEAD_BYTES
 );
 
@@ -70,6 +81,13 @@ impl RecordLimits {
     }
 }
 
+impl RecordLimits {
+    /// The highest version that is not from the future.
+    pub fn latest_version(&self, now: WallTime) -> u64 {
+        (now + self.future_version_tolerance).as_millis()
+    }
+}
+
 impl Default for RecordLimits {
     fn default() -> Self {
         Self::of_size(MAX_RECORDS, MAX_BYTES)
@@ -87,8 +105,8 @@ pub struct Offer {
     /// The publisher's clock in milliseconds since 1970.
     pub version: u64,
     /// When it expires.
-    pub expires: Moment,
-    /// Whether it is a copy made by upkeep. Makes no difference to what is held.
+    pub expires: BootTime,
+    /// Whether it is a copy made by upkeep, which renews nothing.
     pub maintenance: bool,
 }
 
@@ -100,7 +118,8 @@ pub struct Record {
     /// The publisher's clock in milliseconds since 1970.
     pub version: u64,
     /// When it expires.
-    pub expires: Moment,
+    pub expires: BootTime,
+    class: Class,
     /// Whether it is another node's to hold, and goes first when room is needed.
     cached: bool,
     /// On whose bill it is; `None` for what this node's own users or disk brought.
@@ -113,6 +132,16 @@ impl Record {
         self.cached
     }
 
+    /// What makes the value that of its key.
+    pub fn class(&self) -> Class {
+        self.class
+    }
+
+    /// Its place in the order of its key's records.
+    pub fn rank(&self) -> Rank<'_> {
+        Rank::in_class(self.class, &self.value, self.version)
+    }
+
     /// Memory that it takes, as counted against the limits.
     pub fn cost(&self) -> usize {
         cost(&self.value)
@@ -120,10 +149,9 @@ impl Record {
 }
 
 /// An offer was taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Accepted {
-    /// Whether something is held now that was not before; false if this very value and version
-    /// was.
+    /// Whether the record, or its deadline, is another than before.
     pub changed: bool,
     /// Which records were dropped to make room.
     pub evicted: Vec<Key>,
@@ -144,8 +172,8 @@ pub enum Refusal {
     /// Another value of the same version is held, and the tie goes to it.
     #[error("another value of this version is held")]
     Outranked,
-    /// The value is held of which the key is the hash; nothing but that can replace it.
-    #[error("the value that proves itself under this key is held")]
+    /// A value of a higher class is held; no version of this one can replace it.
+    #[error("a self-verifying value is held under this key")]
     Outproved,
     /// The version is too far ahead of this node's clock.
     #[error("the version is from the future")]
@@ -156,6 +184,12 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Whether the offer lost to the held record by the order of records: whoever sent it has missed
+    /// an update.
+    pub fn is_by_order(self) -> bool {
+        matches!(self, Self::Older | Self::Outranked | Self::Outproved)
+    }
+
     /// The label under which it is counted.
     pub fn reason(self) -> RefusalReason {
         match self {
@@ -182,7 +216,7 @@ pub struct RecordStore {
     limits: RecordLimits,
     records: BTreeMap<Key, Record>,
     /// Every record by when it expires.
-    expiries: BTreeSet<(Moment, Key)>,
+    expiries: BTreeSet<(BootTime, Key)>,
     /// Cached records by their distance from this node.
     evictable: BTreeSet<(Distance, Key)>,
     /// What all records cost together.
@@ -231,16 +265,16 @@ impl RecordStore {
     /// # Errors
     /// [`Refusal`] says why the record is not held.
     pub fn restore(&mut self, offer: Offer, now: Now) -> Result<Accepted, Refusal> {
-        self.take_believed(offer, None, now)
+        self.take_within(u64::MAX, offer, None, now.boot)
     }
 
     /// The record of a key, if it has not expired.
-    pub fn get(&self, key: &Key, now: Moment) -> Option<&Record> {
+    pub fn get(&self, key: &Key, now: BootTime) -> Option<&Record> {
         self.records.get(key).filter(|record| record.expires > now)
     }
 
     /// Drops what has expired, and says what it was.
-    pub fn expire(&mut self, now: Moment) -> Vec<Key> {
+    pub fn expire(&mut self, now: BootTime) -> Vec<Key> {
         let mut expired = Vec::new();
         while let Some(&(at, key)) = self.expiries.first()
             && at <= now
@@ -252,7 +286,7 @@ impl RecordStore {
     }
 
     /// When [`Self::expire`] will next have something to do.
-    pub fn next_expiry(&self) -> Option<Moment> {
+    pub fn next_expiry(&self) -> Option<BootTime> {
         self.expiries.first().map(|(at, _)| *at)
     }
 
@@ -313,36 +347,71 @@ impl RecordStore {
     }
 
     fn take(&mut self, offer: Offer, bill: Option<Account>, now: Now) -> Result<Accepted, Refusal> {
-        let latest = (now.wall + self.limits.future_version_tolerance).as_millis();
-        // What is held already was believed once, by a clock that may have been another.
-        let is_held = || self.get(&offer.key, now.mono).map(|held| held.version);
-        if offer.version > latest && is_held() != Some(offer.version) {
-            return Err(Refusal::FutureVersion);
-        }
-        self.take_believed(offer, bill, now)
+        let latest = self.limits.latest_version(now.wall);
+        self.take_within(latest, offer, bill, now.boot)
     }
 
-    /// Takes an offer whose version is not from the future.
-    fn take_believed(
+    /// Takes an offer, unless its version is beyond `latest`. What is held already passed that test
+    /// once, by a clock that may have been another.
+    fn take_within(
         &mut self,
+        latest: u64,
         offer: Offer,
         bill: Option<Account>,
-        now: Now,
+        now: BootTime,
     ) -> Result<Accepted, Refusal> {
-        if offer.expires <= now.mono {
+        if offer.expires <= now {
             return Err(Refusal::Expired);
         }
-        if let Some(held) = self.get(&offer.key, now.mono)
-            && order::judge(&offer.key, held.into(), (&offer).into())? == Standing::Same
-        {
-            return Ok(Accepted { changed: false, evicted: Vec::new() });
+        let held = self.get(&offer.key, now);
+        let class = match held {
+            Some(held) if held.value == offer.value => held.class,
+            _ => Class::of(&offer.key, &offer.value),
+        };
+        let standing = held.map(|held| standing(held, &offer, class, latest)).transpose()?;
+        let is_known = held.is_some_and(|held| held.version == offer.version);
+        let is_renewing_copy = standing == Some(Standing::Renews) && offer.maintenance;
+        if offer.version > latest && !is_known && !is_renewing_copy {
+            return Err(Refusal::FutureVersion);
         }
+        match standing {
+            Some(Standing::Same) => Ok(Accepted::default()),
+            Some(Standing::Renews) => Ok(self.renew(&offer, latest)),
+            Some(Standing::Replaces) | None => self.admit(offer, class, bill),
+        }
+    }
+
+    /// Moves the deadline of the held record, whose bytes these are, to that of a publication if
+    /// that is later. The higher version is kept. The record stays on the bill it is on: otherwise a
+    /// stranger could take it over, and then have it dropped.
+    fn renew(&mut self, offer: &Offer, latest: u64) -> Accepted {
+        let Some(held) = self.records.get_mut(&offer.key) else { return Accepted::default() };
+        let before = (held.expires, held.version);
+        if !offer.maintenance {
+            held.expires = held.expires.max(offer.expires);
+        }
+        if offer.version <= latest {
+            held.version = held.version.max(offer.version);
+        }
+        let after = (held.expires, held.version);
+        if self.expiries.remove(&(before.0, offer.key)) {
+            self.expiries.insert((after.0, offer.key));
+        }
+        Accepted { changed: before != after, evicted: Vec::new() }
+    }
+
+    fn admit(
+        &mut self,
+        offer: Offer,
+        class: Class,
+        bill: Option<Account>,
+    ) -> Result<Accepted, Refusal> {
         self.check_quota(&offer, bill.as_ref())?;
         let evicted = self.room_for(&offer)?;
         for key in &evicted {
             self.remove(key);
         }
-        self.replace(offer, bill);
+        self.replace(offer, class, bill);
         Ok(Accepted { changed: true, evicted })
     }
 
@@ -376,12 +445,12 @@ impl RecordStore {
         }
     }
 
-    fn replace(&mut self, offer: Offer, bill: Option<Account>) {
+    fn replace(&mut self, offer: Offer, class: Class, bill: Option<Account>) {
         let Offer { key, value, version, expires, maintenance: _ } = offer;
         let cached = self.records.get(&key).is_some_and(Record::is_cached);
         self.remove(&key);
         let record =
-            Record { value: Bytes::copy_from_slice(&value), version, expires, cached, bill };
+            Record { value: Bytes::copy_from_slice(&value), version, expires, class, cached, bill };
         self.bytes += record.cost();
         if let Some(account) = &record.bill {
             self.quota.charge(account, record.cost());
@@ -392,6 +461,16 @@ impl RecordStore {
         }
         self.records.insert(key, record);
     }
+}
+
+/// How an offer relates to the held record, where it does not lose to it.
+fn standing(held: &Record, offer: &Offer, class: Class, latest: u64) -> Result<Standing, Refusal> {
+    let offered = Rank::in_class(class, &offer.value, offer.version);
+    let is_held_from_future = held.class == Class::Plain && held.version > latest;
+    if is_held_from_future && offer.version <= latest {
+        return Ok(Standing::Replaces);
+    }
+    order::judge(held.rank(), offered)
 }
 
 fn cost(value: &Bytes) -> usize {

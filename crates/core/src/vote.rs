@@ -5,7 +5,9 @@
 //! cannot push a value's version into the future by agreeing with it.
 
 use bytes::Bytes;
-use voiddht_wire::NodeId;
+use voiddht_wire::{Key, NodeId};
+
+use crate::record::order::Rank;
 
 /// What one node says the value is.
 #[derive(Clone, Debug)]
@@ -22,8 +24,9 @@ pub struct Vote {
 
 /// The votes on one key. At most one vote counts for each voter, so its size is bounded by the
 /// requests of a lookup.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Ballot {
+    key: Key,
     votes: Vec<Vote>,
 }
 
@@ -40,7 +43,19 @@ pub struct Winner {
     pub dissenting: usize,
 }
 
+impl Winner {
+    /// Its place in the order of the key's records; no version counts as the lowest.
+    fn rank(&self, key: &Key) -> Rank<'_> {
+        Rank::of(key, &self.value, self.version.unwrap_or(0))
+    }
+}
+
 impl Ballot {
+    /// An empty ballot on the value of a key.
+    pub fn on(key: Key) -> Self {
+        Self { key, votes: Vec::new() }
+    }
+
     /// Counts a vote; a second one of the same voter is ignored.
     pub fn cast(&mut self, vote: Vote) {
         if !self.has_voted(&vote.voter) {
@@ -69,11 +84,11 @@ impl Ballot {
     pub fn among(&self, may_decide: impl Fn(&NodeId) -> bool) -> Self {
         let votes: Vec<Vote> =
             self.votes.iter().filter(|vote| may_decide(&vote.voter)).cloned().collect();
-        if votes.is_empty() { self.clone() } else { Self { votes } }
+        if votes.is_empty() { self.clone() } else { Self { key: self.key, votes } }
     }
 
-    /// The value with the most votes; a tie goes to the higher version, and one between equal
-    /// versions to the greater value, so that every node that counts the same votes agrees.
+    /// The value with the most votes; a tie goes to the one that wins by the
+    /// [order](crate::record::order) of records, as at the replicas.
     pub fn winner(&self) -> Option<Winner> {
         let mut best: Option<Winner> = None;
         for (index, vote) in self.votes.iter().enumerate() {
@@ -81,8 +96,12 @@ impl Ballot {
                 continue;
             }
             let candidate = self.tally(&vote.value);
-            let rank = |one: &Winner| (one.agreeing, one.version, one.value.clone());
-            if best.as_ref().is_none_or(|best| rank(&candidate) > rank(best)) {
+            let is_better = best.as_ref().is_none_or(|best| {
+                let votes = candidate.agreeing.cmp(&best.agreeing);
+                // Ranks cost hashes: compared only in a tie.
+                votes.then_with(|| candidate.rank(&self.key).cmp(&best.rank(&self.key))).is_gt()
+            });
+            if is_better {
                 best = Some(candidate);
             }
         }
@@ -124,7 +143,7 @@ mod tests {
     use super::*;
 
     fn ballot(votes: &[(&'static str, u64)]) -> Ballot {
-        let mut ballot = Ballot::default();
+        let mut ballot = Ballot::on(Key::default());
         for (index, (value, version)) in votes.iter().enumerate() {
             ballot.cast(Vote {
                 voter: NodeId::from_bytes([index as u8 + 1; 32]),
@@ -149,8 +168,20 @@ mod tests {
         check(&[("a", 1)], "a", 1, 1);
         check(&[("a", 9), ("b", 1), ("b", 1)], "b", 1, 2);
         check(&[("a", 1), ("b", 2)], "b", 2, 1);
-        check(&[("a", 2), ("b", 2)], "b", 2, 1);
         assert_eq!(ballot(&[]).winner(), None);
+    }
+
+    /// Readers compared the bytes and replicas the hashes: what a GET returned in a tie was not what
+    /// its replicas then kept.
+    #[test]
+    fn a_tie_between_equal_versions_goes_to_the_value_that_replicas_keep() {
+        let key = Key::default();
+        for values in [["a", "b"], ["x", "y"], ["p", "q"]] {
+            let winner = ballot(&values.map(|value| (value, 2))).winner().unwrap();
+            let [one, other] = values.map(|value| Rank::of(&key, value.as_bytes(), 2));
+            assert_eq!(winner.value, if one > other { values[0] } else { values[1] });
+            assert_eq!(winner, ballot(&[(values[1], 2), (values[0], 2)]).winner().unwrap());
+        }
     }
 
     #[test]

@@ -72,7 +72,7 @@ fn a_later_put_replaces_an_earlier_one_and_its_publisher_sees_it_at_once() {
     let (mut put, mut got) = (0, None);
     for _ in 0..2 {
         match network.finish(1) {
-            Outcome::Put { stored, .. } => put = stored,
+            Outcome::Put { receipt, .. } => put = receipt.stored,
             Outcome::Get { value, .. } => got = value,
             other => panic!("{other:?}"),
         }

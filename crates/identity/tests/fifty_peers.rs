@@ -68,7 +68,7 @@ impl Peer {
 fn fifty_that_share_a_subject_are_all_known_again_in_any_order() {
     let peers: Vec<Peer> = (1..=PEERS as u8).map(Peer::new).collect();
     let node = identity(KeyKind::Ed25519, Policy::Tofu);
-    let now = Now { mono: Moment::default(), wall: WallTime::from_millis(NOW * 1000) };
+    let now = Now::never_suspended(Moment::default(), WallTime::from_millis(NOW * 1000));
     let at = |peer: &Peer| {
         PeerAddress::new(support::HOST, u16::from(peer.pushed.node_id().to_bytes()[0]))
     };

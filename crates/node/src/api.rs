@@ -14,8 +14,9 @@ use tokio::io::BufReader;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 use voiddht_core::event::{Command, Outcome};
+use voiddht_core::operation::Receipt;
 use voiddht_wire::Key;
-use voiddht_wire::api::{Answer, ApiError, DHT_GET, DHT_PUT, Put, Request};
+use voiddht_wire::api::{Acknowledge, Answer, ApiError, DHT_GET, DHT_PUT, Put, Request};
 use voiddht_wire::frame::FrameError;
 use voiddht_wire::id::ID_BYTES;
 use voiddht_wire::limits::API_PUT_FIXED_BYTES;
@@ -224,7 +225,7 @@ impl ApiConnection {
         let (command, answer) = match request {
             Request::Get { key } => {
                 self.context.counters.api_gets.add();
-                (Command::Get { key }, ApiAnswer { counters, outbox, key, wanted: true })
+                (Command::Get { key }, ApiAnswer { counters, outbox, key, wanted: Acknowledge::Count })
             }
             Request::Put(put) => {
                 self.context.counters.api_puts.add();
@@ -281,14 +282,14 @@ pub(crate) struct ApiAnswer {
     counters: Arc<Counters>,
     outbox: Arc<Outbox>,
     key: Key,
-    /// Whether the program wants one: a PUT without the flag does not.
-    wanted: bool,
+    /// What the program wants: of a PUT without the flag, nothing.
+    wanted: Acknowledge,
 }
 
 impl ApiAnswer {
     /// Sends what the core found out.
     pub(crate) fn send(self, outcome: Outcome) {
-        if self.wanted {
+        if self.wanted != Acknowledge::No {
             let answer = self.answer(outcome);
             // Closed: the program has gone. Every value fits an answer.
             if self.outbox.push(|buffer| answer.encode(buffer)) == Err(PushError::Full) {
@@ -304,11 +305,24 @@ impl ApiAnswer {
         let key = self.key;
         match outcome {
             Outcome::Get { value: Some(value), .. } => Answer::Success { key, value },
-            Outcome::Put { stored: stored @ 1.., .. } => {
-                let stored = u8::try_from(stored).unwrap_or(u8::MAX);
-                Answer::Success { key, value: vec![stored].into() }
-            }
+            Outcome::Put { receipt, .. } => self.answer_put(receipt),
             _ => Answer::Failure { key },
+        }
+    }
+
+    fn answer_put(&self, receipt: Receipt) -> Answer {
+        let key = self.key;
+        let count = |nodes| u8::try_from(nodes).unwrap_or(u8::MAX);
+        match (receipt.failure, self.wanted) {
+            (None, Acknowledge::Receipt) => {
+                let counts = [count(receipt.stored), count(receipt.outstanding)];
+                Answer::Success { key, value: counts.to_vec().into() }
+            }
+            (None, _) => Answer::Success { key, value: vec![count(receipt.stored)].into() },
+            (Some(why), Acknowledge::Receipt) => {
+                Answer::FailureBecause { key, why: why.to_string().into() }
+            }
+            (Some(_), _) => Answer::Failure { key },
         }
     }
 }

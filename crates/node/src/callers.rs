@@ -48,6 +48,12 @@ impl Callers {
         latest.last().map(|caller| caller.wall)
     }
 
+    /// Whether somebody has come from an address of which this holds.
+    pub(crate) fn any(&self, is_meant: impl Fn(IpAddr) -> bool) -> bool {
+        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        latest.iter().any(|caller| is_meant(caller.from))
+    }
+
     /// Which of these addresses somebody has come from since that moment.
     pub(crate) fn since(&self, moment: Instant, of: &[IpAddr]) -> Vec<IpAddr> {
         let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
@@ -94,6 +100,7 @@ mod tests {
             callers.note(ip(199));
         }
         assert!(callers.last().is_some());
+        assert!(callers.any(|from| from == ip(199)) && !callers.any(|from| from == ip(1)));
         assert_eq!(callers.since(since, &[ip(1), ip(198), ip(199)]), [ip(198), ip(199)]);
         assert_eq!(callers.latest.lock().unwrap().len(), MAX_CALLERS);
     }

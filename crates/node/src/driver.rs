@@ -10,6 +10,7 @@ mod shutdown;
 
 use std::collections::HashMap;
 use std::future::poll_fn;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -22,6 +23,7 @@ use voiddht_core::Node;
 use voiddht_core::event::{
     Command, CommandId, Destination, Input, Notice, Outcome, Output, Ticket, Undelivered, Write,
 };
+use voiddht_core::operation::Receipt;
 use voiddht_core::peer::ConnectionId;
 use voiddht_core::time::{Moment, Now};
 use voiddht_identity::ProvedPeer;
@@ -82,6 +84,15 @@ pub(crate) struct Parts {
     pub(crate) persistence: Persistence,
     pub(crate) inbox: mpsc::Receiver<Event>,
     pub(crate) joined: watch::Sender<bool>,
+}
+
+/// Whether both addresses are probably of one host: it listens at one IPv6 address and dials from a
+/// temporary one of the same /64.
+fn is_same_host(one: IpAddr, other: IpAddr) -> bool {
+    match (one.to_canonical(), other.to_canonical()) {
+        (IpAddr::V6(one), IpAddr::V6(other)) => one.segments()[..4] == other.segments()[..4],
+        (one, other) => one == other,
+    }
 }
 
 /// What woke the driver.
@@ -292,7 +303,24 @@ impl Driver {
         let asked = self.observer.asked(now.mono, &command, explain);
         self.core.set_trace_steps(asked.traced);
         self.commands.insert(id, (asked, answer));
+        if matches!(command, Command::Put { .. }) {
+            self.note_reached(now);
+        }
         self.feed(now, Input::Command { id, command });
+    }
+
+    /// Whether this node's own copy of a PUT counts depends on whether a node of the network has
+    /// come to its port.
+    fn note_reached(&mut self, now: Now) {
+        if self.core.is_reached() {
+            return;
+        }
+        let contacts: Vec<_> =
+            self.core.table().iter().map(|contact| contact.info().address.ip()).collect();
+        let is_contact = |from| contacts.iter().any(|ip| is_same_host(*ip, from));
+        if self.context.callers.any(is_contact) {
+            self.feed(now, Input::Reached);
+        }
     }
 
     fn feed(&mut self, now: Now, input: Input) {
@@ -393,6 +421,10 @@ impl Driver {
             self.context.counters.tallies.operation_ended(kind, &outcome);
         }
         self.observer.answered(now, asked, &outcome);
+        if let Outcome::Put { receipt: Receipt { failure: Some(why), .. }, .. } = &outcome {
+            // No more lines than PUTs of local programs.
+            tracing::info!(%why, "a PUT failed");
+        }
         match answer {
             AnswerTo::Api(answer) => answer.send(outcome),
             // Whoever asked may have gone.

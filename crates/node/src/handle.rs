@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use voiddht_core::event::{Command, Outcome};
 use voiddht_core::label::{RefusalReason, RequestKind};
 use voiddht_core::node::DIAL_BACK_PAUSE;
+use voiddht_core::operation::{PutFailure, Receipt};
 use voiddht_core::report::Report;
 use voiddht_identity::Policy;
 use voiddht_wire::limits::MAX_VALUE_BYTES;
@@ -53,8 +54,12 @@ pub enum HandleError {
 /// How a PUT ended.
 #[derive(Clone, Debug)]
 pub struct PutOutcome {
-    /// On how many nodes the value now lies; 0 is failure.
+    /// Nodes from which the value can be fetched; 0 if the PUT has failed.
     pub stored: usize,
+    /// Nodes that were sent the value and have not answered yet.
+    pub outstanding: usize,
+    /// Why it has failed, if it has.
+    pub failure: Option<PutFailure>,
     /// How it went.
     pub report: Report,
 }
@@ -109,7 +114,10 @@ impl Handle {
             return Err(HandleError::ValueSize(value.len()));
         }
         match self.command(Command::Put { key, value, ttl, replication }).await? {
-            Outcome::Put { stored, report } => Ok(PutOutcome { stored, report }),
+            Outcome::Put { receipt, report } => {
+                let Receipt { stored, outstanding, failure } = receipt;
+                Ok(PutOutcome { stored, outstanding, failure, report })
+            }
             _ => Err(HandleError::Busy),
         }
     }

@@ -134,7 +134,7 @@ impl Observer {
         let Some(result) = OperationOutcome::of(kind, outcome) else { return };
         let (nodes, value_bytes, report) = match outcome {
             Outcome::Get { value, report, .. } => (None, value.as_ref().map(Bytes::len), report),
-            Outcome::Put { stored, report } => (Some(*stored), asked.value_bytes, report),
+            Outcome::Put { receipt, report } => (Some(receipt.stored), asked.value_bytes, report),
             Outcome::Lookup { nodes, report } => (Some(nodes.len()), None, report),
             Outcome::Busy
             | Outcome::Joined { .. }
@@ -319,7 +319,8 @@ mod tests {
     use super::*;
 
     fn at(seconds: u64) -> Now {
-        Now { mono: Moment::from_micros(seconds * 1_000_000), wall: WallTime::from_millis(seconds) }
+        let mono = Moment::from_micros(seconds * 1_000_000);
+        Now::never_suspended(mono, WallTime::from_millis(seconds))
     }
 
     fn get(observer: &mut Observer, seconds: u64) -> Asked {

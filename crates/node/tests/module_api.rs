@@ -12,11 +12,12 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use voiddht_node::Node;
 use voiddht_wire::Key;
-use voiddht_wire::api::{Answer, Put, Request};
+use voiddht_wire::api::{Acknowledge, Answer, Put, Request};
 use voiddht_wire::limits::MAX_VALUE_BYTES;
 
 fn put(number: u64, value: &[u8], acknowledge: bool) -> Vec<u8> {
     let value = value.to_vec().into();
+    let acknowledge = if acknowledge { Acknowledge::Count } else { Acknowledge::No };
     let put = Put { ttl: 0, replication: 0, acknowledge, key: key(number), value };
     frame(&Request::Put(put))
 }

@@ -15,6 +15,7 @@ use voiddht_core::time::Now;
 use voiddht_wire::peer::{Body, Header, Message, NodeInfo, Record};
 use voiddht_wire::{Key, RpcId};
 
+mod clock_ahead;
 mod dropping;
 mod eclipse;
 mod flooding;
@@ -26,6 +27,7 @@ mod slow;
 mod sybil;
 mod value_liar;
 
+pub use clock_ahead::ClockAhead;
 pub use dropping::Dropping;
 pub use eclipse::Eclipse;
 pub use flooding::Flooding;

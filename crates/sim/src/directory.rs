@@ -46,7 +46,7 @@ impl Directory {
 
     /// How many of the `k` closest to a key hold a record of it.
     pub fn replicas(&self, world: &World, key: &Key, k: usize) -> usize {
-        let now = world.now();
+        let now = world.boot_now();
         let holds = |node: &Node| node.records().get(key, now).is_some();
         let closest = self.closest(key, k).into_iter();
         closest.filter(|(_, host)| world.host(*host).node().is_some_and(holds)).count()

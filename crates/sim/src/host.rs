@@ -33,6 +33,15 @@ pub enum State {
     Refusing,
     /// Nothing comes back from it.
     Silent,
+    /// As [`Self::Silent`], and its node goes on when the machine is resumed.
+    Suspended,
+}
+
+/// What a suspended machine goes on with.
+pub(crate) struct Asleep {
+    pub(crate) since: Moment,
+    pub(crate) node: Box<Node>,
+    pub(crate) peers: Vec<HostId>,
 }
 
 /// A machine.
@@ -51,6 +60,10 @@ pub struct Host {
     pub(crate) side: u8,
     /// How far its calendar is ahead of the true one, in milliseconds.
     pub(crate) clock_skew: i64,
+    /// How long it has been suspended, in all.
+    pub(crate) suspended: Duration,
+    /// Since when it is suspended, with the node that stands still and the hosts it was connected to.
+    pub(crate) asleep: Option<Asleep>,
     pub(crate) disk: Option<Box<Disk>>,
     pub(crate) traffic: Traffic,
 }

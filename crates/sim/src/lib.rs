@@ -9,6 +9,7 @@ pub mod attack;
 pub mod checker;
 pub mod directory;
 mod disk;
+pub mod durability;
 pub mod growth;
 pub mod host;
 mod links;

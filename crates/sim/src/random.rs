@@ -50,7 +50,7 @@ pub struct Ran {
 }
 
 /// How many unlucky GETs chance explains among so many: more are a fault. Where a fifth of the nodes
-/// lie, in one of the eight kinds, half of a replica set lies once in 400 keys, and five liars are
+/// lie, in one of the nine kinds, half of a replica set lies once in 400 keys, and five liars are
 /// asked first once in 3 000 GETs.
 pub fn luck(gets: u64) -> u64 {
     3 + gets / 500
@@ -150,7 +150,7 @@ impl Stage {
         for (number, outcome) in numbers.into_iter().zip(outcomes) {
             let value = self.plan.value(number, edition);
             let stored = match outcome {
-                Some(Outcome::Put { stored, .. }) => stored,
+                Some(Outcome::Put { receipt, .. }) => receipt.stored,
                 _ => 0,
             };
             self.published(self.plan.key(number), value, stored).ends = ends;

@@ -16,7 +16,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
 use voiddht_core::event::{Command, CommandId, Input, Outcome, Output};
-use voiddht_core::time::{Moment, Now, WallTime};
+use voiddht_core::time::{BootTime, Moment, Now, WallTime};
 use voiddht_core::{Config, Node};
 use voiddht_wire::{NodeId, PeerAddress};
 
@@ -131,6 +131,11 @@ impl World {
     /// The time since the start.
     pub fn now(&self) -> Moment {
         self.now
+    }
+
+    /// The same, as the clock of records' deadlines counts it.
+    pub fn boot_now(&self) -> BootTime {
+        BootTime::from_micros(self.now.as_micros())
     }
 
     /// The hosts, in the order in which they came; a [`HostId`] counts through them.
@@ -251,11 +256,12 @@ impl World {
         Site { now: self.clocks(host), host, id: self.hosts[host.index()].info.id }
     }
 
-    /// What both clocks of a host say.
+    /// What the clocks of a host say.
     fn clocks(&self, host: HostId) -> Now {
         let millis = EPOCH_MILLIS + self.now.as_micros() / 1000;
-        let wall = millis.saturating_add_signed(self.hosts[host.index()].clock_skew);
-        Now { mono: self.now, wall: WallTime::from_millis(wall) }
+        let Host { clock_skew, suspended, .. } = &self.hosts[host.index()];
+        let wall = WallTime::from_millis(millis.saturating_add_signed(*clock_skew));
+        Now { mono: self.now.back(*suspended), boot: self.boot_now(), wall }
     }
 
     /// Hands a node one input, and brings out what it asks for.

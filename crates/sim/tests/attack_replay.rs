@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use common::*;
 use voiddht_core::event::{Command, Outcome};
+use voiddht_core::operation::Receipt;
 use voiddht_sim::adversary::{Infiltration, Kind, Placement};
 use voiddht_wire::Key;
 
@@ -23,7 +24,10 @@ fn an_old_version_does_not_come_back() {
             let at = any(&mut world);
             let put = put(*key, value(100 * edition + number as u64), 3600);
             let outcome = run_one(&mut world, at, put);
-            assert!(matches!(outcome, Outcome::Put { stored: 20.., .. }), "{outcome:?}");
+            assert!(
+                matches!(outcome, Outcome::Put { receipt: Receipt { stored: 20.., .. }, .. }),
+                "{outcome:?}"
+            );
         }
         world.pass(Duration::from_secs(60));
     }

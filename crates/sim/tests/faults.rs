@@ -10,6 +10,7 @@ use common::*;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use voiddht_core::event::{Command, Outcome};
+use voiddht_core::operation::Receipt;
 use voiddht_sim::network::{Latency, NetworkConfig};
 use voiddht_sim::{Death, Growth, HostId, World, WorldConfig};
 use voiddht_wire::Key;
@@ -28,7 +29,7 @@ fn kill_share(world: &mut World, share: f64, death: Death) {
 /// How many of the `k` closest live nodes hold each key, as a list over keys.
 fn replicas(world: &World, keys: &[Key], k: usize) -> Vec<usize> {
     let nodes: Vec<_> = world.honest().map(|(_, node)| node).collect();
-    let now = world.now();
+    let now = world.boot_now();
     keys.iter()
         .map(|key| {
             let mut nearest = nodes.clone();
@@ -169,7 +170,10 @@ fn a_partition_heals() {
         let host = half[world.random().random_range(0..half.len())];
         let outcome = run_one(&mut world, host, put(key(number), value(number), 60_000));
         // Where half of the nodes are gone, a neighbourhood may look too dense: then it is one more.
-        assert!(matches!(outcome, Outcome::Put { stored: 20.., .. }), "{outcome:?}");
+        assert!(
+            matches!(outcome, Outcome::Put { receipt: Receipt { stored: 20.., .. }, .. }),
+            "{outcome:?}"
+        );
     }
     world.run_until(world.now() + Duration::from_secs(600));
     let own: Vec<_> = (0..100)

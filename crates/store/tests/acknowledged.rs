@@ -52,8 +52,8 @@ impl Host {
         let own = NodeInfo { address: address(1), id: NodeId::from_bytes([1; 32]) };
         let seed = ChaCha8Rng::seed_from_u64(1);
         let mut core = Node::new(own, Config::default(), seed).unwrap();
-        let now =
-            Now { mono: Moment::from_micros(1), wall: WallTime::from_millis(1_700_000_000_000) };
+        let wall = WallTime::from_millis(1_700_000_000_000);
+        let now = Now::never_suspended(Moment::from_micros(1), wall);
         core.restore(now, loaded.records.into_iter().map(|r| (r.record, r.remaining)).collect());
         core.restore_contacts(loaded.contacts);
         let (inputs, replies, outcomes) = Default::default();
@@ -128,7 +128,7 @@ impl Host {
         let command = Command::Put { key, value, ttl: None, replication: None };
         self.feed(Input::Command { id: CommandId(number), command });
         match self.outcomes.pop().unwrap() {
-            Outcome::Put { stored, .. } => stored == 1,
+            Outcome::Put { receipt, .. } => receipt.stored == 1,
             other => panic!("{other:?}"),
         }
     }

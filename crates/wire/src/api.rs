@@ -15,8 +15,40 @@ pub const DHT_SUCCESS: u16 = 652;
 /// Type of DHT FAILURE.
 pub const DHT_FAILURE: u16 = 653;
 
-/// Bit 0 of a PUT's flags: the client wants to know on how many peers the value now lies.
+/// Bit 0 of a PUT's flags: the client wants to know from how many nodes the value can be fetched.
 pub const FLAG_ACKNOWLEDGE: u8 = 1;
+/// Bit 1 of a PUT's flags, with bit 0: the client also wants to know how many nodes have not answered
+/// yet, or why the PUT failed. A node that does not know the bit ignores it.
+pub const FLAG_RECEIPT: u8 = 2;
+
+/// What a client wants to hear of a PUT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acknowledge {
+    /// Nothing.
+    No,
+    /// From how many nodes the value can be fetched ([`FLAG_ACKNOWLEDGE`]).
+    Count,
+    /// How many nodes have not answered, or why it failed, too ([`FLAG_RECEIPT`]).
+    Receipt,
+}
+
+impl Acknowledge {
+    fn of_flags(flags: u8) -> Self {
+        match (flags & FLAG_ACKNOWLEDGE != 0, flags & FLAG_RECEIPT != 0) {
+            (false, _) => Self::No,
+            (true, false) => Self::Count,
+            (true, true) => Self::Receipt,
+        }
+    }
+
+    fn flags(self) -> u8 {
+        match self {
+            Self::No => 0,
+            Self::Count => FLAG_ACKNOWLEDGE,
+            Self::Receipt => FLAG_ACKNOWLEDGE | FLAG_RECEIPT,
+        }
+    }
+}
 
 /// What a local program asks of its node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,8 +69,8 @@ pub struct Put {
     pub ttl: u16,
     /// Nodes that shall hold it; 0 is the node's default, k.
     pub replication: u8,
-    /// Whether an answer is wanted ([`FLAG_ACKNOWLEDGE`]).
-    pub acknowledge: bool,
+    /// Which answer is wanted.
+    pub acknowledge: Acknowledge,
     /// The value's key.
     pub key: Key,
     /// 1 to [`MAX_VALUE_BYTES`] bytes.
@@ -48,17 +80,25 @@ pub struct Put {
 /// What the node answers. Answers come as they are ready; the key says which request is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// The value of a GET, or one byte for an acknowledged PUT: the peers that confirmed it.
+    /// The value of a GET. For an acknowledged PUT one byte, the nodes from which the value can be
+    /// fetched; where a receipt is wanted a second one, the nodes that have not answered yet.
     Success {
         /// The key of the request.
         key: Key,
-        /// The value, or the count.
+        /// The value, or the counts.
         value: Bytes,
     },
-    /// Nothing was found, or no peer confirmed the store.
+    /// Nothing was found, or the PUT failed.
     Failure {
         /// The key of the request.
         key: Key,
+    },
+    /// The PUT failed, and a receipt was wanted: FAILURE with the reason after the key.
+    FailureBecause {
+        /// The key of the request.
+        key: Key,
+        /// The reason, UTF-8.
+        why: Bytes,
     },
 }
 
@@ -94,7 +134,7 @@ impl Request {
             DHT_PUT => Ok(Self::Put(Put {
                 ttl: body.get_u16(),
                 replication: body.get_u8(),
-                acknowledge: body.get_u8() & FLAG_ACKNOWLEDGE != 0,
+                acknowledge: Acknowledge::of_flags(body.get_u8()),
                 key: take_key(&mut body),
                 value: body,
             })),
@@ -115,7 +155,7 @@ impl Request {
                 put_start(buffer, DHT_PUT, API_PUT_FIXED_BYTES + put.value.len())?;
                 buffer.put_u16(put.ttl);
                 buffer.put_u8(put.replication);
-                buffer.put_u8(if put.acknowledge { FLAG_ACKNOWLEDGE } else { 0 });
+                buffer.put_u8(put.acknowledge.flags());
                 buffer.put_slice(&put.key.to_bytes());
                 buffer.put_slice(&put.value);
                 Ok(())
@@ -133,7 +173,9 @@ impl Answer {
     /// The key of the request that this answers.
     pub fn key(&self) -> Key {
         match self {
-            Self::Success { key, .. } | Self::Failure { key } => *key,
+            Self::Success { key, .. }
+            | Self::Failure { key }
+            | Self::FailureBecause { key, .. } => *key,
         }
     }
 
@@ -148,6 +190,9 @@ impl Answer {
                 Ok(Self::Success { key: take_key(&mut body), value: body })
             }
             DHT_FAILURE if body.len() == ID_BYTES => Ok(Self::Failure { key: take_key(&mut body) }),
+            DHT_FAILURE if body.len() > ID_BYTES => {
+                Ok(Self::FailureBecause { key: take_key(&mut body), why: body })
+            }
             DHT_SUCCESS | DHT_FAILURE => Err(wrong_size),
             other => Err(ApiError::UnexpectedType(other)),
         }
@@ -167,6 +212,11 @@ impl Answer {
             Self::Failure { key } => {
                 put_start(buffer, DHT_FAILURE, ID_BYTES)?;
                 buffer.put_slice(&key.to_bytes());
+            }
+            Self::FailureBecause { key, why } => {
+                put_start(buffer, DHT_FAILURE, ID_BYTES + why.len())?;
+                buffer.put_slice(&key.to_bytes());
+                buffer.put_slice(why);
             }
         }
         Ok(())
@@ -203,7 +253,7 @@ mod tests {
         let put = Put {
             ttl: 0x0102,
             replication: 3,
-            acknowledge: true,
+            acknowledge: Acknowledge::Count,
             key: Key::from_bytes([0xaa; 32]),
             value: Bytes::from_static(b"v"),
         };
@@ -214,12 +264,30 @@ mod tests {
     }
 
     #[test]
+    fn unknown_flags_are_ignored_and_a_receipt_needs_an_acknowledgement() {
+        for (flags, expected) in [
+            (0, Acknowledge::No),
+            (2, Acknowledge::No),
+            (0xfc, Acknowledge::No),
+            (1, Acknowledge::Count),
+            (0xfd, Acknowledge::Count),
+            (3, Acknowledge::Receipt),
+            (0xff, Acknowledge::Receipt),
+        ] {
+            assert_eq!(Acknowledge::of_flags(flags), expected, "{flags:#x}");
+        }
+        for one in [Acknowledge::No, Acknowledge::Count, Acknowledge::Receipt] {
+            assert_eq!(Acknowledge::of_flags(one.flags()), one);
+        }
+    }
+
+    #[test]
     fn the_largest_value_fits_to_the_byte() {
         let put = |bytes| {
             Request::Put(Put {
                 ttl: 0,
                 replication: 0,
-                acknowledge: false,
+                acknowledge: Acknowledge::No,
                 key: Key::default(),
                 value: Bytes::from(vec![7; bytes]),
             })
@@ -234,9 +302,11 @@ mod tests {
     #[test]
     fn answers_read_back_and_wrong_bodies_are_named() {
         let key = Key::from_bytes([1; 32]);
-        for answer in
-            [Answer::Success { key, value: Bytes::from_static(b"x") }, Answer::Failure { key }]
-        {
+        for answer in [
+            Answer::Success { key, value: Bytes::from_static(b"x") },
+            Answer::Failure { key },
+            Answer::FailureBecause { key, why: Bytes::from_static(b"superseded") },
+        ] {
             let mut buffer = BytesMut::new();
             answer.encode(&mut buffer).unwrap();
             let kind = u16::from_be_bytes([buffer[2], buffer[3]]);

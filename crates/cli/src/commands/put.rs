@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use voiddht_client::{Key, MAX_VALUE_BYTES, Put};
+use voiddht_client::{Key, MAX_VALUE_BYTES, Put, PutReceipt};
 use voiddht_wire::limits::MAX_NODES;
 
 use super::key;
@@ -16,9 +16,11 @@ use crate::arguments::values::number;
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
 
-/// Put a value under a key, and print on how many nodes it now lies
+/// Put a value under a key, and print from how many nodes it can be fetched
 ///
-/// Ends with status 0 if at least one node has confirmed that it stored the value.
+/// Ends with status 0 if the value can be fetched from at least one node, and with 1 and the reason
+/// if the PUT failed: no node took the value, other nodes cannot be reached, or more nodes hold a
+/// newer value than took this one.
 #[derive(Debug, Args)]
 #[command(
     after_help = EXAMPLES,
@@ -105,20 +107,39 @@ impl Resolved {
     pub(super) async fn run(self, output: &Output) -> Result<Exit, Failure> {
         let client = self.node.connect().await?;
         let key = self.put.key();
-        let stored = client.put_acknowledged(self.put).await;
-        let stored = stored.map_err(|error| self.node.explain(error))?;
-        if stored == 0 {
-            output.complaint("no node has stored the value");
-            return Ok(Exit::Negative);
-        }
-        let nodes = if stored == 1 { "node" } else { "nodes" };
+        let receipt = client.put_with_receipt(self.put).await;
+        let receipt = receipt.map_err(|error| self.node.explain(error))?;
+        let stored = match describe(&receipt) {
+            Ok(stored) => stored,
+            Err(why) => {
+                output.complaint(format_args!("the value is not stored: {why}"));
+                return Ok(Exit::Negative);
+            }
+        };
         if self.content_addressed {
             output.line(key)?;
-            output.notice(format_args!("stored on {stored} {nodes}"));
+            output.notice(stored);
         } else {
-            output.line(format_args!("stored on {stored} {nodes}"))?;
+            output.line(stored)?;
         }
         Ok(Exit::Success)
+    }
+}
+
+/// A receipt in words, or why the PUT failed.
+fn describe(receipt: &PutReceipt) -> Result<String, &str> {
+    let nodes = |count: u8| format!("{count} {}", if count == 1 { "node" } else { "nodes" });
+    match receipt {
+        PutReceipt::Stored { nodes: stored, outstanding: 0 } => {
+            Ok(format!("stored on {}", nodes(*stored)))
+        }
+        PutReceipt::Stored { nodes: stored, outstanding } => {
+            let verb = if *outstanding == 1 { "has" } else { "have" };
+            let outstanding = nodes(*outstanding);
+            Ok(format!("stored on {}; {outstanding} {verb} not answered yet", nodes(*stored)))
+        }
+        PutReceipt::Failed { why } if !why.is_empty() => Err(why),
+        _ => Err("no node has stored it"),
     }
 }
 

@@ -1,5 +1,5 @@
 use tokio::sync::oneshot::error::TryRecvError;
-use voiddht_wire::api::Put;
+use voiddht_wire::api::{Acknowledge, Put};
 
 use super::*;
 
@@ -21,6 +21,7 @@ fn get(requests: &mut Requests, number: u8) -> Get {
 
 fn put_request(number: u8, acknowledge: bool) -> Request {
     let value = Bytes::from_static(b"new");
+    let acknowledge = if acknowledge { Acknowledge::Count } else { Acknowledge::No };
     Request::Put(Put { ttl: 0, replication: 0, acknowledge, key: key(number), value })
 }
 
@@ -53,7 +54,9 @@ fn outgoing(requests: &mut Requests) -> String {
         }
         match outgoing.request {
             Request::Get { key } => format!("G{}", key.to_bytes()[0]),
-            Request::Put(put) if put.acknowledge => format!("A{}", put.key.to_bytes()[0]),
+            Request::Put(put) if put.acknowledge != Acknowledge::No => {
+                format!("A{}", put.key.to_bytes()[0])
+            }
             Request::Put(put) => format!("P{}", put.key.to_bytes()[0]),
         }
     });

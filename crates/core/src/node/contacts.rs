@@ -126,6 +126,9 @@ impl Node {
         if peer.is_proved() && self.is_banned(&peer.id()) {
             return self.outputs.push_back(Output::HangUp { peer: peer.id() });
         }
+        if peer.is_proved() && dialed.is_none() {
+            self.note_reached();
+        }
         self.probes.forgive(&peer.id());
         if let Some(admitted) = dialed.and_then(|address| AdmittedContact::dialed(&peer, address)) {
             self.probes.end(&admitted.info(), true, self.now.mono);

@@ -176,11 +176,7 @@ impl Node {
             return;
         }
         if !self.table.is_empty() {
-            self.start_find(
-                Origin::Own(LookupPurpose::Refresh),
-                self.own.id.as_key(),
-                self.now.mono,
-            );
+            self.start_find(Origin::Own(LookupPurpose::Refresh), self.own.id.as_key(), self.now);
         }
         self.plan_find_self();
     }
@@ -198,7 +194,7 @@ impl Node {
         if let Some(target) = target
             && !self.table.is_empty()
         {
-            self.start_find(Origin::Own(LookupPurpose::Refresh), target, self.now.mono);
+            self.start_find(Origin::Own(LookupPurpose::Refresh), target, self.now);
         }
         // One bucket at a time, so that the whole table is refreshed within the interval.
         let buckets = self.table.buckets().count().max(1) as u32;
@@ -208,6 +204,7 @@ impl Node {
 
     /// The table has a new member; with the first one the node is part of a network.
     pub(super) fn note_joined(&mut self) {
+        self.note_first_contact();
         if !self.joining.was_joined {
             self.joining.was_joined = true;
             let returned = std::mem::take(&mut self.joining.returns);
@@ -226,6 +223,7 @@ impl Node {
             self.joining.returns = true;
             self.joining.attempts = 0;
             self.notice(Notice::Isolated);
+            self.forget_reached();
             self.schedule.cancel(Task::FindSelf);
             self.contact_known_peers();
         }
@@ -274,7 +272,7 @@ impl Node {
 
     fn find_own_place(&mut self) {
         self.joining.stage = Stage::FindingSelf;
-        self.start_find(Origin::Own(LookupPurpose::Join), self.own.id.as_key(), self.now.mono);
+        self.start_find(Origin::Own(LookupPurpose::Join), self.own.id.as_key(), self.now);
     }
 
     fn join_failed(&mut self) {
@@ -338,7 +336,7 @@ impl Node {
         if let Stage::Filling { running, .. } = &mut self.joining.stage {
             *running += 1;
         }
-        self.start_find(Origin::Own(LookupPurpose::Join), target, self.now.mono);
+        self.start_find(Origin::Own(LookupPurpose::Join), target, self.now);
     }
 
     /// How many nodes around a point are to be known. If it lies so near to this node that both may

@@ -15,19 +15,19 @@ use crate::density::SizeEstimate;
 use crate::event::{CommandId, Misbehaviour, Notice, Outcome, RequestOutcome};
 use crate::label::{Limit, LookupPurpose, OperationKind, OperationPurpose};
 use crate::lookup::{Breadth, Lookup};
-use crate::operation::{Answer, Asked, Find, Get, Next, Put, publication};
+use crate::operation::{Answer, Asked, Find, Found, Get, Next, Put, PutFailure, publication};
 use crate::peer::Peer;
 use crate::report::{Report, Step, StepAnswer};
 use crate::request::{InFlight, Purpose};
 use crate::scope;
-use crate::time::Moment;
+use crate::time::{Moment, Now};
 
 /// An operation under way, and for whom.
 #[derive(Debug)]
 pub(super) struct Operation {
     origin: Origin,
     kind: Kind,
-    started: Moment,
+    started: Now,
     /// Whether the report lists every step.
     traced: bool,
     report: Report,
@@ -129,7 +129,7 @@ impl Operation {
             kind: self.kind.label(),
             purpose: self.origin.purpose(),
             target: self.kind.lookup().target(),
-            started: self.started,
+            started: self.started.mono,
             report: &self.report,
         }
     }
@@ -150,16 +150,18 @@ impl Operation {
         }
         let pending = |step: &&mut Step| step.node.id == *from && step.took.is_none();
         if let Some(step) = self.report.steps.iter_mut().rev().find(pending) {
-            step.took = Some(now.since(self.started).saturating_sub(step.asked_after));
+            step.took = Some(now.since(self.started.mono).saturating_sub(step.asked_after));
             step.answer = outcome;
         }
     }
 }
 
 impl Node {
-    pub(super) fn start_get(&mut self, (id, since): (CommandId, Moment), key: Key) {
-        let floor = self.published.get(&key, self.now.mono);
-        let held = self.held(&key);
+    pub(super) fn start_get(&mut self, (id, since): (CommandId, Now), key: Key) {
+        let latest = self.latest_version();
+        let floor = self.published.get(&key, self.now.boot, latest).cloned();
+        // A record from the future has no vote: it may have been taken while the clock was wrong.
+        let held = self.held(&key).filter(|held| held.version <= Some(latest));
         let breadth = self.breadth(self.config.k);
         let search = self.lookup(key, breadth);
         let (quorum, size) = (self.config.vote_quorum, self.size_to_judge_by());
@@ -169,7 +171,7 @@ impl Node {
 
     pub(super) fn start_put(
         &mut self,
-        (id, since): (CommandId, Moment),
+        (id, since): (CommandId, Now),
         key: Key,
         value: Bytes,
         ttl: Option<Duration>,
@@ -181,22 +183,22 @@ impl Node {
             None | Some(0) => self.config.replication,
             Some(wanted) => usize::from(wanted),
         };
-        let expires = since + ttl;
-        let version = self.published.publish(key, value.clone(), expires, self.now);
+        let expires = since.boot + ttl;
+        let latest = self.latest_version();
+        let version = self.published.publish(key, value.clone(), expires, self.now, latest);
         for _ in 0..self.published.take_evicted() {
             self.notice(Notice::LimitReached { limit: Limit::Publications });
         }
         let record = publication(key, value, version, ttl);
         let breadth = self.breadth(self.config.alpha.max(self.config.disjoint_paths));
         let search = self.lookup(key, breadth);
-        let highest = self.now.wall + self.config.records.future_version_tolerance / 2;
         let size = self.size_to_judge_by();
-        let put = Put::new(record, replication, &self.own.id, search, size, highest.as_millis());
+        let put = Put::new(record, replication, &self.own.id, search, size, latest);
         self.start(Origin::Command(id), Kind::Put(Box::new(put)), since);
     }
 
     /// A lookup of the closest nodes, on all paths.
-    pub(super) fn start_find(&mut self, origin: Origin, target: Key, since: Moment) {
+    pub(super) fn start_find(&mut self, origin: Origin, target: Key, since: Now) {
         let want = match origin {
             // As for a PUT: the few closest name the others, and the copies prove who is there.
             Origin::Own(LookupPurpose::Upkeep) => self.narrow(),
@@ -323,7 +325,7 @@ impl Node {
         }
     }
 
-    fn start(&mut self, origin: Origin, kind: Kind, started: Moment) {
+    fn start(&mut self, origin: Origin, kind: Kind, started: Now) {
         if self.operations.len() >= self.config.max_operations {
             self.notice(Notice::LimitReached { limit: Limit::MaxOperations });
             match origin {
@@ -344,7 +346,7 @@ impl Node {
     /// Lets an operation go on until it waits or ends.
     fn drive(&mut self, id: u64) {
         while let Some(operation) = self.operations.get_mut(&id) {
-            let age = self.now.mono.since(operation.started);
+            let age = self.now.boot.since(operation.started.boot);
             match operation.kind.next_step() {
                 Next::Ask { node, body, .. }
                     if self.reputation.is_banned(&node.id, self.now.mono) =>
@@ -383,7 +385,7 @@ impl Node {
                         .lookup()
                         .candidate(&node.id)
                         .and_then(|candidate| candidate.named_by),
-                    asked_after: self.now.mono.since(operation.started),
+                    asked_after: self.now.mono.since(operation.started.mono),
                     took: None,
                     answer: StepAnswer::Pending,
                 };
@@ -407,7 +409,7 @@ impl Node {
     fn finish(&mut self, id: u64) {
         let Some(operation) = self.operations.remove(&id) else { return };
         let Operation { origin, kind, started, mut report, .. } = operation;
-        report.took = self.now.mono.since(started);
+        report.took = self.now.mono.since(started.mono);
         report.hops = kind.lookup().hops();
         if matches!(origin, Origin::Own(LookupPurpose::Join | LookupPurpose::Refresh)) {
             self.observe_density(kind.lookup());
@@ -415,10 +417,7 @@ impl Node {
         let target = kind.lookup().target();
         let outcome = match kind {
             Kind::Get(get) => self.finish_get(&get, report),
-            Kind::Put(put) => {
-                self.published.raise(put.record());
-                Outcome::Put { stored: put.confirmed(), report }
-            }
+            Kind::Put(put) => self.finish_put(&put, report),
             Kind::Find(find) if origin == Origin::Own(LookupPurpose::Upkeep) => {
                 Outcome::Lookup { nodes: find.heard_of(2 * self.config.k), report }
             }
@@ -436,8 +435,25 @@ impl Node {
         }
     }
 
+    fn finish_put(&mut self, put: &Put, report: Report) -> Outcome {
+        let receipt = put.receipt(self.is_own_copy_fetchable(put.has_heard()));
+        self.published.raise(put.record());
+        if let Some(PutFailure::Superseded { .. } | PutFailure::VersionRefused { .. }) =
+            receipt.failure
+        {
+            self.published.withdraw(put.record());
+        }
+        Outcome::Put { receipt, report }
+    }
+
     fn finish_get(&mut self, get: &Get, mut report: Report) -> Outcome {
-        let found = get.found();
+        let mut found = get.found();
+        if found.value.is_none()
+            && let Some(held) = self.held(&get.lookup().target())
+        {
+            // It had no vote, and there was no other.
+            found = Found { value: Some(held.value), version: held.version, ..found };
+        }
         report.agreeing = found.agreeing as u32;
         report.dissenting = found.dissenting as u32;
         for step in &mut report.steps {
@@ -449,6 +465,11 @@ impl Node {
             self.blame(liar, Misbehaviour::DeniedValue);
         }
         Outcome::Get { value: found.value, version: found.version, report }
+    }
+
+    /// The highest version that is not from the future, by this node's clock.
+    fn latest_version(&self) -> u64 {
+        self.config.records.latest_version(self.now.wall)
     }
 
     /// What neighbourhoods are judged by, if they are.

@@ -10,14 +10,14 @@ use super::Node;
 use super::schedule::Task;
 use crate::event::{Command, CommandId, Notice, Outcome};
 use crate::label::Limit;
-use crate::time::Moment;
+use crate::time::Now;
 
 /// The longest that an operation waits: then it has to do with what the node knows.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Operations that wait, in order. No more of them than operations may be under way.
 #[derive(Debug, Default)]
-pub(super) struct Parked(Vec<(CommandId, Command, Moment)>);
+pub(super) struct Parked(Vec<(CommandId, Command, Now)>);
 
 impl Node {
     /// Has an operation wait.
@@ -26,7 +26,7 @@ impl Node {
             self.notice(Notice::LimitReached { limit: Limit::MaxOperations });
             return self.answer(id, Outcome::Busy);
         }
-        self.parked.0.push((id, command, self.now.mono));
+        self.parked.0.push((id, command, self.now));
         if !self.schedule.is_set(Task::Unpark) {
             self.schedule.set(Task::Unpark, self.now.mono + PATIENCE);
         }

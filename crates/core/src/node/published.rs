@@ -1,8 +1,10 @@
 //! What this node published: the floor for its own GETs, and the clock of its versions.
 //!
 //! A program that has PUT a value at this node must find it, or a newer one, at this node,
-//! whatever the replicas say. The table is bounded; what falls out of it is the oldest
-//! publication, whose replicas then speak for themselves.
+//! whatever the replicas say. That holds while the publication lives and no replica could call its
+//! version one from the future: what was published while the clock was wrong, and what the replicas
+//! refused for its version, is a floor neither for reads nor for versions. The table is bounded;
+//! what falls out of it is the oldest publication, whose replicas then speak for themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +13,7 @@ use voiddht_wire::Key;
 use voiddht_wire::peer::Record;
 
 use crate::operation::Published;
-use crate::time::{Moment, Now};
+use crate::time::{BootTime, Now};
 
 /// Publications remembered, at most.
 const MAX_PUBLICATIONS: usize = 4096;
@@ -22,7 +24,7 @@ const MAX_PUBLISHED_BYTES: usize = 8 << 20;
 #[derive(Debug)]
 struct Entry {
     published: Published,
-    expires: Moment,
+    expires: BootTime,
     order: u64,
 }
 
@@ -38,10 +40,18 @@ pub(super) struct Publications {
 
 impl Publications {
     /// Remembers a publication, and gives it its version: the clock's, or one more than the
-    /// last of this key, so that a later PUT always replaces an earlier one.
-    pub(super) fn publish(&mut self, key: Key, value: Bytes, expires: Moment, now: Now) -> u64 {
-        let last = self.by_key.get(&key).map_or(0, |entry| entry.published.version);
-        let version = now.wall.as_millis().max(last + 1);
+    /// last of this key, so that a later PUT always replaces an earlier one. `latest` is the
+    /// highest version that is not from the future.
+    pub(super) fn publish(
+        &mut self,
+        key: Key,
+        value: Bytes,
+        expires: BootTime,
+        now: Now,
+        latest: u64,
+    ) -> u64 {
+        let last = self.get(&key, now.boot, latest).map_or(0, |published| published.version);
+        let version = now.wall.as_millis().max(last + 1).min(latest);
         self.forget(&key);
         self.bytes += value.len();
         self.by_age.insert((self.next, key));
@@ -71,10 +81,19 @@ impl Publications {
         }
     }
 
-    /// What was published under this key and has not expired.
-    pub(super) fn get(&self, key: &Key, now: Moment) -> Option<Published> {
+    /// What was published under this key, has not expired, and is no later than `latest`.
+    pub(super) fn get(&self, key: &Key, now: BootTime, latest: u64) -> Option<&Published> {
         let entry = self.by_key.get(key)?;
-        (entry.expires > now).then(|| entry.published.clone())
+        let is_floor = entry.expires > now && entry.published.version <= latest;
+        is_floor.then_some(&entry.published)
+    }
+
+    /// The replicas refused a publication for its version: it is nowhere to be read.
+    pub(super) fn withdraw(&mut self, record: &Record) {
+        let is_last = |entry: &Entry| Some(entry.published.version) == record.version;
+        if self.by_key.get(&record.key).is_some_and(is_last) {
+            self.forget(&record.key);
+        }
     }
 
     fn forget(&mut self, key: &Key) {
@@ -90,37 +109,75 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::time::WallTime;
+    use crate::time::{Moment, WallTime};
 
     fn now(millis: u64) -> Now {
-        Now { mono: Moment::from_micros(millis * 1000), wall: WallTime::from_millis(millis) }
+        Now::never_suspended(Moment::from_micros(millis * 1000), WallTime::from_millis(millis))
     }
 
     #[test]
     fn versions_of_a_key_rise_even_within_a_millisecond_and_against_the_clock() {
         let mut publications = Publications::default();
-        let expires = Moment::default() + Duration::from_secs(60);
+        let expires = BootTime::default() + Duration::from_secs(60);
         let mut publish = |millis| {
-            publications.publish(Key::default(), Bytes::from_static(b"v"), expires, now(millis))
+            let value = Bytes::from_static(b"v");
+            publications.publish(Key::default(), value, expires, now(millis), millis + 10)
         };
         assert_eq!([publish(5), publish(5), publish(2), publish(9)], [5, 6, 7, 9]);
+    }
+
+    /// After a PUT while the clock was two hours ahead, all later PUTs of that key failed until the
+    /// clock had caught up, and GETs returned what no other node had.
+    #[test]
+    fn a_publication_that_has_expired_or_is_from_the_future_is_no_floor() {
+        let key = Key::default();
+        let value = || Bytes::from_static(b"v");
+        let expires = BootTime::default() + Duration::from_secs(60);
+        let mut publications = Publications::default();
+        publications.publish(key, value(), expires, now(7_000), 7_010);
+        assert!(publications.get(&key, now(9).boot, 7_010).is_some());
+        assert_eq!(publications.get(&key, now(9).boot, 19), None);
+        assert_eq!(publications.publish(key, value(), now(12).boot, now(10), 20), 10);
+        assert_eq!(publications.publish(key, value(), expires, now(11), 21), 11);
+        let expired = Now { boot: expires, ..now(10) };
+        assert_eq!(publications.publish(key, value(), expires, expired, 20), 10);
+    }
+
+    #[test]
+    fn what_the_replicas_refused_is_no_floor() {
+        let key = Key::default();
+        let expires = BootTime::default() + Duration::from_secs(60);
+        let mut publications = Publications::default();
+        let value = Bytes::from_static(b"v");
+        let version = publications.publish(key, value.clone(), expires, now(5), 15);
+        let refused = |version| Record {
+            key,
+            value: value.clone(),
+            ttl: 60,
+            version: Some(version),
+            maintenance: false,
+        };
+        publications.withdraw(&refused(version - 1));
+        assert!(publications.get(&key, now(5).boot, 15).is_some(), "that was another PUT");
+        publications.withdraw(&refused(version));
+        assert_eq!(publications.get(&key, now(5).boot, 15), None);
     }
 
     #[test]
     fn a_publication_is_forgotten_when_it_expires_and_when_room_is_needed() {
         let mut publications = Publications::default();
-        let expires = Moment::default() + Duration::from_secs(60);
+        let expires = BootTime::default() + Duration::from_secs(60);
         for index in 0..=MAX_PUBLICATIONS {
             let key = Key::of_value(&index.to_be_bytes());
-            publications.publish(key, Bytes::from_static(b"v"), expires, now(0));
+            publications.publish(key, Bytes::from_static(b"v"), expires, now(0), 10);
         }
         let first = Key::of_value(&0usize.to_be_bytes());
         let last = Key::of_value(&MAX_PUBLICATIONS.to_be_bytes());
-        assert_eq!(publications.get(&first, Moment::default()), None);
-        assert!(publications.get(&last, Moment::default()).is_some());
-        assert_eq!(publications.get(&last, expires), None);
+        assert_eq!(publications.get(&first, BootTime::default(), 10), None);
+        assert!(publications.get(&last, BootTime::default(), 10).is_some());
+        assert_eq!(publications.get(&last, expires, 10), None);
         let big = Bytes::from(vec![0; MAX_PUBLISHED_BYTES + 1]);
-        publications.publish(first, big, expires, now(0));
+        publications.publish(first, big, expires, now(0), 10);
         assert_eq!((publications.by_key.len(), publications.bytes), (0, 0));
     }
 }

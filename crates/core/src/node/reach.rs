@@ -6,8 +6,13 @@
 //! of that peer back, as it does before it takes a peer into its table: see
 //! [`Node::dial_back`](super::Node). Whoever wants to know whether it can be reached pings a few
 //! contacts and watches its own port; the driver does the watching.
+//!
+//! Whether this node's own copy of a PUT counts is decided here too: others must be able to fetch
+//! it. Every peer that this node meets looks whether it listens, so that a node that none has
+//! reached some seconds after it joined cannot be reached.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rand::seq::SliceRandom;
 use voiddht_wire::peer::{Body, NodeInfo};
@@ -18,15 +23,26 @@ use crate::event::{CommandId, Notice, Outcome, Sighting};
 use crate::label::Limit;
 use crate::operation::Answer;
 use crate::request::Purpose;
+use crate::time::Moment;
 
 /// Contacts that are pinged for one answer: a few may be new, busy or behind the same wall.
 pub const REACH_PEERS: usize = 8;
 /// Answers under way at once. A person asks for one.
 const MAX_REACHES: usize = 4;
+/// How long after its first contact a node is taken to be reachable although no other node has come
+/// to its address yet: what a dial takes at most.
+const REACH_GRACE: Duration = Duration::from_secs(10);
 
 /// Answers that are being gathered.
 #[derive(Debug, Default)]
 pub(super) struct Reaches(BTreeMap<CommandId, Vec<Asked>>);
+
+/// What is known of whether others can reach this node.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reachability {
+    is_reached: bool,
+    first_contact: Option<Moment>,
+}
 
 /// One contact that was pinged.
 #[derive(Debug)]
@@ -37,6 +53,37 @@ struct Asked {
 }
 
 impl Node {
+    /// Whether a node of the network has come to this one's listening address.
+    pub fn is_reached(&self) -> bool {
+        self.reachability.is_reached
+    }
+
+    /// A node of the network has come to this one's listening address.
+    pub(super) fn note_reached(&mut self) {
+        self.reachability.is_reached = true;
+    }
+
+    /// A contact is in the routing table.
+    pub(super) fn note_first_contact(&mut self) {
+        self.reachability.first_contact.get_or_insert(self.now.mono);
+    }
+
+    /// No contact is left: by which address this node comes back is not known.
+    pub(super) fn forget_reached(&mut self) {
+        self.reachability = Reachability::default();
+    }
+
+    /// Whether others can fetch this node's own copy of a PUT, in which another node has answered
+    /// or not. A node that knows of no other is a network of its own.
+    pub(super) fn is_own_copy_fetchable(&self, heard: bool) -> bool {
+        if self.table.is_empty() && !heard {
+            return self.is_joined();
+        }
+        let Reachability { is_reached, first_contact } = self.reachability;
+        let is_in_grace = first_contact.is_none_or(|at| self.now.mono.since(at) < REACH_GRACE);
+        heard && (is_reached || is_in_grace)
+    }
+
     /// Pings some contacts to hear how they see this node.
     pub(super) fn start_reach(&mut self, id: CommandId) {
         if self.reaches.0.len() >= MAX_REACHES {

@@ -15,7 +15,7 @@ use crate::peer::{ConnectionId, Peer};
 use crate::quota::Account;
 use crate::record::{Offer, Refusal};
 use crate::scope;
-use crate::time::Moment;
+use crate::time::BootTime;
 
 /// Groups of writes that the disk has not confirmed. Beyond it, new STOREs are refused with
 /// ERROR 13; each takes about 150 bytes.
@@ -107,7 +107,7 @@ impl Node {
     /// The record of this key, as FIND_VALUE_REPLY and hand-over carry it. In its last second its
     /// ttl reads 0: it is still found, and no longer copied.
     pub(super) fn held(&self, key: &Key) -> Option<Record> {
-        let record = self.records.get(key, self.now.mono)?;
+        let record = self.records.get(key, self.now.boot)?;
         Some(Record {
             key: *key,
             value: record.value.clone(),
@@ -122,7 +122,7 @@ impl Node {
             key: record.key,
             value: record.value,
             version: record.version,
-            expires: self.now.mono + remaining,
+            expires: self.now.boot + remaining,
             maintenance: true,
         };
         match self.records.restore(offer, self.now) {
@@ -192,12 +192,15 @@ impl Node {
         header: &Header,
         record: Record,
     ) -> Option<Body> {
-        if self.leaving.is_some() {
-            // What it has, it is handing over; what came now would be forgotten.
+        if self.leaving.is_some() || self.has_just_resumed() {
+            // What a leaving node has, it is handing over; what came now would be forgotten.
             return Some(Body::Error(ErrorCode::Busy));
         }
         let key = record.key;
         let maintenance = record.maintenance;
+        if record.ttl == 0 {
+            return Some(Body::Error(ErrorCode::BadRequest));
+        }
         match self.keep(record, Some(Account::from(peer))) {
             Ok(None) => Some(Body::StoreReply { key }),
             Ok(Some(record)) => {
@@ -205,11 +208,14 @@ impl Node {
                 let asked = self.persist_record(record, waiting);
                 (!asked).then_some(Body::Error(ErrorCode::Busy))
             }
-            Err(code) => {
-                if maintenance && code == ErrorCode::NotAcceptable {
+            Err(refusal) => {
+                if maintenance && refusal.is_by_order() {
                     self.bring_up_to_date(key, peer);
                 }
-                Some(Body::Error(code))
+                Some(Body::Error(match refusal {
+                    Refusal::Full { .. } => ErrorCode::Busy,
+                    _ => ErrorCode::NotAcceptable,
+                }))
             }
         }
     }
@@ -221,14 +227,11 @@ impl Node {
         &mut self,
         record: Record,
         bill: Option<Account>,
-    ) -> Result<Option<StoredRecord>, ErrorCode> {
+    ) -> Result<Option<StoredRecord>, Refusal> {
         let Record { key, value, ttl, version, maintenance } = record;
-        if ttl == 0 {
-            return Err(ErrorCode::BadRequest);
-        }
         let ttl = Duration::from_secs(ttl.into()).min(self.config.max_ttl);
         let version = version.unwrap_or_else(|| self.now.wall.as_millis());
-        let expires = self.now.mono + ttl;
+        let expires = self.now.boot + ttl;
         let offer = Offer { key, value, version, expires, maintenance };
         let taken = match bill {
             Some(account) => self.records.offer_from(account, offer, self.now),
@@ -260,21 +263,20 @@ impl Node {
                 }
                 if let Refusal::Full { limit } = refusal {
                     self.notice(Notice::LimitReached { limit });
-                    return Err(ErrorCode::Busy);
                 }
-                Err(ErrorCode::NotAcceptable)
+                Err(refusal)
             }
         }
     }
 
     fn stored(&self, key: &Key) -> Option<StoredRecord> {
-        let record = self.records.get(key, self.now.mono)?;
+        let record = self.records.get(key, self.now.boot)?;
         Some(StoredRecord {
             key: *key,
             value: record.value.clone(),
             version: record.version,
             written: self.now.wall,
-            expires: self.now.wall + record.expires.since(self.now.mono),
+            expires: self.now.wall + record.expires.since(self.now.boot),
         })
     }
 
@@ -308,7 +310,7 @@ impl Node {
     }
 
     /// How long a record that this node holds has left.
-    pub(super) fn expires(&self, key: &Key) -> Option<Moment> {
-        self.records.get(key, self.now.mono).map(|record| record.expires)
+    pub(super) fn expires(&self, key: &Key) -> Option<BootTime> {
+        self.records.get(key, self.now.boot).map(|record| record.expires)
     }
 }

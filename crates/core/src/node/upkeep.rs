@@ -14,6 +14,7 @@
 //! bounded in flight, jittered, and renewal waits while users are served.
 
 mod copies;
+mod corrections;
 mod leaving;
 mod movement;
 
@@ -32,6 +33,7 @@ use crate::density::MAX_WIDENING;
 use crate::label::LookupPurpose;
 use crate::time::Moment;
 use copies::Copies;
+use corrections::Corrections;
 use leaving::Leaving;
 use movement::Movement;
 
@@ -62,6 +64,7 @@ pub(super) struct Upkeep {
     /// Records that wait for the end of a lookup.
     region: Vec<Key>,
     copies: Copies,
+    corrections: Corrections,
     movement: Movement,
     leaving: Leaving,
 }
@@ -177,7 +180,7 @@ impl Node {
         }
         let target = region[region.len() / 2];
         self.upkeep.region = region;
-        self.start_find(Origin::Own(LookupPurpose::Upkeep), target, self.now.mono);
+        self.start_find(Origin::Own(LookupPurpose::Upkeep), target, self.now);
         true
     }
 

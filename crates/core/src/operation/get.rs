@@ -34,6 +34,7 @@ use voiddht_wire::{Key, NodeId};
 use super::{Answer, Found, Next, Published};
 use crate::density::SizeEstimate;
 use crate::lookup::{Ask, Breadth, Lookup, State};
+use crate::record::order::Rank;
 use crate::vote::{Ballot, Vote, Winner};
 
 /// How many times as far from the key as the k-th closest node is on average an early vote may come
@@ -103,7 +104,7 @@ impl Get {
         held: Option<Record>,
     ) -> Self {
         let key = search.target();
-        let ballot = Ballot::default();
+        let ballot = Ballot::on(key);
         let mut get = Self {
             key,
             own,
@@ -373,8 +374,8 @@ impl Get {
             return;
         }
         let stale = self.floor.as_ref().is_some_and(|floor| {
-            record.value != floor.value
-                && record.version.is_none_or(|version| version < floor.version)
+            let rank = Rank::of(&self.key, &record.value, record.version.unwrap_or(0));
+            record.value != floor.value && rank < floor.rank(&self.key)
         });
         if !stale {
             let Record { value, version, ttl, .. } = record;

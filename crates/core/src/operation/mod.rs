@@ -8,13 +8,15 @@ use bytes::Bytes;
 use voiddht_wire::Key;
 use voiddht_wire::peer::{Body, ErrorCode, NodeInfo, Record};
 
+use crate::record::order::Rank;
+
 pub mod find;
 pub mod get;
 pub mod put;
 
 pub use find::Find;
 pub use get::Get;
-pub use put::Put;
+pub use put::{Put, PutFailure, Receipt};
 
 /// What an operation asks for next.
 #[derive(Clone, Debug)]
@@ -96,6 +98,13 @@ pub struct Published {
     pub value: Bytes,
     /// Its version.
     pub version: u64,
+}
+
+impl Published {
+    /// Its place in the order of its key's records.
+    pub fn rank(&self, key: &Key) -> Rank<'_> {
+        Rank::of(key, &self.value, self.version)
+    }
 }
 
 /// The record of a publication.

@@ -18,9 +18,15 @@
 //! A peer of the original network takes a record without a word. It is asked for the value right
 //! after, and counts if it has it.
 //!
-//! A replica that refuses because it has a newer version was told one by a publisher whose clock
-//! is ahead. Whoever puts last means to replace: the version is learned from those replicas, and
-//! the record is stored once more with the next one, if no clock that may be believed is passed.
+//! A replica that refuses the record as older was given a version by a publisher whose clock is
+//! ahead. A PUT means to replace: the replicas that refused are asked what they hold, and the record
+//! is stored once more with the next version, if that is not from the future for this node's clock.
+//! The tolerance is the one that replicas have: if it were less, a publisher ahead of the clock would
+//! lock the key for the difference. A replica that turns out to hold these very bytes has stored them.
+//!
+//! The receipt is the number of nodes from which the value can be fetched. This node's own copy
+//! counts only if others can fetch it here, and a PUT that more replicas refused in favour of another
+//! value than confirmed has failed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -32,8 +38,8 @@ use crate::density::SizeEstimate;
 use crate::diversity::DiversityCounter;
 use crate::lookup::Lookup;
 
-/// Replicas that are asked for the version that they would not give up.
-const MAX_TEACHERS: usize = 5;
+/// How often a record is stored: once, and once more with a version that wins.
+const MAX_ROUNDS: u8 = 2;
 
 /// Which share of the replicas is given the record before the others are known: one in so many. A
 /// third is near enough. Where 6 nodes lie on average there are 20 once in 200 000 times, so that
@@ -60,16 +66,69 @@ pub struct Put {
     unconfirmed: Vec<NodeInfo>,
     /// Those that have been asked.
     checked: BTreeSet<NodeId>,
+    /// Whether any node has answered anything.
+    heard: bool,
+    /// Whether a node that refused the record was found to hold another value.
+    is_outranked: bool,
+}
+
+/// What a PUT has achieved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Receipt {
+    /// Nodes from which the value can be fetched; 0 if the PUT has failed.
+    pub stored: usize,
+    /// Nodes that were sent the record and have not answered yet.
+    pub outstanding: usize,
+    /// Why it has failed, if it has.
+    pub failure: Option<PutFailure>,
+}
+
+/// Why a PUT has failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+pub enum PutFailure {
+    /// More nodes hold a value that wins than have stored this one.
+    #[error(
+        "superseded: {refused} nodes hold a newer value and {confirmed} stored this one; another \
+         publisher was later, or its clock is ahead: read the value, and put again if it must be \
+         replaced"
+    )]
+    Superseded {
+        /// Nodes that refused the record.
+        refused: usize,
+        /// Nodes that stored it.
+        confirmed: usize,
+    },
+    /// More nodes refused the version than have stored the record, and none was found to hold
+    /// another value.
+    #[error(
+        "{refused} nodes refused its version and {confirmed} stored it: this node's clock is \
+         probably ahead of theirs; correct it and put again"
+    )]
+    VersionRefused {
+        /// Nodes that refused the record.
+        refused: usize,
+        /// Nodes that stored it.
+        confirmed: usize,
+    },
+    /// No other node answered: this node is cut off.
+    #[error(
+        "none of the known nodes answered: this node cannot reach its network; try again later"
+    )]
+    Unreachable,
+    /// Nodes answered, and none took the record.
+    #[error("no node took it: they are busy, or their stores are full; try again later")]
+    Refused,
 }
 
 #[derive(Clone, Debug)]
 enum Stage {
     /// Looking for the closest nodes.
     Locating,
-    /// Storing. `again` is whether this is the second time.
-    Storing { again: bool },
-    /// Asking those who have a newer version for it: whom next, and who has not answered.
-    Learning { open: Vec<NodeInfo>, asked: Vec<NodeId>, newest: u64 },
+    /// Storing, for the `round`th time.
+    Storing { round: u8 },
+    /// Asking those that refused the record in this round what they hold: whom next, and who has
+    /// not answered.
+    Learning { round: u8, open: Vec<NodeInfo>, asked: Vec<NodeId>, newest: u64 },
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,7 +141,7 @@ enum Placement {
     Late,
     /// The node keeps the record.
     Confirmed,
-    /// The node has a newer version: it holds its place, and does not count.
+    /// The node refused the record's version: it holds its place, and does not count.
     Superseded,
     /// Refused, silent, or unreachable.
     Failed,
@@ -120,6 +179,8 @@ impl Put {
             asked_last: None,
             unconfirmed: Vec::new(),
             checked: BTreeSet::new(),
+            heard: false,
+            is_outranked: false,
         }
     }
 
@@ -133,9 +194,37 @@ impl Put {
         &self.record
     }
 
-    /// On how many nodes the record lies, this one included.
+    /// How many nodes have stored the record, this one included.
     pub fn confirmed(&self) -> usize {
         self.count(|placement| placement == Placement::Confirmed)
+    }
+
+    /// Whether any other node has answered anything.
+    pub fn has_heard(&self) -> bool {
+        self.heard
+    }
+
+    /// What has been achieved. `own_counts`: whether others can fetch from this node.
+    pub fn receipt(&self, own_counts: bool) -> Receipt {
+        let own = self.local == Placement::Confirmed && !own_counts;
+        let confirmed = self.confirmed() - usize::from(own);
+        let refused = self.count(|placement| placement == Placement::Superseded);
+        let outstanding =
+            self.count(|placement| matches!(placement, Placement::Pending | Placement::Late));
+        // Readers that count as many votes for either return what outranks this one.
+        let failure = if refused > 0 && refused >= confirmed && self.is_outranked {
+            Some(PutFailure::Superseded { refused, confirmed })
+        } else if refused > confirmed {
+            Some(PutFailure::VersionRefused { refused, confirmed })
+        } else if confirmed > 0 {
+            None
+        } else if self.heard {
+            Some(PutFailure::Refused)
+        } else {
+            Some(PutFailure::Unreachable)
+        };
+        let stored = if failure.is_none() { confirmed } else { 0 };
+        Receipt { stored, outstanding, failure }
     }
 
     /// What to do next.
@@ -160,16 +249,18 @@ impl Put {
                     if let Some(size) = self.size {
                         self.replication += size.excess(&self.lookup.distances());
                     }
-                    self.stage = Stage::Storing { again: false };
+                    self.stage = Stage::Storing { round: 1 };
                 }
-                Stage::Storing { again } => {
-                    let again = *again;
+                Stage::Storing { round } => {
+                    let round = *round;
                     match self.next_placement() {
-                        Next::Done if !again && self.is_superseded() => self.learn(),
+                        Next::Done if round <= MAX_ROUNDS && self.is_refused() => {
+                            self.learn(round);
+                        }
                         next => return next,
                     }
                 }
-                Stage::Learning { open, asked, newest } => {
+                Stage::Learning { round, open, asked, newest } => {
                     if let Some(node) = open.pop() {
                         asked.push(node.id);
                         let body = Body::FindValue { key: self.record.key };
@@ -178,17 +269,14 @@ impl Put {
                     if !asked.is_empty() {
                         return Next::Wait;
                     }
-                    let newest = *newest;
-                    if self.record.version.is_none_or(|version| version > newest) {
-                        return Next::Done;
+                    let (round, newest) = (*round, *newest);
+                    let is_outbid = self.record.version.is_none_or(|version| version > newest);
+                    if is_outbid || round == MAX_ROUNDS || !self.is_refused() {
+                        // Nothing more can be done: what was learned is for the receipt.
+                        self.stage = Stage::Storing { round: MAX_ROUNDS + 1 };
+                        continue;
                     }
-                    self.record.version = Some(newest + 1);
-                    self.placements.clear();
-                    self.unconfirmed.clear();
-                    self.checked.clear();
-                    self.sites = DiversityCounter::new(self.lookup.diversity());
-                    self.local = Placement::Open;
-                    self.stage = Stage::Storing { again: true };
+                    self.store_again(newest + 1, round + 1);
                 }
             }
         }
@@ -196,6 +284,7 @@ impl Put {
 
     /// An answer came to what this node was asked for.
     pub fn handle_answer(&mut self, from: &NodeId, asked: Asked, answer: Answer) {
+        self.heard |= !matches!(answer, Answer::Failed | Answer::Delivered);
         match asked {
             // Of the version before: it says nothing of this one.
             Asked::Store { version } if version != self.record.version => {}
@@ -217,9 +306,13 @@ impl Put {
             && asked.contains(from)
         {
             asked.retain(|one| one != from);
-            if let Answer::Value(Record { version: Some(version), .. }) = answer
-                && version < self.highest_version
-            {
+            let Answer::Value(held) = answer else { return };
+            if held.value == self.record.value {
+                self.placements.insert(*from, Placement::Confirmed);
+                return;
+            }
+            self.is_outranked = true;
+            if let Some(version) = held.version.filter(|version| *version < self.highest_version) {
                 *newest = version.max(*newest);
             }
             return;
@@ -255,21 +348,33 @@ impl Put {
         self.local = if kept { Placement::Confirmed } else { Placement::Failed };
     }
 
-    /// Whether more nodes have something newer than took the record.
-    fn is_superseded(&self) -> bool {
-        self.count(|placement| placement == Placement::Superseded) > self.confirmed()
+    /// Whether a node refused the record's version. One is enough: upkeep would bring what it holds
+    /// to all others.
+    fn is_refused(&self) -> bool {
+        self.count(|placement| placement == Placement::Superseded) > 0
     }
 
-    fn learn(&mut self) {
+    fn learn(&mut self, round: u8) {
         let superseded = |id: &NodeId| self.placements.get(id) == Some(&Placement::Superseded);
         let open: Vec<NodeInfo> = self
             .lookup
             .usable()
             .map(|candidate| candidate.node)
             .filter(|node| superseded(&node.id))
-            .take(MAX_TEACHERS)
             .collect();
-        self.stage = Stage::Learning { open, asked: Vec::new(), newest: 0 };
+        self.stage = Stage::Learning { round, open, asked: Vec::new(), newest: 0 };
+    }
+
+    /// Stores the record once more, with this version.
+    fn store_again(&mut self, version: u64, round: u8) {
+        self.record.version = Some(version);
+        self.placements.clear();
+        self.unconfirmed.clear();
+        self.checked.clear();
+        self.sites = DiversityCounter::new(self.lookup.diversity());
+        self.local = Placement::Open;
+        self.is_outranked = false;
+        self.stage = Stage::Storing { round };
     }
 
     fn next_placement(&mut self) -> Next {
@@ -517,7 +622,7 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_version_is_learned_and_passed_once() {
+    fn a_newer_version_is_learned_and_outbid_once() {
         let mut put = located(3, 3);
         assert_eq!(asked(&mut put), [1, 2, 3]);
         for number in 1..=3 {
@@ -525,7 +630,8 @@ mod tests {
         }
         assert_eq!(asked(&mut put), [3, 2, 1], "asked for their version");
         let newer = |version| {
-            Answer::Value(Record { version: Some(version), ..located(1, 1).record.clone() })
+            let value = Bytes::from_static(b"newer");
+            Answer::Value(Record { value, version: Some(version), ..located(1, 1).record.clone() })
         };
         put.handle_answer(&node(1).id, FIND, newer(500));
         put.handle_answer(&node(2).id, FIND, newer(700));
@@ -539,8 +645,63 @@ mod tests {
             let refused = Answer::Refused(ErrorCode::NotAcceptable);
             put.handle_answer(&node(number).id, second, refused);
         }
+        assert_eq!(asked(&mut put), [3, 2, 1], "asked what they hold");
+        for number in 1..=3 {
+            put.handle_answer(&node(number).id, FIND, newer(800));
+        }
         assert!(matches!(put.next_step(), Next::Done), "but only once");
-        assert_eq!(put.confirmed(), 0);
+        let failure = Some(PutFailure::Superseded { refused: 3, confirmed: 0 });
+        assert_eq!(put.receipt(true), Receipt { stored: 0, outstanding: 0, failure });
+    }
+
+    /// A PUT of a node whose clock was ahead was "stored on 1 node".
+    #[test]
+    fn a_version_that_all_refuse_and_none_has_a_newer_one_for_is_a_failure_of_the_clock() {
+        let mut put = located(3, 3);
+        assert_eq!(asked(&mut put), [1, 2, 3]);
+        for number in 1..=3 {
+            put.handle_answer(&node(number).id, STORE, Answer::Refused(ErrorCode::NotAcceptable));
+        }
+        assert_eq!(asked(&mut put), [3, 2, 1]);
+        put.handle_answer(&node(1).id, FIND, Answer::Nodes(Vec::new()));
+        put.handle_answer(&node(2).id, FIND, Answer::Failed);
+        put.handle_answer(&node(3).id, FIND, Answer::Nodes(Vec::new()));
+        assert!(matches!(put.next_step(), Next::Done));
+        let failure = Some(PutFailure::VersionRefused { refused: 3, confirmed: 0 });
+        assert_eq!(put.receipt(true).failure, failure);
+    }
+
+    #[test]
+    fn a_replica_that_refuses_and_holds_these_very_bytes_counts() {
+        let mut put = located(3, 3);
+        assert_eq!(asked(&mut put), [1, 2, 3]);
+        for number in 1..=3 {
+            put.handle_answer(&node(number).id, STORE, Answer::Refused(ErrorCode::NotAcceptable));
+        }
+        assert_eq!(asked(&mut put), [3, 2, 1]);
+        let same = || Answer::Value(located(1, 1).record.clone());
+        put.handle_answer(&node(1).id, FIND, same());
+        put.handle_answer(&node(2).id, FIND, same());
+        put.handle_answer(&node(3).id, FIND, Answer::Failed);
+        assert!(matches!(put.next_step(), Next::Done));
+        assert_eq!(put.receipt(true), Receipt { stored: 2, outstanding: 0, failure: None });
+    }
+
+    /// "stored on 1 node", said a node that no other could reach.
+    #[test]
+    fn the_own_copy_counts_only_where_others_can_fetch_it() {
+        let mut put = located(2, 20);
+        assert_eq!(asked(&mut put), [1, 2]);
+        put.handle_kept_locally(true);
+        put.heard = false;
+        put.handle_answer(&node(1).id, STORE, Answer::Failed);
+        put.handle_late(&node(2).id, STORE);
+        assert!(matches!(put.next_step(), Next::Done));
+        let failure = Some(PutFailure::Unreachable);
+        assert_eq!(put.receipt(false), Receipt { stored: 0, outstanding: 1, failure });
+        assert_eq!(put.receipt(true), Receipt { stored: 1, outstanding: 1, failure: None });
+        put.handle_answer(&node(2).id, STORE, Answer::Stored);
+        assert_eq!(put.receipt(false), Receipt { stored: 1, outstanding: 0, failure: None });
     }
 
     /// A node that answers a FIND_NODE with the error by which a STORE is superseded was counted as

@@ -1,80 +1,152 @@
-//! Which of two values of one key counts.
+//! The order of the records of one key: which of two wins.
 //!
-//! 1. A value that proves itself (the key is its SHA-256) counts before any that does not, of
-//!    whatever version. It is the only value that a GET will believe without a vote; if a higher
-//!    version could replace it, anyone could destroy it with any bytes.
-//! 2. Otherwise the higher version counts.
-//! 3. Of two values of one version, the one with the higher SHA-256 counts. The choice is
-//!    arbitrary; what matters is that all replicas make the same one.
+//! The only home of this rule. Replicas ([`RecordStore`](super::RecordStore)), readers
+//! ([`crate::vote`], [`crate::operation::get`]) and upkeep all compare [`Rank`]s, so that nodes
+//! that have seen the same records agree, in whatever order those arrived:
 //!
-//! This orders all values of a key, so that replicas that have seen the same offers hold the same
-//! value, in whatever order those came.
+//! 1. The higher [`Class`] wins, whatever the versions. A content-addressed value is the only one
+//!    that a GET accepts without a vote; if a higher version could replace it, anyone could destroy
+//!    it with any bytes.
+//! 2. Among plain values the higher version wins.
+//! 3. Of two plain values of one version, the one with the higher SHA-256 wins. The choice is
+//!    arbitrary; what matters is that all nodes make the same one.
+//!
+//! A self-verifying value has no rival in its class, and its version decides nothing: the same
+//! bytes offered again are a *renewal*, which [`Standing::Renews`] stands for.
 
 use std::cmp::Ordering;
 
 use voiddht_wire::Key;
 
-use super::{Offer, Record, Refusal};
+use super::Refusal;
 
-/// A value with its version.
+/// What makes a value the value of its key, from the weakest to the strongest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// Nothing: the value needs a vote.
+    Plain,
+    /// The key is the value's SHA-256.
+    ContentAddressed,
+}
+
+impl Class {
+    /// The class of a value under a key. Hashes the value.
+    pub fn of(key: &Key, value: &[u8]) -> Self {
+        if key.proves(value) { Self::ContentAddressed } else { Self::Plain }
+    }
+
+    /// Whether the value needs no vote.
+    pub fn is_self_verifying(self) -> bool {
+        self > Self::Plain
+    }
+}
+
+/// The place of a record in the order of its key: the greater wins.
 #[derive(Clone, Copy, Debug)]
-pub struct Versioned<'a> {
-    /// The value.
-    pub value: &'a [u8],
-    /// Its version.
-    pub version: u64,
+pub struct Rank<'a> {
+    class: Class,
+    version: u64,
+    value: &'a [u8],
 }
 
-impl<'a> From<&'a Record> for Versioned<'a> {
-    fn from(record: &'a Record) -> Self {
-        Self { value: &record.value, version: record.version }
+impl<'a> Rank<'a> {
+    /// The rank of a value whose class is not known. Hashes the value.
+    pub fn of(key: &Key, value: &'a [u8], version: u64) -> Self {
+        Self::in_class(Class::of(key, value), value, version)
+    }
+
+    /// The rank of a value whose class is known.
+    pub fn in_class(class: Class, value: &'a [u8], version: u64) -> Self {
+        Self { class, version, value }
     }
 }
 
-impl<'a> From<&'a Offer> for Versioned<'a> {
-    fn from(offer: &'a Offer) -> Self {
-        Self { value: &offer.value, version: offer.version }
+impl Ord for Rank<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.class.cmp(&other.class).then_with(|| match self.class {
+            Class::Plain => self
+                .version
+                .cmp(&other.version)
+                .then_with(|| compare_by_hash(self.value, other.value)),
+            Class::ContentAddressed => Ordering::Equal,
+        })
     }
 }
 
-/// How an offered value stands to the held one, where it is not refused.
+impl PartialOrd for Rank<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Rank<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Rank<'_> {}
+
+/// Hashes only values that differ.
+fn compare_by_hash(one: &[u8], other: &[u8]) -> Ordering {
+    if one == other {
+        return Ordering::Equal;
+    }
+    Key::of_value(one).cmp(&Key::of_value(other))
+}
+
+/// How an offered record relates to the held one, where it is not refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// It is the held one, of the same version.
+    /// The same plain value, of the same version.
     Same,
-    /// It replaces the held one.
+    /// The same self-verifying value, of whatever version: only the deadline may move.
+    Renews,
+    /// It wins.
     Replaces,
 }
 
-/// Judges an offered value beside the one that is held. Hashes only where the two differ.
+/// Compares an offered record with the held one.
 ///
 /// # Errors
-/// The [`Refusal`] of an offer that does not count.
-pub fn judge(key: &Key, held: Versioned<'_>, offered: Versioned<'_>) -> Result<Standing, Refusal> {
-    let version = offered.version.cmp(&held.version);
-    if held.value == offered.value {
-        return match version {
-            Ordering::Less => Err(Refusal::Older),
-            Ordering::Equal => Ok(Standing::Same),
-            Ordering::Greater => Ok(Standing::Replaces),
-        };
+/// The [`Refusal`] of an offer that loses.
+pub fn judge(held: Rank<'_>, offered: Rank<'_>) -> Result<Standing, Refusal> {
+    if held.class.is_self_verifying() && held.value == offered.value {
+        return Ok(Standing::Renews);
     }
-    match version {
-        Ordering::Less if key.proves(offered.value) => Ok(Standing::Replaces),
-        Ordering::Less => Err(Refusal::Older),
-        Ordering::Equal => break_tie(key, held.value, offered.value),
-        Ordering::Greater if key.proves(held.value) => Err(Refusal::Outproved),
+    match offered.cmp(&held) {
         Ordering::Greater => Ok(Standing::Replaces),
+        Ordering::Equal => Ok(Standing::Same),
+        Ordering::Less if offered.class < held.class => Err(Refusal::Outproved),
+        Ordering::Less if offered.version < held.version => Err(Refusal::Older),
+        Ordering::Less => Err(Refusal::Outranked),
     }
 }
 
-fn break_tie(key: &Key, held: &[u8], offered: &[u8]) -> Result<Standing, Refusal> {
-    let (held, offered) = (Key::of_value(held), Key::of_value(offered));
-    if held == *key {
-        Err(Refusal::Outproved)
-    } else if offered == *key || offered > held {
-        Ok(Standing::Replaces)
-    } else {
-        Err(Refusal::Outranked)
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn ranks_are_a_total_order_in_which_only_equal_values_are_equal(
+            records in prop::collection::vec((0..4u8, 0..3u64), 3)
+        ) {
+            // The value 0 is content-addressed under the key.
+            let key = Key::of_value(&[0]);
+            let values: Vec<([u8; 1], u64)> =
+                records.iter().map(|(value, version)| ([*value], *version)).collect();
+            let rank = |n: usize| Rank::of(&key, &values[n].0, values[n].1);
+            let (a, b, c) = (rank(0), rank(1), rank(2));
+            prop_assert_eq!(a.cmp(&b), b.cmp(&a).reverse());
+            if a <= b && b <= c {
+                prop_assert!(a <= c);
+            }
+            if a == b {
+                prop_assert_eq!(a.value, b.value);
+            }
+        }
     }
 }

@@ -4,15 +4,13 @@ use proptest::prelude::*;
 use voiddht_wire::PeerAddress;
 
 use super::*;
-use crate::time::WallTime;
+use crate::time::{Moment, WallTime};
 
 const WALL: u64 = 1_700_000_000_000;
 
 fn now(seconds: u64) -> Now {
-    Now {
-        mono: Moment::default() + Duration::from_secs(seconds),
-        wall: WallTime::from_millis(WALL + seconds * 1_000),
-    }
+    let mono = Moment::default() + Duration::from_secs(seconds);
+    Now::never_suspended(mono, WallTime::from_millis(WALL + seconds * 1_000))
 }
 
 /// The keys in the order of their distance from the node 0.
@@ -22,7 +20,7 @@ fn key(n: u8) -> Key {
 
 fn offer(key: Key, value: &[u8], version: u64, expires: u64) -> Offer {
     let value = Bytes::copy_from_slice(value);
-    Offer { key, value, version, expires: now(expires).mono, maintenance: false }
+    Offer { key, value, version, expires: now(expires).boot, maintenance: false }
 }
 
 fn store_of(max_records: usize, max_bytes: usize) -> RecordStore {
@@ -40,7 +38,7 @@ fn check(offers: &[(Offer, Result<bool, Refusal>)]) -> RecordStore {
 }
 
 fn held(store: &RecordStore, key: &Key) -> Option<(Vec<u8>, u64)> {
-    store.get(key, now(0).mono).map(|record| (record.value.to_vec(), record.version))
+    store.get(key, now(0).boot).map(|record| (record.value.to_vec(), record.version))
 }
 
 #[test]
@@ -61,7 +59,7 @@ fn no_copy_of_the_same_version_changes_when_a_record_expires() {
         for expires in [1, 600] {
             let again = Offer { maintenance, ..offer(key(1), b"value", 1, expires) };
             let store = check(&[(offer(key(1), b"value", 1, 60), Ok(true)), (again, Ok(false))]);
-            assert_eq!(store.get(&key(1), now(0).mono).unwrap().expires, now(60).mono);
+            assert_eq!(store.get(&key(1), now(0).boot).unwrap().expires, now(60).boot);
         }
     }
 }
@@ -73,8 +71,8 @@ fn a_new_publication_has_a_life_of_its_own_shorter_or_longer() {
             (offer(key(1), b"value", 1, 60), Ok(true)),
             (offer(key(1), b"value", 2, expires), Ok(true)),
         ]);
-        assert_eq!(store.next_expiry(), Some(now(expires).mono));
-        assert_eq!(store.expire(now(expires).mono), [key(1)]);
+        assert_eq!(store.next_expiry(), Some(now(expires).boot));
+        assert_eq!(store.expire(now(expires).boot), [key(1)]);
     }
 }
 
@@ -92,11 +90,11 @@ fn a_tie_goes_to_the_same_value_at_every_replica() {
 }
 
 #[test]
-fn a_value_that_proves_itself_yields_to_no_version() {
+fn a_content_addressed_value_yields_to_no_version() {
     let proved = Key::of_value(b"proof");
     check(&[
         (offer(proved, b"proof", 5, 60), Ok(true)),
-        (offer(proved, b"forged", 4, 60), Err(Refusal::Older)),
+        (offer(proved, b"forged", 4, 60), Err(Refusal::Outproved)),
         (offer(proved, b"forged", 5, 60), Err(Refusal::Outproved)),
         (offer(proved, b"forged", 6, 60), Err(Refusal::Outproved)),
         (offer(proved, b"proof", 6, 60), Ok(true)),
@@ -108,6 +106,53 @@ fn a_value_that_proves_itself_yields_to_no_version() {
         ]);
         assert_eq!(held(&store, &proved), Some((b"proof".to_vec(), version)));
     }
+}
+
+/// A stranger deleted content-addressed values by publishing the same bytes with a TTL of one second
+/// and a higher version, and kept their publisher from renewing them by a version minutes ahead.
+#[test]
+fn the_same_content_addressed_bytes_only_ever_move_the_deadline_back_whatever_their_version() {
+    let proved = Key::of_value(b"proof");
+    let after = |offers: &[(Offer, Result<bool, Refusal>)]| {
+        let store = check(offers);
+        let record = store.get(&proved, now(0).boot).unwrap();
+        assert_eq!(store.next_expiry(), Some(record.expires), "the index agrees");
+        (record.expires, record.version)
+    };
+    let first = || (offer(proved, b"proof", 5, 60), Ok(true));
+    let shorter = (offer(proved, b"proof", 9, 1), Ok(true));
+    assert_eq!(after(&[first(), shorter]), (now(60).boot, 9));
+    let longer = (offer(proved, b"proof", 3, 600), Ok(true));
+    assert_eq!(after(&[first(), longer]), (now(600).boot, 5));
+    let future = (offer(proved, b"proof", u64::MAX, 600), Err(Refusal::FutureVersion));
+    assert_eq!(after(&[first(), future]), (now(60).boot, 5));
+    for (version, changed, kept) in [(3, false, 5), (9, true, 9), (u64::MAX, false, 5)] {
+        let copy = Offer { maintenance: true, ..offer(proved, b"proof", version, 600) };
+        assert_eq!(after(&[first(), (copy, Ok(changed))]), (now(60).boot, kept), "a copy");
+    }
+}
+
+#[test]
+fn a_renewed_record_stays_on_the_bill_it_is_on() {
+    let mut store = store_of(8, 1 << 20);
+    let proved = Key::of_value(b"proof");
+    store.offer_from(account(1), offer(proved, b"proof", 1, 60), now(0)).unwrap();
+    store.offer_from(account(2), offer(proved, b"proof", 2, 600), now(0)).unwrap();
+    assert_eq!((store.usage_of(&account(1).id).records), 1);
+    assert_eq!((store.usage_of(&account(2).id).records), 0);
+}
+
+/// A node whose clock had been two hours ahead kept what it had taken then, and refused every
+/// publication until its clock had caught up.
+#[test]
+fn a_record_from_the_future_yields_to_what_the_clock_accepts() {
+    let ahead = Now { wall: WallTime::from_millis(WALL + 7_200_000), ..now(0) };
+    let mut store = store_of(100, 1 << 20);
+    store.offer(offer(key(1), b"ahead", WALL + 7_200_000, 60), ahead).unwrap();
+    let again = offer(key(1), b"ahead", WALL + 7_200_000, 60);
+    assert!(!store.offer(again, now(0)).unwrap().changed, "it is what is held");
+    assert!(store.offer(offer(key(1), b"today", WALL, 60), now(0)).unwrap().changed);
+    assert_eq!(held(&store, &key(1)), Some((b"today".to_vec(), WALL)));
 }
 
 #[test]
@@ -126,11 +171,11 @@ fn an_expired_record_is_not_found_and_stands_in_nobodys_way() {
         (offer(key(1), b"dead", 9, 0), Err(Refusal::Expired)),
         (offer(key(1), b"value", 9, 10), Ok(true)),
     ]);
-    assert!(store.get(&key(1), now(9).mono).is_some());
-    assert!(store.get(&key(1), now(10).mono).is_none());
+    assert!(store.get(&key(1), now(9).boot).is_some());
+    assert!(store.get(&key(1), now(10).boot).is_none());
     assert!(store.offer(offer(key(1), b"older", 8, 20), now(10)).unwrap().changed);
-    assert_eq!(store.expire(now(10).mono), []);
-    assert_eq!(store.expire(now(99).mono), [key(1)]);
+    assert_eq!(store.expire(now(10).boot), []);
+    assert_eq!(store.expire(now(99).boot), [key(1)]);
     assert_eq!((store.len(), store.bytes(), store.next_expiry()), (0, 0, None));
 }
 
@@ -140,10 +185,10 @@ fn records_expire_in_order_and_only_when_due() {
     for n in [3, 1, 2] {
         store.offer(offer(key(n), b"value", 1, n.into()), now(0)).unwrap();
     }
-    assert_eq!(store.next_expiry(), Some(now(1).mono));
-    assert_eq!(store.expire(now(0).mono), []);
-    assert_eq!(store.expire(now(2).mono), [key(1), key(2)]);
-    assert_eq!(store.next_expiry(), Some(now(3).mono));
+    assert_eq!(store.next_expiry(), Some(now(1).boot));
+    assert_eq!(store.expire(now(0).boot), []);
+    assert_eq!(store.expire(now(2).boot), [key(1), key(2)]);
+    assert_eq!(store.next_expiry(), Some(now(3).boot));
 }
 
 #[test]
@@ -183,7 +228,7 @@ fn bytes_are_counted_with_their_overhead_and_a_refusal_changes_nothing() {
     assert_eq!((store.len(), store.bytes()), (2, 2 * one));
     let grown = offer(key(2), &[7; 101], 2, 60);
     assert_eq!(store.offer(grown, now(0)).unwrap().evicted, [key(1)]);
-    assert!(store.get(&key(2), now(0).mono).unwrap().is_cached());
+    assert!(store.get(&key(2), now(0).boot).unwrap().is_cached());
     assert_eq!(store.bytes(), one + 1);
 }
 
@@ -231,7 +276,7 @@ fn what_a_peer_stores_is_on_its_bill_until_it_goes() {
     store.offer_from(account(2), offer(key(1), b"newer", 2, 60), now(0)).unwrap();
     assert_eq!(store.usage_of(&account(1).id).records, 1);
     assert_eq!(store.usage_of(&account(2).id).records, 2);
-    store.expire(now(60).mono);
+    store.expire(now(60).boot);
     assert_eq!(store.usage_of(&account(2).id), Usage::default());
 }
 
@@ -300,8 +345,8 @@ proptest! {
                 }
                 Event::Pass { seconds } => {
                     at += seconds;
-                    store.expire(now(at).mono);
-                    prop_assert!(store.next_expiry().is_none_or(|next| next > now(at).mono));
+                    store.expire(now(at).boot);
+                    prop_assert!(store.next_expiry().is_none_or(|next| next > now(at).boot));
                 }
             }
             check_books(&store);

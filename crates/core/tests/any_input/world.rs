@@ -100,7 +100,7 @@ impl World {
     fn now(&self) -> Now {
         let wall = (all::WALL_START + self.mono.as_micros() / 1000)
             .saturating_add_signed(self.wall_offset);
-        Now { mono: self.mono, wall: WallTime::from_millis(wall) }
+        Now::never_suspended(self.mono, WallTime::from_millis(wall))
     }
 
     /// What an earlier run left on disk.

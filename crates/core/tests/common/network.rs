@@ -12,7 +12,7 @@ use voiddht_core::event::{
     Command, CommandId, Input, Notice, Outcome, Output, StoredRecord, Ticket, Undelivered, Write,
 };
 use voiddht_core::peer::{ConnectionId, Peer};
-use voiddht_core::time::{Moment, Now, WallTime};
+use voiddht_core::time::{BootTime, Moment, Now, WallTime};
 use voiddht_core::{Config, Node};
 use voiddht_wire::peer::{Message, NodeInfo};
 use voiddht_wire::{Key, NodeId, PeerAddress};
@@ -225,10 +225,14 @@ impl Network {
         self.step(address, Input::WakeUp);
     }
 
+    fn boot_now(&self) -> BootTime {
+        BootTime::from_micros(self.now.as_micros())
+    }
+
     fn now_at(&self, at: PeerAddress) -> Now {
         let error = self.clock_error.get(&at).copied().unwrap_or(0);
         let millis = (START_MILLIS + self.now.as_micros() / 1000).saturating_add_signed(error);
-        Now { mono: self.now, wall: WallTime::from_millis(millis) }
+        Now::never_suspended(self.now, WallTime::from_millis(millis))
     }
 
     fn step(&mut self, at: PeerAddress, input: Input) {
@@ -284,6 +288,9 @@ impl Network {
                 let there = self.nodes.get(&contact.address).map(|node| node.own().id);
                 let listening =
                     there == Some(contact.id) && self.reaches(own.address, contact.address);
+                if listening {
+                    self.send(contact.address, Input::Reached);
+                }
                 self.send(own.address, Input::Probed { contact, listening });
             }
             Output::Persist { ticket, writes } => self.persist(own.address, ticket, writes),
@@ -399,7 +406,7 @@ impl Network {
         let value = Bytes::from_static(value.as_bytes());
         self.command(number, Command::Put { key, value, ttl, replication: None });
         match self.finish(number) {
-            Outcome::Put { stored, .. } => stored,
+            Outcome::Put { receipt, .. } => receipt.stored,
             other => panic!("{other:?}"),
         }
     }
@@ -425,12 +432,12 @@ impl Network {
         let mut nodes: Vec<&Node> = self.nodes.values().collect();
         nodes.sort_by_key(|node| key.distance(&node.own().id));
         nodes.truncate(self.config.k);
-        nodes.iter().filter(|node| node.records().get(&key, self.now).is_some()).count()
+        nodes.iter().filter(|node| node.records().get(&key, self.boot_now()).is_some()).count()
     }
 
     /// Nodes that hold a record of this key.
     pub(crate) fn holders(&self, key: Key) -> usize {
-        let holds = |node: &&Node| node.records().get(&key, self.now).is_some();
+        let holds = |node: &&Node| node.records().get(&key, self.boot_now()).is_some();
         self.nodes.values().filter(holds).count()
     }
 }

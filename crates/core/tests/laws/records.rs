@@ -8,7 +8,7 @@ use bytes::Bytes;
 use voiddht_core::peer::Peer;
 use voiddht_core::quota::Account;
 use voiddht_core::record::{Offer, RECORD_OVERHEAD_BYTES, RecordLimits, RecordStore};
-use voiddht_core::time::{Moment, Now, WallTime};
+use voiddht_core::time::{BootTime, Moment, Now, WallTime};
 use voiddht_wire::Key;
 
 use super::source::{self, Source};
@@ -19,12 +19,12 @@ const WALL: u64 = 1_000_000;
 struct Held {
     value: Bytes,
     version: u64,
-    expires: Moment,
+    expires: BootTime,
     bill: Option<Account>,
 }
 
 fn now(mono: Moment) -> Now {
-    Now { mono, wall: WallTime::from_millis(WALL) }
+    Now::never_suspended(mono, WallTime::from_millis(WALL))
 }
 
 /// Keys; two of them are the hash of a value.
@@ -46,13 +46,14 @@ fn offer(source: &mut Source<'_>, mono: Moment) -> Offer {
         key: key(source.byte()),
         value: value(source.byte()),
         version: WALL + u64::from(source.byte() % 4) + far,
-        expires: mono + Duration::from_secs(seconds),
+        expires: now(mono).boot + Duration::from_secs(seconds),
         maintenance: source.flag(),
     }
 }
 
 /// Sums and indexes agree with what is held; limits and quotas hold; a refusal changes nothing;
-/// what is taken is held as it was offered; versions go back only for a value that proves itself.
+/// what is taken is held as it was offered, or renews what is held; versions go back only for a
+/// content-addressed value.
 pub(crate) fn records(bytes: &[u8]) {
     let mut source = Source::new(bytes);
     let (records, room) = (source.one_of(&[1000, 1, 4]), source.one_of(&[1 << 20, 700, 3000]));
@@ -64,11 +65,14 @@ pub(crate) fn records(bytes: &[u8]) {
         match source.byte() % 8 {
             0 => {
                 mono = mono + Duration::from_secs(source.one_of(&[1, 0, 4, 60]));
-                for key in store.expire(mono) {
+                for key in store.expire(now(mono).boot) {
                     let record = held.remove(&key).expect("drops what was not held");
-                    assert!(record.expires <= mono, "drops what has not expired");
+                    assert!(record.expires <= now(mono).boot, "drops what has not expired");
                 }
-                assert!(held.values().all(|record| record.expires > mono), "keeps what expired");
+                assert!(
+                    held.values().all(|record| record.expires > now(mono).boot),
+                    "keeps what expired"
+                );
             }
             1 => store.mark_cached(&key(source.byte()), source.flag()),
             2 => {
@@ -92,7 +96,7 @@ fn take(
         Account::from(&Peer::danger_assume_proved(node.id, node.address))
     });
     let offer = offer(source, mono);
-    let Offer { key, value, version, expires, .. } = offer.clone();
+    let Offer { key, value, version, expires, maintenance } = offer.clone();
     let taken = match bill {
         Some(account) => store.offer_from(account, offer, now(mono)),
         None => store.offer(offer, now(mono)),
@@ -101,12 +105,26 @@ fn take(
     for evicted in accepted.evicted {
         assert!(evicted != key && held.remove(&evicted).is_some(), "evicts what is not held");
     }
+    let renewed = held
+        .get_mut(&key)
+        .filter(|old| old.expires > now(mono).boot && old.value == value && key.proves(&value));
+    if let Some(same) = renewed {
+        let before = (same.version, same.expires);
+        if version < u64::MAX / 2 {
+            same.version = same.version.max(version);
+        }
+        if !maintenance {
+            same.expires = same.expires.max(expires);
+        }
+        assert_eq!(accepted.changed, before != (same.version, same.expires));
+        return;
+    }
     if !accepted.changed {
         let same = held.get(&key).expect("nothing changed: it was held");
         assert_eq!((&same.value, same.version), (&value, version));
         return;
     }
-    if let Some(old) = held.get(&key).filter(|old| old.expires > mono) {
+    if let Some(old) = held.get(&key).filter(|old| old.expires > now(mono).boot) {
         assert!(version >= old.version || key.proves(&value), "a version went back");
         assert!(!key.proves(&old.value) || old.value == value, "what proves itself was replaced");
     }
@@ -120,9 +138,11 @@ fn check(store: &RecordStore, held: &BTreeMap<Key, Held>, mono: Moment, limits: 
     assert!(store.keys_from(Bound::Unbounded).eq(held.keys().copied()));
     assert_eq!(store.next_expiry(), held.values().map(|record| record.expires).min());
     for (key, record) in held {
-        let found = store.get(key, mono).map(|found| (&found.value, found.version, found.expires));
+        let found = store
+            .get(key, now(mono).boot)
+            .map(|found| (&found.value, found.version, found.expires));
         let expected = (&record.value, record.version, record.expires);
-        assert_eq!(found, (record.expires > mono).then_some(expected));
+        assert_eq!(found, (record.expires > now(mono).boot).then_some(expected));
     }
     for number in 0..4 {
         let peer = source::node(number).id;
@@ -156,7 +176,7 @@ pub(crate) fn replicas_agree(bytes: &[u8]) {
     assert!(one.keys_from(Bound::Unbounded).eq(other.keys_from(Bound::Unbounded)));
     for key in one.keys_from(Bound::Unbounded) {
         let held = |store: &RecordStore| {
-            store.get(&key, mono).map(|record| (record.value.clone(), record.version))
+            store.get(&key, now(mono).boot).map(|record| (record.value.clone(), record.version))
         };
         assert_eq!(held(&one), held(&other), "replicas differ");
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use voiddht_core::vote::{Ballot, Vote};
-use voiddht_wire::NodeId;
+use voiddht_wire::{Key, NodeId};
 
 use super::source::{self, Source};
 
@@ -23,14 +23,14 @@ pub(crate) fn vote(bytes: &[u8]) {
     }
     // Whoever votes twice is heard the first time: then the order does not matter.
     let mut heard: BTreeMap<NodeId, Vote> = BTreeMap::new();
-    let mut ballot = Ballot::default();
+    let mut ballot = Ballot::on(Key::default());
     for vote in &votes {
         ballot.cast(vote.clone());
         heard.entry(vote.voter).or_insert_with(|| vote.clone());
     }
     let votes: Vec<Vote> = heard.into_values().collect();
     assert_eq!(ballot.votes().len(), votes.len());
-    let mut shuffled = Ballot::default();
+    let mut shuffled = Ballot::on(Key::default());
     let mut order = votes.clone();
     for turn in 0..votes.len() {
         shuffled.cast(order.swap_remove((from + stride * turn) % order.len()));

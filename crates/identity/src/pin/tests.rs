@@ -16,10 +16,8 @@ impl Clock {
     }
 
     fn now(self) -> Now {
-        Now {
-            mono: Moment::from_micros(self.0.as_micros() as u64),
-            wall: WallTime::from_millis(1_700_000_000_000 + self.0.as_millis() as u64),
-        }
+        let wall = WallTime::from_millis(1_700_000_000_000 + self.0.as_millis() as u64);
+        Now::never_suspended(Moment::from_micros(self.0.as_micros() as u64), wall)
     }
 }
 

@@ -8,6 +8,7 @@ use voiddht_core::event::Outcome;
 use voiddht_core::label::{
     LookupPurpose, OperationKind, RefusalReason, RequestKind, RequestOutcome, RequestPurpose,
 };
+use voiddht_core::operation::Receipt;
 use voiddht_core::report::Report;
 use voiddht_wire::peer::Body;
 
@@ -43,7 +44,7 @@ impl OperationOutcome {
         match outcome {
             Outcome::Get { value: Some(_), .. } => Some(Self::GetFound),
             Outcome::Get { value: None, .. } => Some(Self::GetMissing),
-            Outcome::Put { stored: 0, .. } => Some(Self::PutFailed),
+            Outcome::Put { receipt: Receipt { stored: 0, .. }, .. } => Some(Self::PutFailed),
             Outcome::Put { .. } => Some(Self::PutStored),
             Outcome::Lookup { .. } => Some(Self::LookupDone),
             Outcome::Busy => Some(match kind {
@@ -209,6 +210,8 @@ fn read_all<const N: usize>(counts: &[Count; N]) -> [u64; N] {
 
 #[cfg(test)]
 mod tests {
+    use voiddht_core::operation::PutFailure;
+
     use super::*;
 
     #[test]
@@ -241,11 +244,12 @@ mod tests {
         let tallies = Tallies::default();
         let report = Report { agreeing: 5, dissenting: 1, ..Report::default() };
         let get = |value| Outcome::Get { value, version: None, report: report.clone() };
+        let receipt = Receipt { stored: 0, outstanding: 0, failure: Some(PutFailure::Unreachable) };
         tallies.operation_ended(OperationKind::Get, &get(Some("v".into())));
         tallies.operation_ended(OperationKind::Get, &get(None));
         tallies.operation_ended(
             OperationKind::Put,
-            &Outcome::Put { stored: 0, report: Report::default() },
+            &Outcome::Put { receipt, report: Report::default() },
         );
         tallies.operation_ended(OperationKind::Put, &Outcome::Busy);
         tallies.operation_ended(OperationKind::Lookup, &Outcome::Busy);

@@ -7,7 +7,7 @@ use voiddht_core::contact::Contact;
 use voiddht_core::label::{OperationKind, OperationPurpose};
 use voiddht_core::report::Report;
 use voiddht_core::routing::BucketRange;
-use voiddht_core::time::{Moment, Now};
+use voiddht_core::time::{BootTime, Moment, Now};
 use voiddht_wire::id::ID_BYTES;
 use voiddht_wire::{Key, NodeId};
 
@@ -98,7 +98,7 @@ impl Driver {
             } else {
                 Vec::new()
             },
-            records: self.observe_records(now.mono, request.contacts),
+            records: self.observe_records(now.boot, request.contacts),
             network_size: self.core.network_size().map(|size| size.nodes().round() as u64),
             operations,
             max_operations: config.max_operations,
@@ -146,7 +146,7 @@ impl Driver {
         self.core.table().buckets().map(observe).collect()
     }
 
-    fn observe_records(&self, now: Moment, sample: bool) -> ObservedRecords {
+    fn observe_records(&self, now: BootTime, sample: bool) -> ObservedRecords {
         let records = self.core.records();
         let keys = if sample { self.sample_keys() } else { Vec::new() };
         let describe = |key: Key| {

@@ -5,7 +5,9 @@ use std::str::FromStr;
 
 use voiddht_wire::Key;
 
-use super::{Adversary, Dropping, Eclipse, Flooding, NodeLiar, Replaying, Slow, Sybil, ValueLiar};
+use super::{
+    Adversary, ClockAhead, Dropping, Eclipse, Flooding, NodeLiar, Replaying, Slow, Sybil, ValueLiar,
+};
 
 /// A kind of adversary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +28,8 @@ pub enum Kind {
     Slow,
     /// See [`Replaying`].
     Replaying,
+    /// See [`ClockAhead`].
+    ClockAhead,
 }
 
 /// The text names no kind of adversary.
@@ -37,7 +41,7 @@ pub struct UnknownKind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Dropping,
         Self::NodeLiar,
         Self::ValueLiar,
@@ -46,6 +50,7 @@ impl Kind {
         Self::Flooding,
         Self::Slow,
         Self::Replaying,
+        Self::ClockAhead,
     ];
 
     /// Its name, which [`FromStr`] reads.
@@ -59,6 +64,7 @@ impl Kind {
             Self::Flooding => "flooding",
             Self::Slow => "slow",
             Self::Replaying => "replaying",
+            Self::ClockAhead => "clock-ahead",
         }
     }
 
@@ -73,6 +79,9 @@ impl Kind {
             Self::Flooding => "fills the stores of others",
             Self::Slow => "answers just before it is given up",
             Self::Replaying => "stores and returns what was true once",
+            Self::ClockAhead => {
+                "publishes again whatever is published, with versions ahead of the clock"
+            }
         }
     }
 
@@ -87,6 +96,7 @@ impl Kind {
             Self::Flooding => Box::new(Flooding::default()),
             Self::Slow => Box::new(Slow),
             Self::Replaying => Box::new(Replaying::default()),
+            Self::ClockAhead => Box::new(ClockAhead::default()),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use voiddht_core::event::{Command, CommandId, Outcome, Output, Write};
-use voiddht_core::time::Moment;
+use voiddht_core::time::BootTime;
 use voiddht_wire::Key;
 
 use super::{Checker, Site, Violations};
@@ -31,8 +31,8 @@ pub struct Ledger {
 #[derive(Debug)]
 struct Publication {
     value: Bytes,
-    began: Moment,
-    ends: Moment,
+    began: BootTime,
+    ends: BootTime,
 }
 
 impl Ledger {
@@ -43,11 +43,14 @@ impl Ledger {
 
     fn check_record(&self, at: &Site, write: &Write, found: &mut Violations) {
         let Write::PutRecord(record) = write else { return };
-        let ends = at.now.mono + record.expires.since(at.now.wall);
-        let publication = self
-            .published
-            .get(&record.key)
-            .and_then(|all| all.iter().rev().find(|one| one.value == record.value));
+        let ends = at.now.boot + record.expires.since(at.now.wall);
+        let same = self.published.get(&record.key).into_iter().flatten();
+        let same = same.filter(|one| one.value == record.value);
+        // Publications of a self-verifying value never shorten what an earlier one has said.
+        let publication = match record.key.proves(&record.value) {
+            true => same.max_by_key(|one| one.ends),
+            false => same.last(),
+        };
         match publication {
             _ if !self.all_honest => {}
             Some(one) if ends > one.ends + TOLERANCE => {
@@ -68,7 +71,7 @@ impl Ledger {
         let Outcome::Get { value: Some(value), .. } = outcome else { return };
         let publications = self.published.get(&key).map_or(&[][..], Vec::as_slice);
         let current = publications.iter().any(|one| {
-            one.value == *value && one.began <= at.now.mono && at.now.mono < one.ends + TOLERANCE
+            one.value == *value && one.began <= at.now.boot && at.now.boot < one.ends + TOLERANCE
         });
         if !current && self.all_honest {
             to.add(self.name(), at, format!("a GET of {key:?} returned what was not published"));
@@ -88,7 +91,7 @@ impl Checker for Ledger {
     fn commanded(&mut self, at: &Site, id: CommandId, command: &Command) {
         match command {
             Command::Put { key, value, ttl, .. } => {
-                let began = at.now.mono;
+                let began = at.now.boot;
                 let ends = began + ttl.unwrap_or(self.default_ttl);
                 let publication = Publication { value: value.clone(), began, ends };
                 self.published.entry(*key).or_default().push(publication);

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use voiddht_core::Node;
 use voiddht_core::event::{Command, CommandId, Outcome, Output};
-use voiddht_core::time::Moment;
+use voiddht_core::operation::Receipt;
+use voiddht_core::time::BootTime;
 use voiddht_wire::Key;
 
 use super::{Checker, Site, Violations};
@@ -27,7 +28,7 @@ pub struct Replicas {
 impl Replicas {
     /// Looks at one key. Takes time in proportion to the size of the world.
     pub fn of(world: &World, key: &Key, k: usize) -> Self {
-        let now = world.now();
+        let now = world.boot_now();
         let mut nodes: Vec<(&Node, bool)> =
             world.hosts().iter().filter_map(|it| Some((it.node()?, it.is_honest()))).collect();
         let holds = |node: &Node| node.records().get(key, now).is_some();
@@ -55,8 +56,8 @@ pub struct ReplicaSets {
     pub k: usize,
     /// The least mean [overlap](Replicas::overlap) that a survey may find, 0 to 1.
     pub least_overlap: f64,
-    under_way: BTreeMap<CommandId, (Key, Moment)>,
-    stored: BTreeMap<Key, Moment>,
+    under_way: BTreeMap<CommandId, (Key, BootTime)>,
+    stored: BTreeMap<Key, BootTime>,
 }
 
 impl ReplicaSets {
@@ -73,14 +74,14 @@ impl Checker for ReplicaSets {
 
     fn commanded(&mut self, at: &Site, id: CommandId, command: &Command) {
         if let Command::Put { key, ttl: Some(ttl), .. } = command {
-            self.under_way.insert(id, (*key, at.now.mono + *ttl));
+            self.under_way.insert(id, (*key, at.now.boot + *ttl));
         }
     }
 
     fn put_out(&mut self, _at: &Site, output: &Output, _found: &mut Violations) {
         if let Output::Answer { id, outcome } = output
             && let Some((key, ends)) = self.under_way.remove(id)
-            && matches!(outcome, Outcome::Put { stored: 1.., .. })
+            && matches!(outcome, Outcome::Put { receipt: Receipt { stored: 1.., .. }, .. })
         {
             // A shorter life than that of an earlier publication may be the one that counts.
             let place = self.stored.entry(key).or_insert(ends);
@@ -89,7 +90,7 @@ impl Checker for ReplicaSets {
     }
 
     fn surveyed(&mut self, world: &World, found: &mut Violations) {
-        self.stored.retain(|_, ends| *ends > world.now());
+        self.stored.retain(|_, ends| *ends > world.boot_now());
         let mut overlaps = 0.0;
         for key in self.stored.keys() {
             let replicas = Replicas::of(world, key, self.k);
@@ -113,8 +114,8 @@ impl Checker for ReplicaSets {
 impl World {
     /// The site of something that concerns no host more than another.
     fn nowhere(&self) -> Site {
-        let mono = self.now();
-        let now = voiddht_core::time::Now { mono, ..Default::default() };
+        let (mono, boot) = (self.now(), self.boot_now());
+        let now = voiddht_core::time::Now { mono, boot, ..Default::default() };
         Site { now, host: HostId(0), id: Default::default() }
     }
 }

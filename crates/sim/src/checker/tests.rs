@@ -18,10 +18,8 @@ use crate::world::{Death, WorldConfig};
 const HOST: HostId = HostId(3);
 
 fn at(seconds: u64) -> Site {
-    let now = Now {
-        mono: Moment::from_micros(seconds * 1_000_000),
-        wall: WallTime::from_millis(1_000_000 + seconds * 1000),
-    };
+    let wall = WallTime::from_millis(1_000_000 + seconds * 1000);
+    let now = Now::never_suspended(Moment::from_micros(seconds * 1_000_000), wall);
     Site { now, host: HOST, id: NodeId::from_bytes([3; 32]) }
 }
 
@@ -138,8 +136,8 @@ fn small_world(checker: impl Checker + 'static) -> World {
     world.command(host, Command::Put { key: key(), value, ttl, replication: None });
     let end = world.now() + Duration::from_secs(30);
     while let Some(ended) = world.run_until_ended(end) {
-        if let Outcome::Put { stored, .. } = ended.outcome {
-            assert_eq!(stored, 20);
+        if let Outcome::Put { receipt, .. } = ended.outcome {
+            assert_eq!(receipt.stored, 20);
         }
     }
     world
@@ -162,7 +160,7 @@ fn replica_sets_see_places_that_are_empty_and_values_that_are_lost() {
     assert_eq!(world.violations().count(), 0, "{:?}", world.violations().kept());
     let holds = |world: &World, host: HostId| {
         let node = world.host(host).node().expect("it runs");
-        node.records().get(&key(), world.now()).is_some()
+        node.records().get(&key(), world.boot_now()).is_some()
     };
     let all: Vec<_> = world.honest().map(|(host, _)| host).collect();
     let holders: Vec<_> = all.into_iter().filter(|host| holds(&world, *host)).collect();

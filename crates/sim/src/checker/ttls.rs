@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use voiddht_core::event::{Output, Write};
-use voiddht_core::time::Moment;
+use voiddht_core::time::BootTime;
 use voiddht_wire::Key;
 use voiddht_wire::peer::{Body, Record};
 
@@ -26,17 +26,20 @@ pub struct Ttls {
 #[derive(Clone, Copy, Debug)]
 struct Held {
     version: u64,
-    expires: Moment,
+    expires: BootTime,
 }
 
 impl Ttls {
     fn check_write(&mut self, at: &Site, write: &Write, found: &mut Violations) {
         match write {
             Write::PutRecord(record) => {
-                let expires = at.now.mono + record.expires.since(at.now.wall);
+                let expires = at.now.boot + record.expires.since(at.now.wall);
                 let now = Held { version: record.version, expires };
                 let before = self.held.insert((at.host, record.key), now);
+                // A publication of the same self-verifying value may move its deadline, whatever its
+                // version: whether one did is for the ledger to say.
                 if let Some(before) = before.filter(|before| before.version == now.version)
+                    && !record.key.proves(&record.value)
                     && expires > before.expires + ROUNDING
                 {
                     let longer = expires.since(before.expires);
@@ -53,7 +56,7 @@ impl Ttls {
 
     fn check_copy(&self, at: &Site, record: &Record, found: &mut Violations) {
         let Some(held) = self.held.get(&(at.host, record.key)) else { return };
-        let ends = at.now.mono + Duration::from_secs(record.ttl.into());
+        let ends = at.now.boot + Duration::from_secs(record.ttl.into());
         if record.version == Some(held.version) && ends > held.expires + ROUNDING {
             let longer = ends.since(held.expires);
             let what = format!("hands on {:?} for {longer:?} longer than it has", record.key);

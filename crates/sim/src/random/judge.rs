@@ -91,13 +91,12 @@ impl Judge {
     }
 
     fn holders(&self, world: &World, key: &Key, published: &Publication) -> Holders {
-        let now = world.now();
         let mut nodes: Vec<_> =
             world.hosts().iter().filter_map(|it| Some((it.node()?, it.is_honest()))).collect();
         nodes.sort_unstable_by_key(|(node, _)| key.distance(&node.own().id));
         let mut holders = Holders::default();
         for (place, (node, honest)) in nodes.into_iter().enumerate() {
-            let held = node.records().get(key, now);
+            let held = node.records().get(key, world.boot_now());
             let right = honest && held.is_some_and(|held| published.current.contains(&held.value));
             holders.anywhere += usize::from(right);
             if place < self.k {

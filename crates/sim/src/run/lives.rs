@@ -221,8 +221,9 @@ impl Stage<'_> {
                         None => {}
                     }
                 }
-                Outcome::Put { stored, .. } => {
-                    if let Some(value) = life.puts.remove(&ended.id).filter(|_| stored > 0) {
+                Outcome::Put { receipt, .. } => {
+                    if let Some(value) = life.puts.remove(&ended.id).filter(|_| receipt.stored > 0)
+                    {
                         life.due.push(Reverse((value.expires, Due::EndOfValue)));
                         self.values.push(value);
                     }

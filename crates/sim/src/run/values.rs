@@ -37,10 +37,10 @@ impl Stage<'_> {
                 Some((host, put_command(&value, ttl), value))
             },
             |stage, value, outcome| match outcome {
-                Some(Outcome::Put { stored: replicas, report }) => {
+                Some(Outcome::Put { receipt, report }) => {
                     operations.add(&report);
-                    stored.add(replicas as f64);
-                    if replicas > 0 {
+                    stored.add(receipt.stored as f64);
+                    if receipt.stored > 0 {
                         stage.values.push(value);
                     }
                 }
@@ -118,7 +118,7 @@ impl Stage<'_> {
 
     /// The share of the values that no node holds any more.
     pub(super) fn lost_share(&self) -> f64 {
-        let now = self.world.now();
+        let now = self.world.boot_now();
         let mut lost = 0;
         for value in &self.values {
             let key = value.key();

@@ -67,6 +67,9 @@ impl World {
             }
             Event::Probed { at, run, contact, listening } => {
                 self.note(at, 6 + u8::from(listening));
+                if listening && let Some(there) = self.by_address.get(&contact.address).copied() {
+                    self.feed(there, Input::Reached);
+                }
                 self.feed_run(at, run, Input::Probed { contact, listening });
             }
             Event::Persisted { at, run, ticket, writes, durable } => {
@@ -114,6 +117,7 @@ impl World {
     /// Puts the node's next wake-up into the queue, if an earlier one is not there already.
     pub(super) fn plan_wakeup(&mut self, host: HostId, node: &Node) {
         let Some(at) = node.next_wakeup() else { return };
+        let at = at + self.hosts[host.index()].suspended;
         let place = &mut self.hosts[host.index()].wakes_at;
         if place.is_none_or(|planned| at < planned) {
             *place = Some(at);
@@ -160,7 +164,7 @@ impl World {
         }
         place.wakes_at = None;
         let Some(node) = place.node.as_deref() else { return };
-        match node.next_wakeup() {
+        match node.next_wakeup().map(|at| at + place.suspended) {
             Some(at) if at <= self.now => {
                 self.note(host, 0);
                 self.feed(host, Input::WakeUp);

@@ -1,6 +1,7 @@
 //! Hosts come, start, stop, die, return, and are cut off from each other.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use voiddht_core::Node;
 use voiddht_core::config::ConfigError;
@@ -13,7 +14,7 @@ use super::World;
 use super::carry::Event;
 use crate::adversary::Adversary;
 use crate::disk::Disk;
-use crate::host::{Host, HostId, HostOptions, MAX_HOSTS, State};
+use crate::host::{Asleep, Host, HostId, HostOptions, MAX_HOSTS, State};
 use crate::links::{LinkState, Links};
 use crate::traffic::Traffic;
 
@@ -58,6 +59,8 @@ impl World {
             wakes_at: None,
             side: 0,
             clock_skew: options.clock_skew,
+            suspended: Duration::ZERO,
+            asleep: None,
             disk: options.disk.map(|options| Box::new(Disk::new(options))),
             traffic: Traffic::default(),
         });
@@ -103,13 +106,49 @@ impl World {
         self.kill(host, Death::Killed);
     }
 
+    /// Suspends a machine: nothing comes back from it until it is resumed, and its timers stand
+    /// still.
+    pub fn suspend(&mut self, host: HostId) {
+        let place = &mut self.hosts[host.index()];
+        let Some(node) = place.node.take() else { return };
+        place.wakes_at = None;
+        place.state = State::Suspended;
+        self.note(host, 12);
+        let links = std::mem::take(&mut self.hosts[host.index()].links);
+        let peers = links.iter().map(|link| link.peer).collect();
+        self.hosts[host.index()].asleep = Some(Asleep { since: self.now, node, peers });
+        for link in links.iter() {
+            self.tell_of_death(host, link.peer, link.serial);
+        }
+    }
+
+    /// Resumes a suspended machine. Its connections have broken meanwhile.
+    pub fn resume(&mut self, host: HostId) {
+        let place = &mut self.hosts[host.index()];
+        let Some(Asleep { since, node, peers }) = place.asleep.take() else { return };
+        place.suspended += self.now.since(since);
+        place.state = State::Up;
+        place.node = Some(node);
+        self.note(host, 13);
+        for peer in peers {
+            let peer = self.hosts[peer.index()].info.id;
+            self.feed(host, Input::Disconnected { peer, clean: false });
+        }
+        self.feed(host, Input::WakeUp);
+    }
+
+    /// Sets a host's calendar: how far it is ahead of the true one, in milliseconds.
+    pub fn set_clock(&mut self, host: HostId, clock_skew: i64) {
+        self.hosts[host.index()].clock_skew = clock_skew;
+    }
+
     /// Starts a dead host's node again, under its old identity, with what its disk has kept.
     ///
     /// # Errors
     /// As [`Self::add`].
     pub fn restart(&mut self, host: HostId) -> Result<(), ConfigError> {
         let place = &self.hosts[host.index()];
-        if place.state == State::Up {
+        if matches!(place.state, State::Up | State::Suspended) {
             return Ok(());
         }
         let random = self.host_random(host, place.run);
@@ -190,7 +229,9 @@ impl World {
         if !link.is_live() {
             return;
         }
-        if self.hosts[dead.index()].state == State::Silent || self.is_cut_off(dead, peer) {
+        if matches!(self.hosts[dead.index()].state, State::Silent | State::Suspended)
+            || self.is_cut_off(dead, peer)
+        {
             return self.fall_silent(peer, dead, serial);
         }
         let at = self.soon(dead, peer);

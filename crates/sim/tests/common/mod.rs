@@ -102,7 +102,8 @@ pub(crate) fn put_all(world: &mut World, numbers: std::ops::Range<u64>, ttl: u64
         numbers.map(|number| (any(world), put(key(number), value(number), ttl))).collect();
     for (number, outcome) in run_all(world, commands, 16).into_iter().enumerate() {
         match outcome {
-            Outcome::Put { stored, report } => {
+            Outcome::Put { receipt, report } => {
+                let stored = receipt.stored;
                 assert!(stored >= at_least, "value {number} lies on {stored} nodes: {report:?}");
             }
             other => panic!("{other:?}"),

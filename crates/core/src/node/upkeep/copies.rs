@@ -10,6 +10,7 @@ use voiddht_wire::{Key, NodeId};
 
 use super::super::Node;
 use super::super::schedule::Task;
+use super::corrections::CorrectionsFull;
 use crate::event::{Destination, Notice};
 use crate::label::Limit;
 use crate::operation::Answer;
@@ -126,18 +127,29 @@ impl Node {
             Answer::Refused(ErrorCode::Busy) => self.copy_again(copy),
             Answer::Failed if self.table.get(&to).is_some() => self.copy_again(copy),
             Answer::Failed => self.copy_to_successor(&copy),
-            // It has a newer version, and brings it here, as we would.
+            // It has a newer version, and brings it here, as this node would.
             _ => {}
         }
         self.send_copies();
         self.leave_if_through();
     }
 
-    /// A holder renews a record of which this node has a newer version: it missed an update.
+    /// A holder renews a record that lost to this node's by the order of records: it missed an
+    /// update.
     pub(in super::super) fn bring_up_to_date(&mut self, key: Key, peer: &Peer) {
-        if let Some(contact) = self.table.get(&peer.id()).map(|contact| contact.info()) {
-            self.upkeep.copies.enqueue(key, contact);
-            self.send_copies();
+        let Some(contact) = self.table.get(&peer.id()).map(|contact| contact.info()) else {
+            return;
+        };
+        let interval = self.config.upkeep_interval;
+        match self.upkeep.corrections.admit(key, contact.id, interval, self.now.mono) {
+            Ok(true) => {
+                self.upkeep.copies.enqueue(key, contact);
+                self.send_copies();
+            }
+            Ok(false) => {}
+            Err(CorrectionsFull) => {
+                self.notice(Notice::LimitReached { limit: Limit::MaxCorrections })
+            }
         }
     }
 
