@@ -83,6 +83,39 @@ fn a_value_lives_as_long_as_its_ttl_at_every_node() {
     }
 }
 
+/// The second publication, of another node and with a TTL of one second, deleted the value from four
+/// of five nodes.
+#[test]
+fn a_stranger_cannot_shorten_the_life_of_a_content_addressed_value() {
+    let nodes = four(["127.0.0.1"; 4]);
+    let put = |node: &Server, ttl| {
+        let put = node.dht(&["put", "-c", "-t", ttl, "a value that is its key's preimage"]);
+        assert!(put.status.success());
+        String::from_utf8(put.stdout).unwrap()
+    };
+    let key = put(&nodes[0], "3600");
+    assert_eq!(put(&nodes[1], "1"), key);
+    std::thread::sleep(Duration::from_millis(2500));
+    for node in &nodes {
+        assert_eq!(node.get(key.trim()).unwrap(), b"a value that is its key's preimage");
+    }
+}
+
+/// It was "stored on 1 node", with status 0: on the one that no other could reach.
+#[test]
+fn a_node_that_has_lost_its_network_says_that_a_put_has_failed() {
+    let mut first = Server::start(&["-a", "127.0.0.1"]);
+    let second = first.peer("127.0.0.1");
+    let put = second.dht(&["put", "key", "value"]);
+    assert_eq!(String::from_utf8(put.stdout).unwrap(), "stored on 2 nodes\n");
+    first.signal(Signal::KILL);
+    first.wait();
+    let put = second.dht(&["put", "key", "another"]);
+    assert_eq!(put.status.code(), Some(1));
+    let why = String::from_utf8(put.stderr).unwrap();
+    assert!(why.contains("cannot reach its network"), "{why}");
+}
+
 #[test]
 fn the_smallest_and_the_largest_value_are_found_everywhere() {
     let nodes = four(["127.0.0.1"; 4]);

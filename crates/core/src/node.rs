@@ -295,7 +295,8 @@ impl Node {
     fn note_suspend(&mut self, now: Now) {
         let awake = now.mono.since(self.now.mono);
         let suspended = now.boot.since(self.now.boot).saturating_sub(awake);
-        if suspended >= SUSPENDED_AT_LEAST {
+        // Before the first input no clock was read.
+        if suspended >= SUSPENDED_AT_LEAST && self.now != Now::default() {
             self.resumed = Some(now.mono);
         }
     }

@@ -184,8 +184,8 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Whether the offer lost to the held record by the order of records: whoever sent it has missed
-    /// an update.
+    /// Whether the offer lost to the held record by the order of records: its sender has missed an
+    /// update.
     pub fn is_by_order(self) -> bool {
         matches!(self, Self::Older | Self::Outranked | Self::Outproved)
     }

@@ -24,7 +24,7 @@ fn id(byte: u8) -> NodeId {
 }
 
 fn now() -> Now {
-    Now { mono: Moment::from_micros(1_000_000), wall: WallTime::from_millis(1_700_000_000_000) }
+    Now::never_suspended(Moment::from_micros(1_000_000), WallTime::from_millis(1_700_000_000_000))
 }
 
 /// A node, and everything that it has put out.

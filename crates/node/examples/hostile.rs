@@ -25,7 +25,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::{TlsConnector, client};
 use voiddht_identity::{Certificate, Identity, KeyKind, Policy, client_config};
-use voiddht_wire::api::{Answer, Put, Request};
+use voiddht_wire::api::{Acknowledge, Answer, Put, Request};
 use voiddht_wire::peer::{Body, Decoded, Dialect, Header, Message, NodeInfo};
 use voiddht_wire::{Key, PeerAddress, RpcId};
 
@@ -444,16 +444,16 @@ async fn ask(api: SocketAddr, request: &Request) -> Outcome<Answer> {
 /// On how many nodes it is stored.
 async fn put(api: SocketAddr, key: Key, value: &[u8]) -> Outcome<u8> {
     let value = value.to_vec().into();
-    let put = Put { ttl: 0, replication: 0, acknowledge: true, key, value };
+    let put = Put { ttl: 0, replication: 0, acknowledge: Acknowledge::Count, key, value };
     Ok(match ask(api, &Request::Put(put)).await? {
         Answer::Success { value, .. } => value.first().copied().unwrap_or(0),
-        Answer::Failure { .. } => 0,
+        Answer::Failure { .. } | Answer::FailureBecause { .. } => 0,
     })
 }
 
 async fn get(api: SocketAddr, key: Key) -> Outcome<Option<Vec<u8>>> {
     Ok(match ask(api, &Request::Get { key }).await? {
         Answer::Success { value, .. } => Some(value.to_vec()),
-        Answer::Failure { .. } => None,
+        Answer::Failure { .. } | Answer::FailureBecause { .. } => None,
     })
 }

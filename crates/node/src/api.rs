@@ -225,7 +225,10 @@ impl ApiConnection {
         let (command, answer) = match request {
             Request::Get { key } => {
                 self.context.counters.api_gets.add();
-                (Command::Get { key }, ApiAnswer { counters, outbox, key, wanted: Acknowledge::Count })
+                (
+                    Command::Get { key },
+                    ApiAnswer { counters, outbox, key, wanted: Acknowledge::Count },
+                )
             }
             Request::Put(put) => {
                 self.context.counters.api_puts.add();

@@ -48,7 +48,7 @@ impl Callers {
         latest.last().map(|caller| caller.wall)
     }
 
-    /// Whether somebody has come from an address of which this holds.
+    /// Whether one of them came from an address for which this holds.
     pub(crate) fn any(&self, is_meant: impl Fn(IpAddr) -> bool) -> bool {
         let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         latest.iter().any(|caller| is_meant(caller.from))

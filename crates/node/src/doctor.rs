@@ -224,11 +224,15 @@ fn clock(found: &Findings<'_>) -> Check {
     let Findings { stores, future_versions: refused, .. } = *found;
     let check = |result, text: String, advice: &str| Check::new("clock", result, text, advice);
     if refused == 0 {
-        return check(Grade::Well, "No peer's clock is ahead of this one's by minutes.".into(), "");
+        return check(
+            Grade::Well,
+            "No peer's clock is more than a minute ahead of this one's.".into(),
+            "",
+        );
     }
     let text = format!(
         "{refused} of {stores} values were refused because their publishers' clocks are more than \
-         five minutes ahead."
+         a minute ahead."
     );
     // One node with a wrong clock brings a few of them; one's own wrong clock, nearly all.
     if 2 * refused > stores {

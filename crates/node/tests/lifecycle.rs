@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use common::{key, knows, network, node, settings, soon, start, stop, until};
 use tokio::net::{TcpListener, TcpStream};
+use voiddht_core::operation::PutFailure;
 use voiddht_node::{HandleError, Node, StartError};
 
 /// Tasks of this test's runtime that are alive. The test itself is none.
@@ -185,7 +186,10 @@ async fn one_that_knows_only_itself_and_the_dead_starts_all_the_same() {
     alone.peers = vec![dead, SocketAddr::new(alone.host, alone.p2p_port)];
     let node = start(alone).await;
     let value = Bytes::from_static(b"mine");
-    assert_eq!(soon(node.handle().put(key(1), value, None, None)).await.unwrap().stored, 1);
+    // Other nodes could not fetch it: the PUT has failed, and its own node reads it all the same.
+    let put = soon(node.handle().put(key(1), value.clone(), None, None)).await.unwrap();
+    assert_eq!((put.stored, put.failure), (0, Some(PutFailure::Unreachable)));
+    assert_eq!(soon(node.handle().get(key(1))).await.unwrap().value, Some(value));
     let joined = tokio::time::timeout(Duration::from_millis(50), node.joined()).await;
     assert!(joined.is_err(), "there is nobody to join");
     stop(vec![node]).await;

@@ -11,10 +11,12 @@ use voiddht_core::config::ConfigError;
 use voiddht_core::event::{Command, Outcome};
 use voiddht_core::operation::{PutFailure, Receipt};
 use voiddht_wire::Key;
+use voiddht_wire::id::ID_BITS;
 
 use crate::checker::Replicas;
 use crate::growth::Growth;
 use crate::host::{DiskOptions, HostId, HostOptions};
+use crate::network::{Latency, NetworkConfig};
 use crate::world::{Death, World, WorldConfig};
 
 /// Events after which a run that should be quiet is given up.
@@ -73,7 +75,11 @@ struct Stage {
 
 impl Stage {
     fn of(nodes: usize, node: Config, seed: u64) -> Result<Self, ConfigError> {
-        let mut world = World::new(WorldConfig { node, ..WorldConfig::default() }, seed);
+        Self::in_world(nodes, WorldConfig { node, ..WorldConfig::default() }, seed)
+    }
+
+    fn in_world(nodes: usize, config: WorldConfig, seed: u64) -> Result<Self, ConfigError> {
+        let mut world = World::new(config, seed);
         world.grow(nodes, Growth::default())?;
         world.pass(Duration::from_secs(30));
         Ok(Self { world })
@@ -184,11 +190,17 @@ pub fn suspended_past_the_deadline(seed: u64) -> Result<Suspended, ConfigError> 
 pub fn disagreeing_clocks(seed: u64) -> Result<Disagreeing, ConfigError> {
     let interval = Duration::from_secs(120);
     let node = Config { upkeep_interval: interval, ..Config::default() };
-    let mut stage = Stage::of(5, node, seed)?;
+    // As on one machine.
+    let latency = Latency::Constant(Duration::from_micros(100));
+    let network = NetworkConfig { latency, ..NetworkConfig::default() };
+    let mut stage = Stage::in_world(5, WorldConfig { network, node }, seed)?;
     stage.world.set_clock(HostId(3), 3_600_000);
-    for number in 0..20 {
-        stage.put(3, plain_key(number), "ahead", 3600);
-        stage.put(1, plain_key(number), "right", 3600);
+    // Closest to the node whose clock is ahead: it renews all of them together, to all others.
+    let id = stage.world.host(HostId(3)).info().id;
+    for bit in 0..20 {
+        let key = id.as_key().with_bit(ID_BITS - 1 - bit, !id.bit(ID_BITS - 1 - bit));
+        stage.put(3, key, "ahead", 3600);
+        stage.put(1, key, "right", 3600);
     }
     let ends = stage.world.now() + interval;
     let mut most_events = 0;

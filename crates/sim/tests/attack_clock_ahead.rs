@@ -12,7 +12,7 @@ use voiddht_sim::adversary::{Infiltration, Kind, Placement};
 use voiddht_wire::Key;
 
 /// Content-addressed values outlive publications with a TTL of one second, and plain ones can be
-/// replaced, although every publication is at once followed by the same one with the highest
+/// replaced, although every publication is followed by the same one with the highest
 /// version that passes.
 #[test]
 fn values_are_neither_deleted_nor_locked() {

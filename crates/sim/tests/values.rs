@@ -11,7 +11,7 @@ const SEED: u64 = 7;
 
 /// `dht put -c -t 1` at a second node deleted the value from four of five nodes.
 #[test]
-fn a_content_addressed_value_keeps_the_later_expiry_whoever_publishes_it() {
+fn a_content_addressed_value_keeps_the_later_expiry() {
     let Renewed { nodes, holders } = durability::renewed_by_a_stranger(SEED).unwrap();
     assert_eq!(holders, nodes);
 }

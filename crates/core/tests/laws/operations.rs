@@ -136,7 +136,8 @@ fn check_found(get: &Get, key: Key, given: &[(NodeId, Record)], floor: Option<Pu
 }
 
 /// It ends; it has no more copies on their way than it was asked for; it counts every node that
-/// confirmed its last version, once, and no other; and its version only rises.
+/// confirmed its last version, or refused it and has the value, once, and no other; and its version
+/// only rises.
 pub(crate) fn put(bytes: &[u8]) {
     let mut source = Source::new(bytes);
     let key = source.one_of(&[Key::default(), Key::of_value(b"any")]);
@@ -222,6 +223,12 @@ impl PutRun {
         let answer = answer(&body, source);
         if let (Answer::Stored, Body::Store(record)) = (&answer, &body) {
             self.confirmed.insert(node.id, record.version.unwrap_or(0));
+        }
+        if let (Answer::Value(held), Body::FindValue { .. }) = (&answer, &body)
+            && held.value == put.record().value
+        {
+            // It refused the version, and has the value.
+            self.confirmed.insert(node.id, self.version.unwrap_or(0));
         }
         put.handle_answer(&node.id, Question::of(&body), answer);
     }

@@ -145,7 +145,7 @@ impl Tallies {
                 self.count_votes(report);
                 report
             }
-            Outcome::Put { stored, report, .. } => {
+            Outcome::Put { receipt: Receipt { stored, .. }, report } => {
                 self.put_copies.observe(*stored);
                 report
             }

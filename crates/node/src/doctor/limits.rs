@@ -43,6 +43,7 @@ const ADVICE: &[(&str, &str)] = &[
     ),
     ("lost_contacts", "More contacts failed than are tried again; the oldest were forgotten."),
     ("max_bytes", "Raise --max-stored, or add nodes."),
+    ("max_corrections", "Many peers hold outdated records: see whether clocks differ."),
     ("max_operations", "Local programs ask more than the node can do at once; they were told so."),
     ("max_records", "Raise --max-records, or add nodes."),
     ("max_unsynced", "The disk is slower than the values come: a faster one, or more nodes."),

@@ -33,7 +33,8 @@ pub(crate) fn api_request(kind: u16, body: &[u8]) {
     let mut as_it_came = bytes.to_vec();
     if let Request::Put(put) = &request {
         assert_lies_within(&put.value, &bytes);
-        as_it_came[3] &= 1;
+        // A receipt is no more than an acknowledgement that says more.
+        as_it_came[3] &= if as_it_came[3] & 1 == 0 { 0 } else { 3 };
     }
     let mut written = BytesMut::new();
     assert_eq!(request.encode(&mut written), Ok(()));
@@ -47,7 +48,7 @@ pub(crate) fn api_answer(kind: u16, body: &[u8]) {
     let decoded = Answer::decode(kind, bytes.clone());
     let allowed = match kind {
         api::DHT_SUCCESS => bytes.len() > 32,
-        api::DHT_FAILURE => bytes.len() == 32,
+        api::DHT_FAILURE => bytes.len() >= 32,
         _ => false,
     };
     assert_eq!(decoded.is_ok(), allowed, "{kind} with {} bytes", bytes.len());
