@@ -28,6 +28,7 @@ static SOUND: LazyLock<Vec<u8>> = LazyLock::new(|| {
             version: u64::from(number),
             written: now,
             expires: now + Duration::from_secs(3600),
+            bill: None,
         })
     });
     store.submit(Ticket(1), writes.collect()).expect("an empty inbox");

@@ -9,6 +9,7 @@
 //! Nothing here knows what is being counted: [`DiversityCounter`] is filled and asked by others.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use voiddht_wire::PeerAddress;
@@ -30,7 +31,7 @@ pub const ORGANISATION_FACTOR: usize = 2;
 pub struct AddressPrefix {
     /// The address with all but the prefix cleared.
     address: IpAddr,
-    /// Bits of the prefix: 24, 48 or 64.
+    /// Bits of the prefix: 24, 48 or 64; 32 is a whole IPv4 address.
     bits: u8,
 }
 
@@ -45,9 +46,28 @@ impl AddressPrefix {
         Self { address: Ipv6Addr::from_bits(ip.to_bits() & mask).into(), bits }
     }
 
+    /// One host: its IPv4 address, or its /64, within which it may choose any.
+    pub fn host(address: &PeerAddress) -> Self {
+        match address.ip() {
+            IpAddr::V4(ip) => Self { address: ip.into(), bits: 32 },
+            IpAddr::V6(ip) => Self::v6(ip, 64),
+        }
+    }
+
+    /// Its first address, and how many bits of it count.
+    pub fn parts(&self) -> (IpAddr, u8) {
+        (self.address, self.bits)
+    }
+
     /// Whether this is the prefix of a whole organisation (/48) rather than of a site.
     fn is_organisation(&self) -> bool {
         self.bits == 48
+    }
+}
+
+impl fmt::Display for AddressPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.bits)
     }
 }
 

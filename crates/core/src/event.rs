@@ -9,6 +9,8 @@ use voiddht_wire::{Key, NodeId, PeerAddress, RpcId};
 use crate::label::{Limit, LookupPurpose, RefusalReason, RequestKind, RequestPurpose};
 use crate::operation::Receipt;
 use crate::peer::{ConnectionId, Peer};
+use crate::quota::{Account, Usage};
+use crate::record::Bill;
 use crate::report::Report;
 use crate::time::WallTime;
 
@@ -344,6 +346,8 @@ pub struct StoredRecord {
     pub written: WallTime,
     /// When it expires, by this machine's clock.
     pub expires: WallTime,
+    /// To which account it is charged; `None` for what this node's own users published.
+    pub bill: Option<Bill>,
 }
 
 /// Something worth a log line or a count.
@@ -392,6 +396,15 @@ pub enum Notice {
     LimitReached {
         /// Which limit.
         limit: Limit,
+    },
+    /// The store is full, or an account is: the account that was refused more, or that gave way.
+    AccountLimited {
+        /// Whose it is.
+        account: Account,
+        /// What is charged to it.
+        used: Usage,
+        /// How many records were dropped to make room; 0 where the offer was refused.
+        evicted: usize,
     },
     /// A peer's STORE was not taken.
     StoreRefused {

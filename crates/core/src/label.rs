@@ -75,7 +75,8 @@ impl RequestKind {
             | Body::StoreReply { .. }
             | Body::FindNodeReply { .. }
             | Body::FindValueReply(_)
-            | Body::Error(_) => None,
+            | Body::Error(_)
+            | Body::Unknown { .. } => None,
         }
     }
 }

@@ -3,32 +3,62 @@
 //! * [`requests`]: how many requests in a time.
 //! * [`storage`]: how many records and bytes at once.
 //!
-//! A quota is no judgement: who reaches it is answered ERROR 13, and loses no
-//! reputation. Loopback and private addresses are exempt by default, as in
-//! [`crate::diversity`].
+//! A quota is no judgement: a peer that reaches one is answered ERROR 13, and loses no reputation.
+//! Quotas of an authenticated ID hold everywhere. Those of an address prefix do not count loopback
+//! and private addresses by default, as in [`crate::diversity`]: the nodes of a test network share
+//! one.
 
 pub mod requests;
 pub mod storage;
 
+use std::fmt;
+
 use voiddht_wire::{NodeId, PeerAddress};
 
 pub use requests::{RequestLimits, RequestQuota};
-pub use storage::{StorageLimits, StorageQuota, Usage};
+pub use storage::{AccountNumber, Charge, StorageLimits, StorageQuota, Usage};
 
+use crate::diversity::AddressPrefix;
 use crate::peer::Peer;
 
-/// On whose bill something goes: a node, and the address that its packets come from.
+/// Whose quotas something counts against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Owner {
+    /// A node that a certificate has authenticated.
+    Node(NodeId),
+    /// The host of a peer without a certificate: anyone can claim another's ID.
+    Host(AddressPrefix),
+    /// All of a /24 or /64 together, where there is no account left for each.
+    Site(AddressPrefix),
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Node(id) => write!(f, "node {}", id.short()),
+            Self::Host(prefix) => write!(f, "host {prefix}"),
+            Self::Site(prefix) => write!(f, "network {prefix}"),
+        }
+    }
+}
+
+/// An owner, and the address that its packets come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// The peer.
-    pub id: NodeId,
+    /// Whose it is.
+    pub owner: Owner,
     /// Where it is. The port means nothing.
     pub address: PeerAddress,
 }
 
 impl From<&Peer> for Account {
     fn from(peer: &Peer) -> Self {
-        Self { id: peer.id(), address: peer.remote() }
+        let address = peer.remote();
+        let owner = match peer.is_proved() {
+            true => Owner::Node(peer.id()),
+            false => Owner::Host(AddressPrefix::host(&address)),
+        };
+        Self { owner, address }
     }
 }
 
@@ -39,12 +69,12 @@ pub enum QuotaReached {
     PeerRequests,
     /// Requests from its prefix.
     PrefixRequests,
-    /// Records held for this peer.
+    /// Records charged to this peer.
     PeerRecords,
-    /// Bytes held for this peer.
+    /// Bytes charged to this peer.
     PeerBytes,
-    /// Records held for its prefix.
+    /// Records charged to its prefix.
     PrefixRecords,
-    /// Bytes held for its prefix.
+    /// Bytes charged to its prefix.
     PrefixBytes,
 }

@@ -17,23 +17,30 @@
 //! Keys are opaque. A key that looks like the hash of a value holds ordinary records like any
 //! other, until the value of which it is the hash arrives.
 //!
+//! What makes room when the store is full is in [`room`], to whom a record is charged in
+//! [`crate::quota::storage`].
+//!
 //! Invariants: no more records and bytes than the limits; each record is in the expiry index
 //! once; versions of a key never go back while it is held, except that a self-verifying value wins
 //! whatever its version, and that one from the future is replaced.
 
 pub mod order;
+mod room;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::time::Duration;
 
 use bytes::Bytes;
-use voiddht_wire::{Distance, Key, NodeId};
+use voiddht_wire::{Key, NodeId};
 
 use crate::label::{Limit, RefusalReason};
-use crate::quota::{Account, QuotaReached, StorageLimits, StorageQuota, Usage};
+use crate::quota::{
+    Account, AccountNumber, Charge, QuotaReached, StorageLimits, StorageQuota, Usage,
+};
 use crate::time::{BootTime, Now, WallTime};
 use order::{Class, Rank, Standing};
+use room::Room;
 
 /// Records that a node holds, at most. With the smallest values, [`MAX_BYTES`] is reached first.
 pub const MAX_RECORDS: usize = 1 << 20;
@@ -52,7 +59,7 @@ pub const RECORD_OVERHEAD_BYTES: usize = 512;
 pub const FUTURE_VERSION_TOLERANCE: Duration = Duration::from_secs(60);
 
 const _: () = assert!(
-    2 * (size_of::<(Key, Record)>() + size_of::<(BootTime, Key)>()) + size_of::<(Distance, Key)>()
+    2 * (size_of::<(Key, Record)>() + size_of::<(BootTime, Key)>() + size_of::<room::Place>())
         <= RECORD_OVERHEAD_BYTES
 );
 
@@ -110,6 +117,15 @@ pub struct Offer {
     pub maintenance: bool,
 }
 
+/// To which account a record goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bill {
+    /// Whose.
+    pub account: Account,
+    /// As what.
+    pub charge: Charge,
+}
+
 /// A record that is held.
 #[derive(Clone, Debug)]
 pub struct Record {
@@ -122,8 +138,8 @@ pub struct Record {
     class: Class,
     /// Whether it is another node's to hold, and goes first when room is needed.
     cached: bool,
-    /// On whose bill it is; `None` for what this node's own users or disk brought.
-    bill: Option<Account>,
+    /// To which account it is charged; `None` for what this node's own users published.
+    charged_to: Option<AccountNumber>,
 }
 
 impl Record {
@@ -146,6 +162,11 @@ impl Record {
     pub fn cost(&self) -> usize {
         cost(&self.value)
     }
+
+    /// The account that it is charged to, and what is released there with it.
+    fn charged(&self) -> Option<(AccountNumber, usize)> {
+        self.charged_to.map(|number| (number, self.cost()))
+    }
 }
 
 /// An offer was taken.
@@ -155,6 +176,8 @@ pub struct Accepted {
     pub changed: bool,
     /// Which records were dropped to make room.
     pub evicted: Vec<Key>,
+    /// The account that gave way first, with what was charged to it before; `None` where none did.
+    pub gave_way: Option<(Account, Usage)>,
 }
 
 /// An offer was not taken; what was held is as it was.
@@ -217,8 +240,8 @@ pub struct RecordStore {
     records: BTreeMap<Key, Record>,
     /// Every record by when it expires.
     expiries: BTreeSet<(BootTime, Key)>,
-    /// Cached records by their distance from this node.
-    evictable: BTreeSet<(Distance, Key)>,
+    /// All records in the order in which those of an account give way, the last one first.
+    places: BTreeSet<room::Place>,
     /// What all records cost together.
     bytes: usize,
     quota: StorageQuota,
@@ -232,13 +255,13 @@ impl RecordStore {
             limits,
             records: BTreeMap::new(),
             expiries: BTreeSet::new(),
-            evictable: BTreeSet::new(),
+            places: BTreeSet::new(),
             bytes: 0,
             quota: StorageQuota::new(limits.quota),
         }
     }
 
-    /// Takes what this node's own users publish: on nobody's bill.
+    /// Takes what this node's own users publish: charged to no account.
     ///
     /// # Errors
     /// [`Refusal`] says why the record is not held.
@@ -246,26 +269,26 @@ impl RecordStore {
         self.take(offer, None, now)
     }
 
-    /// Takes what a peer stores here, on its bill.
+    /// Takes what a peer stores here, and charges it to its account.
     ///
     /// # Errors
     /// [`Refusal`] says why the record is not held.
-    pub fn offer_from(
+    pub fn offer_from(&mut self, bill: Bill, offer: Offer, now: Now) -> Result<Accepted, Refusal> {
+        self.take(offer, Some(bill), now)
+    }
+
+    /// Takes back what this node's disk remembers. It was taken once: a clock that was set back
+    /// since does not make its version one from the future.
+    ///
+    /// # Errors
+    /// [`Refusal`] says why the record is not held.
+    pub fn restore(
         &mut self,
-        account: Account,
+        bill: Option<Bill>,
         offer: Offer,
         now: Now,
     ) -> Result<Accepted, Refusal> {
-        self.take(offer, Some(account), now)
-    }
-
-    /// Takes back what this node's disk remembers, on nobody's bill. It was taken once: a clock
-    /// that was set back since does not make its version one from the future.
-    ///
-    /// # Errors
-    /// [`Refusal`] says why the record is not held.
-    pub fn restore(&mut self, offer: Offer, now: Now) -> Result<Accepted, Refusal> {
-        self.take_within(u64::MAX, offer, None, now.boot)
+        self.take_within(u64::MAX, offer, bill, now.boot)
     }
 
     /// The record of a key, if it has not expired.
@@ -294,10 +317,10 @@ impl RecordStore {
     pub fn remove(&mut self, key: &Key) -> bool {
         let Some(record) = self.records.remove(key) else { return false };
         self.expiries.remove(&(record.expires, *key));
-        self.evictable.remove(&(key.distance(&self.own), *key));
+        self.places.remove(&room::place(&self.own, key, &record));
         self.bytes -= record.cost();
-        if let Some(account) = &record.bill {
-            self.quota.release(account, record.cost());
+        if let Some((number, cost)) = record.charged() {
+            self.quota.release(number, cost);
         }
         true
     }
@@ -306,13 +329,9 @@ impl RecordStore {
     /// then it is kept as long as nobody needs the room.
     pub fn mark_cached(&mut self, key: &Key, cached: bool) {
         let Some(record) = self.records.get_mut(key) else { return };
+        self.places.remove(&room::place(&self.own, key, record));
         record.cached = cached;
-        let place = (key.distance(&self.own), *key);
-        if cached {
-            self.evictable.insert(place);
-        } else {
-            self.evictable.remove(&place);
-        }
+        self.places.insert(room::place(&self.own, key, record));
     }
 
     /// The keys from a point on, in their order, those of expired records included. Keys near to
@@ -341,12 +360,24 @@ impl RecordStore {
         self.len() > self.limits.max_records / 2 || self.bytes > self.limits.max_bytes / 2
     }
 
-    /// What is held on a peer's bill.
+    /// What is charged to a peer.
     pub fn usage_of(&self, peer: &NodeId) -> Usage {
-        self.quota.of_peer(peer)
+        self.quota.of_node(peer)
     }
 
-    fn take(&mut self, offer: Offer, bill: Option<Account>, now: Now) -> Result<Accepted, Refusal> {
+    /// To which account a record is charged; `None` for what this node's own users published.
+    pub fn bill_of(&self, key: &Key) -> Option<Bill> {
+        let number = self.records.get(key)?.charged_to?;
+        let (account, charge) = self.quota.charged_to(number)?;
+        Some(Bill { account, charge })
+    }
+
+    /// The largest account, and what is charged to it.
+    pub fn largest_account(&self) -> Option<(Account, Usage)> {
+        self.quota.account(self.quota.largest()?)
+    }
+
+    fn take(&mut self, offer: Offer, bill: Option<Bill>, now: Now) -> Result<Accepted, Refusal> {
         let latest = self.limits.latest_version(now.wall);
         self.take_within(latest, offer, bill, now.boot)
     }
@@ -357,7 +388,7 @@ impl RecordStore {
         &mut self,
         latest: u64,
         offer: Offer,
-        bill: Option<Account>,
+        bill: Option<Bill>,
         now: BootTime,
     ) -> Result<Accepted, Refusal> {
         if offer.expires <= now {
@@ -382,8 +413,8 @@ impl RecordStore {
     }
 
     /// Moves the deadline of the held record, whose bytes these are, to that of a publication if
-    /// that is later. The higher version is kept. The record stays on the bill it is on: otherwise a
-    /// stranger could take it over, and then have it dropped.
+    /// that is later. The higher version is kept. The record stays charged as it is: see
+    /// [`Self::bill_for`].
     fn renew(&mut self, offer: &Offer, latest: u64) -> Accepted {
         let Some(held) = self.records.get_mut(&offer.key) else { return Accepted::default() };
         let before = (held.expires, held.version);
@@ -397,68 +428,53 @@ impl RecordStore {
         if self.expiries.remove(&(before.0, offer.key)) {
             self.expiries.insert((after.0, offer.key));
         }
-        Accepted { changed: before != after, evicted: Vec::new() }
+        Accepted { changed: before != after, ..Accepted::default() }
     }
 
     fn admit(
         &mut self,
         offer: Offer,
         class: Class,
-        bill: Option<Account>,
+        bill: Option<Bill>,
     ) -> Result<Accepted, Refusal> {
+        let bill = self.bill_for(&offer, bill);
         self.check_quota(&offer, bill.as_ref())?;
-        let evicted = self.room_for(&offer)?;
+        let Room { evicted, gave_way } = self.room_for(&offer, bill.as_ref())?;
         for key in &evicted {
             self.remove(key);
         }
         self.replace(offer, class, bill);
-        Ok(Accepted { changed: true, evicted })
+        Ok(Accepted { changed: true, evicted, gave_way })
     }
 
-    fn check_quota(&self, offer: &Offer, bill: Option<&Account>) -> Result<(), Refusal> {
-        let Some(account) = bill else { return Ok(()) };
-        let replaced = self.records.get(&offer.key);
-        let released = replaced.and_then(|held| held.bill.as_ref().map(|bill| (bill, held.cost())));
-        Ok(self.quota.check(account, cost(&offer.value), released)?)
-    }
-
-    /// Which cached records, farthest from this node first, must go to make room for an offer.
-    fn room_for(&self, offer: &Offer) -> Result<Vec<Key>, Refusal> {
-        let replaced = self.records.get(&offer.key);
-        let mut records = self.records.len() + usize::from(replaced.is_none());
-        let mut bytes = self.bytes + cost(&offer.value) - replaced.map_or(0, Record::cost);
-        let mut farthest_first =
-            self.evictable.iter().rev().map(|(_, key)| key).filter(|key| **key != offer.key);
-        let mut evicted = Vec::new();
-        loop {
-            let limit = if records > self.limits.max_records {
-                Limit::MaxRecords
-            } else if bytes > self.limits.max_bytes {
-                Limit::MaxBytes
-            } else {
-                return Ok(evicted);
-            };
-            let Some(key) = farthest_first.next() else { return Err(Refusal::Full { limit }) };
-            records -= 1;
-            bytes -= self.records.get(key).map_or(0, Record::cost);
-            evicted.push(*key);
+    /// To which account an offer goes. The very value that is held stays where it is charged,
+    /// whoever publishes it anew: otherwise a flood could draw the values of others into its
+    /// account, and have them dropped with its own.
+    fn bill_for(&self, offer: &Offer, bill: Option<Bill>) -> Option<Bill> {
+        let bill = bill?;
+        match self.records.get(&offer.key) {
+            Some(held) if held.value == offer.value => self.bill_of(&offer.key),
+            _ => Some(bill),
         }
     }
 
-    fn replace(&mut self, offer: Offer, class: Class, bill: Option<Account>) {
+    fn check_quota(&self, offer: &Offer, bill: Option<&Bill>) -> Result<(), Refusal> {
+        let Some(Bill { account, charge }) = bill else { return Ok(()) };
+        let released = self.records.get(&offer.key).and_then(Record::charged);
+        Ok(self.quota.check(account, *charge, cost(&offer.value), released)?)
+    }
+
+    fn replace(&mut self, offer: Offer, class: Class, bill: Option<Bill>) {
         let Offer { key, value, version, expires, maintenance: _ } = offer;
         let cached = self.records.get(&key).is_some_and(Record::is_cached);
         self.remove(&key);
-        let record =
-            Record { value: Bytes::copy_from_slice(&value), version, expires, class, cached, bill };
-        self.bytes += record.cost();
-        if let Some(account) = &record.bill {
-            self.quota.charge(account, record.cost());
-        }
+        let value = Bytes::copy_from_slice(&value);
+        let cost = cost(&value);
+        let charged_to = bill.map(|bill| self.quota.charge(&bill.account, bill.charge, cost));
+        let record = Record { value, version, expires, class, cached, charged_to };
+        self.bytes += cost;
         self.expiries.insert((expires, key));
-        if cached {
-            self.evictable.insert((key.distance(&self.own), key));
-        }
+        self.places.insert(room::place(&self.own, &key, &record));
         self.records.insert(key, record);
     }
 }

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use voiddht_wire::NodeId;
+use voiddht_wire::peer::MessageError;
 
 use crate::event::Misbehaviour;
 use crate::time::Moment;
@@ -46,6 +47,8 @@ struct Cost {
 impl Cost {
     fn of(what: Misbehaviour) -> Self {
         let (points, may_be_honest) = match what {
+            // A peer of another version, or of another protocol.
+            Misbehaviour::Malformed(MessageError::UnknownType(_)) => (10, true),
             // TLS delivers what was sent: no accident turns a message into another.
             Misbehaviour::Malformed(_) | Misbehaviour::ForeignSender => (50, false),
             Misbehaviour::WrongReply => (25, false),
@@ -218,8 +221,6 @@ impl Reputation {
 
 #[cfg(test)]
 mod tests {
-    use voiddht_wire::peer::MessageError;
-
     use super::*;
 
     const MALFORMED: Misbehaviour = Misbehaviour::Malformed(MessageError::EmptyValue);
@@ -317,6 +318,16 @@ mod tests {
             assert!(reputation.opinions.len() <= 3);
         }
         assert!(reputation.is_banned(&id(1), at(1)), "a ban was flushed out by lesser things");
+    }
+
+    #[test]
+    fn an_unknown_message_type_never_leads_to_a_ban() {
+        let unknown = Misbehaviour::Malformed(MessageError::UnknownType(1));
+        let mut reputation = Reputation::default();
+        for _ in 0..1_000 {
+            let verdict = reputation.charge(&id(1), unknown, at(0));
+            assert!(!matches!(verdict, Verdict::Banned { .. }));
+        }
     }
 
     #[test]

@@ -108,12 +108,15 @@ impl Ballot {
         best
     }
 
-    /// Voters who contradict the winner without the excuse of having missed an update: their
-    /// version is not an older one.
+    /// Voters whose value is another than the winner's under the winner's own version: a
+    /// publisher gives each version to one value. An older version may be a missed update, and a
+    /// newer one an update that is under way.
     pub fn liars<'a>(&'a self, winner: &'a Winner) -> impl Iterator<Item = NodeId> + 'a {
+        let is_same = |vote: &&Vote| vote.version.is_some() && vote.version == winner.version;
         self.votes
             .iter()
-            .filter(|vote| vote.value != winner.value && vote.version >= winner.version)
+            .filter(is_same)
+            .filter(|vote| vote.value != winner.value)
             .map(|vote| vote.voter)
     }
 
@@ -207,8 +210,8 @@ mod tests {
     }
 
     #[test]
-    fn a_replica_that_missed_an_update_is_no_liar() {
-        let ballot = ballot(&[("new", 7), ("new", 7), ("old", 6), ("lie", 8)]);
+    fn a_replica_that_missed_an_update_or_has_a_later_one_is_no_liar() {
+        let ballot = ballot(&[("new", 7), ("new", 7), ("old", 6), ("lie", 7), ("newest", 8)]);
         let winner = ballot.winner().unwrap();
         let liars: Vec<_> = ballot.liars(&winner).collect();
         assert_eq!(liars, [NodeId::from_bytes([4; 32])]);

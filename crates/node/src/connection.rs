@@ -17,7 +17,7 @@ use voiddht_wire::NodeId;
 use voiddht_wire::limits::{FRAME_HEADER_BYTES, MAX_NODES, NODE_INFO_BYTES, RPC_HEADER_BYTES};
 use voiddht_wire::peer::{
     Decoded, Dialect, ERROR, ErrorCode, FIND_NODE_REPLY, FIND_VALUE, FIND_VALUE_REPLY, Message,
-    MessageError, PING, PING_REPLY, STORE,
+    MessageError, PING, PING_REPLY, STORE, may_be_of_later_version,
 };
 
 use crate::context::Context;
@@ -242,6 +242,8 @@ impl FrameRules for PeerRules {
             STORE | FIND_VALUE_REPLY => return Ok(()),
             FIND_NODE_REPLY => RPC_HEADER_BYTES + MAX_NODES * NODE_INFO_BYTES,
             PING..=FIND_VALUE | PING_REPLY..=FIND_VALUE_REPLY | ERROR => 2 * RPC_HEADER_BYTES,
+            // Passed over once it is read: no longer than the longest that is known.
+            _ if may_be_of_later_version(self.dialect, kind) => return Ok(()),
             _ => return Err(MessageError::UnknownType(kind)),
         };
         if body_bytes <= most { Ok(()) } else { Err(MessageError::WrongSize { kind, body_bytes }) }

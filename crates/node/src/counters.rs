@@ -145,6 +145,8 @@ counters! {
     isolated,
     /// Times that none of the known peers answered.
     joins_failed,
+    /// Records of the largest account that were dropped because the store was full.
+    records_evicted,
     /// Bytes of peer messages received, without what TLS adds.
     bytes_received,
     /// Module API connections, current.
@@ -203,6 +205,9 @@ impl Counters {
                 self.core_limits[limit.slot()].add(self.clock.now());
             }
             Notice::StoreRefused { why } => self.tallies.store_refused(*why),
+            Notice::AccountLimited { evicted, .. } => {
+                self.records_evicted.add_many(*evicted as u64);
+            }
             Notice::Banned { .. } => self.banned.add(),
             Notice::Isolated => self.isolated.add(),
             Notice::Misbehaviour { .. } => self.misbehaved.add(),

@@ -5,6 +5,7 @@
 //! never waits for a connection: outboxes take bytes at once or refuse. After each wake-up it
 //! handles what lies in its inbox, so that the bytes of a burst leave in one write per connection.
 
+mod account_limits;
 pub(crate) mod observe;
 mod shutdown;
 
@@ -64,6 +65,7 @@ pub(crate) struct Driver {
     inbox: mpsc::Receiver<Event>,
     commands: HashMap<CommandId, (Asked, AnswerTo)>,
     observer: Observer,
+    account_limits: account_limits::AccountLimits,
     next_command: u64,
     /// What ends each dial that is under way.
     dials: HashMap<ConnectionId, CancellationToken>,
@@ -118,6 +120,7 @@ impl Driver {
             inbox,
             commands: HashMap::new(),
             observer: Observer::default(),
+            account_limits: account_limits::AccountLimits::default(),
             next_command: 0,
             dials: HashMap::new(),
             probes,
@@ -475,6 +478,9 @@ impl Driver {
             }
             Notice::LimitReached { limit } => {
                 tracing::debug!(limit = limit.name(), "a limit is reached");
+            }
+            Notice::AccountLimited { account, used, evicted } => {
+                self.account_limits.log(now.mono, account, *used, *evicted);
             }
             Notice::ContactAdded(contact) => {
                 self.trust.set_member(&contact.id, true);

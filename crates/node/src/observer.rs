@@ -12,6 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use voiddht_core::event::{Command, Notice, Outcome};
 use voiddht_core::label::{Limit, LookupPurpose, OperationKind, OperationPurpose};
+use voiddht_core::quota::Account;
 use voiddht_core::report::Report;
 use voiddht_core::time::{Moment, Now, WallTime};
 use voiddht_wire::peer::NodeInfo;
@@ -179,6 +180,12 @@ impl Observer {
                     retry_in.as_secs_f64()
                 ),
             ),
+            Notice::AccountLimited { account, evicted, .. } => {
+                let Account { owner, address } = account;
+                let ip = address.ip();
+                let what = if *evicted > 0 { "gives way to others" } else { "may store no more" };
+                (true, format!("Storage is limited: the largest account ({owner} at {ip}) {what}."))
+            }
             Notice::Misbehaviour { peer, what } => {
                 (true, format!("Node {} broke a rule: {what}.", peer.short()))
             }

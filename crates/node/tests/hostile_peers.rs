@@ -13,10 +13,11 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
+use voiddht_core::record::RecordLimits;
 use voiddht_identity::{Certificate, Identity, KeyKind, Policy, client_config, server_config};
 use voiddht_node::Node;
 use voiddht_wire::limits::{MAX_FRAME_BYTES, MAX_VALUE_BYTES};
-use voiddht_wire::peer::{Body, Decoded, Dialect, Header, Message, NodeInfo, Record};
+use voiddht_wire::peer::{Body, Decoded, Dialect, ErrorCode, Header, Message, NodeInfo, Record};
 use voiddht_wire::{NodeId, PeerAddress, RpcId};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -139,7 +140,7 @@ async fn malformed_frames_end_their_connection() {
     let rpc = [7; 66];
     let cases = [
         ("a size below its header", frame(3, 660, &[])),
-        ("an unknown type", frame(70, 664, &[])),
+        ("an unknown type", frame(70, 700, &[])),
         ("a type of the module API", frame(36, 651, &[])),
         ("a PING too short", frame(69, 660, &[0; 65])),
         ("a FIND_NODE too short", frame(101, 662, &[0; 97])),
@@ -162,6 +163,28 @@ async fn malformed_frames_end_their_connection() {
     let handle = node.handle();
     until(|| async { handle.status().await.unwrap().counts.misbehaved == count }).await;
     serves(&node).await;
+    stop(vec![node]).await;
+}
+
+/// In a rolling upgrade, nodes that are newer than their peers send what those do not know. Two
+/// such messages once led to a ban of an hour.
+#[tokio::test]
+async fn messages_of_a_later_version_are_passed_over() {
+    let node = node(&[]).await;
+    let mut peer = Peer::connect(node.p2p_address()).await;
+    for kind in [664, 674, 699] {
+        for _ in 0..5 {
+            let sent = peer.message(Body::Unknown { kind });
+            peer.send(&encode(&sent)).await;
+            if sent.body.is_request() {
+                let reply = receive(&mut peer.tls).await;
+                assert_eq!(reply.body, Body::Error(ErrorCode::BadRequest));
+            }
+            assert!(matches!(peer.ask(Body::Ping).await, Body::PingReply { .. }));
+        }
+    }
+    let counts = node.handle().status().await.unwrap().counts;
+    assert_eq!(counts.misbehaved, 0);
     stop(vec![node]).await;
 }
 
@@ -280,6 +303,56 @@ async fn a_configured_peer_that_answers_badly_does_not_keep_others_from_being_jo
     knows(&node, 1).await;
     stop(vec![node, good]).await;
     soon(lie).await.unwrap();
+}
+
+/// Values of 65 kB with the longest TTL filled every store in seconds, and until they expired all
+/// other PUTs failed.
+#[tokio::test]
+async fn peers_that_fill_the_store_give_way_to_others() {
+    let start = async |peers: &[&Node]| {
+        let mut settings = common::settings(peers);
+        settings.core.records = RecordLimits::of_size(1_000, 2 << 20);
+        common::start(settings).await
+    };
+    let first = start(&[]).await;
+    let second = start(&[&first]).await;
+    soon(second.joined()).await;
+    knows(&first, 1).await;
+    let honest = |number: u64| Bytes::from(vec![number as u8; 20_000]);
+    let put = async |number: u64| {
+        let handle = first.handle();
+        let put = handle.put(key(number), honest(number), None, None);
+        assert_eq!(soon(put).await.unwrap().stored, 2, "the value {number} is refused");
+    };
+    for number in 0..5 {
+        put(number).await;
+    }
+    for flooder in 0..6u64 {
+        let mut peer = Peer::connect(second.p2p_address()).await;
+        let mut stored = 0;
+        for number in 0..20 {
+            let record = Record {
+                key: key(1_000 * (flooder + 1) + number),
+                value: Bytes::from(vec![0xff; 65_000]),
+                ttl: u16::MAX,
+                version: Some(1),
+                maintenance: false,
+            };
+            stored +=
+                usize::from(matches!(peer.ask(Body::Store(record)).await, Body::StoreReply { .. }));
+        }
+        assert!(stored <= 8, "{stored} values of 65 kB are more than a quarter of the store");
+    }
+    for number in 5..20 {
+        put(number).await;
+    }
+    let counts = second.handle().status().await.unwrap().counts;
+    assert!(counts.records_evicted > 0, "the store was never full");
+    for number in 0..20 {
+        let found = soon(second.handle().get(key(number))).await.unwrap();
+        assert_eq!(found.value, Some(honest(number)), "{number}");
+    }
+    stop(vec![second, first]).await;
 }
 
 #[tokio::test]

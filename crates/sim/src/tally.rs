@@ -38,6 +38,8 @@ pub struct Tally {
     pub misbehaviour: BTreeMap<String, u64>,
     /// Bans by honest nodes.
     pub bans: u64,
+    /// Records of the largest accounts that were dropped for others.
+    pub gave_way: u64,
     /// Limits that were reached.
     pub limits: BTreeMap<Limit, u64>,
     /// Time that requests waited for, by those that timed out or failed.
@@ -64,6 +66,7 @@ impl Tally {
                 }
             }
             Notice::LimitReached { limit } => *self.limits.entry(*limit).or_default() += 1,
+            Notice::AccountLimited { evicted, .. } => self.gave_way += *evicted as u64,
             Notice::Misbehaviour { what, .. } => {
                 *self.misbehaviour.entry(what.to_string()).or_default() += 1;
             }

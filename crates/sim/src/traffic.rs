@@ -63,7 +63,7 @@ impl Traffic {
 /// The size of a message's frame in the dialect `voiddht/1`.
 pub(crate) fn frame_bytes(message: &Message) -> usize {
     let body = match &message.body {
-        Body::Ping => 0,
+        Body::Ping | Body::Unknown { .. } => 0,
         Body::PingReply { .. } => ADDRESS_BYTES,
         Body::Store(record) | Body::FindValueReply(record) => {
             RECORD_FIXED_BYTES + record.value.len()
@@ -106,6 +106,7 @@ mod tests {
             Body::Store(record(100)),
             Body::FindValueReply(record(MAX_VALUE_BYTES)),
             Body::Error(ErrorCode::Busy),
+            Body::Unknown { kind: 664 },
         ] {
             let header = Header { sender: NodeId::default(), port: 1, rpc_id: RpcId::default() };
             let message = Message { header, body };

@@ -44,6 +44,20 @@ fn a_flood_washes_nothing_away() {
     }
 }
 
+/// Enough of them to fill every store several times over, each within its own quota: the largest
+/// account gives way to whatever smaller ones put afterwards.
+#[test]
+fn flooders_that_fill_the_stores_give_way_to_later_puts() {
+    let mut trial = Trial { put_first: false, ..flooded(None) };
+    if let Some(infiltration) = &mut trial.everywhere {
+        infiltration.placement = Placement::New { count: 12 };
+    }
+    let (world, score) = trial.play().expect("the settings do not contradict");
+    assert_eq!((score.kept, score.right), (score.puts, score.gets), "{score:?}");
+    assert_eq!(score.violations, 0);
+    assert!(world.tally().gave_way > 0, "no store was ever full");
+}
+
 /// All four behind one prefix fill no more than half of any store: what is put later finds room.
 #[test]
 fn one_prefix_leaves_room_for_others() {

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use redb::{Builder, ReadableDatabase, ReadableTable, Table, TableHandle, WriteTransaction};
+use voiddht_core::record::Bill;
 use voiddht_wire::address::ADDRESS_BYTES;
 use voiddht_wire::id::ID_BYTES;
 use voiddht_wire::peer::NodeInfo;
@@ -26,7 +27,7 @@ const CACHE_BYTES: usize = 1024 * 1024;
 /// One change of what the disk remembers, its deadline already on the directory's own axis.
 #[derive(Clone, Debug)]
 pub(crate) enum Change {
-    PutRecord { key: [u8; ID_BYTES], value: Bytes, row: RecordRow },
+    PutRecord { key: [u8; ID_BYTES], value: Bytes, row: RecordRow, bill: Option<Bill> },
     RemoveRecord([u8; ID_BYTES]),
     PutContact(NodeInfo),
     RemoveContact(NodeId),
@@ -194,6 +195,7 @@ struct Tables<'a> {
     values: Table<'a, &'static [u8; ID_BYTES], &'static [u8]>,
     records: Table<'a, &'static [u8; ID_BYTES], &'static [u8; schema::RECORD_BYTES]>,
     expiry: Table<'a, &'static [u8; schema::EXPIRY_BYTES], ()>,
+    accounts: Table<'a, &'static [u8; ID_BYTES], &'static [u8; schema::ACCOUNT_BYTES]>,
     contacts: Table<'a, &'static [u8; ID_BYTES], &'static [u8; ADDRESS_BYTES]>,
     pins: Table<'a, &'static [u8; ID_BYTES], &'static [u8]>,
 }
@@ -205,6 +207,7 @@ impl<'a> Tables<'a> {
             values: transaction.open_table(schema::VALUES)?,
             records: transaction.open_table(schema::RECORDS)?,
             expiry: transaction.open_table(schema::EXPIRY)?,
+            accounts: transaction.open_table(schema::ACCOUNTS)?,
             contacts: transaction.open_table(schema::CONTACTS)?,
             pins: transaction.open_table(schema::PINS)?,
         })
@@ -212,7 +215,13 @@ impl<'a> Tables<'a> {
 
     fn apply(&mut self, change: &Change) -> Result<(), redb::StorageError> {
         match change {
-            Change::PutRecord { key, value, row } => self.put_record(key, value, *row)?,
+            Change::PutRecord { key, value, row, bill } => {
+                self.put_record(key, value, *row)?;
+                match bill {
+                    Some(bill) => self.accounts.insert(key, &schema::encode_bill(bill))?,
+                    None => self.accounts.remove(key)?,
+                };
+            }
             Change::RemoveRecord(key) => self.remove_record(key)?,
             Change::PutContact(contact) => {
                 let address = contact.address.to_bytes();
@@ -256,6 +265,7 @@ impl<'a> Tables<'a> {
         if let Some(old) = removed {
             self.expiry.remove(&schema::encode_expiry(old.deadline, key))?;
             self.values.remove(key)?;
+            self.accounts.remove(key)?;
         }
         Ok(())
     }
@@ -350,6 +360,12 @@ fn read_pins(reading: &redb::ReadTransaction) -> Result<Vec<Pin>, Fault> {
 /// Both tables of records lie in the order of their keys: they are read side by side.
 fn read_records(reading: &redb::ReadTransaction) -> Result<Vec<(LiveRow, Age)>, Fault> {
     let rows = reading.open_table(schema::RECORDS).map_err(redb::Error::from)?;
+    // An earlier version has written no such table.
+    let accounts = match reading.open_table(schema::ACCOUNTS) {
+        Ok(table) => Some(table),
+        Err(redb::TableError::TableDoesNotExist(_)) => None,
+        Err(error) => return Err(redb::Error::from(error).into()),
+    };
     let values = reading.open_table(schema::VALUES).map_err(redb::Error::from)?;
     let mut values = values.iter().map_err(redb::Error::from)?;
     let mut records = Vec::new();
@@ -362,7 +378,12 @@ fn read_records(reading: &redb::ReadTransaction) -> Result<Vec<(LiveRow, Age)>, 
         }
         let RecordRow { version, deadline } = RecordRow::decode(row.value());
         let value = Bytes::copy_from_slice(value.value());
-        records.push((LiveRow { key: *key.value(), value, version }, deadline));
+        let bill = match &accounts {
+            Some(table) => table.get(key.value()).map_err(redb::Error::from)?,
+            None => None,
+        };
+        let bill = bill.and_then(|row| schema::decode_bill(row.value()));
+        records.push((LiveRow { key: *key.value(), value, version, bill }, deadline));
     }
     if values.next().is_some() {
         return Err(malformed("a value without its record"));

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use voiddht_core::event::StoredRecord;
+use voiddht_core::record::Bill;
 use voiddht_core::time::WallTime;
 use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{NodeId, PeerAddress};
@@ -37,9 +38,10 @@ pub struct LoadedRecord {
 
 impl LoadedRecord {
     pub(crate) fn new(row: LiveRow, remaining: Duration, now: WallTime) -> Self {
-        let LiveRow { key, value, version } = row;
+        let LiveRow { key, value, version, bill } = row;
         let key = voiddht_wire::Key::from_bytes(key);
-        let record = StoredRecord { key, value, version, written: now, expires: now + remaining };
+        let expires = now + remaining;
+        let record = StoredRecord { key, value, version, written: now, expires, bill };
         Self { record, remaining }
     }
 }
@@ -49,6 +51,7 @@ pub(crate) struct LiveRow {
     pub(crate) key: [u8; 32],
     pub(crate) value: Bytes,
     pub(crate) version: u64,
+    pub(crate) bill: Option<Bill>,
 }
 
 /// The certificate that a node ID was first seen with.

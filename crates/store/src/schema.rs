@@ -6,6 +6,9 @@
 //! database.
 
 use redb::TableDefinition;
+use voiddht_core::diversity::{AddressPrefix, prefixes};
+use voiddht_core::quota::{Account, Charge, Owner};
+use voiddht_core::record::Bill;
 use voiddht_core::time::WallTime;
 use voiddht_wire::address::ADDRESS_BYTES;
 use voiddht_wire::id::ID_BYTES;
@@ -34,6 +37,11 @@ pub(crate) const EXPIRY: TableDefinition<&'static [u8; EXPIRY_BYTES], ()> =
 /// Node ID to address.
 pub(crate) const CONTACTS: TableDefinition<Id, &'static [u8; ADDRESS_BYTES]> =
     TableDefinition::new("contacts");
+/// Key to the account that a record is charged to: [`ACCOUNT_BYTES`]. What this node's own users
+/// published has no row. A row without a record means nothing, and a version that does not know
+/// the table loses no more than the accounts: it is no part of [`SCHEMA_VERSION`].
+pub(crate) const ACCOUNTS: TableDefinition<Id, &'static [u8; ACCOUNT_BYTES]> =
+    TableDefinition::new("accounts");
 /// Node ID to the certificate it was first seen with.
 pub(crate) const PINS: TableDefinition<Id, &'static [u8]> = TableDefinition::new("pins");
 
@@ -46,6 +54,8 @@ pub(crate) const META_CLOCK: &str = "clock";
 
 /// `version u64 · deadline u64`.
 pub(crate) const RECORD_BYTES: usize = 16;
+/// `charge u8 · owner u8 · node ID 32 · address 18`.
+pub(crate) const ACCOUNT_BYTES: usize = 1 + 1 + ID_BYTES + ADDRESS_BYTES;
 /// `deadline u64 · key 32`.
 pub(crate) const EXPIRY_BYTES: usize = 8 + ID_BYTES;
 /// `age u64 · milliseconds since boot u64 · wall clock u64 · boot known u8 · boot ID 16`.
@@ -81,6 +91,39 @@ impl RecordRow {
     pub(crate) fn decode(bytes: &[u8; RECORD_BYTES]) -> Self {
         Self { version: u64_at(bytes, 0), deadline: Age(u64_at(bytes, 8)) }
     }
+}
+
+/// The owner is 0 for a node, 1 for a host, and 2 for a network; the last two follow from the
+/// address, and have the node ID 0.
+pub(crate) fn encode_bill(bill: &Bill) -> [u8; ACCOUNT_BYTES] {
+    let Bill { account: Account { owner, address }, charge } = bill;
+    let mut bytes = [0; ACCOUNT_BYTES];
+    bytes[0] = u8::from(*charge == Charge::Copy);
+    match owner {
+        Owner::Node(id) => bytes[2..2 + ID_BYTES].copy_from_slice(&id.to_bytes()),
+        Owner::Host(_) => bytes[1] = 1,
+        Owner::Site(_) => bytes[1] = 2,
+    }
+    bytes[2 + ID_BYTES..].copy_from_slice(&address.to_bytes());
+    bytes
+}
+
+pub(crate) fn decode_bill(bytes: &[u8; ACCOUNT_BYTES]) -> Option<Bill> {
+    let [charge, owner, rest @ ..] = bytes;
+    let (id, address) = rest.split_first_chunk::<ID_BYTES>()?;
+    let address = PeerAddress::from_bytes(address.first_chunk::<ADDRESS_BYTES>()?);
+    let owner = match owner {
+        0 => Owner::Node(NodeId::from_bytes(*id)),
+        1 => Owner::Host(AddressPrefix::host(&address)),
+        2 => Owner::Site(prefixes(&address).next()?),
+        _ => return None,
+    };
+    let charge = match charge {
+        0 => Charge::Publication,
+        1 => Charge::Copy,
+        _ => return None,
+    };
+    Some(Bill { account: Account { owner, address }, charge })
 }
 
 pub(crate) fn encode_expiry(deadline: Age, key: &[u8; ID_BYTES]) -> [u8; EXPIRY_BYTES] {
@@ -181,6 +224,26 @@ mod tests {
         assert_eq!(bytes[..18], address.to_bytes());
         assert_eq!(bytes[18..], [0, 0, 0, 0, 0, 0, 0, 3, 4, 5]);
         assert_eq!(decode_pin(node_id, &bytes), Some(pin));
+    }
+
+    #[test]
+    fn accounts_are_laid_out_as_drawn() {
+        let address = PeerAddress::new([203, 0, 113, 7].into(), 7402);
+        let owners = [
+            (0, 9, Owner::Node(NodeId::from_bytes([9; 32]))),
+            (1, 0, Owner::Host(AddressPrefix::host(&address))),
+            (2, 0, Owner::Site(prefixes(&address).next().unwrap())),
+        ];
+        for (number, id, owner) in owners {
+            for (charge_number, charge) in [(0, Charge::Publication), (1, Charge::Copy)] {
+                let bill = Bill { account: Account { owner, address }, charge };
+                let bytes = encode_bill(&bill);
+                assert_eq!(bytes[..2], [charge_number, number]);
+                assert_eq!((&bytes[2..34], &bytes[34..]), (&[id; 32][..], &address.to_bytes()[..]));
+                assert_eq!(decode_bill(&bytes), Some(bill));
+            }
+        }
+        assert_eq!(decode_bill(&[3; ACCOUNT_BYTES]), None);
     }
 
     #[test]

@@ -244,10 +244,11 @@ impl InboxBytes {
 
 fn change(write: Write, age: Age) -> Change {
     match write {
-        Write::PutRecord(StoredRecord { key, value, version, written, expires }) => {
+        Write::PutRecord(StoredRecord { key, value, version, written, expires, bill }) => {
             let life = u64::try_from(expires.since(written).as_millis()).unwrap_or(u64::MAX);
             let deadline = Age(age.0.saturating_add(life));
-            Change::PutRecord { key: key.to_bytes(), value, row: RecordRow { version, deadline } }
+            let row = RecordRow { version, deadline };
+            Change::PutRecord { key: key.to_bytes(), value, row, bill }
         }
         Write::RemoveRecord(key) => Change::RemoveRecord(key.to_bytes()),
         Write::PutContact(contact) => Change::PutContact(contact),

@@ -32,6 +32,11 @@ pub const FIND_VALUE_REPLY: u16 = 673;
 /// Type of ERROR.
 pub const ERROR: u16 = 680;
 
+/// Types of requests, those of later versions among them.
+const REQUESTS: std::ops::Range<u16> = PING..PING_REPLY;
+/// Every type that a peer message may have, those of later versions among them.
+const PEER_TYPES: std::ops::Range<u16> = PING..700;
+
 /// The ALPN protocol that tells our dialect from the original's, which offers none.
 pub const ALPN: &[u8] = b"voiddht/1";
 
@@ -110,6 +115,13 @@ pub enum Body {
     FindValueReply(Record),
     /// The request was not carried out.
     Error(ErrorCode),
+    /// A message of a type that this version does not know (`voiddht/1` only): its sender may be
+    /// newer. A request is answered by [`ErrorCode::BadRequest`], anything else is ignored, and
+    /// neither counts against the sender.
+    Unknown {
+        /// Its type; what follows the header is dropped.
+        kind: u16,
+    },
 }
 
 /// A node in a list.
@@ -218,6 +230,7 @@ impl Body {
             Self::FindNodeReply { .. } => FIND_NODE_REPLY,
             Self::FindValueReply(_) => FIND_VALUE_REPLY,
             Self::Error(_) => ERROR,
+            Self::Unknown { kind } => *kind,
         }
     }
 
@@ -233,18 +246,19 @@ impl Body {
             Self::FindNodeReply { .. } => "find_node_reply",
             Self::FindValueReply(_) => "find_value_reply",
             Self::Error(_) => "error",
+            Self::Unknown { .. } => "unknown",
         }
     }
 
     /// Whether the message asks for something; all others answer.
     pub fn is_request(&self) -> bool {
-        matches!(self, Self::Ping | Self::Store(_) | Self::FindNode { .. } | Self::FindValue { .. })
+        REQUESTS.contains(&self.kind())
     }
 
     fn encoded_bytes(&self, dialect: Dialect) -> usize {
         let legacy = dialect == Dialect::Legacy;
         match self {
-            Self::Ping => 0,
+            Self::Ping | Self::Unknown { .. } => 0,
             Self::PingReply { .. } if legacy => 0,
             Self::PingReply { .. } => ADDRESS_BYTES,
             Self::Store(record) if legacy => 2 + ID_BYTES + record.value.len(),
@@ -295,10 +309,7 @@ impl Message {
     /// [`MessageError`] names the rule that the peer broke.
     pub fn decode(dialect: Dialect, kind: u16, mut body: Bytes) -> Result<Decoded, MessageError> {
         let wrong_size = MessageError::WrongSize { kind, body_bytes: body.len() };
-        if !(PING..=FIND_VALUE).contains(&kind)
-            && !(PING_REPLY..=FIND_VALUE_REPLY).contains(&kind)
-            && kind != ERROR
-        {
+        if !is_known(kind) && !may_be_of_later_version(dialect, kind) {
             return Err(MessageError::UnknownType(kind));
         }
         if dialect == Dialect::Legacy && kind == ERROR {
@@ -323,7 +334,7 @@ impl Message {
 impl Body {
     fn put(&self, dialect: Dialect, buffer: &mut BytesMut) {
         match self {
-            Self::Ping => {}
+            Self::Ping | Self::Unknown { .. } => {}
             Self::Store(record) => {
                 if dialect == Dialect::Legacy {
                     buffer.put_u16(record.ttl);
@@ -400,10 +411,11 @@ impl Body {
             FIND_NODE_REPLY => Self::FindNodeReply { nodes: take_nodes(body)? },
             FIND_VALUE_REPLY if legacy => Self::FindValueReply(Record::take_legacy(0, body)?),
             FIND_VALUE_REPLY => Self::FindValueReply(Record::take(body)?),
-            _ => {
+            ERROR => {
                 exactly(2)?;
                 Self::Error(ErrorCode::from_u16(body.get_u16()))
             }
+            kind => Self::Unknown { kind },
         })
     }
 }
@@ -440,6 +452,16 @@ impl Record {
         check_value(body.len())?;
         Ok(Self { key, value: body, ttl, version: None, maintenance: false })
     }
+}
+
+fn is_known(kind: u16) -> bool {
+    matches!(kind, PING..=FIND_VALUE | PING_REPLY..=FIND_VALUE_REPLY | ERROR)
+}
+
+/// Whether a type that this version does not know may be that of a peer of a later version. The
+/// legacy dialect has no later version.
+pub fn may_be_of_later_version(dialect: Dialect, kind: u16) -> bool {
+    dialect == Dialect::V1 && !is_known(kind) && PEER_TYPES.contains(&kind)
 }
 
 fn check_value(bytes: usize) -> Result<(), MessageError> {

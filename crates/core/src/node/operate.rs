@@ -214,6 +214,10 @@ impl Node {
 
     /// An answer to a request that an operation or anything else sent.
     pub(super) fn handle_reply(&mut self, peer: Peer, message: Message) {
+        if matches!(message.body, Body::Unknown { .. }) {
+            // Of a later version; what it is about cannot be told.
+            return;
+        }
         let Some(request) = self.requests.take(&message.header.rpc_id) else {
             if !self.requests.was_given_up(&message.header.rpc_id) {
                 self.handle_misbehaved(peer, Misbehaviour::UnawaitedReply);

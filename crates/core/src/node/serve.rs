@@ -12,8 +12,8 @@ use crate::contact::Contact;
 use crate::event::{Notice, Output, StoredRecord, Ticket, Write};
 use crate::label::Limit;
 use crate::peer::{ConnectionId, Peer};
-use crate::quota::Account;
-use crate::record::{Offer, Refusal};
+use crate::quota::{Account, Charge};
+use crate::record::{Bill, Offer, Refusal};
 use crate::scope;
 use crate::time::BootTime;
 
@@ -98,6 +98,8 @@ impl Node {
                 Some(reply) => reply,
                 None => return,
             },
+            // A request of a later version.
+            Body::Unknown { .. } => Body::Error(ErrorCode::BadRequest),
             // A reply is no request: the caller has told them apart.
             _ => return,
         };
@@ -125,7 +127,7 @@ impl Node {
             expires: self.now.boot + remaining,
             maintenance: true,
         };
-        match self.records.restore(offer, self.now) {
+        match self.records.restore(record.bill, offer, self.now) {
             Ok(_) => self.upkeep_restored(record.key),
             Err(_) => {
                 self.persist(vec![Write::RemoveRecord(record.key)]);
@@ -201,7 +203,8 @@ impl Node {
         if record.ttl == 0 {
             return Some(Body::Error(ErrorCode::BadRequest));
         }
-        match self.keep(record, Some(Account::from(peer))) {
+        let bill = self.bill_of(peer, &record);
+        match self.keep(record, Some(bill)) {
             Ok(None) => Some(Body::StoreReply { key }),
             Ok(Some(record)) => {
                 let waiting = Waiting::Reply { connection, request: *header };
@@ -220,13 +223,24 @@ impl Node {
         }
     }
 
-    /// Keeps a record in memory, on the bill of the peer that brought it. What comes back must be
+    /// To which account of its sender a STORE is charged. A copy is one only where it may be: its
+    /// sender is a contact, and this node is among the closest.
+    fn bill_of(&self, peer: &Peer, record: &Record) -> Bill {
+        let is_copy = record.maintenance
+            && peer.is_proved()
+            && self.table.get(&peer.id()).is_some()
+            && self.own_rank(&record.key) < self.config.k;
+        let charge = if is_copy { Charge::Copy } else { Charge::Publication };
+        Bill { account: Account::from(peer), charge }
+    }
+
+    /// Keeps a record in memory, charged to the account of the peer that brought it. What comes back must be
     /// written, if anything: a record that is held already may still be on its way to the disk, or
     /// have failed to reach it.
     fn keep(
         &mut self,
         record: Record,
-        bill: Option<Account>,
+        bill: Option<Bill>,
     ) -> Result<Option<StoredRecord>, Refusal> {
         let Record { key, value, ttl, version, maintenance } = record;
         let ttl = Duration::from_secs(ttl.into()).min(self.config.max_ttl);
@@ -234,11 +248,15 @@ impl Node {
         let expires = self.now.boot + ttl;
         let offer = Offer { key, value, version, expires, maintenance };
         let taken = match bill {
-            Some(account) => self.records.offer_from(account, offer, self.now),
+            Some(bill) => self.records.offer_from(bill, offer, self.now),
             None => self.records.offer(offer, self.now),
         };
         match taken {
             Ok(accepted) => {
+                if let Some((account, used)) = accepted.gave_way {
+                    let evicted = accepted.evicted.len();
+                    self.notice(Notice::AccountLimited { account, used, evicted });
+                }
                 let gone: Vec<Write> =
                     accepted.evicted.into_iter().map(Write::RemoveRecord).collect();
                 if !gone.is_empty() {
@@ -263,6 +281,9 @@ impl Node {
                 }
                 if let Refusal::Full { limit } = refusal {
                     self.notice(Notice::LimitReached { limit });
+                    if let Some((account, used)) = self.records.largest_account() {
+                        self.notice(Notice::AccountLimited { account, used, evicted: 0 });
+                    }
                 }
                 Err(refusal)
             }
@@ -277,6 +298,7 @@ impl Node {
             version: record.version,
             written: self.now.wall,
             expires: self.now.wall + record.expires.since(self.now.boot),
+            bill: self.records.bill_of(key),
         })
     }
 

@@ -8,9 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use voiddht_wire::NodeId;
-
-use super::{Account, QuotaReached};
+use super::{Account, Owner, QuotaReached};
 use crate::diversity::{AddressPrefix, is_private, prefixes};
 use crate::time::Moment;
 
@@ -21,8 +19,12 @@ pub const PEER_RATE: u32 = 500;
 pub const PEER_BURST: u32 = 5_000;
 /// The same for all peers of a /24, /64 or /48 together: as many as four peers. A guess.
 pub const PREFIX_RATE: u32 = 4 * PEER_RATE;
-/// See [`PREFIX_RATE`].
+/// Requests at once of all peers of a prefix, after silence.
 pub const PREFIX_BURST: u32 = 4 * PEER_BURST;
+/// How many times as much a peer at a loopback or private address may ask, where those are not
+/// counted like others: one gateway often serves all programs of a small network. 20 000 requests
+/// per second are about what one core answers. A guess.
+pub const PRIVATE_FACTOR: u32 = 40;
 /// Peers, and as many prefixes again, whose buckets are kept apart. About 100 bytes each.
 pub const MAX_TRACKED: usize = 16_384;
 /// Buckets below which nobody looks for full ones to forget. Beyond, that is done whenever their
@@ -43,6 +45,13 @@ pub struct Rate {
 }
 
 impl Rate {
+    fn times(self, factor: u32) -> Self {
+        Self {
+            per_second: self.per_second.max(1).saturating_mul(factor),
+            burst: self.burst.max(1).saturating_mul(factor),
+        }
+    }
+
     /// The time in which the bucket gains one token.
     fn interval(&self) -> Duration {
         Duration::from_micros(1_000_000 / u64::from(self.per_second.max(1)))
@@ -61,7 +70,8 @@ pub struct RequestLimits {
     pub per_peer: Rate,
     /// For each /24, /64 and /48.
     pub per_prefix: Rate,
-    /// Whether loopback and private addresses are held to it.
+    /// Whether loopback and private addresses are limited like others; otherwise they are limited by
+    /// ID only, to [`PRIVATE_FACTOR`] times as much.
     pub count_private: bool,
     /// See [`MAX_TRACKED`].
     pub max_tracked: usize,
@@ -82,7 +92,9 @@ impl Default for RequestLimits {
 #[derive(Clone, Debug)]
 pub struct RequestQuota {
     limits: RequestLimits,
-    peers: Buckets<NodeId>,
+    peers: Buckets<Owner>,
+    /// Of peers at private addresses.
+    private: Buckets<Owner>,
     prefixes: Buckets<AddressPrefix>,
 }
 
@@ -92,6 +104,7 @@ impl RequestQuota {
         Self {
             limits,
             peers: Buckets::new(limits.per_peer, limits.max_tracked),
+            private: Buckets::new(limits.per_peer.times(PRIVATE_FACTOR), limits.max_tracked),
             prefixes: Buckets::new(limits.per_prefix, limits.max_tracked),
         }
     }
@@ -101,17 +114,17 @@ impl RequestQuota {
     /// # Errors
     /// The quota that is used up.
     pub fn admit(&mut self, account: &Account, now: Moment) -> Result<(), QuotaReached> {
-        if !self.limits.count_private && is_private(&account.address) {
-            return Ok(());
-        }
-        if !self.peers.has_token(&account.id, now) {
+        let is_exempt = !self.limits.count_private && is_private(&account.address);
+        let peers = if is_exempt { &mut self.private } else { &mut self.peers };
+        if !peers.has_token(&account.owner, now) {
             return Err(QuotaReached::PeerRequests);
         }
-        if !prefixes(&account.address).all(|prefix| self.prefixes.has_token(&prefix, now)) {
+        let counted = || prefixes(&account.address).filter(|_| !is_exempt);
+        if !counted().all(|prefix| self.prefixes.has_token(&prefix, now)) {
             return Err(QuotaReached::PrefixRequests);
         }
-        self.peers.take_token(account.id, now);
-        for prefix in prefixes(&account.address) {
+        peers.take_token(account.owner, now);
+        for prefix in counted() {
             self.prefixes.take_token(prefix, now);
         }
         Ok(())
@@ -176,7 +189,7 @@ impl<K: Ord> Buckets<K> {
 
 #[cfg(test)]
 mod tests {
-    use voiddht_wire::PeerAddress;
+    use voiddht_wire::{NodeId, PeerAddress};
 
     use super::*;
 
@@ -192,7 +205,8 @@ mod tests {
     }
 
     fn account(id: u8, ip: [u8; 4]) -> Account {
-        Account { id: NodeId::from_bytes([id; 32]), address: PeerAddress::new(ip.into(), 1) }
+        let owner = Owner::Node(NodeId::from_bytes([id; 32]));
+        Account { owner, address: PeerAddress::new(ip.into(), 1) }
     }
 
     /// How many of 100 requests at one moment are served, and why the first is not.
@@ -215,7 +229,7 @@ mod tests {
             id[..8].copy_from_slice(&number.to_be_bytes());
             let [.., high, low] = number.to_be_bytes();
             let address = PeerAddress::new([203, high, low, 1].into(), 1);
-            let account = Account { id: NodeId::from_bytes(id), address };
+            let account = Account { owner: Owner::Node(NodeId::from_bytes(id)), address };
             assert_eq!(quota.admit(&account, at(10 * number)), Ok(()));
             let kept = quota.peers.full_at.len().max(quota.prefixes.full_at.len());
             assert!(kept <= FIRST_SWEEP, "{kept} are remembered");
@@ -255,10 +269,14 @@ mod tests {
     }
 
     #[test]
-    fn private_addresses_are_exempt_unless_counted() {
+    fn private_addresses_are_limited_by_id_and_to_more_unless_counted() {
         let local = account(1, [127, 0, 0, 1]);
         let mut quota = RequestQuota::new(LIMITS);
-        assert!((0..10_000).all(|_| quota.admit(&local, at(0)).is_ok()));
+        let most = LIMITS.per_peer.burst * PRIVATE_FACTOR;
+        assert!((0..most).all(|_| quota.admit(&local, at(0)).is_ok()));
+        assert_eq!(quota.admit(&local, at(0)), Err(QuotaReached::PeerRequests));
+        // Another ID at the same address has a quota of its own.
+        assert_eq!(quota.admit(&account(2, [127, 0, 0, 1]), at(0)), Ok(()));
         let mut quota = RequestQuota::new(RequestLimits { count_private: true, ..LIMITS });
         assert_eq!(burst(&mut quota, &local, at(0)).0, 5);
     }

@@ -1,23 +1,42 @@
-//! Records and bytes that lie here on each peer's bill.
+//! Records and bytes charged to each account, and which account gives way when the store is full.
 //!
-//! What is charged is what the record costs in memory, its overhead included. There is an entry
-//! only for who has something stored: never more than records, and two prefixes each.
+//! An account is what one [`Owner`] publishes, or what it copies here for others: two accounts, so
+//! that a node that hands over the records of its neighbours does not use up its own. A copy counts
+//! as a quarter of a publication ([`COPY_DISCOUNT`]): its publisher is not known here, and a holder
+//! that renews much for others would otherwise be the largest account.
+//!
+//! What is charged is what the record costs in memory, its overhead included.
+//!
+//! When the store is full, the largest account gives way (max-min fairness, as in fair queueing:
+//! RFC 970, section 5). The size of an account is its share of the scarcer of records and bytes.
+//! Accounts of one counted address prefix are a *group* and are compared together first: IDs cost
+//! nothing. An account never takes a record from one that would be smaller than itself afterwards,
+//! so that two of the same size do not evict each other in turn.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use voiddht_wire::NodeId;
+use voiddht_wire::{NodeId, PeerAddress};
 
-use super::{Account, QuotaReached};
+use super::{Account, Owner, QuotaReached};
 use crate::diversity::{AddressPrefix, is_private, prefixes};
 
-/// Share of the record store that one peer may fill: four who want to spoil it must join in, and
-/// an only neighbour can still hand over a good part of its records. A guess.
+/// Share of the record store that one account may fill: one in so many. Four who want to spoil a
+/// store must join in. A guess.
 pub const PEER_SHARE: usize = 4;
-/// Share of the record store that one prefix may fill. A guess.
+/// Share of the record store that the accounts of one counted prefix may fill together. A guess.
 pub const PREFIX_SHARE: usize = 2;
+/// How many copies count as much as one publication. As many as accounts fit into a store, so that
+/// an only neighbour can hand over everything it has, and still is no larger than a publisher at
+/// its limit.
+pub const COPY_DISCOUNT: usize = PEER_SHARE;
+/// Accounts kept apart, about 600 bytes each: 10 MiB. Beyond it, owners that have nothing here yet
+/// share one account for each /24 or /64.
+pub const MAX_ACCOUNTS: usize = 16_384;
+/// Accounts that one offer may take records from, and that are looked at for it.
+const MAX_VICTIMS: usize = 16;
 
 /// Something stored, or room for it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Usage {
     /// How many records.
     pub records: usize,
@@ -26,24 +45,60 @@ pub struct Usage {
 }
 
 impl Usage {
-    fn plus(self, bytes: usize) -> Self {
-        Self { records: self.records + 1, bytes: self.bytes + bytes }
+    /// One record.
+    fn one(bytes: usize) -> Self {
+        Self { records: 1, bytes }
+    }
+
+    fn plus(self, other: Self) -> Self {
+        Self { records: self.records + other.records, bytes: self.bytes + other.bytes }
     }
 
     /// What is released was charged before: nothing goes below zero.
-    fn minus(self, bytes: usize) -> Self {
-        Self { records: self.records.saturating_sub(1), bytes: self.bytes.saturating_sub(bytes) }
+    fn minus(self, other: Self) -> Self {
+        Self {
+            records: self.records.saturating_sub(other.records),
+            bytes: self.bytes.saturating_sub(other.bytes),
+        }
+    }
+
+    fn times(self, factor: usize) -> Self {
+        Self {
+            records: self.records.saturating_mul(factor),
+            bytes: self.bytes.saturating_mul(factor),
+        }
     }
 }
 
-/// How much may be stored on one bill.
+/// Which of the two accounts of an owner something is charged to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Charge {
+    /// What it publishes, and copies of which it is not plausible that it is a holder.
+    Publication,
+    /// What it copies here as a holder.
+    Copy,
+}
+
+impl Charge {
+    /// What one record counts, in units of a copy.
+    fn weight(self) -> usize {
+        match self {
+            Self::Publication => COPY_DISCOUNT,
+            Self::Copy => 1,
+        }
+    }
+}
+
+/// How much may be charged to one account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StorageLimits {
-    /// For one peer.
+    /// The store: what sizes are shares of.
+    pub whole: Usage,
+    /// For the publications of one owner; copies count less.
     pub per_peer: Usage,
     /// For each /24, /64 and /48.
     pub per_prefix: Usage,
-    /// Whether loopback and private addresses are held to it.
+    /// Whether loopback and private addresses share the account of their prefix.
     pub count_private: bool,
 }
 
@@ -51,6 +106,7 @@ impl StorageLimits {
     /// The shares [`PEER_SHARE`] and [`PREFIX_SHARE`] of a store of this size.
     pub const fn shares_of(whole: Usage) -> Self {
         Self {
+            whole,
             per_peer: Usage {
                 records: whole.records / PEER_SHARE,
                 bytes: whole.bytes / PEER_SHARE,
@@ -62,188 +118,352 @@ impl StorageLimits {
             count_private: false,
         }
     }
+
+    /// A share of the scarcer of records and bytes, in parts of 2^32 of the store, for an amount
+    /// in units of a copy.
+    fn share(&self, units: Usage) -> u64 {
+        let part = |used: usize, whole: usize| {
+            let part = ((used as u128) << 32) / (whole.max(1) as u128 * COPY_DISCOUNT as u128);
+            u64::try_from(part).unwrap_or(u64::MAX)
+        };
+        part(units.records, self.whole.records).max(part(units.bytes, self.whole.bytes))
+    }
 }
 
-/// The bills.
+/// Names an account for as long as something is charged to it. Never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AccountNumber(u64);
+
+/// Accounts that are compared as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Group {
+    Prefix(AddressPrefix),
+    Owner(Owner),
+}
+
+/// What is charged to an account.
+#[derive(Clone, Copy, Debug)]
+struct Book {
+    account: Account,
+    charge: Charge,
+    group: Group,
+    used: Usage,
+}
+
+impl Book {
+    fn units(&self) -> Usage {
+        self.used.times(self.charge.weight())
+    }
+}
+
+/// An account as it would be with one record more: whoever offers that record.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Claim {
+    number: Option<AccountNumber>,
+    group: Option<Group>,
+    account_share: u64,
+    group_share: u64,
+}
+
+/// The accounts.
 #[derive(Clone, Debug)]
 pub struct StorageQuota {
     limits: StorageLimits,
-    peers: BTreeMap<NodeId, Usage>,
+    numbers: BTreeMap<(Owner, Charge), AccountNumber>,
+    books: BTreeMap<AccountNumber, Book>,
+    /// In units of a copy.
     prefixes: BTreeMap<AddressPrefix, Usage>,
+    /// In units of a copy.
+    groups: BTreeMap<Group, Usage>,
+    groups_by_share: BTreeSet<(u64, Group)>,
+    accounts_by_share: BTreeSet<(Group, u64, AccountNumber)>,
+    next: u64,
 }
 
 impl StorageQuota {
     /// Nothing stored yet.
     pub fn new(limits: StorageLimits) -> Self {
-        Self { limits, peers: BTreeMap::new(), prefixes: BTreeMap::new() }
+        Self {
+            limits,
+            numbers: BTreeMap::new(),
+            books: BTreeMap::new(),
+            prefixes: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            groups_by_share: BTreeSet::new(),
+            accounts_by_share: BTreeSet::new(),
+            next: 0,
+        }
     }
 
-    /// What lies here on a peer's bill.
-    pub fn of_peer(&self, id: &NodeId) -> Usage {
-        self.peers.get(id).copied().unwrap_or_default()
+    /// What is charged to a node: what it published here and what it copied here.
+    pub fn of_node(&self, id: &NodeId) -> Usage {
+        [Charge::Publication, Charge::Copy]
+            .into_iter()
+            .filter_map(|charge| self.numbers.get(&(Owner::Node(*id), charge)))
+            .filter_map(|number| self.books.get(number))
+            .fold(Usage::default(), |sum, book| sum.plus(book.used))
     }
 
-    /// Whether a record of `bytes` may be put on this bill, once `released` (a record that it
-    /// replaces, with its bill) is off its own.
+    /// Whose an account is, and what is charged to it.
+    pub fn account(&self, number: AccountNumber) -> Option<(Account, Usage)> {
+        self.books.get(&number).map(|book| (book.account, book.used))
+    }
+
+    /// The owner and kind of an account, as needed to charge to it again after a restart.
+    pub fn charged_to(&self, number: AccountNumber) -> Option<(Account, Charge)> {
+        self.books.get(&number).map(|book| (book.account, book.charge))
+    }
+
+    /// Whether a record of `bytes` may be charged to this account, once `released` (a record that
+    /// it replaces, with its account) is off its own.
     ///
     /// # Errors
     /// The quota that does not allow it.
     pub fn check(
         &self,
         account: &Account,
+        charge: Charge,
         bytes: usize,
-        released: Option<(&Account, usize)>,
+        released: Option<(AccountNumber, usize)>,
     ) -> Result<(), QuotaReached> {
-        if self.is_exempt(account) {
-            return Ok(());
+        let account = self.entered(account, charge);
+        let added = Usage::one(bytes).times(charge.weight());
+        let old = released.and_then(|(number, bytes)| {
+            let book = self.books.get(&number)?;
+            Some((number, book, Usage::one(bytes).times(book.charge.weight())))
+        });
+        let number = self.numbers.get(&(account.owner, charge));
+        let mut units = self.book(number).map_or(Usage::default(), Book::units);
+        if let Some((old_number, _, old_units)) = old
+            && number == Some(&old_number)
+        {
+            units = units.minus(old_units);
         }
-        let released = released.filter(|(old, _)| !self.is_exempt(old));
-        let credit = |usage: Usage, is_same: &dyn Fn(&Account) -> bool| match released {
-            Some((old, old_bytes)) if is_same(old) => usage.minus(old_bytes),
-            _ => usage,
-        };
-        let peer = credit(self.of_peer(&account.id), &|old| old.id == account.id).plus(bytes);
         let StorageLimits { per_peer, per_prefix, .. } = self.limits;
-        within(peer, per_peer, QuotaReached::PeerRecords, QuotaReached::PeerBytes)?;
-        for prefix in prefixes(&account.address) {
-            let used = self.prefixes.get(&prefix).copied().unwrap_or_default();
-            let is_same = |old: &Account| prefixes(&old.address).any(|it| it == prefix);
-            let used = credit(used, &is_same).plus(bytes);
+        let whole = units.plus(added);
+        within(whole, per_peer, QuotaReached::PeerRecords, QuotaReached::PeerBytes)?;
+        let address = self.book(number).map_or(account.address, |book| book.account.address);
+        for prefix in self.counted(&address) {
+            let mut used = self.prefixes.get(&prefix).copied().unwrap_or_default();
+            if let Some((_, book, old_units)) = old
+                && self.counted(&book.account.address).any(|it| it == prefix)
+            {
+                used = used.minus(old_units);
+            }
+            let used = used.plus(added);
             within(used, per_prefix, QuotaReached::PrefixRecords, QuotaReached::PrefixBytes)?;
         }
         Ok(())
     }
 
-    /// Puts a record on a bill, whatever its limits: the caller has [checked](Self::check).
-    pub fn charge(&mut self, account: &Account, bytes: usize) {
-        if self.is_exempt(account) {
-            return;
+    /// Charges a record to an account, whatever its limits: the caller has
+    /// [checked](Self::check).
+    pub fn charge(&mut self, account: &Account, charge: Charge, bytes: usize) -> AccountNumber {
+        let account = self.entered(account, charge);
+        let number = match self.numbers.get(&(account.owner, charge)) {
+            Some(number) => *number,
+            None => self.open(account, charge),
+        };
+        self.change(number, |used| used.plus(Usage::one(bytes)));
+        number
+    }
+
+    /// Takes a record off the account that it was charged to. An account without records is closed.
+    pub fn release(&mut self, number: AccountNumber, bytes: usize) {
+        self.change(number, |used| used.minus(Usage::one(bytes)));
+    }
+
+    /// What an account would be with one record of `bytes` more and `released` off its account.
+    pub fn claim(
+        &self,
+        account: &Account,
+        charge: Charge,
+        bytes: usize,
+        released: Option<(AccountNumber, usize)>,
+    ) -> Claim {
+        let account = self.entered(account, charge);
+        let number = self.numbers.get(&(account.owner, charge)).copied();
+        let book = number.and_then(|number| self.books.get(&number));
+        let group = book.map_or_else(|| self.group_of(&account), |book| book.group);
+        let added = Usage::one(bytes).times(charge.weight());
+        let mut units = book.map_or(Usage::default(), Book::units).plus(added);
+        let mut group_units = self.groups.get(&group).copied().unwrap_or_default().plus(added);
+        if let Some((old, bytes)) = released
+            && let Some(book) = self.books.get(&old)
+        {
+            let off = Usage::one(bytes).times(book.charge.weight());
+            units = if Some(old) == number { units.minus(off) } else { units };
+            group_units = if book.group == group { group_units.minus(off) } else { group_units };
         }
-        let peer = self.peers.entry(account.id).or_default();
-        *peer = peer.plus(bytes);
-        for prefix in prefixes(&account.address) {
-            let used = self.prefixes.entry(prefix).or_default();
-            *used = used.plus(bytes);
+        Claim {
+            number,
+            group: Some(group),
+            account_share: self.limits.share(units),
+            group_share: self.limits.share(group_units),
         }
     }
 
-    /// Takes a record off the bill that it was put on.
-    pub fn release(&mut self, account: &Account, bytes: usize) {
-        if self.is_exempt(account) {
-            return;
+    /// The accounts that may have to give way to a claim, largest first; the claiming account
+    /// itself is the last.
+    pub fn victims(&self, claim: &Claim) -> Vec<AccountNumber> {
+        let mut victims = Vec::new();
+        for (_, group) in self.groups_by_share.iter().rev().take(MAX_VICTIMS) {
+            let from = (*group, 0, AccountNumber(0));
+            let to = (*group, u64::MAX, AccountNumber(u64::MAX));
+            let accounts = self.accounts_by_share.range(from..=to).rev();
+            let left = MAX_VICTIMS.saturating_sub(victims.len());
+            let others = accounts.map(|(_, _, number)| *number);
+            victims.extend(others.filter(|number| Some(*number) != claim.number).take(left));
         }
-        release(&mut self.peers, account.id, bytes);
-        for prefix in prefixes(&account.address) {
-            release(&mut self.prefixes, prefix, bytes);
+        victims.extend(claim.number);
+        victims
+    }
+
+    /// The largest account of all.
+    pub fn largest(&self) -> Option<AccountNumber> {
+        self.victims(&Claim::default()).first().copied()
+    }
+
+    fn book(&self, number: Option<&AccountNumber>) -> Option<&Book> {
+        self.books.get(number?)
+    }
+
+    /// The account under which this one is entered: at the limit a stranger shares one.
+    fn entered(&self, account: &Account, charge: Charge) -> Account {
+        let is_known = self.numbers.contains_key(&(account.owner, charge));
+        if is_known || self.books.len() < MAX_ACCOUNTS {
+            return *account;
+        }
+        let site = prefixes(&account.address).next();
+        Account { owner: site.map_or(account.owner, Owner::Site), address: account.address }
+    }
+
+    fn counted(&self, address: &PeerAddress) -> impl Iterator<Item = AddressPrefix> + use<> {
+        let counts = self.limits.count_private || !is_private(address);
+        prefixes(address).filter(move |_| counts)
+    }
+
+    /// The widest counted prefix of an account, or the account alone.
+    fn group_of(&self, account: &Account) -> Group {
+        self.counted(&account.address).last().map_or(Group::Owner(account.owner), Group::Prefix)
+    }
+
+    fn open(&mut self, account: Account, charge: Charge) -> AccountNumber {
+        let number = AccountNumber(self.next);
+        self.next += 1;
+        let group = self.group_of(&account);
+        let used = Usage::default();
+        self.numbers.insert((account.owner, charge), number);
+        self.books.insert(number, Book { account, charge, group, used });
+        self.accounts_by_share.insert((group, 0, number));
+        number
+    }
+
+    fn change(&mut self, number: AccountNumber, change: impl Fn(Usage) -> Usage) {
+        let Some(book) = self.books.get_mut(&number) else { return };
+        let (group, owner, charge) = (book.group, book.account.owner, book.charge);
+        let address = book.account.address;
+        let before = book.units();
+        book.used = change(book.used);
+        let (after, is_empty) = (book.units(), book.used.records == 0);
+        let shares = [before, after].map(|units| self.limits.share(units));
+        self.accounts_by_share.remove(&(group, shares[0], number));
+        if is_empty {
+            self.books.remove(&number);
+            self.numbers.remove(&(owner, charge));
+        } else {
+            self.accounts_by_share.insert((group, shares[1], number));
+        }
+        self.change_group(group, before, after);
+        for prefix in self.counted(&address) {
+            replace(&mut self.prefixes, prefix, before, after);
         }
     }
 
-    fn is_exempt(&self, account: &Account) -> bool {
-        !self.limits.count_private && is_private(&account.address)
+    fn change_group(&mut self, group: Group, before: Usage, after: Usage) {
+        if let Some(old) = self.groups.get(&group) {
+            self.groups_by_share.remove(&(self.limits.share(*old), group));
+        }
+        if let Some(new) = replace(&mut self.groups, group, before, after) {
+            self.groups_by_share.insert((self.limits.share(new), group));
+        }
     }
 }
 
+/// Records that are to be dropped for a claim, as far as that is fair.
+#[derive(Debug)]
+pub struct Eviction<'a> {
+    quota: &'a StorageQuota,
+    claim: Claim,
+    /// In units of a copy.
+    of_accounts: BTreeMap<AccountNumber, Usage>,
+    of_groups: BTreeMap<Group, Usage>,
+}
+
+impl<'a> Eviction<'a> {
+    /// Nothing is dropped yet.
+    pub fn new(quota: &'a StorageQuota, claim: Claim) -> Self {
+        let (of_accounts, of_groups) = (BTreeMap::new(), BTreeMap::new());
+        Self { quota, claim, of_accounts, of_groups }
+    }
+
+    /// Drops a record of `bytes` of an account, if that leaves the account, or its group where that
+    /// is another than the claim's, no smaller than the claim's. Whether it did. `is_spare` is
+    /// whether the record may also give way to one of its own account.
+    pub fn drop_record(&mut self, number: AccountNumber, bytes: usize, is_spare: bool) -> bool {
+        let Some(book) = self.quota.books.get(&number) else { return false };
+        let off = Usage::one(bytes).times(book.charge.weight());
+        let of_account = self.of_accounts.get(&number).copied().unwrap_or_default().plus(off);
+        let of_group = self.of_groups.get(&book.group).copied().unwrap_or_default().plus(off);
+        let limits = &self.quota.limits;
+        let is_fair = if self.claim.number == Some(number) {
+            is_spare
+        } else if self.claim.group == Some(book.group) {
+            limits.share(book.units().minus(of_account)) >= self.claim.account_share
+        } else {
+            let group = self.quota.groups.get(&book.group).copied().unwrap_or_default();
+            limits.share(group.minus(of_group)) >= self.claim.group_share
+        };
+        if is_fair {
+            self.of_accounts.insert(number, of_account);
+            self.of_groups.insert(book.group, of_group);
+        }
+        is_fair
+    }
+}
+
+/// A limit is in publications, what is used in units of a copy.
 fn within(
-    used: Usage,
+    units: Usage,
     limit: Usage,
     records: QuotaReached,
     bytes: QuotaReached,
 ) -> Result<(), QuotaReached> {
-    if used.records > limit.records {
+    let limit = limit.times(COPY_DISCOUNT);
+    if units.records > limit.records {
         return Err(records);
     }
-    if used.bytes > limit.bytes {
+    if units.bytes > limit.bytes {
         return Err(bytes);
     }
     Ok(())
 }
 
-fn release<K: Ord>(bills: &mut BTreeMap<K, Usage>, key: K, bytes: usize) {
-    if let Some(usage) = bills.get_mut(&key) {
-        *usage = usage.minus(bytes);
-        if usage.records == 0 {
-            bills.remove(&key);
-        }
+/// Replaces one part of a sum. `None`, and no entry, if nothing is left.
+fn replace<K: Ord>(
+    sums: &mut BTreeMap<K, Usage>,
+    key: K,
+    before: Usage,
+    after: Usage,
+) -> Option<Usage> {
+    let sum = sums.get(&key).copied().unwrap_or_default().minus(before).plus(after);
+    if sum.records == 0 {
+        sums.remove(&key);
+        return None;
     }
+    sums.insert(key, sum);
+    Some(sum)
 }
 
 #[cfg(test)]
-mod tests {
-    use voiddht_wire::PeerAddress;
-
-    use super::*;
-
-    const LIMITS: StorageLimits = StorageLimits {
-        per_peer: Usage { records: 2, bytes: 100 },
-        per_prefix: Usage { records: 3, bytes: 150 },
-        count_private: false,
-    };
-
-    fn account(n: u8, ip: &str) -> Account {
-        Account {
-            id: NodeId::from_bytes([n; 32]),
-            address: PeerAddress::new(ip.parse().unwrap(), 1),
-        }
-    }
-
-    fn store(
-        quota: &mut StorageQuota,
-        account: &Account,
-        bytes: usize,
-    ) -> Result<(), QuotaReached> {
-        quota.check(account, bytes, None)?;
-        quota.charge(account, bytes);
-        Ok(())
-    }
-
-    #[test]
-    fn each_limit_is_reached_under_its_own_name() {
-        let (alice, bob) = (account(1, "203.0.113.1"), account(2, "203.0.113.2"));
-        let carol = account(3, "198.51.100.1");
-        let mut quota = StorageQuota::new(LIMITS);
-        assert_eq!(store(&mut quota, &alice, 101), Err(QuotaReached::PeerBytes));
-        assert_eq!(store(&mut quota, &alice, 50), Ok(()));
-        assert_eq!(store(&mut quota, &alice, 50), Ok(()));
-        assert_eq!(store(&mut quota, &alice, 0), Err(QuotaReached::PeerRecords));
-        assert_eq!(store(&mut quota, &bob, 51), Err(QuotaReached::PrefixBytes));
-        assert_eq!(store(&mut quota, &bob, 0), Ok(()));
-        assert_eq!(store(&mut quota, &bob, 0), Err(QuotaReached::PrefixRecords));
-        assert_eq!(store(&mut quota, &carol, 100), Ok(()));
-    }
-
-    #[test]
-    fn a_release_gives_back_what_was_charged_and_leaves_no_entry() {
-        let alice = account(1, "2a00::1");
-        let mut quota = StorageQuota::new(LIMITS);
-        for _ in 0..10 {
-            assert_eq!(store(&mut quota, &alice, 70), Ok(()));
-            assert_eq!(quota.of_peer(&alice.id), Usage { records: 1, bytes: 70 });
-            quota.release(&alice, 70);
-        }
-        assert!(quota.peers.is_empty() && quota.prefixes.is_empty());
-    }
-
-    #[test]
-    fn what_a_record_replaces_is_counted_in_its_favour() {
-        let (alice, bob) = (account(1, "203.0.113.1"), account(2, "203.0.113.2"));
-        let elsewhere = account(3, "198.51.100.1");
-        let mut quota = StorageQuota::new(LIMITS);
-        assert_eq!(store(&mut quota, &alice, 90), Ok(()));
-        assert_eq!(quota.check(&alice, 100, Some((&alice, 90))), Ok(()));
-        assert_eq!(quota.check(&alice, 100, None), Err(QuotaReached::PeerBytes));
-        assert_eq!(quota.check(&bob, 100, Some((&alice, 90))), Ok(()));
-        let other = Some((&elsewhere, 90));
-        assert_eq!(quota.check(&bob, 100, other), Err(QuotaReached::PrefixBytes));
-    }
-
-    #[test]
-    fn private_addresses_are_exempt_unless_counted() {
-        let local = account(1, "127.0.0.1");
-        let mut quota = StorageQuota::new(LIMITS);
-        assert_eq!(store(&mut quota, &local, 1 << 30), Ok(()));
-        assert_eq!(quota.of_peer(&local.id), Usage::default());
-        quota.release(&local, 1 << 30);
-        let mut quota = StorageQuota::new(StorageLimits { count_private: true, ..LIMITS });
-        assert_eq!(store(&mut quota, &local, 101), Err(QuotaReached::PeerBytes));
-    }
-}
+mod tests;

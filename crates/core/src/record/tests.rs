@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use voiddht_wire::PeerAddress;
 
 use super::*;
+use crate::quota::Owner;
 use crate::time::{Moment, WallTime};
 
 const WALL: u64 = 1_700_000_000_000;
@@ -136,10 +137,10 @@ fn the_same_content_addressed_bytes_only_ever_move_the_deadline_back_whatever_th
 fn a_renewed_record_stays_on_the_bill_it_is_on() {
     let mut store = store_of(8, 1 << 20);
     let proved = Key::of_value(b"proof");
-    store.offer_from(account(1), offer(proved, b"proof", 1, 60), now(0)).unwrap();
-    store.offer_from(account(2), offer(proved, b"proof", 2, 600), now(0)).unwrap();
-    assert_eq!((store.usage_of(&account(1).id).records), 1);
-    assert_eq!((store.usage_of(&account(2).id).records), 0);
+    store.offer_from(by(1), offer(proved, b"proof", 1, 60), now(0)).unwrap();
+    store.offer_from(by(2), offer(proved, b"proof", 2, 600), now(0)).unwrap();
+    assert_eq!((store.usage_of(&peer(1)).records), 1);
+    assert_eq!((store.usage_of(&peer(2)).records), 0);
 }
 
 /// A node whose clock had been two hours ahead kept what it had taken then, and refused every
@@ -202,7 +203,7 @@ fn at_a_limit_cached_records_go_first_those_farthest_away_before_the_others() {
     store.mark_cached(&key(2), true);
     store.mark_cached(&key(3), true);
     store.mark_cached(&key(9), true);
-    let evicted = |n| Ok(Accepted { changed: true, evicted: vec![key(n)] });
+    let evicted = |n| Ok(Accepted { changed: true, evicted: vec![key(n)], gave_way: None });
     assert_eq!(store.offer(offer(key(1), b"value", 1, 60), now(0)), evicted(3));
     store.mark_cached(&key(2), false);
     assert_eq!(store.offer(offer(key(5), b"value", 1, 60), now(0)), full);
@@ -253,36 +254,157 @@ fn keys_come_in_their_order_from_any_point() {
     assert_eq!(from(Bound::Excluded(key(3))), [key(5)]);
 }
 
-fn account(n: u8) -> Account {
-    Account {
-        id: NodeId::from_bytes([n; 32]),
-        address: PeerAddress::new([203, 0, n, 1].into(), 7402),
+fn peer(n: u8) -> NodeId {
+    NodeId::from_bytes([n; 32])
+}
+
+fn bill_at(n: u8, ip: [u8; 4], charge: Charge) -> Bill {
+    let address = PeerAddress::new(ip.into(), 7402);
+    Bill { account: Account { owner: Owner::Node(peer(n)), address }, charge }
+}
+
+/// A publication by this peer.
+fn by(n: u8) -> Bill {
+    bill_at(n, [203, 0, n, 1], Charge::Publication)
+}
+
+/// A copy by this peer.
+fn copied_by(n: u8) -> Bill {
+    bill_at(n, [203, 0, n, 1], Charge::Copy)
+}
+
+#[test]
+fn what_a_peer_stores_is_charged_to_it_until_it_goes() {
+    let mut store = store_of(8, 1 << 20);
+    let value = |n| offer(key(n), b"value", 1, 60);
+    for n in [1, 2] {
+        store.offer_from(by(1), value(n), now(0)).unwrap();
+    }
+    let full = Err(Refusal::Full { limit: Limit::RecordsPerPeer });
+    assert_eq!(store.offer_from(by(1), value(3), now(0)), full);
+    // Others, and this node's own users, are not concerned.
+    store.offer_from(by(2), value(3), now(0)).unwrap();
+    store.offer(value(4), now(0)).unwrap();
+    // A peer that publishes a newer version is charged from then on.
+    store.offer_from(by(2), offer(key(1), b"newer", 2, 60), now(0)).unwrap();
+    assert_eq!(store.usage_of(&peer(1)).records, 1);
+    assert_eq!(store.usage_of(&peer(2)).records, 2);
+    store.expire(now(60).boot);
+    assert_eq!(store.usage_of(&peer(2)), Usage::default());
+}
+
+#[test]
+fn the_very_value_that_is_held_stays_where_it_is_charged() {
+    for owner in [None, Some(by(1)), Some(copied_by(1))] {
+        let mut store = store_of(8, 1 << 20);
+        let first = offer(key(1), b"value", 1, 60);
+        match owner {
+            Some(bill) => store.offer_from(bill, first, now(0)).unwrap(),
+            None => store.offer(first, now(0)).unwrap(),
+        };
+        for (again, version) in [(by(2), 2), (copied_by(2), 3), (copied_by(2), 3)] {
+            store.offer_from(again, offer(key(1), b"value", version, 60), now(0)).unwrap();
+            assert_eq!(store.bill_of(&key(1)), owner);
+        }
+    }
+}
+
+/// A store of 16 records: 4 of this node's own users, and of each of these peers so many.
+fn full_store(peers: &[(u8, u8)]) -> RecordStore {
+    let mut store = store_of(16, 1 << 20);
+    for n in 0..4 {
+        store.offer(offer(key(200 + n), b"own", 1, 60), now(0)).unwrap();
+    }
+    for (peer, count) in peers {
+        for n in 0..*count {
+            let offer = offer(key(16 * peer + n), b"value", 1, 60);
+            store.offer_from(by(*peer), offer, now(0)).unwrap();
+        }
+    }
+    assert_eq!(store.len(), 16);
+    store
+}
+
+fn records_of(store: &RecordStore, peers: &[u8]) -> Vec<usize> {
+    peers.iter().map(|n| store.usage_of(&peer(*n)).records).collect()
+}
+
+#[test]
+fn when_the_store_is_full_the_largest_account_gives_way_and_own_publications_never_do() {
+    // Five peers fill the store with all that their quotas allow, beside two small ones.
+    let mut store = store_of(16, 1 << 20);
+    store.offer(offer(key(200), b"own", 1, 60), now(0)).unwrap();
+    for n in [1, 2] {
+        store.offer_from(by(n), offer(key(n), b"value", 1, 60), now(0)).unwrap();
+    }
+    let mut flooded = Vec::new();
+    for n in 20..80 {
+        let flooder = 11 + n % 5;
+        if store.offer_from(by(flooder), offer(key(n), b"flood", 1, 60), now(0)).is_ok() {
+            flooded.push(n);
+        }
+    }
+    assert_eq!((store.len(), flooded.len()), (16, 13));
+    // A small account still finds room, and takes it from a large one.
+    let accepted = store.offer_from(by(1), offer(key(3), b"value", 1, 60), now(0)).unwrap();
+    let (gave_way, used) = accepted.gave_way.unwrap();
+    assert!(accepted.evicted.len() == 1 && flooded.contains(&accepted.evicted[0].to_bytes()[0]));
+    assert!(used.records >= 3 && gave_way.owner != by(1).account.owner, "{gave_way:?}");
+    // A flooder does not.
+    let full = Err(Refusal::Full { limit: Limit::MaxRecords });
+    for flooder in 11..16 {
+        let offered = store.offer_from(by(flooder), offer(key(99), b"flood", 1, 60), now(0));
+        assert!(offered == full || offered == Err(Refusal::Full { limit: Limit::RecordsPerPeer }));
+    }
+    for n in [1, 2, 3, 200] {
+        assert!(store.get(&key(n), now(0).boot).is_some(), "{n} is lost");
     }
 }
 
 #[test]
-fn what_a_peer_stores_is_on_its_bill_until_it_goes() {
-    let mut store = store_of(8, 1 << 20);
-    let value = |n| offer(key(n), b"value", 1, 60);
-    for n in [1, 2] {
-        store.offer_from(account(1), value(n), now(0)).unwrap();
+fn accounts_of_one_size_do_not_evict_each_other_in_turn() {
+    let peers = [2, 3, 4, 5];
+    let mut store = full_store(&[(2, 4), (3, 4), (4, 2), (5, 2)]);
+    let before = records_of(&store, &peers);
+    for round in 0..20 {
+        for n in peers {
+            let _refused = store.offer_from(by(n), offer(key(100 + round), b"more", 1, 60), now(0));
+        }
     }
-    let full = Err(Refusal::Full { limit: Limit::RecordsPerPeer });
-    assert_eq!(store.offer_from(account(1), value(3), now(0)), full);
-    // Others, and this node's own users, are not concerned.
-    store.offer_from(account(2), value(3), now(0)).unwrap();
-    store.offer(value(4), now(0)).unwrap();
-    // Who publishes a newer version takes over the bill.
-    store.offer_from(account(2), offer(key(1), b"newer", 2, 60), now(0)).unwrap();
-    assert_eq!(store.usage_of(&account(1).id).records, 1);
-    assert_eq!(store.usage_of(&account(2).id).records, 2);
-    store.expire(now(60).boot);
-    assert_eq!(store.usage_of(&account(2).id), Usage::default());
+    let after = records_of(&store, &peers);
+    assert!(after.iter().min() >= before.iter().min(), "{before:?} became {after:?}");
+}
+
+#[test]
+fn cached_records_of_larger_accounts_go_before_any_that_are_this_nodes_to_hold() {
+    let mut store = full_store(&[(2, 3), (3, 3), (4, 4), (5, 2)]);
+    store.mark_cached(&key(3 * 16 + 1), true);
+    store.mark_cached(&key(200), true);
+    let evicted = store.offer_from(by(1), offer(key(1), b"value", 1, 60), now(0)).unwrap().evicted;
+    assert_eq!(evicted, [key(3 * 16 + 1)]);
+    let evicted = store.offer_from(by(1), offer(key(2), b"value", 1, 60), now(0)).unwrap().evicted;
+    assert_eq!(evicted, [key(4 * 16 + 3)], "of the largest, the farthest");
+}
+
+#[test]
+fn a_busy_holder_is_not_the_largest_account_for_what_it_copies() {
+    let mut store = store_of(16, 1 << 20);
+    for n in 0..12 {
+        store.offer_from(copied_by(1), offer(key(n), b"copy", 1, 60), now(0)).unwrap();
+    }
+    for n in 12..16 {
+        store.offer_from(by(2), offer(key(n), b"flood", 1, 60), now(0)).unwrap();
+    }
+    for n in 20..22 {
+        let taken = store.offer_from(by(n), offer(key(n), b"value", 1, 60), now(0)).unwrap();
+        assert_eq!(taken.gave_way.map(|(account, _)| account), Some(by(2).account));
+    }
+    assert_eq!(records_of(&store, &[1, 2]), [12, 2]);
 }
 
 #[derive(Clone, Debug)]
 enum Event {
-    Offer { n: u8, len: usize, version: u64, ttl: u64, by: Option<u8> },
+    Offer { n: u8, len: usize, version: u64, ttl: u64, peer: Option<u8> },
     Mark { n: u8, cached: bool },
     Remove { n: u8 },
     Pass { seconds: u64 },
@@ -290,7 +412,7 @@ enum Event {
 
 fn event() -> impl Strategy<Value = Event> {
     let offer = (0..12u8, 1..400usize, 0..4u64, 0..20u64, prop::option::of(0..3u8))
-        .prop_map(|(n, len, version, ttl, by)| Event::Offer { n, len, version, ttl, by });
+        .prop_map(|(n, len, version, ttl, peer)| Event::Offer { n, len, version, ttl, peer });
     prop_oneof![
         6 => offer,
         2 => (0..12u8, any::<bool>()).prop_map(|(n, cached)| Event::Mark { n, cached }),
@@ -304,16 +426,17 @@ fn check_books(store: &RecordStore) {
     assert_eq!(store.bytes(), store.records.values().map(Record::cost).sum::<usize>());
     let expiries = store.records.iter().map(|(key, record)| (record.expires, *key)).collect();
     assert_eq!(store.expiries, expiries);
-    let cached = store.records.iter().filter(|(_, record)| record.cached);
-    let cached = cached.map(|(key, _)| (key.distance(&store.own), *key)).collect();
-    assert_eq!(store.evictable, cached);
+    let places = store.records.iter().map(|(key, record)| room::place(&store.own, key, record));
+    assert_eq!(store.places, places.collect());
     for n in 0..3 {
-        let on_bill = store.records.values().filter(|record| record.bill == Some(account(n)));
+        let is_charged = |key: &Key| store.bill_of(key).is_some_and(|bill| bill == by(n));
+        let charged = store.records.iter().filter(|(key, _)| is_charged(key));
+        let on_bill = charged.map(|(_, record)| record);
         let usage = on_bill.fold(Usage::default(), |usage, record| Usage {
             records: usage.records + 1,
             bytes: usage.bytes + record.cost(),
         });
-        assert_eq!(store.usage_of(&account(n).id), usage);
+        assert_eq!(store.usage_of(&peer(n)), usage);
         assert!(usage.records <= store.limits.quota.per_peer.records);
         assert!(usage.bytes <= store.limits.quota.per_peer.bytes);
     }
@@ -326,11 +449,11 @@ proptest! {
         let mut at = 0;
         for event in events {
             match event {
-                Event::Offer { n, len, version, ttl, by } => {
+                Event::Offer { n, len, version, ttl, peer } => {
                     let offer = offer(key(n), &vec![n; len], version, at + ttl);
                     let before = store.records.get(&key(n)).map(|held| (held.version, held.expires));
-                    let taken = match by {
-                        Some(by) => store.offer_from(account(by), offer, now(at)),
+                    let taken = match peer {
+                        Some(n) => store.offer_from(by(n), offer, now(at)),
                         None => store.offer(offer, now(at)),
                     };
                     let after = store.records.get(&key(n)).map(|held| (held.version, held.expires));

@@ -115,6 +115,7 @@ impl World {
                     version: now.wall.as_millis(),
                     written: now.wall,
                     expires: now.wall + remaining,
+                    bill: None,
                 };
                 self.rules.offered(&record.key, &record.value, now.mono + remaining);
                 (record, remaining)

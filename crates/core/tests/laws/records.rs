@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use voiddht_core::peer::Peer;
-use voiddht_core::quota::Account;
-use voiddht_core::record::{Offer, RECORD_OVERHEAD_BYTES, RecordLimits, RecordStore};
+use voiddht_core::quota::{Account, Charge, Owner};
+use voiddht_core::record::{Bill, Offer, RECORD_OVERHEAD_BYTES, RecordLimits, RecordStore};
 use voiddht_core::time::{BootTime, Moment, Now, WallTime};
 use voiddht_wire::Key;
 
@@ -20,7 +20,7 @@ struct Held {
     value: Bytes,
     version: u64,
     expires: BootTime,
-    bill: Option<Account>,
+    bill: Option<Bill>,
 }
 
 fn now(mono: Moment) -> Now {
@@ -93,12 +93,15 @@ fn take(
 ) {
     let bill = source.flag().then(|| {
         let node = source::node(source.byte() % 4);
-        Account::from(&Peer::danger_assume_proved(node.id, node.address))
+        let account = Account::from(&Peer::danger_assume_proved(node.id, node.address));
+        let charge = if source.flag() { Charge::Copy } else { Charge::Publication };
+        Bill { account, charge }
     });
     let offer = offer(source, mono);
     let Offer { key, value, version, expires, maintenance } = offer.clone();
+    let billed = bill;
     let taken = match bill {
-        Some(account) => store.offer_from(account, offer, now(mono)),
+        Some(bill) => store.offer_from(bill, offer, now(mono)),
         None => store.offer(offer, now(mono)),
     };
     let Ok(accepted) = taken else { return };
@@ -128,6 +131,9 @@ fn take(
         assert!(version >= old.version || key.proves(&value), "a version went back");
         assert!(!key.proves(&old.value) || old.value == value, "what proves itself was replaced");
     }
+    // The same bytes stay where they are charged, unless this node's own users publish them.
+    let same = held.get(&key).filter(|old| old.value == value && billed.is_some());
+    let bill = same.map_or(billed, |old| old.bill);
     held.insert(key, Held { value, version, expires, bill });
 }
 
@@ -148,7 +154,9 @@ fn check(store: &RecordStore, held: &BTreeMap<Key, Held>, mono: Moment, limits: 
         let peer = source::node(number).id;
         let billed: Vec<_> = held
             .values()
-            .filter(|record| record.bill.is_some_and(|bill| bill.id == peer))
+            .filter(|record| {
+                record.bill.is_some_and(|bill| bill.account.owner == Owner::Node(peer))
+            })
             .map(cost)
             .collect();
         let usage = store.usage_of(&peer);

@@ -34,6 +34,7 @@ fn kept(site: &Site, version: u64, lives: u64) -> Output {
         version,
         written: site.now.wall,
         expires: WallTime::from_millis(site.now.wall.as_millis() + lives * 1000),
+        bill: None,
     };
     Output::Persist { ticket: Ticket(1), writes: vec![Write::PutRecord(record)] }
 }

@@ -86,6 +86,7 @@ pub fn record(number: u64, value: &[u8], seconds: u64) -> StoredRecord {
         version: 77,
         written,
         expires: written + Duration::from_secs(seconds),
+        bill: None,
     }
 }
 

@@ -149,7 +149,7 @@ fn dissent_asks_the_whole_neighbourhood_and_most_votes_win() {
     asked(&mut get);
     get.handle_answer(&node(1).id, value("lie", 9));
     get.handle_answer(&node(2).id, value("true", 1));
-    get.handle_answer(&node(3).id, value("lie", 9));
+    get.handle_answer(&node(3).id, value("lie", 1));
     // Those that gave values named no neighbours: they are asked for them now.
     let mut voters = Vec::new();
     for _ in 0..20 {
@@ -166,7 +166,8 @@ fn dissent_asks_the_whole_neighbourhood_and_most_votes_win() {
     voters.sort_unstable();
     assert_eq!(voters, [4, 5, 6, 7], "nobody votes twice");
     assert_eq!((found(&get), get.found().dissenting), ("true".into(), 2));
-    assert_eq!(get.liars(), [node(1).id, node(3).id]);
+    // A later version may be an update that is under way; the same one is not another value's.
+    assert_eq!(get.liars(), [node(3).id]);
 }
 
 #[test]

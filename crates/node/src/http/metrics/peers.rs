@@ -72,6 +72,12 @@ pub(super) const METRICS: &[Metric] = &[
         Some(one.counts.misbehaved)
     })
     .watch("an attack, or another implementation with a fault"),
+    Metric::counter(
+        "voiddht_records_evicted_total",
+        "Records of the largest account that were dropped because the store was full.",
+        |one| Some(one.counts.records_evicted),
+    )
+    .watch("a peer floods the store (the log names it), or the network needs more nodes"),
     Metric::counter("voiddht_bans_total", "Bans that began.", |one| Some(one.counts.banned)),
     Metric::gauge("voiddht_banned_peers", "Peers that are banned.", |one| {
         one.seen(|it| it.trust.bans.len() as u64)

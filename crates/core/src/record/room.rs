@@ -1,0 +1,122 @@
+//! Which records give way when the store is full: see [`crate::quota::storage`] for which account,
+//! and below for which of its records.
+//!
+//! First those that this node only caches, of the largest account that has any; then those of the
+//! largest account. Within an account, cached ones go before others, and those farthest from this
+//! node first. What this node's own users published gives way to their own publications only, and
+//! only where it is cached.
+
+use voiddht_wire::id::ID_BYTES;
+use voiddht_wire::{Distance, Key, NodeId};
+
+use super::{Bill, Offer, Record, RecordStore, Refusal, cost};
+use crate::label::Limit;
+use crate::quota::storage::{Claim, Eviction};
+use crate::quota::{Account, AccountNumber, Usage};
+
+/// A record's place in the order in which the records of its account give way, the last one first.
+pub(super) type Place = (Option<AccountNumber>, bool, Distance, Key);
+
+/// The place of a record.
+pub(super) fn place(own: &NodeId, key: &Key, record: &Record) -> Place {
+    (record.charged_to, record.cached, key.distance(own), *key)
+}
+
+/// Room for an offer.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    /// Which records must go.
+    pub(super) evicted: Vec<Key>,
+    /// The account that gives way first, and what is charged to it.
+    pub(super) gave_way: Option<(Account, Usage)>,
+}
+
+/// What has to go for an offer.
+struct Needed<'a> {
+    store: &'a RecordStore,
+    offer: &'a Offer,
+    records: usize,
+    bytes: usize,
+    evicted: Vec<Key>,
+}
+
+impl Needed<'_> {
+    /// The limit that is still exceeded.
+    fn exceeded(&self) -> Option<Limit> {
+        if self.records > self.store.limits.max_records {
+            Some(Limit::MaxRecords)
+        } else if self.bytes > self.store.limits.max_bytes {
+            Some(Limit::MaxBytes)
+        } else {
+            None
+        }
+    }
+
+    /// Drops records of one account, as long as they are needed and `may_drop` allows it.
+    fn drop_from(
+        &mut self,
+        account: Option<AccountNumber>,
+        only_cached: bool,
+        mut may_drop: impl FnMut(usize, bool) -> bool,
+    ) {
+        let lowest = (account, only_cached, Distance::default(), Key::default());
+        let highest = (account, true, Distance::MAX, Key::from_bytes([0xff; ID_BYTES]));
+        for (_, cached, _, key) in self.store.places.range(lowest..=highest).rev() {
+            if self.exceeded().is_none() {
+                return;
+            }
+            if *key == self.offer.key || self.evicted.contains(key) {
+                continue;
+            }
+            let bytes = self.store.records.get(key).map_or(0, Record::cost);
+            if !may_drop(bytes, *cached) {
+                return;
+            }
+            self.records -= 1;
+            self.bytes -= bytes;
+            self.evicted.push(*key);
+        }
+    }
+}
+
+impl RecordStore {
+    /// What must go to make room for an offer.
+    pub(super) fn room_for(&self, offer: &Offer, bill: Option<&Bill>) -> Result<Room, Refusal> {
+        let replaced = self.records.get(&offer.key);
+        let mut needed = Needed {
+            store: self,
+            offer,
+            records: self.records.len() + usize::from(replaced.is_none()),
+            bytes: self.bytes + cost(&offer.value) - replaced.map_or(0, Record::cost),
+            evicted: Vec::new(),
+        };
+        if needed.exceeded().is_none() {
+            return Ok(Room::default());
+        }
+        let claim = bill.map_or_else(Claim::default, |Bill { account, charge }| {
+            let released = replaced.and_then(Record::charged);
+            self.quota.claim(account, *charge, cost(&offer.value), released)
+        });
+        let mut eviction = Eviction::new(&self.quota, claim);
+        let victims = self.quota.victims(&claim);
+        let mut gave_way = None;
+        for only_cached in [true, false] {
+            for number in &victims {
+                let before = needed.evicted.len();
+                needed.drop_from(Some(*number), only_cached, |bytes, cached| {
+                    eviction.drop_record(*number, bytes, cached)
+                });
+                if gave_way.is_none() && needed.evicted.len() > before {
+                    gave_way = self.quota.account(*number);
+                }
+            }
+        }
+        if bill.is_none() {
+            needed.drop_from(None, true, |_, _| true);
+        }
+        match needed.exceeded() {
+            Some(limit) => Err(Refusal::Full { limit }),
+            None => Ok(Room { evicted: needed.evicted, gave_way }),
+        }
+    }
+}
