@@ -42,9 +42,11 @@ pub const MIN_LATE_DIAL: Duration = Duration::from_millis(100);
 pub const FAIL_FACTOR: u32 = 10;
 /// Bounds of the time after which a request has failed.
 pub const FAIL_AFTER: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10));
-/// First and longest pause between attempts to join.
+/// First and longest pause between attempts to join, and between attempts to reach a configured peer
+/// that is not there: with the longest, two networks that such a peer keeps apart meet within half a
+/// minute, and have half a minute to become one.
 pub const JOIN_BACKOFF: (Duration, Duration) =
-    (Duration::from_millis(500), Duration::from_secs(60));
+    (Duration::from_millis(500), Duration::from_secs(30));
 /// How long a leaving node hands over what it holds. A guess: some ten thousand small records.
 pub const LEAVE_PATIENCE: Duration = Duration::from_secs(5);
 /// Operations under way at once. Each holds at most a few hundred candidates of 120 bytes.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use voiddht_wire::peer::{Message, MessageError, NodeInfo};
 use voiddht_wire::{Key, NodeId, PeerAddress, RpcId};
 
+use crate::configured::{ConfiguredPeer, PeerName, PeerState, ResolveError, Service};
 use crate::label::{Limit, LookupPurpose, RefusalReason, RequestKind, RequestPurpose};
 use crate::operation::Receipt;
 use crate::peer::{ConnectionId, Peer};
@@ -89,6 +90,13 @@ pub enum Input {
         /// What is wanted.
         command: Command,
     },
+    /// The end of an [`Output::Resolve`].
+    Resolved {
+        /// The name.
+        name: PeerName,
+        /// Its addresses, those to be tried first in front; or why there are none.
+        found: Result<Vec<PeerAddress>, ResolveError>,
+    },
     /// An [`Output::Persist`] is on disk, or could not be brought there.
     Persisted {
         /// Which.
@@ -124,6 +132,12 @@ pub enum Output {
     Probe {
         /// Whom, and where.
         contact: NodeInfo,
+    },
+    /// Find out the addresses of a configured peer's name, within seconds; answer with
+    /// [`Input::Resolved`]. Several names may be asked for before the first is answered.
+    Resolve {
+        /// The name.
+        name: PeerName,
     },
     /// Close every connection with this peer, after what is queued has gone out.
     HangUp {
@@ -167,14 +181,32 @@ impl From<NodeInfo> for Destination {
 /// Why a request has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Undelivered {
-    /// Nobody listens there, or the network says it cannot be reached.
+    /// No process listens there.
     #[error("the connection was refused")]
     Refused,
+    /// The network says that the address cannot be reached.
+    #[error("the address cannot be reached")]
+    Unreachable,
     /// The dial, or the handshake, took too long.
     #[error("the peer did not complete a connection in time")]
     DialTimeout,
-    /// Someone is there, but not who must be, or it cannot prove it.
-    #[error("the peer's identity does not hold")]
+    /// Something listens there that is no node's port for peers.
+    #[error("this is not a node's port for peers, but {0}")]
+    NotAPeerPort(Service),
+    /// A node with another identity policy than this one's.
+    #[error("the peer has another identity policy: its network runs with {option}")]
+    OtherPolicy {
+        /// The option with which this node could join it.
+        option: &'static str,
+    },
+    /// A node whose certificate cannot be read without the secret of its private network.
+    #[error("the peer belongs to another network, or is no node")]
+    OtherNetwork,
+    /// This very node.
+    #[error("this node itself is there")]
+    OwnNode,
+    /// Another node than expected, or one that could not be authenticated.
+    #[error("the peer could not be authenticated as the expected node")]
     WrongIdentity,
     /// The connection ended before the answer.
     #[error("the connection ended before the answer")]
@@ -191,6 +223,61 @@ impl Undelivered {
     /// Whether this says something about the peer, rather than about this node.
     pub fn blames_peer(self) -> bool {
         !matches!(self, Self::LocalLimit | Self::DoesNotFit)
+    }
+
+    /// Whether the expected node is certainly not at that address: no patience is due. An
+    /// unreachable network is not among these, since it may be this machine's own.
+    pub fn is_final(self) -> bool {
+        matches!(
+            self,
+            Self::Refused
+                | Self::NotAPeerPort(_)
+                | Self::OtherPolicy { .. }
+                | Self::OtherNetwork
+                | Self::OwnNode
+                | Self::WrongIdentity
+        )
+    }
+
+    /// A short name, for programs.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Refused => "refused",
+            Self::Unreachable => "unreachable",
+            Self::DialTimeout => "timed_out",
+            Self::NotAPeerPort(_) => "not_a_peer_port",
+            Self::OtherPolicy { .. } => "other_policy",
+            Self::OtherNetwork => "other_network",
+            Self::OwnNode => "own_node",
+            Self::WrongIdentity => "wrong_identity",
+            Self::ConnectionLost => "connection_lost",
+            Self::LocalLimit => "local_limit",
+            Self::DoesNotFit => "does_not_fit",
+        }
+    }
+
+    /// What the operator can do about a configured peer that fails like this.
+    pub fn advice(self) -> &'static str {
+        match self {
+            Self::Refused => "Is the peer running, and is this its port for peers (--p2p-port)?",
+            Self::Unreachable => "Check this machine's network and its route to the peer.",
+            Self::DialTimeout => {
+                "Is the peer's machine up? Does a firewall drop connections to its port?"
+            }
+            Self::NotAPeerPort(_) => {
+                "Give the peer's port for peers with --peer (its --p2p-port, 7402 by default)."
+            }
+            Self::OtherPolicy { .. } => {
+                "All nodes of a network need the same --identity: change this node's, or join \
+                 another network."
+            }
+            Self::OtherNetwork => "Check the address: this node cannot join that network.",
+            Self::OwnNode => "Remove this node's own address from --peer.",
+            Self::WrongIdentity => "See the peer's log: it could not prove who it is.",
+            Self::ConnectionLost => "See the peer's log: it closed the connection.",
+            Self::LocalLimit => "Raise --max-connections, and the limit of open files.",
+            Self::DoesNotFit => "",
+        }
     }
 }
 
@@ -253,14 +340,26 @@ pub enum Command {
     /// answers. The answer comes when the routing table has been filled, or when another join
     /// takes its place.
     Join {
-        /// Where they listen.
-        peers: Vec<PeerAddress>,
+        /// The peers, [`MAX_CONFIGURED`](crate::configured::MAX_CONFIGURED) at most.
+        peers: Vec<ConfiguredPeer>,
+    },
+    /// Replace the configured peers. Those that stay keep their state; new ones are tried at once.
+    SetPeers {
+        /// The peers, [`MAX_CONFIGURED`](crate::configured::MAX_CONFIGURED) at most.
+        peers: Vec<ConfiguredPeer>,
     },
     /// Hand over what is held and say goodbye. After the answer, the driver may stop.
     Leave,
     /// Ask some contacts how they see this node; each dials it back, as far as it has not done so
     /// just before.
     Reach,
+}
+
+impl Command {
+    /// [`Command::Join`] through these peers.
+    pub fn join<P: Into<ConfiguredPeer>>(peers: impl IntoIterator<Item = P>) -> Self {
+        Self::Join { peers: peers.into_iter().map(Into::into).collect() }
+    }
 }
 
 /// How a command ended.
@@ -293,6 +392,11 @@ pub enum Outcome {
     Joined {
         /// Contacts.
         contacts: usize,
+    },
+    /// The configured peers were replaced: how many there are now.
+    PeersSet {
+        /// Configured peers.
+        peers: usize,
     },
     /// A leave: how many records found another holder.
     Left {
@@ -364,6 +468,13 @@ pub enum Notice {
     JoinFailed {
         /// How long until the next try.
         retry_in: Duration,
+    },
+    /// The state of a configured peer has changed.
+    PeerChanged {
+        /// The peer.
+        peer: ConfiguredPeer,
+        /// Its state now.
+        state: PeerState,
     },
     /// A contact entered the routing table.
     ContactAdded(NodeInfo),

@@ -192,6 +192,8 @@ label! {
         QueuedCopies = "queued_copies",
         /// Questions under way of how others reach this node.
         ReachChecks = "reach_checks",
+        /// Configured peers; further ones are ignored.
+        ConfiguredPeers = "configured_peers",
         /// Records held for one peer.
         RecordsPerPeer = "records_per_peer",
         /// Records held for the peers of one address prefix.

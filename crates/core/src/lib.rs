@@ -4,6 +4,7 @@
 //! hands in the time. See [`node`] for the contract.
 
 pub mod config;
+pub mod configured;
 pub mod contact;
 pub mod density;
 pub mod diversity;

@@ -8,7 +8,7 @@
 //! 2. Drain [`Node::poll_output`] until it is `None`, and carry each [`Output`] out. None of them
 //!    may be dropped silently: a request that cannot be sent comes back as
 //!    [`Input::Undelivered`], writes as [`Input::Persisted`], a probe as [`Input::Probed`] or
-//!    [`Input::NotProbed`].
+//!    [`Input::NotProbed`], a name as [`Input::Resolved`].
 //!    Outputs of one step are in order; the driver may batch several inputs before it drains.
 //! 3. Sleep until something happens, at the latest until [`Node::next_wakeup`], and then feed
 //!    [`Input::WakeUp`].
@@ -33,6 +33,7 @@ use voiddht_wire::peer::{Body, Header, Message, NodeInfo};
 use voiddht_wire::{Key, NodeId, RpcId};
 
 use crate::config::{Config, ConfigError};
+use crate::configured::{ConfiguredPeer, PeerState};
 use crate::density::{NetworkSize, SizeEstimate};
 use crate::event::{
     Command, CommandId, Destination, Input, Notice, Outcome, Output, RequestOutcome, StoredRecord,
@@ -192,6 +193,7 @@ impl Node {
             Input::NotProbed { contact } => self.handle_not_probed(contact),
             Input::Reached => self.note_reached(),
             Input::Misbehaved { peer, what } => self.handle_misbehaved(peer, what),
+            Input::Resolved { name, found } => self.handle_resolved(&name, found),
             Input::Command { id, command } => self.handle_command(id, command),
             Input::Persisted { ticket, durable } => self.handle_persisted(ticket, durable),
             Input::WakeUp => {}
@@ -262,6 +264,11 @@ impl Node {
         self.config.trace_steps = trace;
     }
 
+    /// Each configured peer, and how far joining through it has come.
+    pub fn configured_peers(&self) -> impl Iterator<Item = (&ConfiguredPeer, PeerState)> {
+        self.joining.peers()
+    }
+
     /// Whether this node is part of a network: it has a contact, or was told of no peer to find.
     pub fn is_joined(&self) -> bool {
         !self.table.is_empty() || (!self.joining.has_peers() && self.lost.is_empty())
@@ -270,6 +277,7 @@ impl Node {
     fn handle_command(&mut self, id: CommandId, command: Command) {
         match command {
             Command::Join { peers } => self.start_join(id, peers),
+            Command::SetPeers { peers } => self.set_peers(id, peers),
             Command::Leave => self.start_leave(id),
             Command::Reach => self.start_reach(id),
             operation if self.joining.is_finding_its_place() => self.park(id, operation),
@@ -287,7 +295,7 @@ impl Node {
             Command::Lookup { target } => {
                 self.start_find(Origin::Command(id), target, since);
             }
-            Command::Join { .. } | Command::Leave | Command::Reach => {}
+            Command::Join { .. } | Command::SetPeers { .. } | Command::Leave | Command::Reach => {}
         }
     }
 
@@ -328,6 +336,7 @@ impl Node {
     fn run_task(&mut self, task: Task) {
         match task {
             Task::Join => self.retry_join(),
+            Task::Peers => self.retry_peers(),
             Task::FindSelf => self.find_self(),
             Task::RefreshBuckets => self.refresh_buckets(),
             Task::Upkeep => self.run_upkeep(),
@@ -378,6 +387,7 @@ impl Node {
         if why.blames_peer() {
             self.note_undelivered(&request, why);
         }
+        self.note_seed_problem(&request, why.into());
         self.end_failed(request, RequestOutcome::Undelivered);
     }
 

@@ -86,6 +86,8 @@ pub(crate) enum Purpose {
     Seed,
     /// Whether a contact is still there.
     Liveness,
+    /// The neighbourhood of a contact that was met for the first time.
+    Neighbour,
     /// A record brought to where it belongs.
     Upkeep(Key),
     /// How this node looks from outside.
@@ -100,7 +102,7 @@ impl Purpose {
         match self {
             Self::Operation(_) => RequestPurpose::Operation,
             Self::Seed => RequestPurpose::Seed,
-            Self::Liveness => RequestPurpose::Liveness,
+            Self::Liveness | Self::Neighbour => RequestPurpose::Liveness,
             Self::Upkeep(_) => RequestPurpose::Upkeep,
             Self::Reach(_) => RequestPurpose::Reach,
             Self::Farewell => RequestPurpose::Farewell,

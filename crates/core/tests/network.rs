@@ -99,7 +99,7 @@ fn records_are_handed_to_a_node_that_joins_and_by_one_that_leaves() {
     let mut network = Network::new(10);
     network.put(1, "value", 60_000);
     network.add(10);
-    network.command(10, Command::Join { peers: vec![address(3)] });
+    network.command(10, Command::join([address(3)]));
     network.finish(10);
     network.run_for(Duration::from_secs(2));
     let holds = |network: &Network, number: usize| network.nodes[&address(number)].records().len();

@@ -83,7 +83,7 @@ impl World {
                 let known = if known == 0 { number } else { known };
                 let peers = self.some_addresses(known, growth.peers);
                 let host = self.add(growth.options)?;
-                self.command(host, Command::Join { peers });
+                self.command(host, Command::join(peers));
             }
             left -= wave;
             due = due + growth.pause;

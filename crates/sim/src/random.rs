@@ -201,9 +201,9 @@ impl Stage {
                         options: HostOptions { disk: self.plan.disk, ..HostOptions::default() },
                         ..Growth::default()
                     };
-                    let peers = (0..growth.peers).map(|_| self.world_address()).collect();
+                    let peers: Vec<_> = (0..growth.peers).map(|_| self.world_address()).collect();
                     let host = self.world.add(growth.options)?;
-                    self.world.command(host, Command::Join { peers });
+                    self.world.command(host, Command::join(peers));
                     self.world.pass(Duration::from_secs(15));
                 }
             }
@@ -227,7 +227,7 @@ impl Stage {
                 self.world.restart(host)?;
                 let mut peers = self.world.remembered(host);
                 peers.push(self.world_address());
-                self.world.command(host, Command::Join { peers });
+                self.world.command(host, Command::join(peers));
             }
         }
         Ok(())

@@ -71,7 +71,10 @@ impl Tally {
                 *self.misbehaviour.entry(what.to_string()).or_default() += 1;
             }
             Notice::Banned { .. } => self.bans += 1,
-            Notice::Joined { .. } | Notice::LookupEnded { .. } | Notice::StoreRefused { .. } => {}
+            Notice::Joined { .. }
+            | Notice::PeerChanged { .. }
+            | Notice::LookupEnded { .. }
+            | Notice::StoreRefused { .. } => {}
         }
     }
 

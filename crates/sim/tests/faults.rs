@@ -134,7 +134,7 @@ fn churn_loses_nothing() {
         let peers = vec![any(&mut world), any(&mut world)];
         let peers = peers.into_iter().map(|host| world.host(host).info().address).collect();
         let host = world.add(Default::default()).unwrap();
-        world.command(host, Command::Join { peers });
+        world.command(host, Command::join(peers));
         world.run_until(world.now() + Duration::from_secs(2));
         while world.next_ended().is_some() {}
         let number = world.random().random_range(0..100);
@@ -260,7 +260,7 @@ fn all_nodes_die_but_their_disks() {
     for host in &all {
         world.restart(*host).unwrap();
         let peers = world.remembered(*host);
-        world.command(*host, Command::Join { peers });
+        world.command(*host, Command::join(peers));
     }
     let back = world.now();
     world.run_until(back + Duration::from_secs(10));

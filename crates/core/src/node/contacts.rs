@@ -273,15 +273,17 @@ impl Node {
     pub(super) fn note_undelivered(&mut self, request: &InFlight, why: Undelivered) {
         let Some(id) = request.to.id else { return };
         let contact = NodeInfo { address: request.to.address, id };
+        let was_there = self.table.get(&id).is_some_and(|it| it.address() == contact.address)
+            || self.lost.was_at(&contact.address);
         match why {
             // Of a connection that was there already: whether it listens is not known.
             Undelivered::ConnectionLost => self.probes.abandon(&contact),
             _ => self.probes.end(&contact, false, self.now.mono),
         }
         match why {
-            // Nobody listens there any more, or somebody else does: no patience is due.
-            Undelivered::Refused | Undelivered::WrongIdentity
-                if self.table.get(&id).is_some_and(|known| known.address() == contact.address) =>
+            // No patience is due.
+            _ if why.is_final()
+                && self.table.get(&id).is_some_and(|known| known.address() == contact.address) =>
             {
                 let last_heard = self.last_heard(&id);
                 if self.table.remove(&id).is_some() {
@@ -290,6 +292,9 @@ impl Node {
                 }
             }
             _ => self.contact_failed(id),
+        }
+        if why == Undelivered::WrongIdentity && was_there {
+            self.contact_unknown(contact.address);
         }
     }
 
@@ -359,6 +364,7 @@ impl Node {
         self.notice(Notice::ContactAdded(contact));
         self.persist(vec![Write::PutContact(contact)]);
         self.contact_joined(contact, met);
+        self.meet_neighbour(contact);
     }
 
     /// When a contact last answered, or now.
@@ -376,7 +382,7 @@ impl Node {
     fn contact_lost(&mut self, contact: NodeInfo) {
         self.remember_lost(contact);
         self.notice(Notice::ContactRemoved(contact));
-        self.after_contact_left();
+        self.after_contact_left(&contact);
         self.plan_lost_contacts();
     }
 
@@ -385,6 +391,6 @@ impl Node {
         self.upkeep_misses(contact.id, self.now.mono);
         self.notice(Notice::ContactRemoved(contact));
         self.persist(vec![Write::RemoveContact(contact.id)]);
-        self.after_contact_left();
+        self.after_contact_left(&contact);
     }
 }

@@ -10,22 +10,31 @@
 //!
 //! A young node looks for its own ID again after one second, two, four, up to the refresh
 //! interval: nodes that joined at the same moment did not see each other at first.
+//!
+//! Configured peers are tried for as long as the node runs, see [`peers`]; whether one that answers
+//! is part of this node's network is the question of [`split`].
+
+mod peers;
+mod split;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use rand::RngExt;
-use voiddht_wire::peer::Body;
-use voiddht_wire::{Key, PeerAddress};
+use voiddht_wire::peer::{Body, NodeInfo};
+use voiddht_wire::{Key, NodeId, PeerAddress};
 
+use self::peers::Peers;
+use self::split::Comparisons;
 use super::Node;
 use super::operate::Origin;
 use super::schedule::Task;
 use crate::config::JOIN_BACKOFF;
-use crate::event::{CommandId, Destination, Notice, Outcome};
-use crate::label::LookupPurpose;
+use crate::configured::{ConfiguredPeer, JoinProblem, PeerName, PeerState, ResolveError};
+use crate::event::{CommandId, Destination, Notice, Outcome, Output};
+use crate::label::{Limit, LookupPurpose};
 use crate::operation::Answer;
-use crate::request::Purpose;
+use crate::request::{InFlight, Purpose};
 use crate::routing::BucketRange;
 
 /// Peers tried side by side, at most. One that is late leaves its place to the next.
@@ -45,7 +54,8 @@ const FIRST_FIND_SELF: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct Joining {
     command: Option<CommandId>,
-    peers: Vec<PeerAddress>,
+    peers: Peers,
+    comparisons: Comparisons,
     stage: Stage,
     attempts: u32,
     find_self_pause: Duration,
@@ -79,8 +89,19 @@ pub(super) enum Looked {
 }
 
 impl Joining {
+    /// Whether a peer is configured that is not this node itself.
     pub(super) fn has_peers(&self) -> bool {
-        !self.peers.is_empty()
+        self.peers.has_others()
+    }
+
+    /// Each configured peer, and its state.
+    pub(super) fn peers(&self) -> impl Iterator<Item = (&ConfiguredPeer, PeerState)> {
+        self.peers.iter()
+    }
+
+    /// Whether the node is not about to look for its own ID within this time.
+    fn is_settled(&self, soon: Duration) -> bool {
+        self.stage == Stage::Idle && self.find_self_pause >= soon
     }
 
     /// This node was part of the network in an earlier run.
@@ -96,14 +117,25 @@ impl Joining {
 }
 
 impl Node {
-    pub(super) fn start_join(&mut self, id: CommandId, peers: Vec<PeerAddress>) {
+    pub(super) fn start_join(&mut self, id: CommandId, peers: Vec<ConfiguredPeer>) {
         // A join that is still under way makes place: one set of peers is tried at a time.
         self.answer_join();
         self.joining.command = Some(id);
-        self.joining.peers = peers.into_iter().filter(|peer| *peer != self.own.address).collect();
+        self.replace_peers(peers);
         self.joining.attempts = 0;
         self.contact_known_peers();
         self.plan_lost_contacts();
+    }
+
+    /// Replaces the configured peers while the node runs.
+    pub(super) fn set_peers(&mut self, id: CommandId, peers: Vec<ConfiguredPeer>) {
+        self.replace_peers(peers);
+        self.answer(id, Outcome::PeersSet { peers: self.joining.peers.len() });
+        if self.table.is_empty() && self.joining.stage == Stage::Idle {
+            self.joining.attempts = 0;
+            self.contact_known_peers();
+        }
+        self.report_peers();
     }
 
     pub(super) fn retry_join(&mut self) {
@@ -116,17 +148,78 @@ impl Node {
         if self.table.is_empty() {
             self.contact_known_peers();
         } else {
-            // Somebody found this node while it was not looking.
+            // Another node found this one while it was not looking.
             self.find_own_place();
         }
     }
 
+    /// Tries the configured peers whose time has come, while this node has contacts.
+    pub(super) fn retry_peers(&mut self) {
+        if self.leaving.is_some() || self.table.is_empty() {
+            return;
+        }
+        let (now, jitter) = (self.now.mono, self.jitter());
+        let responsive: Vec<PeerAddress> = self
+            .table
+            .iter()
+            .filter(|contact| !contact.is_suspect())
+            .map(|contact| contact.address())
+            .collect();
+        let is_contact = |address: &PeerAddress| responsive.contains(address);
+        let begun = self.joining.peers.begin_due(self.own.address, is_contact, now, jitter);
+        self.resolve(begun.resolve);
+        self.contact_addresses(begun.dial);
+        self.report_peers();
+    }
+
+    /// The addresses of a configured peer's name.
+    pub(super) fn handle_resolved(
+        &mut self,
+        name: &PeerName,
+        found: Result<Vec<PeerAddress>, ResolveError>,
+    ) {
+        let (now, jitter) = (self.now.mono, self.jitter());
+        let dial = self.joining.peers.resolved(name, found, self.own.address, now, jitter);
+        self.contact_addresses(dial);
+        self.report_peers();
+        if let Stage::Contacting { open, pending: 0, .. } = &self.joining.stage
+            && open.is_empty()
+            && !self.joining.peers.is_resolving()
+        {
+            self.join_failed();
+        }
+    }
+
+    /// Another node answers at the address of a known one: it may be the same, with a new identity.
+    pub(super) fn contact_unknown(&mut self, address: PeerAddress) {
+        if self.table.iter().all(|contact| contact.address() != address) {
+            self.contact_addresses(vec![address]);
+        }
+    }
+
+    /// A configured or remembered peer cannot be joined through.
+    pub(super) fn note_seed_problem(&mut self, request: &InFlight, problem: JoinProblem) {
+        if request.purpose == Purpose::Seed && request.to.id.is_none() {
+            let (now, jitter) = (self.now.mono, self.jitter());
+            self.joining.peers.failed(request.to.address, problem, now, jitter);
+            self.report_peers();
+        }
+    }
+
     /// A configured or remembered peer answered, or did not.
-    pub(super) fn handle_seed_answer(&mut self, answer: &Answer, was_late: bool) {
+    pub(super) fn handle_seed_answer(&mut self, request: &InFlight, from: NodeId, answer: &Answer) {
+        match answer {
+            Answer::Nodes(_) if request.to.id.is_none() => {
+                self.peer_answered(NodeInfo { address: request.to.address, id: from });
+            }
+            Answer::Refused(_) => self.note_seed_problem(request, JoinProblem::Refused),
+            _ => self.note_seed_problem(request, JoinProblem::NoAnswer),
+        }
+        let is_resolving = self.joining.peers.is_resolving();
         let Stage::Contacting { open, pending, late } = &mut self.joining.stage else { return };
         *pending = pending.saturating_sub(1);
-        *late = late.saturating_sub(usize::from(was_late));
-        let is_over = *pending == 0 && open.is_empty();
+        *late = late.saturating_sub(usize::from(request.is_late()));
+        let is_over = *pending == 0 && open.is_empty() && !is_resolving;
         if matches!(answer, Answer::Nodes(_)) && !self.table.is_empty() {
             self.find_own_place();
         } else if is_over {
@@ -134,6 +227,18 @@ impl Node {
         } else {
             self.contact_more_peers();
         }
+    }
+
+    /// A configured peer answered. The first to answer brings this node into its network; any other
+    /// is compared with that.
+    fn peer_answered(&mut self, peer: NodeInfo) {
+        let (now, jitter) = (self.now.mono, self.jitter());
+        self.joining.peers.answered(peer.address, now, jitter);
+        let is_first = self.table.iter().all(|contact| *contact.id() == peer.id);
+        if is_first || self.joining.stage == Stage::Idle {
+            self.compare(peer);
+        }
+        self.report_peers();
     }
 
     /// A configured or remembered peer takes long to answer.
@@ -144,7 +249,8 @@ impl Node {
         }
     }
 
-    pub(super) fn handle_join_lookup_ended(&mut self, looked: Looked) {
+    pub(super) fn handle_join_lookup_ended(&mut self, looked: Looked, found: &[NodeInfo]) {
+        self.introduce(found);
         match &mut self.joining.stage {
             Stage::FindingSelf => {
                 self.start_round(1, BTreeMap::new());
@@ -211,13 +317,23 @@ impl Node {
             self.upkeep_joined(returned);
             self.notice(Notice::Joined { contacts: self.table.len() });
             self.restart_find_self();
+            let (now, jitter) = (self.now.mono, self.jitter());
+            self.joining.peers.compare_soon(now, jitter);
+            self.plan_peers();
+            if self.joining.stage == Stage::Idle {
+                // Another node found this one, which was not looking.
+                self.schedule.set_earlier(Task::Join, now + FIRST_FIND_SELF);
+            }
             let pause = self.jittered(self.config.refresh_interval);
             self.schedule.set_earlier(Task::RefreshBuckets, self.now.mono + pause);
         }
     }
 
     /// A contact is gone. Without any, the node is isolated: it says so, and joins again.
-    pub(super) fn after_contact_left(&mut self) {
+    pub(super) fn after_contact_left(&mut self, contact: &NodeInfo) {
+        let (now, jitter) = (self.now.mono, self.jitter());
+        self.joining.peers.contact_left(contact.address, now, jitter);
+        self.plan_peers();
         if self.table.is_empty() && self.joining.was_joined && self.leaving.is_none() {
             self.joining.was_joined = false;
             self.joining.returns = true;
@@ -238,25 +354,75 @@ impl Node {
     /// A duration within a quarter of `duration`, so that nodes that started together drift
     /// apart.
     pub(super) fn jittered(&mut self, duration: Duration) -> Duration {
-        duration.mul_f64(self.random.random_range(0.75..1.25))
+        duration.mul_f64(self.jitter())
+    }
+
+    /// The factor of [`Node::jittered`].
+    fn jitter(&mut self) -> f64 {
+        self.random.random_range(0.75..1.25)
+    }
+
+    fn replace_peers(&mut self, peers: Vec<ConfiguredPeer>) {
+        let ignored = self.joining.peers.set(peers, self.now.mono);
+        if ignored > 0 {
+            self.notice(Notice::LimitReached { limit: Limit::ConfiguredPeers });
+        }
     }
 
     fn contact_known_peers(&mut self) {
         self.schedule.cancel(Task::Join);
         let mut open: VecDeque<Destination> = self.lost.newest_first().map(Into::into).collect();
-        let known = self.joining.peers.iter();
-        let known = known.map(|address| Destination { address: *address, id: None });
-        for (place, peer) in known.enumerate() {
+        let (now, jitter) = (self.now.mono, self.jitter());
+        let begun = self.joining.peers.begin_all(self.own.address, now, jitter);
+        for (place, address) in begun.dial.into_iter().enumerate() {
+            let peer = Destination { address, id: None };
             open.insert((LOST_FIRST + place).min(open.len()), peer);
         }
-        if open.is_empty() {
+        self.report_peers();
+        if open.is_empty() && !self.joining.peers.is_resolving() {
             self.joining.stage = Stage::Idle;
             self.answer_join();
             return self.unpark();
         }
         self.joining.attempts += 1;
         self.joining.stage = Stage::Contacting { open, pending: 0, late: 0 };
+        self.resolve(begun.resolve);
         self.contact_more_peers();
+    }
+
+    fn resolve(&mut self, names: Vec<PeerName>) {
+        self.outputs.extend(names.into_iter().map(|name| Output::Resolve { name }));
+    }
+
+    /// Asks whichever node is at each of these addresses: in its turn while this node looks for its
+    /// network, else now.
+    fn contact_addresses(&mut self, addresses: Vec<PeerAddress>) {
+        let target = self.own.id.as_key();
+        for address in addresses {
+            let to = Destination { address, id: None };
+            if let Stage::Contacting { open, .. } = &mut self.joining.stage {
+                open.push_back(to);
+            } else {
+                self.request(to, Body::FindNode { target }, Purpose::Seed);
+            }
+        }
+        self.contact_more_peers();
+    }
+
+    /// Says what has changed of the configured peers, and plans the next attempt.
+    fn report_peers(&mut self) {
+        for (peer, state) in self.joining.peers.take_changes() {
+            self.notice(Notice::PeerChanged { peer, state });
+        }
+        self.plan_peers();
+    }
+
+    fn plan_peers(&mut self) {
+        match self.joining.peers.next_due() {
+            Some(at) if !self.table.is_empty() => self.schedule.set(Task::Peers, at),
+            // Without contacts they are tried in rounds.
+            _ => self.schedule.cancel(Task::Peers),
+        }
     }
 
     fn contact_more_peers(&mut self) {
@@ -271,6 +437,13 @@ impl Node {
     }
 
     fn find_own_place(&mut self) {
+        if let Stage::Contacting { open, .. } = std::mem::take(&mut self.joining.stage) {
+            let (now, jitter) = (self.now.mono, self.jitter());
+            for peer in open.iter().filter(|peer| peer.id.is_none()) {
+                self.joining.peers.abandon(peer.address, now, jitter);
+            }
+            self.report_peers();
+        }
         self.joining.stage = Stage::FindingSelf;
         self.start_find(Origin::Own(LookupPurpose::Join), self.own.id.as_key(), self.now);
     }
@@ -280,6 +453,15 @@ impl Node {
             return self.find_own_place();
         }
         self.joining.stage = Stage::Idle;
+        if !self.joining.has_peers() && self.lost.is_empty() {
+            // Every peer turned out to be this node itself: it is the first of its network. A name
+            // may get further addresses.
+            self.answer_join();
+            if let Some(at) = self.joining.peers.next_due() {
+                self.schedule.set(Task::Join, at);
+            }
+            return self.unpark();
+        }
         let doublings = self.joining.attempts.saturating_sub(1).min(16);
         let pause = (JOIN_BACKOFF.0 * (1 << doublings)).min(JOIN_BACKOFF.1);
         let retry_in = self.jittered(pause);
@@ -328,6 +510,7 @@ impl Node {
                 }
             }
             self.joining.stage = Stage::Idle;
+            self.end_merge();
             return self.answer_join();
         }
     }

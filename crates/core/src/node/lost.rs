@@ -9,8 +9,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use rand::seq::SliceRandom;
-use voiddht_wire::NodeId;
 use voiddht_wire::peer::{Body, NodeInfo};
+use voiddht_wire::{NodeId, PeerAddress};
 
 use super::Node;
 use super::schedule::Task;
@@ -21,14 +21,15 @@ use crate::request::Purpose;
 /// Lost contacts that are remembered. 56 bytes each; one that lives is enough.
 const MAX_LOST: usize = 256;
 /// First and longest pause between tries.
-const PAUSE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+/// The longest leaves a network that is whole again time to become one within a minute.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(40));
 /// The longest pause is no longer than the upkeep interval divided by this: within one interval
 /// the parts of a network that can meet again have met, and have exchanged what they hold.
 const TRIES_PER_UPKEEP: u32 = 8;
 /// Contacts tried at once.
 const TRIED_AT_ONCE: usize = 4;
 /// A contact is forgotten after this many tries: about a day at the longest pause, if it is alone.
-const MAX_TRIES: u32 = 288;
+const MAX_TRIES: u32 = 2160;
 
 /// See the module's description.
 #[derive(Debug, Default)]
@@ -45,6 +46,15 @@ impl Lost {
 
     pub(super) fn newest_first(&self) -> impl Iterator<Item = NodeInfo> {
         self.contacts.iter().rev().map(|(contact, _)| *contact)
+    }
+
+    pub(super) fn contains(&self, id: &NodeId) -> bool {
+        self.contacts.iter().any(|(contact, _)| contact.id == *id)
+    }
+
+    /// Whether a node was once met there.
+    pub(super) fn was_at(&self, address: &PeerAddress) -> bool {
+        self.contacts.iter().any(|(contact, _)| contact.address == *address)
     }
 
     /// Remembers a contact. What falls out is forgotten.

@@ -55,6 +55,8 @@ pub(super) enum Origin {
     Command(CommandId),
     /// The node itself.
     Own(LookupPurpose),
+    /// The node itself, which compares the network of a configured peer with its own.
+    Comparison(u32),
 }
 
 impl Origin {
@@ -62,6 +64,7 @@ impl Origin {
         match self {
             Self::Command(_) => OperationPurpose::Command,
             Self::Own(purpose) => purpose.into(),
+            Self::Comparison(_) => LookupPurpose::Join.into(),
         }
     }
 }
@@ -205,11 +208,19 @@ impl Node {
             Origin::Own(LookupPurpose::Join | LookupPurpose::Refresh) => {
                 self.wanted_around(&target)
             }
-            Origin::Command(_) => self.config.k,
+            Origin::Command(_) | Origin::Comparison(_) => self.config.k,
         };
         let breadth = self.breadth(want);
         let search = self.lookup(target, breadth);
         self.start(origin, Kind::Find(Box::new(Find::new(search))), since);
+    }
+
+    /// A lookup of the own ID that begins at one peer alone.
+    pub(super) fn start_comparison(&mut self, comparison: u32, peer: NodeInfo) {
+        let breadth = self.breadth(self.config.k);
+        let search = Lookup::new(self.own.id.as_key(), self.own.id, breadth, &[peer]);
+        let kind = Kind::Find(Box::new(Find::new(search)));
+        self.start(Origin::Comparison(comparison), kind, self.now.mono);
     }
 
     /// An answer to a request that an operation or anything else sent.
@@ -312,7 +323,12 @@ impl Node {
                     self.drive(id);
                 }
             }
-            Purpose::Seed => self.handle_seed_answer(&answer, request.is_late()),
+            Purpose::Seed => self.handle_seed_answer(request, from, &answer),
+            Purpose::Neighbour => {
+                if let Answer::Nodes(nodes) = &answer {
+                    self.meet_neighbours_of(nodes);
+                }
+            }
             Purpose::Upkeep(key) => self.handle_copied(key, request.to, &answer),
             Purpose::Reach(id) => self.handle_reach_answer(id, from, &answer),
             Purpose::Liveness | Purpose::Farewell => {}
@@ -335,6 +351,9 @@ impl Node {
             match origin {
                 Origin::Command(id) => self.answer(id, Outcome::Busy),
                 Origin::Own(purpose) => self.internal_ended(purpose, Looked::Nowhere, &[]),
+                Origin::Comparison(comparison) => {
+                    self.handle_compared(comparison, Looked::Nowhere, &[]);
+                }
             }
             return;
         }
@@ -430,12 +449,15 @@ impl Node {
         match (origin, outcome) {
             (Origin::Command(command), outcome) => self.answer(command, outcome),
             (Origin::Own(purpose), Outcome::Lookup { nodes, report }) => {
-                let found = nodes.len();
-                self.notice(Notice::LookupEnded { purpose, target, found, report });
+                self.lookup_ended(purpose, target, &nodes, report);
                 self.internal_ended(purpose, Looked::At(target), &nodes);
             }
+            (Origin::Comparison(comparison), Outcome::Lookup { nodes, report }) => {
+                self.lookup_ended(LookupPurpose::Join, target, &nodes, report);
+                self.handle_compared(comparison, Looked::At(target), &nodes);
+            }
             // The node starts no GET and no PUT of its own.
-            (Origin::Own(_), _) => {}
+            (Origin::Own(_) | Origin::Comparison(_), _) => {}
         }
     }
 
@@ -448,6 +470,17 @@ impl Node {
             self.published.withdraw(put.record());
         }
         Outcome::Put { receipt, report }
+    }
+
+    fn lookup_ended(
+        &mut self,
+        purpose: LookupPurpose,
+        target: Key,
+        nodes: &[NodeInfo],
+        report: Report,
+    ) {
+        let found = nodes.len();
+        self.notice(Notice::LookupEnded { purpose, target, found, report });
     }
 
     fn finish_get(&mut self, get: &Get, mut report: Report) -> Outcome {
@@ -496,7 +529,7 @@ impl Node {
 
     fn internal_ended(&mut self, purpose: LookupPurpose, looked: Looked, nodes: &[NodeInfo]) {
         match purpose {
-            LookupPurpose::Join => self.handle_join_lookup_ended(looked),
+            LookupPurpose::Join => self.handle_join_lookup_ended(looked, nodes),
             LookupPurpose::Upkeep => self.handle_upkeep_lookup_ended(nodes),
             LookupPurpose::Refresh => {}
         }

@@ -9,6 +9,8 @@ use crate::time::Moment;
 pub(super) enum Task {
     /// Try the known peers again.
     Join,
+    /// Try configured peers while the node has contacts.
+    Peers,
     /// Look for the own ID, so that the neighbourhood is known.
     FindSelf,
     /// Look into buckets that were quiet for long.

@@ -87,6 +87,9 @@ impl Node {
         if body == Body::Ping && header.port != 0 {
             self.dial_back(&peer, header.port);
         }
+        if body == (Body::FindNode { target: self.own.id.as_key() }) && header.port != 0 {
+            self.ask_back(&peer, header.port);
+        }
         let reply = match body {
             Body::Ping => Body::PingReply { observed: Some(peer.remote()) },
             Body::FindNode { target } => self.nodes_near(&target, &peer),

@@ -30,7 +30,7 @@ fn a_node_alone_outlives_the_upkeep_of_its_records() {
 /// The first join's command was overwritten by the second's, and never answered.
 #[test]
 fn a_join_that_another_replaces_is_answered() {
-    play(HONEST_END, [Step::Join { peers: 1 }, Step::Join { peers: 2 }], false);
+    play(HONEST_END, [join(1), join(2)], false);
 }
 
 /// The node was found by a peer between two attempts to join; the next attempt saw that the table
@@ -39,8 +39,7 @@ fn a_join_that_another_replaces_is_answered() {
 fn a_join_is_answered_when_somebody_finds_the_node_meanwhile() {
     let why = voiddht_core::event::Undelivered::Refused;
     let nobody_there = Step::Undelivered { request: 0, why };
-    let steps =
-        [Step::Join { peers: 1 }, nobody_there, dialed(3), Step::Wait { span: TEN_SECONDS }];
+    let steps = [join(1), nobody_there, dialed(3), Step::Wait { span: TEN_SECONDS }];
     play(HONEST_END, steps, false);
 }
 
@@ -75,4 +74,8 @@ fn a_machine_that_slept_still_gives_up_requests_in_time() {
     let silent_end = [0, 0, 0, 0, 0, 0, 0, 0, 1];
     let steps = [dialed(1), lookup, sleep, honest_reply(), lookup, Step::Wait { span: 8 }];
     play(silent_end, steps, false);
+}
+
+fn join(peers: u8) -> Step {
+    Step::Join { peers, name: false }
 }

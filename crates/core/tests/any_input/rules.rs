@@ -15,6 +15,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use voiddht_core::Node;
 use voiddht_core::config::FAIL_AFTER;
+use voiddht_core::configured::ConfiguredPeer;
 use voiddht_core::event::{Command, CommandId, Notice, Outcome, Output, Ticket, Write};
 use voiddht_core::peer::{ConnectionId, Peer};
 use voiddht_core::time::{Moment, Now};
@@ -111,13 +112,24 @@ impl Rules {
             Command::Get { .. } => "get",
             Command::Lookup { .. } => "lookup",
             Command::Join { peers } => {
-                self.join_peers.extend(peers);
+                self.configured(peers);
                 "join"
+            }
+            Command::SetPeers { peers } => {
+                self.configured(peers);
+                "set_peers"
             }
             Command::Leave => "leave",
             Command::Reach => "reach",
         };
         self.commands.insert(id, name);
+    }
+
+    fn configured(&mut self, peers: &[ConfiguredPeer]) {
+        self.join_peers.extend(peers.iter().filter_map(|peer| match peer {
+            ConfiguredPeer::Address(address) => Some(*address),
+            ConfiguredPeer::Name(_) => None,
+        }));
     }
 
     pub(crate) fn before(&self, node: &Node) -> Load {
@@ -184,6 +196,7 @@ impl Rules {
                 writes.iter().for_each(|write| self.check_write(now, write));
             }
             Output::Answer { id, outcome } => self.check_answer(*id, outcome),
+            Output::Resolve { .. } => {}
             Output::Notice(notice) => self.check_notice(notice),
         }
     }
@@ -253,6 +266,7 @@ impl Rules {
             Outcome::Get { value, .. } => ("get", value.as_ref()),
             Outcome::Lookup { .. } => ("lookup", None),
             Outcome::Joined { .. } => ("join", None),
+            Outcome::PeersSet { .. } => ("set_peers", None),
             Outcome::Left { .. } => ("leave", None),
             Outcome::Reach { .. } => ("reach", None),
             Outcome::Busy => return,

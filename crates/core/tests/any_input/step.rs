@@ -1,6 +1,7 @@
 //! One step of a run, and how four bytes name it. Every four bytes name a step, so that any
 //! generator can make a run, and any run can be cut, joined and shrunk.
 
+use voiddht_core::configured::Service;
 use voiddht_core::event::{Misbehaviour, Undelivered};
 use voiddht_wire::frame::FrameError;
 
@@ -36,7 +37,11 @@ pub(crate) enum Step {
     /// A user looks for nodes.
     Lookup { key: u8 },
     /// The node is told whom to join; a bit set for each of eight peers.
-    Join { peers: u8 },
+    Join { peers: u8, name: bool },
+    /// The operator replaces the configured peers, likewise.
+    SetPeers { peers: u8, name: bool },
+    /// A name that was asked for has these addresses, a bit set for each of four peers; or none.
+    Resolved { peers: u8, known: bool },
     /// The node is told to leave.
     Leave,
     /// A user wants to know how others see the node.
@@ -98,7 +103,9 @@ impl Step {
             22 => Self::Lookup { key: a },
             23 if b % 4 == 3 => Self::Leave,
             23 if b % 8 == 2 => Self::Reach,
-            23 => Self::Join { peers: a },
+            23 if b % 8 == 4 => Self::Resolved { peers: a, known: c % 4 != 3 },
+            23 if b % 8 == 5 => Self::SetPeers { peers: a, name: flag(0) },
+            23 => Self::Join { peers: a, name: flag(0) },
             24 | 25 => Self::Wait { span: a },
             26 => Self::Sleep { span: a },
             _ => Self::SetWallClock { span: a, back: flag(0) },
@@ -119,12 +126,17 @@ fn manner(choice: u8) -> Manner {
 }
 
 fn undelivered(choice: u8) -> Undelivered {
-    match choice % 6 {
-        0 => Undelivered::Refused,
+    match choice % 12 {
+        0 | 6 => Undelivered::Refused,
         1 => Undelivered::DialTimeout,
         2 => Undelivered::WrongIdentity,
         3 => Undelivered::ConnectionLost,
         4 => Undelivered::LocalLimit,
+        7 => Undelivered::Unreachable,
+        8 => Undelivered::NotAPeerPort(Service::ModuleApi),
+        9 => Undelivered::OtherPolicy { option: "--identity tofu" },
+        10 => Undelivered::OtherNetwork,
+        11 => Undelivered::OwnNode,
         _ => Undelivered::DoesNotFit,
     }
 }

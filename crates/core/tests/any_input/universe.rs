@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use voiddht_core::Config;
 
+use voiddht_core::configured::PeerName;
 use voiddht_core::peer::Peer;
 use voiddht_core::quota::requests::{Rate, RequestLimits};
 use voiddht_core::record::RecordLimits;
@@ -23,6 +24,11 @@ pub(crate) const WALL_START: u64 = 1_800_000_000_000;
 /// The node under test.
 pub(crate) fn own() -> NodeInfo {
     NodeInfo { address: address(255), id: NodeId::from_bytes([0x5a; 32]) }
+}
+
+/// The one name of a configured peer.
+pub(crate) fn name() -> PeerName {
+    PeerName::new("peers.example:7402").expect("it is short")
 }
 
 /// Settings from eight bytes: everything small, so that limits are met.

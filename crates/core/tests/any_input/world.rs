@@ -8,6 +8,7 @@ use std::time::Duration;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use voiddht_core::Node;
+use voiddht_core::configured::{ConfiguredPeer, PeerName, ResolveError};
 use voiddht_core::event::{
     Command, CommandId, Destination, Input, Output, StoredRecord, Ticket, Undelivered,
 };
@@ -47,6 +48,7 @@ pub(crate) struct World {
     open: Vec<Open>,
     probes: Vec<NodeInfo>,
     tickets: Vec<Ticket>,
+    names: Vec<PeerName>,
     /// Connections, commands and RPC IDs of peers so far: each gets a new name.
     named: u64,
 }
@@ -89,6 +91,7 @@ impl World {
             open: Vec::new(),
             probes: Vec::new(),
             tickets: Vec::new(),
+            names: Vec::new(),
             named: 0,
         };
         if ending & 4 != 0 {
@@ -168,10 +171,17 @@ impl World {
             Step::Put { key, value, ttl } => self.put(key, value, ttl),
             Step::Get { key } => self.command(Command::Get { key: all::key(key) }),
             Step::Lookup { key } => self.command(Command::Lookup { target: all::key(key) }),
-            Step::Join { peers } => {
-                let peers = (0..8).filter(|bit| peers & (1 << bit) != 0);
-                let peers = peers.map(|bit| all::peer(7 * bit).address).collect();
-                self.command(Command::Join { peers });
+            Step::Join { peers, name } => {
+                self.command(Command::Join { peers: configured(peers, name) });
+            }
+            Step::SetPeers { peers, name } => {
+                self.command(Command::SetPeers { peers: configured(peers, name) });
+            }
+            Step::Resolved { peers, known } => {
+                let name = self.names.pop().unwrap_or_else(all::name);
+                let found = bits(peers).map(|bit| all::peer(3 * bit).address).collect();
+                let found = if known { Ok(found) } else { Err(ResolveError::TimedOut) };
+                self.feed(Input::Resolved { name, found });
             }
             Step::Leave => self.command(Command::Leave),
             Step::Reach => self.command(Command::Reach),
@@ -321,6 +331,7 @@ impl World {
                 Output::HangUp { peer } => {
                     self.connections.remove(&peer);
                 }
+                Output::Resolve { name } => self.names.push(name),
                 Output::Reply { .. } | Output::Answer { .. } | Output::Notice(_) => {}
             }
         }
@@ -367,6 +378,9 @@ impl World {
             } else if let Some(contact) = self.probes.pop() {
                 let listening = honest && number_at(&contact).is_some();
                 self.probed(contact, listening);
+            } else if let Some(name) = self.names.pop() {
+                let found = Err(ResolveError::Unavailable);
+                self.feed(Input::Resolved { name, found });
             } else if let Some(open) = self.open.pop().filter(|_| honest) {
                 self.mono = self.mono + Duration::from_micros(100);
                 self.answer_honestly(&open);
@@ -390,6 +404,15 @@ impl World {
             _ => self.feed(Input::Undelivered { rpc_id, why: Undelivered::Refused }),
         }
     }
+}
+
+fn bits(peers: u8) -> impl Iterator<Item = u8> {
+    (0..8).filter(move |bit| peers & (1 << bit) != 0)
+}
+
+fn configured(peers: u8, name: bool) -> Vec<ConfiguredPeer> {
+    let peers = bits(peers).map(|bit| all::peer(7 * bit).address.into());
+    peers.chain(name.then(|| ConfiguredPeer::Name(all::name()))).collect()
 }
 
 /// What a node answers that has no values and knows all peers.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
+use voiddht_core::configured::{PeerName, ResolveError};
 use voiddht_core::event::{
     Command, CommandId, Input, Notice, Outcome, Output, StoredRecord, Ticket, Undelivered, Write,
 };
@@ -48,6 +49,10 @@ pub(crate) struct Network {
     pub(crate) without_probes: BTreeSet<PeerAddress>,
     /// Who looked where somebody listens: from, to.
     pub(crate) probes: Vec<(PeerAddress, PeerAddress)>,
+    /// What names mean; any other has no address.
+    pub(crate) names: BTreeMap<String, Vec<PeerAddress>>,
+    /// Names that were looked up, in order.
+    pub(crate) resolved: Vec<PeerName>,
 }
 
 /// What a node has brought to disk.
@@ -128,12 +133,19 @@ impl Network {
             notices: Vec::new(),
             without_probes: BTreeSet::new(),
             probes: Vec::new(),
+            names: BTreeMap::new(),
+            resolved: Vec::new(),
         }
     }
 
     /// A new node, which knows nobody.
     pub(crate) fn add(&mut self, number: usize) {
-        let id = NodeId::from_bytes(Key::of_value(&number.to_be_bytes()).to_bytes());
+        self.add_as(number, number);
+    }
+
+    /// A new node, which knows nobody, with the identity that has this number.
+    pub(crate) fn add_as(&mut self, number: usize, identity: usize) {
+        let id = NodeId::from_bytes(Key::of_value(&identity.to_be_bytes()).to_bytes());
         let own = NodeInfo { address: address(number), id };
         self.runs += 1;
         let seed = ChaCha8Rng::seed_from_u64(number as u64 + (self.runs << 32));
@@ -144,7 +156,7 @@ impl Network {
 
     /// Joins through another node, and waits for the end of it.
     pub(crate) fn join(&mut self, number: usize, through: usize) {
-        self.command(number, Command::Join { peers: vec![address(through)] });
+        self.command(number, Command::join([address(through)]));
         self.finish(number);
     }
 
@@ -177,7 +189,7 @@ impl Network {
     /// Joins through these, if need be; nobody waits for its end.
     pub(crate) fn begin_join(&mut self, number: usize, peers: Vec<PeerAddress>) {
         let id = CommandId(u64::MAX);
-        self.step(address(number), Input::Command { id, command: Command::Join { peers } });
+        self.step(address(number), Input::Command { id, command: Command::join(peers) });
     }
 
     pub(crate) fn command(&mut self, number: usize, command: Command) {
@@ -297,6 +309,12 @@ impl Network {
             Output::Answer { id, outcome } => self.outcomes.push_back((id, outcome)),
             Output::Notice(notice) => self.notices.push(notice),
             Output::HangUp { peer } => self.hang_up(own, peer),
+            Output::Resolve { name } => {
+                self.resolved.push(name.clone());
+                let found = self.names.get(name.as_str()).cloned();
+                let found = found.ok_or(ResolveError::NoAddress);
+                self.send(own.address, Input::Resolved { name, found });
+            }
         }
     }
 

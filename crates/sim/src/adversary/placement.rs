@@ -113,7 +113,7 @@ impl World {
         if matches!(plan.placement, Placement::Ground { .. } | Placement::New { .. }) {
             for host in &hosts {
                 let peers = self.peers_to_join();
-                self.command(*host, Command::Join { peers });
+                self.command(*host, Command::join(peers));
             }
         }
         Ok(hosts)

@@ -203,7 +203,7 @@ impl Stage<'_> {
         }
         let peers = self.some_addresses();
         let host = self.world.add(self.host_options())?;
-        self.world.command(host, Command::Join { peers });
+        self.world.command(host, Command::join(peers));
         self.honest.push(host);
         Ok(host)
     }

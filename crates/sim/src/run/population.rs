@@ -132,7 +132,7 @@ impl Stage<'_> {
         let mut peers = self.world.remembered(host);
         peers.extend(self.some_addresses());
         self.world.restart(host)?;
-        self.world.command(host, Command::Join { peers });
+        self.world.command(host, Command::join(peers));
         self.honest.push(host);
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 use voiddht_core::Node;
+use voiddht_core::configured::ResolveError;
 use voiddht_core::event::{Destination, Input, Output, Ticket, Undelivered, Write};
 use voiddht_core::peer::ConnectionId;
 use voiddht_core::time::Moment;
@@ -100,6 +101,11 @@ impl World {
             Output::Reply { connection, message } => self.reply(host, connection, message),
             Output::Probe { contact } => self.probe(host, contact),
             Output::HangUp { peer } => self.hang_up(host, &peer),
+            // Simulated networks have addresses only: no scenario configures a name.
+            Output::Resolve { name } => {
+                let found = Err(ResolveError::NoAddress);
+                node.handle_input(site.now, Input::Resolved { name, found });
+            }
             Output::Persist { ticket, writes } => {
                 if !self.persist(host, ticket, writes) {
                     node.handle_input(site.now, Input::Persisted { ticket, durable: true });

@@ -1,0 +1,216 @@
+//! Split networks: noticing that a peer belongs to another one, and growing together.
+//!
+//! A configured peer that answers is *compared*: a lookup of this node's own ID that begins at that
+//! peer alone must end among the nodes that this node knows to be closest to itself. If it names
+//! none of them, there are two networks. The lookup has by then introduced this node to its closest
+//! nodes there; it joins anew through both, and the peer is compared again until they are one.
+//!
+//! The other nodes follow in two ways. A node that meets another for the first time among its k
+//! closest asks it for its own neighbourhood, and calls on those there that it does not know. In a
+//! network that is whole a newcomer names nodes that are known already, which costs one request;
+//! where two networks meet, the acquaintance spreads from neighbour to neighbour. Neighbourhoods of
+//! XOR are subtrees, though, and have ends: so a node that meets many strangers joins anew, and asks
+//! some nodes that it finds in each bucket for *their own* IDs. No node asks that otherwise, and
+//! one that is asked it asks back: it learns of its neighbours in the other network.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use voiddht_wire::NodeId;
+use voiddht_wire::peer::{Body, NodeInfo};
+
+use super::super::Node;
+use super::{Looked, Stage};
+use crate::event::Destination;
+use crate::peer::Peer;
+use crate::request::Purpose;
+use crate::time::Moment;
+
+/// Comparisons under way, at most; one more is put off. Each is a lookup.
+const MAX_COMPARISONS: usize = 8;
+/// A node whose next lookup of its own ID is closer than this finds its neighbours by itself.
+const LOOKS_SOON: Duration = Duration::from_secs(10);
+
+/// Of the nodes that a lookup in a bucket found, so many of the closest are asked for their own
+/// IDs. With eight, nodes of both of two equal halves are among them in 127 of 128 cases.
+const INTRODUCED: usize = 8;
+/// Strangers among the closest nodes are many from this part on. In a network that is whole, the
+/// neighbourhood is known but for the newcomers of the last moments.
+const MANY: usize = 3;
+/// How long after a node has joined anew because of strangers it does not do so again.
+const MERGE_PAUSE: Duration = Duration::from_secs(20);
+/// How long a peer that asked for this node's own ID is not asked back again.
+const ASK_BACK_PAUSE: Duration = Duration::from_secs(60);
+/// Peers that were asked back within that time; with so many, no more are. 40 bytes each.
+const MAX_ASKED_BACK: usize = 64;
+
+/// Comparisons of a peer's network with this node's.
+#[derive(Debug, Default)]
+pub(crate) struct Comparisons {
+    /// Whether the join under way is to introduce nodes to each other.
+    introduces: bool,
+    merged_at: Option<Moment>,
+    asked_back: BTreeMap<NodeId, Moment>,
+    next: u32,
+    under_way: BTreeMap<u32, Comparison>,
+}
+
+#[derive(Debug)]
+struct Comparison {
+    peer: NodeInfo,
+    /// The closest nodes that were known when it began, the peer left out.
+    known: Vec<NodeId>,
+}
+
+impl Comparisons {
+    /// A place for one more; `None` if there is none, or this peer has one.
+    fn begin(&mut self, peer: NodeInfo, known: Vec<NodeId>) -> Option<u32> {
+        if self.under_way.len() >= MAX_COMPARISONS
+            || self.under_way.values().any(|comparison| comparison.peer.id == peer.id)
+        {
+            return None;
+        }
+        self.next = self.next.wrapping_add(1);
+        self.under_way.insert(self.next, Comparison { peer, known });
+        Some(self.next)
+    }
+}
+
+impl Node {
+    /// Finds out whether a peer that has answered is part of this node's network.
+    pub(super) fn compare(&mut self, peer: NodeInfo) {
+        let mut known = self.closest(&self.own.id.as_key(), self.config.k + 1);
+        known.retain(|node| node.id != peer.id);
+        if known.is_empty() {
+            return self.found_same(peer);
+        }
+        let known = known.into_iter().map(|node| node.id).collect();
+        if let Some(comparison) = self.joining.comparisons.begin(peer, known) {
+            self.start_comparison(comparison, peer);
+        }
+    }
+
+    /// The lookup of a comparison has ended, having found these nodes.
+    pub(in super::super) fn handle_compared(
+        &mut self,
+        comparison: u32,
+        looked: Looked,
+        found: &[NodeInfo],
+    ) {
+        let Some(ended) = self.joining.comparisons.under_way.remove(&comparison) else { return };
+        let Comparison { peer, known } = ended;
+        let peer_answered = found.iter().any(|node| node.id == peer.id);
+        let strangers = found.iter().filter(|node| node.id != peer.id && !known.contains(&node.id));
+        let has_many = MANY * strangers.count() > found.len();
+        match looked {
+            Looked::At(_) if found.iter().any(|node| known.contains(&node.id)) => {
+                self.found_same(peer);
+                if has_many {
+                    self.merge();
+                }
+            }
+            Looked::At(_) if peer_answered || !found.is_empty() => self.found_split(peer),
+            // The peer, or the lookup, failed: nothing is known.
+            Looked::At(_) | Looked::Nowhere => {}
+        }
+    }
+
+    fn found_same(&mut self, peer: NodeInfo) {
+        let jitter = self.jitter();
+        self.joining.peers.is_same(peer.id, peer.address, self.now.mono, jitter);
+        self.report_peers();
+    }
+
+    fn found_split(&mut self, peer: NodeInfo) {
+        let jitter = self.jitter();
+        self.joining.peers.is_split(peer.id, peer.address, self.now.mono, jitter);
+        self.report_peers();
+        self.merge();
+    }
+
+    /// Joins once more, through all that is known now, and introduces nodes to each other.
+    fn merge(&mut self) {
+        let now = self.now.mono;
+        let merged_at = self.joining.comparisons.merged_at;
+        let is_soon = merged_at.is_some_and(|at| now.since(at) < MERGE_PAUSE);
+        if self.leaving.is_none() && self.joining.stage == Stage::Idle && !is_soon {
+            self.joining.comparisons.merged_at = Some(now);
+            self.joining.comparisons.introduces = true;
+            // Others merge as well: look again, soon and often.
+            self.restart_find_self();
+            self.find_own_place();
+        }
+    }
+
+    /// The join has ended.
+    pub(super) fn end_merge(&mut self) {
+        self.joining.comparisons.introduces = false;
+    }
+
+    /// A lookup in a bucket has found these nodes, nearest first: some of them may be of two networks.
+    pub(super) fn introduce(&mut self, found: &[NodeInfo]) {
+        if !self.joining.comparisons.introduces {
+            return;
+        }
+        for node in found.iter().take(INTRODUCED) {
+            let target = node.id.as_key();
+            self.request((*node).into(), Body::FindNode { target }, Purpose::Neighbour);
+        }
+    }
+
+    /// A peer asks for this node's own ID: it may know neighbours that this node does not.
+    pub(in super::super) fn ask_back(&mut self, peer: &Peer, port: u16) {
+        let (now, own) = (self.now.mono, self.own.id.as_key());
+        let asked_back = &mut self.joining.comparisons.asked_back;
+        asked_back.retain(|_, at| now.since(*at) < ASK_BACK_PAUSE);
+        if !peer.is_proved()
+            || self.leaving.is_some()
+            || asked_back.contains_key(&peer.id())
+            || asked_back.len() >= MAX_ASKED_BACK
+        {
+            return;
+        }
+        asked_back.insert(peer.id(), now);
+        let to = Destination { address: peer.remote().with_port(port), id: Some(peer.id()) };
+        self.request(to, Body::FindNode { target: own }, Purpose::Neighbour);
+    }
+
+    /// A contact has entered the routing table. If it is new among the closest, it may know others
+    /// that this node should know.
+    pub(in super::super) fn meet_neighbour(&mut self, contact: NodeInfo) {
+        if self.leaving.is_none()
+            && self.joining.is_settled(LOOKS_SOON)
+            && self.is_neighbour(&contact.id)
+        {
+            let target = self.own.id.as_key();
+            self.request(contact.into(), Body::FindNode { target }, Purpose::Neighbour);
+        }
+    }
+
+    /// A new neighbour has named its own: those that are not known are called on.
+    pub(in super::super) fn meet_neighbours_of(&mut self, named: &[NodeInfo]) {
+        let silent = self.silent_among(named);
+        let mut strangers = 0;
+        for node in named {
+            let is_known = self.is_own(&node.id)
+                || self.table.get(&node.id).is_some()
+                || self.lost.contains(&node.id)
+                || silent.contains(&node.id);
+            if !is_known && self.is_neighbour(&node.id) && self.table.wants(node) {
+                strangers += 1;
+                self.check_address(*node, false);
+            }
+        }
+        if MANY * strangers > named.len() {
+            self.merge();
+        }
+    }
+
+    /// Whether a node belongs among the k closest to this one.
+    fn is_neighbour(&self, id: &NodeId) -> bool {
+        let (k, own) = (self.config.k, self.own.id.as_key());
+        let closest = self.closest(&own, k);
+        closest.len() < k
+            || closest.last().is_none_or(|last| own.distance(id) <= own.distance(&last.id))
+    }
+}
