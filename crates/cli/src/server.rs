@@ -12,6 +12,7 @@ use tracing::{error, info, warn};
 use voiddht_node::{Node, Settings};
 
 use self::check::Checked;
+use self::settings::Names;
 use crate::arguments::{self, Typed};
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
@@ -35,12 +36,15 @@ fn run(arguments: impl IntoIterator<Item = OsString>, output: &Output) -> Result
     logging::start(typed.logging.loglevel);
     // One thread: a request that changes threads waits longer for that than for everything else.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(Failure::failed)?.block_on(async {
+    let runtime = runtime.map_err(Failure::failed)?;
+    let ended = runtime.block_on(async {
         // Caught first: as the first process of a container, nothing else could end it.
         let mut signals = StopSignals::catch().map_err(Failure::failed)?;
         signals::outlive_file_limit().map_err(Failure::failed)?;
+        let is_family_known = !settings::is_address_by_name(&typed);
+        let names = if asked.check || asked.health { Names::Leave } else { Names::Resolve };
         let settings = tokio::select! {
-            settings = settings::resolve(typed, &sources, |text| warn!("{text}")) => settings?,
+            settings = settings::resolve(typed, &sources, names, |text| warn!("{text}")) => settings?,
             signal = signals.next() => std::process::exit(signal.exit_status()),
         };
         if asked.check {
@@ -48,10 +52,13 @@ fn run(arguments: impl IntoIterator<Item = OsString>, output: &Output) -> Result
             return Ok(Exit::Success);
         }
         if asked.health {
-            return health::ask(&settings).await;
+            return health::ask(&settings, is_family_known).await;
         }
         serve(settings, signals).await
-    })
+    });
+    // The system's resolver may hang: the end of the process does not wait for it.
+    runtime.shutdown_background();
+    ended
 }
 
 async fn serve(settings: Settings, mut signals: StopSignals) -> Result<Exit, Failure> {

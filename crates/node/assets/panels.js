@@ -82,6 +82,7 @@ const LIMIT_NAMES = {
   lost_contacts: "Lost contacts",
   max_bytes: "Bytes of records",
   max_operations: "Operations at once",
+  configured_peers: "Configured peers",
   max_records: "Records",
   max_unsynced: "Writes awaiting the disk",
   movements: "Nodes joined or failed",

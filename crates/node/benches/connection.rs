@@ -95,7 +95,8 @@ async fn network(count: usize) -> Vec<Node> {
     let mut nodes: Vec<Node> = Vec::new();
     for _ in 0..count {
         let mut settings = Settings::loopback();
-        settings.peers = nodes.first().map(|first| first.p2p_address()).into_iter().collect();
+        settings.peers =
+            nodes.first().map(|first| first.p2p_address().into()).into_iter().collect();
         nodes.push(Node::start(settings).await.expect("a node"));
     }
     for node in &nodes {

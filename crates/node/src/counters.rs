@@ -212,7 +212,7 @@ impl Counters {
             Notice::Isolated => self.isolated.add(),
             Notice::Misbehaviour { .. } => self.misbehaved.add(),
             Notice::JoinFailed { .. } => self.joins_failed.add(),
-            Notice::Joined { .. } => {}
+            Notice::Joined { .. } | Notice::PeerChanged { .. } => {}
         }
     }
 

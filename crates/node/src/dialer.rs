@@ -13,6 +13,7 @@ use crate::event::{Event, ProbeEnd};
 use crate::handshake::{self, Established, HandshakeError};
 use crate::log_limit::{Line, log_limited};
 use crate::pool::Proved;
+use crate::service;
 
 /// Dials, tells the driver how it went, and serves the connection to its end. `give_up` ends the
 /// dial, and says nothing any more once there is a connection: that one is closed in good order,
@@ -37,7 +38,16 @@ async fn connect(
 ) -> Option<Connection> {
     let handshake = handshake::dial(context, &to);
     let result = give_up.run_until_cancelled(handshake).await?;
-    match result.and_then(|established| not_oneself(context, established)) {
+    let result = match result.and_then(|established| not_oneself(context, established)) {
+        // A configured peer that says nothing may be another service. Boxed: it is rare.
+        Err(HandshakeError::LateCertificate) if to.id.is_none() => {
+            let asked = Box::pin(service::identify(context.source, to.address.socket_addr()));
+            let found = give_up.run_until_cancelled(asked).await?;
+            Err(found.map_or(HandshakeError::LateCertificate, HandshakeError::NoNode))
+        }
+        result => result,
+    };
+    match result {
         Ok(established) => {
             context.counters.dialed.add();
             Connection::open(Arc::clone(context), id, established, true).await
@@ -56,10 +66,7 @@ async fn connect(
 fn not_oneself(context: &Context, established: Established) -> Result<Established, HandshakeError> {
     let own = context.own.id;
     match &established.proved {
-        Some(peer) if peer.node_id() == own => {
-            let error = std::io::Error::other("this node itself is there");
-            Err(HandshakeError::Unreachable(error))
-        }
+        Some(peer) if peer.node_id() == own => Err(HandshakeError::OwnNode),
         _ => Ok(established),
     }
 }

@@ -43,7 +43,7 @@ pub enum Grade {
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// Its name, for programs: `network`, `reachable`, `address`, `clock`, `disk`, `limits` or
+    /// Its name, for programs: `network`, `join`, `reachable`, `address`, `clock`, `disk`, `limits` or
     /// `peers`.
     pub name: &'static str,
     /// How it came out.
@@ -94,6 +94,7 @@ impl Examination {
             taken_at_ms: found.snapshot.taken_at_ms,
             checks: vec![
                 network(found),
+                join(found),
                 reachable(found),
                 address(found),
                 clock(found),
@@ -127,7 +128,7 @@ fn network(found: &Findings<'_>) -> Check {
     let own_reason = health
         .reasons
         .iter()
-        .find(|reason| matches!(reason.code, "isolated" | "joining" | "suspects"));
+        .find(|reason| matches!(reason.code, "isolated" | "joining" | "suspects" | "split"));
     match (health.state, own_reason) {
         (State::Leaving, _) => check(Grade::Failed, "The node was told to stop.".into(), ""),
         (State::Joining | State::Isolated, Some(why)) => {
@@ -144,6 +145,33 @@ fn network(found: &Findings<'_>) -> Check {
             check(Grade::Well, text, "")
         }
     }
+}
+
+/// What becomes of joining through the configured peers.
+fn join(found: &Findings<'_>) -> Check {
+    let peers = &found.snapshot.peers;
+    let check = |result, text: String, advice: String| Check::new("join", result, text, advice);
+    if peers.is_empty() {
+        return check(Grade::Well, "No peers are configured.".into(), String::new());
+    }
+    let wrong: Vec<_> = peers
+        .iter()
+        .filter(|peer| !matches!(peer.state, "joined" | "untried" | "own_node"))
+        .collect();
+    let Some(first) = wrong.first() else {
+        let own = peers.iter().filter(|peer| peer.state == "own_node").count();
+        let text = match (peers.len() - own, own) {
+            (some, 0) => format!("Configured peers that are part of the network: {some}."),
+            (some, _) => format!(
+                "Configured peers that are part of the network: {some}; that are this node: {own}."
+            ),
+        };
+        return check(Grade::Well, text, String::new());
+    };
+    let texts: Vec<_> = wrong.iter().map(|peer| format!("{}: {}", peer.peer, peer.text)).collect();
+    let has_joined = found.snapshot.table.contacts > 0;
+    let grade = if has_joined { Grade::Warning } else { Grade::Failed };
+    check(grade, format!("{}.", texts.join("; ")), first.advice.clone())
 }
 
 fn reachable(found: &Findings<'_>) -> Check {

@@ -21,6 +21,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 use voiddht_core::Node;
+use voiddht_core::configured::{ConfiguredPeer, PeerName, PeerState};
 use voiddht_core::event::{
     Command, CommandId, Destination, Input, Notice, Outcome, Output, Ticket, Undelivered, Write,
 };
@@ -42,6 +43,7 @@ use crate::persistence::{Persisted, Persistence};
 use crate::pins::PinView;
 use crate::pool::{Effect, Opened, Pool};
 use crate::probes::Probes;
+use crate::resolver::Resolver;
 use crate::status::CoreStatus;
 use crate::trust::Trust;
 
@@ -70,6 +72,7 @@ pub(crate) struct Driver {
     /// What ends each dial that is under way.
     dials: HashMap<ConnectionId, CancellationToken>,
     probes: Probes,
+    resolver: Resolver,
     next_sweep: Option<Moment>,
     joined: watch::Sender<bool>,
     alarm: Alarm,
@@ -124,6 +127,7 @@ impl Driver {
             next_command: 0,
             dials: HashMap::new(),
             probes,
+            resolver: Resolver::default(),
             next_sweep: None,
             joined,
             alarm: Alarm::default(),
@@ -225,6 +229,7 @@ impl Driver {
             }
             Event::Closed { connection, ending } => self.closed(now, connection, ending),
             Event::Probed { contact, found } => self.probed(now, contact, found),
+            Event::Resolved { name, found } => self.feed(now, Input::Resolved { name, found }),
             Event::Command { command, answer } => self.command(now, command, answer, false),
             Event::Explain { key, answer } => {
                 self.command(now, Command::Get { key }, AnswerTo::Handle(answer), true);
@@ -345,6 +350,7 @@ impl Driver {
             }
             Output::Probe { contact } => self.probe(contact),
             Output::HangUp { peer } => self.pool.hang_up(&peer),
+            Output::Resolve { name } => self.resolve(name),
             Output::Persist { ticket, writes } => self.persist(ticket, writes),
             Output::Answer { id, outcome } => self.answer(now, id, outcome),
             Output::Notice(notice) => self.notice(now, &notice),
@@ -376,6 +382,16 @@ impl Driver {
         let task = dialer::dial(Arc::clone(&self.context), connection, to, give_up.clone());
         self.context.tasks.spawn(task);
         self.dials.insert(connection, give_up);
+    }
+
+    fn resolve(&mut self, name: PeerName) {
+        let (context, resolver) = (Arc::clone(&self.context), self.resolver.clone());
+        self.context.tasks.spawn(async move {
+            let asked = resolver.resolve(name.clone(), context.own.address.ip());
+            if let Some(found) = context.stop.run_until_cancelled(asked).await {
+                context.tell(Event::Resolved { name, found }).await;
+            }
+        });
     }
 
     fn probe(&mut self, contact: NodeInfo) {
@@ -462,6 +478,12 @@ impl Driver {
                     "none of the known peers answered: trying again"
                 );
             }
+            Notice::PeerChanged { peer, state } => {
+                log_peer(peer, state);
+                if self.core.is_joined() {
+                    self.joined.send_replace(true);
+                }
+            }
             Notice::Misbehaviour { peer, what } => {
                 log_limited!(logs, Line::Misbehaviour, info, peer = peer.short(), rule = %what,
                     "a peer misbehaved");
@@ -526,6 +548,31 @@ impl Driver {
         let wakeups = [self.core.next_wakeup(), self.next_sweep, self.trust.next_wakeup()];
         let wakeup = wakeups.into_iter().flatten().min();
         self.alarm.set(wakeup.map(|moment| self.clock.instant(moment)));
+    }
+}
+
+/// Says what has become of a configured peer.
+fn log_peer(peer: &ConfiguredPeer, state: &PeerState) {
+    match state {
+        PeerState::Untried => {}
+        PeerState::Joined { node, address } => {
+            let node = node.short();
+            tracing::info!(%peer, node, %address, "configured peer is part of the network");
+        }
+        PeerState::Split { node, address } => {
+            let node = node.short();
+            tracing::warn!(
+                %peer, node, %address,
+                "network split: a configured peer belongs to another network; joining both"
+            );
+        }
+        PeerState::Failed(reason) => {
+            let advice = reason.advice();
+            tracing::warn!(%peer, %reason, advice, "cannot join through a configured peer");
+        }
+        PeerState::OwnNode => {
+            tracing::warn!(%peer, "a configured peer is this node itself: dropped from the list");
+        }
     }
 }
 

@@ -1,11 +1,12 @@
 //! Everything that reaches the driver, through its one bounded inbox.
 
 use tokio::sync::oneshot;
+use voiddht_core::configured::{PeerName, ResolveError};
 use voiddht_core::event::{Command, Misbehaviour, Outcome, Undelivered};
 use voiddht_core::peer::ConnectionId;
 use voiddht_identity::{Certificate, ProvedPeer};
 use voiddht_wire::peer::{ErrorCode, Message, NodeInfo};
-use voiddht_wire::{Key, NodeId};
+use voiddht_wire::{Key, NodeId, PeerAddress};
 
 use crate::api::ApiAnswer;
 use crate::driver::observe::Observation;
@@ -58,6 +59,13 @@ pub(crate) enum Event {
         contact: NodeInfo,
         /// What was found.
         found: ProbeEnd,
+    },
+    /// The name service has answered, or has not.
+    Resolved {
+        /// The name.
+        name: PeerName,
+        /// Its addresses.
+        found: Result<Vec<PeerAddress>, ResolveError>,
     },
     /// Somebody wants something.
     Command {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use voiddht_core::configured::ConfiguredPeer;
 use voiddht_core::event::{Command, Outcome};
 use voiddht_core::label::{RefusalReason, RequestKind};
 use voiddht_core::node::DIAL_BACK_PAUSE;
@@ -140,6 +141,18 @@ impl Handle {
     pub async fn lookup(&self, target: Key) -> Result<LookupOutcome, HandleError> {
         match self.command(Command::Lookup { target }).await? {
             Outcome::Lookup { nodes, report } => Ok(LookupOutcome { nodes, report }),
+            _ => Err(HandleError::Busy),
+        }
+    }
+
+    /// Replaces the configured peers: those that stay keep their state, new ones are tried at once.
+    /// The answer is how many there are now.
+    ///
+    /// # Errors
+    /// [`HandleError`].
+    pub async fn set_peers(&self, peers: Vec<ConfiguredPeer>) -> Result<usize, HandleError> {
+        match self.command(Command::SetPeers { peers }).await? {
+            Outcome::PeersSet { peers } => Ok(peers),
             _ => Err(HandleError::Busy),
         }
     }

@@ -16,8 +16,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::{LazyConfigAcceptor, TlsConnector, TlsStream};
+use voiddht_core::configured::Service;
 use voiddht_core::event::{Destination, Undelivered};
-use voiddht_identity::certificate::pushed_length;
+use voiddht_identity::certificate::{CertificateError, pushed_length};
 use voiddht_identity::{
     AcceptedPeer, Certificate, Policy, ProvedPeer, Refusal, accepted_peer, client_config,
     dialed_peer,
@@ -25,6 +26,7 @@ use voiddht_identity::{
 
 use crate::clock::wall_seconds;
 use crate::context::Context;
+use crate::service;
 use crate::sockets::{self, PEER_KEEPALIVE};
 
 /// From the dial to the last byte of the pushed certificate (PROTOCOL, section 2).
@@ -49,9 +51,15 @@ pub(crate) enum HandshakeError {
     /// This process or machine could not even try.
     #[error("no socket: {0}")]
     NoSocket(io::Error),
-    /// Nobody listens there.
+    /// No connection: no process listens there, or there is no route.
     #[error("{0}")]
     Unreachable(io::Error),
+    /// Something else than a node listens there.
+    #[error("this is not a node's port for peers, but {0}")]
+    NoNode(Service),
+    /// This very node listens there.
+    #[error("this node itself is there")]
+    OwnNode,
     /// Too slow.
     #[error("no certificate within {CERTIFICATE_DEADLINE:?}")]
     LateCertificate,
@@ -74,16 +82,41 @@ impl HandshakeError {
     pub(crate) fn undelivered(&self) -> Undelivered {
         match self {
             Self::NoSocket(_) => Undelivered::LocalLimit,
-            Self::Unreachable(_) => Undelivered::Refused,
+            Self::Unreachable(error) => match error.kind() {
+                io::ErrorKind::ConnectionRefused => Undelivered::Refused,
+                io::ErrorKind::TimedOut => Undelivered::DialTimeout,
+                _ => Undelivered::Unreachable,
+            },
+            Self::NoNode(service) => Undelivered::NotAPeerPort(*service),
+            Self::OwnNode => Undelivered::OwnNode,
             Self::LateCertificate | Self::LateTls => Undelivered::DialTimeout,
             Self::Cut(_) => Undelivered::ConnectionLost,
-            Self::Tls(_) | Self::Refused(_) => Undelivered::WrongIdentity,
+            Self::Tls(_) => Undelivered::WrongIdentity,
+            Self::Refused(refusal) => refused(refusal),
         }
     }
 
     /// Whether the other side broke a rule, rather than being slow or gone.
     pub(crate) fn is_violation(&self) -> bool {
         matches!(self, Self::Tls(_) | Self::Refused(_))
+    }
+}
+
+/// What a refused peer is, as far as its refusal tells.
+fn refused(refusal: &Refusal) -> Undelivered {
+    match refusal {
+        Refusal::Certificate(CertificateError::IdNotKeyHash)
+        | Refusal::LegacyDialect
+        | Refusal::NoCertificate => Undelivered::OtherPolicy { option: "--identity tofu" },
+        // A length that no certificate has: other bytes stood in its place.
+        Refusal::Certificate(CertificateError::TooLong(length)) => {
+            let bytes = u32::try_from(*length).unwrap_or(u32::MAX).to_be_bytes();
+            Undelivered::NotAPeerPort(service::of_first_bytes(bytes))
+        }
+        Refusal::Certificate(CertificateError::Empty) => Undelivered::NotAPeerPort(Service::Other),
+        // As long as it says it is, and no certificate: sealed, perhaps.
+        Refusal::Certificate(CertificateError::NeitherPemNorDer) => Undelivered::OtherNetwork,
+        _ => Undelivered::WrongIdentity,
     }
 }
 
@@ -150,7 +183,10 @@ pub(crate) async fn fetch_certificate(
     .map_err(|_| HandshakeError::LateCertificate)?
 }
 
-async fn connect(source: Option<IpAddr>, to: SocketAddr) -> Result<TcpStream, HandshakeError> {
+pub(crate) async fn connect(
+    source: Option<IpAddr>,
+    to: SocketAddr,
+) -> Result<TcpStream, HandshakeError> {
     let socket = sockets::outgoing(source, to).map_err(HandshakeError::NoSocket)?;
     socket.connect(to).await.map_err(|error| match error.kind() {
         io::ErrorKind::AddrNotAvailable | io::ErrorKind::AddrInUse => {

@@ -6,6 +6,7 @@
 //! * `pool`: which connection carries what, and which goes when there is no room. No sockets.
 //! * `connection`, `link`, `frame_reader`, `outbox`: one connection, from its task down to its bytes.
 //! * `listener`, `dialer`, `handshake`: how a connection comes about.
+//! * `resolver`: names of configured peers. `service`: what is there instead of a peer.
 //! * `trust`: the pins, and how conflicts over an ID are settled.
 //! * `api`: the module API server.
 //! * `persistence`: the way to the disk and back.
@@ -40,6 +41,8 @@ mod persistence;
 pub mod pins;
 mod pool;
 mod probes;
+pub mod resolver;
+mod service;
 pub mod settings;
 pub mod snapshot;
 mod sockets;

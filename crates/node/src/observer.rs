@@ -10,6 +10,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
+use voiddht_core::configured::PeerState;
 use voiddht_core::event::{Command, Notice, Outcome};
 use voiddht_core::label::{Limit, LookupPurpose, OperationKind, OperationPurpose};
 use voiddht_core::quota::Account;
@@ -115,7 +116,7 @@ impl Observer {
                 (Some(OperationKind::Put), Some(*key), Some(value.len()))
             }
             Command::Lookup { target } => (Some(OperationKind::Lookup), Some(*target), None),
-            Command::Join { .. } | Command::Reach => (None, None, None),
+            Command::Join { .. } | Command::SetPeers { .. } | Command::Reach => (None, None, None),
             Command::Leave => {
                 self.leaving = true;
                 (None, None, None)
@@ -139,6 +140,7 @@ impl Observer {
             Outcome::Lookup { nodes, report } => (Some(nodes.len()), None, report),
             Outcome::Busy
             | Outcome::Joined { .. }
+            | Outcome::PeersSet { .. }
             | Outcome::Left { .. }
             | Outcome::Reach { .. } => return,
         };
@@ -172,6 +174,20 @@ impl Observer {
                 self.was_joined = true;
                 (false, "Joined the network.".into())
             }
+            Notice::PeerChanged { peer, state } => match state {
+                PeerState::Untried => return,
+                PeerState::Joined { .. } => (false, format!("{peer} is part of the network.")),
+                PeerState::Split { .. } => (
+                    true,
+                    format!("Network split: {peer} belongs to another network. Joining both."),
+                ),
+                PeerState::Failed(reason) => {
+                    (true, format!("Cannot join through {peer}: {reason}."))
+                }
+                PeerState::OwnNode => {
+                    (true, format!("{peer} is this node itself: dropped from the list."))
+                }
+            },
             Notice::Isolated => (true, "No contact is left: looking for the network again.".into()),
             Notice::JoinFailed { retry_in } => (
                 true,

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use voiddht_core::configured::ConfiguredPeer;
 use voiddht_identity::{KeyKind, PinLimits, Policy};
 
 use crate::http::ControlSocket;
@@ -62,8 +63,9 @@ pub struct Settings {
     pub p2p_port: u16,
     /// Where the module API listens; port 0 lets the system choose.
     pub api: SocketAddr,
-    /// Where configured peers listen. Empty: the first node of a network.
-    pub peers: Vec<SocketAddr>,
+    /// Configured peers, by address or by name; names are resolved before each attempt to join.
+    /// Empty: the first node of a network.
+    pub peers: Vec<ConfiguredPeer>,
     /// What proves a node ID: a property of the whole network.
     pub policy: Policy,
     /// The kind of key that is made where there is none yet.

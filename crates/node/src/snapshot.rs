@@ -53,6 +53,8 @@ pub struct Snapshot {
     pub operations: OperationsView,
     /// Its connections.
     pub connections: ConnectionsView,
+    /// The configured peers, and how far joining through each has come.
+    pub peers: Vec<ConfiguredPeerView>,
     /// Whom it does not trust.
     pub trust: TrustView,
     /// Its limits, those in use first, each with how often it was reached.
@@ -225,6 +227,25 @@ pub struct ConnectionsView {
     /// When somebody last came to the port for peers, in milliseconds since 1970: this node can be
     /// reached from there.
     pub last_caller_ms: Option<u64>,
+}
+
+/// One configured peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ConfiguredPeerView {
+    /// As it was configured.
+    pub peer: String,
+    /// `joined`, `split`, `untried`, `own_node`, or why joining through it fails: `refused`,
+    /// `unreachable`, `timed_out`, `unresolved`, `not_a_peer_port`, `other_policy`, `other_network`,
+    /// `wrong_identity`, `connection_lost`, `no_answer`, `refused_request` or `local_limit`.
+    pub state: &'static str,
+    /// Where it answered.
+    pub address: Option<String>,
+    /// Which node answered.
+    pub node: Option<String>,
+    /// The state in words.
+    pub text: String,
+    /// What to do about it; empty where there is nothing to do.
+    pub advice: String,
 }
 
 /// Whom a node does not trust, and whom it knows by its certificate.

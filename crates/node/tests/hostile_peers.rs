@@ -297,7 +297,7 @@ async fn a_configured_peer_that_answers_badly_does_not_keep_others_from_being_jo
     };
     let lie = tokio::spawn(answers_badly(listener, liar, encode(&unasked)));
     let mut settings = common::settings(&[&good]);
-    settings.peers.push(address);
+    settings.peers.push(address.into());
     let node = common::start(settings).await;
     soon(node.joined()).await;
     knows(&node, 1).await;

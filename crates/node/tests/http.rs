@@ -88,14 +88,14 @@ async fn a_node_is_ready_once_it_has_joined() {
     // A peer that does not exist: a port that was just free.
     let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut alone = with_http(&[]);
-    alone.peers = vec![nobody];
+    alone.peers = vec![nobody.into()];
     let alone = start(alone).await;
     let address = alone.http_address().unwrap();
     assert_eq!(get(address, "/healthz").await.status, 200);
     let not_ready = get(address, "/readyz").await;
     assert_eq!(not_ready.status, 503);
     assert!(not_ready.body.contains("No known peer has answered"), "{}", not_ready.body);
-    let late = start(Settings { peers: vec![alone.p2p_address()], ..settings(&[]) }).await;
+    let late = start(Settings { peers: vec![alone.p2p_address().into()], ..settings(&[]) }).await;
     until(|| async { get(address, "/readyz").await.status == 200 }).await;
     soon(alone.shutdown()).await;
     soon(late.shutdown()).await;

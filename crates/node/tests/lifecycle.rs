@@ -157,7 +157,7 @@ async fn nodes_that_dial_each_other_at_once_keep_one_connection() {
     let both = [0, 1].map(|this| {
         let mut settings = settings(&[]);
         settings.p2p_port = ports[this];
-        settings.peers = vec![SocketAddr::new(settings.host, ports[1 - this])];
+        settings.peers = vec![SocketAddr::new(settings.host, ports[1 - this]).into()];
         settings
     });
     let [one, two] = both;
@@ -183,7 +183,7 @@ async fn one_that_knows_only_itself_and_the_dead_starts_all_the_same() {
     let dead = SocketAddr::from(([127, 0, 0, 1], free_port().await));
     let mut alone = settings(&[]);
     alone.p2p_port = free_port().await;
-    alone.peers = vec![dead, SocketAddr::new(alone.host, alone.p2p_port)];
+    alone.peers = vec![dead.into(), SocketAddr::new(alone.host, alone.p2p_port).into()];
     let node = start(alone).await;
     let value = Bytes::from_static(b"mine");
     // Other nodes could not fetch it: the PUT has failed, and its own node reads it all the same.

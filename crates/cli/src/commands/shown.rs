@@ -22,6 +22,8 @@ pub(super) struct Node {
     pub(super) storage: Storage,
     pub(super) operations: Operations,
     pub(super) connections: Connections,
+    #[serde(default)]
+    pub(super) peers: Vec<ConfiguredPeer>,
     pub(super) trust: Trust,
     pub(super) limits: Vec<Limit>,
     pub(super) events: Vec<Event>,
@@ -53,6 +55,14 @@ pub(super) struct Health {
 pub(super) struct Reason {
     pub(super) text: String,
     pub(super) hint: String,
+}
+
+/// One configured peer.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct ConfiguredPeer {
+    pub(super) peer: String,
+    pub(super) state: String,
+    pub(super) text: String,
 }
 
 #[derive(Clone, Debug, Deserialize)]

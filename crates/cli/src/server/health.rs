@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(8);
 ///
 /// # Errors
 /// [`Failure::Failed`] with the reason.
-pub async fn ask(settings: &Settings) -> Result<Exit, Failure> {
+pub async fn ask(settings: &Settings, is_family_known: bool) -> Result<Exit, Failure> {
     let api = reachable(settings.api);
     if api.port() == 0 {
         let unknown = "--health cannot know which port the system chose for --module-port 0";
@@ -30,10 +30,20 @@ pub async fn ask(settings: &Settings) -> Result<Exit, Failure> {
     let options =
         Options { connect_timeout: PATIENCE, request_timeout: PATIENCE, ..Options::default() };
     let unwell = |error: String| Failure::Failed(format!("the node at {api} is not well: {error}"));
-    let client = Client::connect_with(api, options).await;
+    let client = Client::connect_with(&places(api, is_family_known)[..], options).await;
     let client = client.map_err(|error| unwell(error.to_string()))?;
     let got = client.get(Key::from_bytes(key)).await;
     got.map(|_| Exit::Success).map_err(|error| unwell(error.to_string()))
+}
+
+/// Where the node may serve local programs: where its own address follows from the name of a peer,
+/// which is not asked for here, on the loopback address of either family.
+fn places(api: SocketAddr, is_family_known: bool) -> Vec<SocketAddr> {
+    let loopback: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    if is_family_known || !loopback.contains(&api.ip()) {
+        return vec![api];
+    }
+    loopback.map(|ip| SocketAddr::new(ip, api.port())).to_vec()
 }
 
 /// Where to reach what listens on all addresses.

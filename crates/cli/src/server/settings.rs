@@ -5,21 +5,23 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
+use voiddht_core::configured::{ConfiguredPeer, PeerName};
 use voiddht_core::quota::requests::{PEER_RATE, Rate};
 use voiddht_core::record::RecordLimits;
 use voiddht_identity::PinLimits;
 use voiddht_node::http::{CONTROL_SOCKET, ControlSocket};
+use voiddht_node::resolver::RESOLVE_DEADLINE;
 use voiddht_node::{Limits, Settings};
 
 use super::args::{self, Arguments, Keeping, Network};
 use crate::arguments::source::Sources;
-use crate::arguments::values::HostPort;
+use crate::arguments::values::{Host, HostPort};
 use crate::outcome::Failure;
 use crate::process;
 
-/// Addresses that are tried of one name. A name with more is a large network's entry, of which
-/// a few are as good as all.
-const ADDRESSES_PER_NAME: usize = 8;
+/// Addresses that no machine has (RFC 5737, RFC 3849): the route to them is the default route.
+const DOCUMENTATION_V4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const DOCUMENTATION_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 
 /// What is left of the time for leaving after records were handed over, for goodbyes.
 const GOODBYES: Duration = Duration::from_secs(1);
@@ -32,14 +34,34 @@ pub const POSITIONS: [(&str, &str); 5] = [
     ("peer_port", "peer_port_position"),
 ];
 
-/// Settles everything. A name that cannot be resolved is told to `warn`, unless no peer is left.
+/// Whether the names of peers may be resolved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Names {
+    /// As far as the settings depend on it.
+    Resolve,
+    /// No: the question must be answered where no name service is.
+    Leave,
+}
+
+/// Whether the node's own address follows from the name of its first peer.
+pub fn is_address_by_name(typed: &Arguments) -> bool {
+    let (network, positions) = (&typed.network, &typed.positions);
+    let is_given = network.host_address.or(positions.host_address_position).is_some();
+    let first = positions.peer_address_position.as_ref().or(network.peer_address.as_ref());
+    let first = first.or(network.peer.first().map(|peer| &peer.host));
+    !is_given && matches!(first, Some(Host::Name(_)))
+}
+
+/// Settles everything. Names of peers are left to the node, which resolves them before each attempt
+/// to join; here the first is resolved where the node's own address follows from it. If it cannot
+/// be, `warn` is told.
 ///
 /// # Errors
-/// [`Failure::Usage`] for values that contradict each other, [`Failure::Failed`] where names
-/// were given and none of them can be resolved.
+/// [`Failure::Usage`] for values that contradict each other.
 pub async fn resolve(
     typed: Arguments,
     sources: &Sources,
+    names: Names,
     warn: impl Fn(String),
 ) -> Result<Settings, Failure> {
     let Arguments { mut network, keeping, limits, .. } = place(typed, sources)?;
@@ -47,14 +69,18 @@ pub async fn resolve(
     let core = core_config(&keeping, &limits);
     core.check().map_err(|wrong| Failure::Usage(wrong.to_string()))?;
     let known = known_peers(&mut network);
-    let resolved = resolve_all(&known, warn).await?;
-    let host = network.host_address.unwrap_or_else(|| host_towards(resolved.first()));
+    let first = known.first().filter(|_| network.host_address.is_none());
+    let towards = match first {
+        Some(first) => addresses_towards(first, names, warn).await,
+        None => None,
+    };
+    let host = network.host_address.unwrap_or_else(|| host_towards(towards.as_ref()));
     let api_address = network.api_address.unwrap_or_else(|| loopback_like(host));
     Ok(Settings {
         host,
         p2p_port: network.p2p_port,
         api: SocketAddr::new(api_address, network.module_port),
-        peers: of_family(host, resolved),
+        peers: known.iter().filter_map(configured).collect(),
         policy: network.identity,
         key_kind: keeping.key_type,
         pins: PinLimits::default(),
@@ -165,41 +191,36 @@ fn known_peers(network: &mut Network) -> Vec<HostPort> {
     peers
 }
 
-/// The addresses of each peer, in the order in which the peers were given.
-async fn resolve_all(
-    peers: &[HostPort],
-    warn: impl Fn(String),
-) -> Result<Vec<Vec<SocketAddr>>, Failure> {
-    let mut resolved = Vec::new();
-    let mut unresolved = Vec::new();
-    for peer in peers {
-        match peer.resolve().await {
-            Ok(mut addresses) => {
-                addresses.truncate(ADDRESSES_PER_NAME);
-                resolved.push(addresses);
-            }
-            Err(error) => unresolved.push(format!("the peer {peer} cannot be resolved: {error}")),
-        }
-    }
-    match unresolved.first() {
-        Some(first) if resolved.is_empty() => Err(Failure::Failed(first.clone())),
-        _ => {
-            unresolved.into_iter().for_each(warn);
-            Ok(resolved)
-        }
+/// A peer as the node takes it. Every name that an option takes is short enough.
+fn configured(peer: &HostPort) -> Option<ConfiguredPeer> {
+    match &peer.host {
+        Host::Address(address) => Some(SocketAddr::new(*address, peer.port).into()),
+        Host::Name(_) => PeerName::new(&peer.to_string()).map(ConfiguredPeer::Name),
     }
 }
 
-/// All addresses of the peers; of a name that has some of the node's own family, only those.
-fn of_family(host: IpAddr, peers: Vec<Vec<SocketAddr>>) -> Vec<SocketAddr> {
-    let is_like_host = |address: &SocketAddr| address.is_ipv4() == host.is_ipv4();
-    let chosen = peers.into_iter().flat_map(|mut addresses| {
-        if addresses.iter().any(is_like_host) {
-            addresses.retain(is_like_host);
-        }
-        addresses
-    });
-    chosen.collect()
+/// Addresses the route to which tells this node's own: those of the first peer; where its name
+/// cannot be resolved, any that lies beyond this machine's default route.
+async fn addresses_towards(
+    first: &HostPort,
+    names: Names,
+    warn: impl Fn(String),
+) -> Option<Vec<SocketAddr>> {
+    let beyond: [IpAddr; 2] = [DOCUMENTATION_V4.into(), DOCUMENTATION_V6.into()];
+    let beyond = beyond.map(|address| SocketAddr::new(address, first.port)).to_vec();
+    if names == Names::Leave && matches!(first.host, Host::Name(_)) {
+        return Some(beyond);
+    }
+    let why = match tokio::time::timeout(RESOLVE_DEADLINE, first.resolve()).await {
+        Ok(Ok(addresses)) => return Some(addresses),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "the name service did not answer in time".to_owned(),
+    };
+    warn(format!(
+        "the peer {first} cannot be resolved now: {why}; taking the address of the default route \
+         for this node's own (--host-address chooses another)"
+    ));
+    Some(beyond)
 }
 
 /// The address from which this machine reaches a peer; without a peer, loopback.

@@ -52,7 +52,10 @@ impl OperationOutcome {
                 OperationKind::Put => Self::PutBusy,
                 OperationKind::Lookup => Self::LookupBusy,
             }),
-            Outcome::Joined { .. } | Outcome::Left { .. } | Outcome::Reach { .. } => None,
+            Outcome::Joined { .. }
+            | Outcome::PeersSet { .. }
+            | Outcome::Left { .. }
+            | Outcome::Reach { .. } => None,
         }
     }
 

@@ -14,6 +14,7 @@ const ADVICE: &[(&str, &str)] = &[
     ),
     ("bytes_per_peer", "One peer stores a large share here; it is told to go elsewhere."),
     ("bytes_per_prefix", "One network stores a large share here; it is told to go elsewhere."),
+    ("configured_peers", "More than 64 peers are configured; the others are ignored."),
     (
         "connections",
         "Raise --max-connections and the limit of open files (LimitNOFILE=, ulimit -n).",

@@ -5,8 +5,8 @@ use voiddht_wire::peer::NodeInfo;
 
 use super::*;
 use crate::snapshot::{
-    BanView, ConnectionsView, Health, LimitView, NodeView, OperationsView, Reason, RecordsView,
-    StorageView, TableView, TrustView,
+    BanView, ConfiguredPeerView, ConnectionsView, Health, LimitView, NodeView, OperationsView,
+    Reason, RecordsView, StorageView, TableView, TrustView,
 };
 
 fn snapshot() -> Snapshot {
@@ -30,6 +30,7 @@ fn snapshot() -> Snapshot {
         storage: StorageView { directory: None, failing: false },
         operations: OperationsView::default(),
         connections: ConnectionsView::default(),
+        peers: Vec::new(),
         trust: TrustView::default(),
         limits: vec![limit("connections", 100, 0)],
         events: Vec::new(),
@@ -179,4 +180,36 @@ fn bans_are_told() {
     let mut snapshot = snapshot();
     snapshot.trust.bans.push(BanView { id: "cd".repeat(32), seconds_left: 9 });
     check(&findings(&snapshot), "peers", Grade::Warning, "1 peer is banned");
+}
+
+fn configured(state: &'static str) -> ConfiguredPeerView {
+    ConfiguredPeerView {
+        peer: "one.example:7402".into(),
+        state,
+        address: None,
+        node: None,
+        text: format!("it is {state}"),
+        advice: format!("what to do when {state}"),
+    }
+}
+
+#[test]
+fn a_peer_that_cannot_be_joined_through_is_named_with_the_reason() {
+    let mut seen = snapshot();
+    let join = |seen: &Snapshot| {
+        let found = Findings { snapshot: seen, ..findings(seen) };
+        super::join(&found)
+    };
+    assert_eq!(join(&seen).result, Grade::Well);
+    seen.peers = vec![configured("joined"), configured("own_node")];
+    assert_eq!(join(&seen).result, Grade::Well);
+    for state in ["refused", "other_policy", "split"] {
+        seen.peers = vec![configured("joined"), configured(state)];
+        let check = join(&seen);
+        assert_eq!(check.result, Grade::Warning);
+        assert_eq!(check.text, format!("one.example:7402: it is {state}."));
+        assert_eq!(check.advice, format!("what to do when {state}"));
+    }
+    seen.table.contacts = 0;
+    assert_eq!(join(&seen).result, Grade::Failed);
 }

@@ -3,6 +3,7 @@
 use std::ops::Bound;
 use std::time::Duration;
 
+use voiddht_core::configured::{ConfiguredPeer, PeerState};
 use voiddht_core::contact::Contact;
 use voiddht_core::label::{OperationKind, OperationPurpose};
 use voiddht_core::report::Report;
@@ -31,6 +32,7 @@ pub(crate) struct Observation {
     pub(crate) running: Vec<Running>,
     pub(crate) finished: Vec<Finished>,
     pub(crate) bans: Vec<(NodeId, Duration)>,
+    pub(crate) peers: Vec<(ConfiguredPeer, PeerState)>,
     pub(crate) pins: usize,
     pub(crate) events: Vec<Happened>,
 }
@@ -106,6 +108,11 @@ impl Driver {
             running: self.observe_running(now.mono),
             finished: self.observer.finished(request.after),
             bans: self.observer.bans(now.mono),
+            peers: self
+                .core
+                .configured_peers()
+                .map(|(peer, state)| (peer.clone(), state))
+                .collect(),
             pins: self.trust.len(),
             events: self.observer.events(),
         }

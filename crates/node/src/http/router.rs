@@ -12,7 +12,7 @@
 //! | `DELETE /pins/ID?node=N` | forgets a pin; on the Unix socket alone |
 //! | `/metrics` | for Prometheus |
 //! | `/healthz` | 200 while the driver answers |
-//! | `/readyz` | 200 while the node is part of its network; else 503, and why |
+//! | `/readyz` | 200 while the node is part of its network, and what is to be looked at; else 503, and why |
 //!
 //! `node` is the place of a node where there are several; without it, the network.
 
@@ -261,21 +261,23 @@ async fn healthz(State(routes): State<Routes>) -> Result<&'static str, Refusal> 
     Ok("ok\n")
 }
 
-async fn readyz(State(routes): State<Routes>) -> Result<&'static str, Refusal> {
-    let mut reasons = String::new();
+async fn readyz(State(routes): State<Routes>) -> Result<String, Refusal> {
+    let (mut is_ready, mut reasons) = (true, String::new());
     for watched in routes.watched.iter() {
         let health = look(watched, SnapshotRequest::default()).await.map_err(refusal)?.health;
-        if health.ready {
-            continue;
-        }
-        if health.reasons.is_empty() {
+        is_ready &= health.ready;
+        if !health.ready && health.reasons.is_empty() {
             reasons.push_str("The node was told to stop.\n");
         }
         for reason in health.reasons {
             reasons.push_str(&format!("{} {}\n", reason.text, reason.hint));
         }
     }
-    if reasons.is_empty() { Ok("ready\n") } else { Err((StatusCode::SERVICE_UNAVAILABLE, reasons)) }
+    if is_ready {
+        Ok(format!("ready\n{reasons}"))
+    } else {
+        Err((StatusCode::SERVICE_UNAVAILABLE, reasons))
+    }
 }
 
 fn json(value: &impl Serialize) -> Response {

@@ -138,8 +138,8 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
     context.tasks.spawn(driver.run());
     spawn_listener(&context, listener::run(Arc::clone(&context), p2p));
     let api = spawn_listener(&context, api::run(Arc::clone(&context), api));
-    let peers = settings.peers.into_iter().map(PeerAddress::from).collect();
-    let join = Event::Command { command: Command::Join { peers }, answer: AnswerTo::Nobody };
+    let join = Command::Join { peers: settings.peers };
+    let join = Event::Command { command: join, answer: AnswerTo::Nobody };
     context.tell(join).await;
     tracing::info!(id = %own.id, p2p = %addresses.p2p, api = %addresses.api, "listening");
     let handle = Handle::new(Arc::clone(&context), addresses);

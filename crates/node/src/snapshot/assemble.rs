@@ -4,16 +4,18 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use voiddht_core::configured::{ConfiguredPeer, PeerState};
 use voiddht_core::contact::Contact;
 use voiddht_core::time::{Now, WallTime};
 use voiddht_identity::Policy;
 use voiddht_wire::NodeId;
 
+use super::health::SPLIT_ADVICE;
 use super::operation::millis;
 use super::{
-    BanView, BucketView, ConnectionsView, ContactChangeView, ContactView, EventView, Health,
-    LimitView, MAX_STEPS, NodeView, OperationView, OperationsView, RecordView, RecordsView,
-    Snapshot, StorageView, TableView, TrustView,
+    BanView, BucketView, ConfiguredPeerView, ConnectionsView, ContactChangeView, ContactView,
+    EventView, Health, LimitView, MAX_STEPS, NodeView, OperationView, OperationsView, RecordView,
+    RecordsView, Snapshot, StorageView, TableView, TrustView,
 };
 use crate::counters::{Counts, limit_names};
 use crate::driver::observe::{Observation, ObservedBucket, Running};
@@ -39,7 +41,8 @@ impl Snapshot {
         Self {
             taken_at_ms: seen.now.wall.as_millis(),
             node: node(&seen, around),
-            health: Health::of(&seen.facts),
+            health: Health::of(&seen.facts).with_peers(&seen.peers),
+            peers: seen.peers.iter().map(|(peer, state)| configured(peer, *state)).collect(),
             connections: connections(around),
             limits: limits(&seen, around),
             trust: TrustView {
@@ -179,6 +182,32 @@ fn finished(seen: &Finished) -> OperationView {
         ..OperationView::default()
     };
     view.with_report(&seen.report, MAX_STEPS)
+}
+
+fn configured(peer: &ConfiguredPeer, state: PeerState) -> ConfiguredPeerView {
+    let (place, text, advice) = match state {
+        PeerState::Untried => (None, "not tried yet".to_owned(), ""),
+        PeerState::Joined { node, address } => {
+            (Some((node, address)), "part of this network".to_owned(), "")
+        }
+        PeerState::Split { node, address } => {
+            let text = "answers, but belongs to another network than this node".to_owned();
+            (Some((node, address)), text, SPLIT_ADVICE)
+        }
+        PeerState::Failed(problem) => (None, problem.to_string(), problem.advice()),
+        PeerState::OwnNode => {
+            let advice = "Nothing has to be done; or remove it from --peer.";
+            (None, "this node itself".to_owned(), advice)
+        }
+    };
+    ConfiguredPeerView {
+        peer: peer.to_string(),
+        state: state.code(),
+        address: place.map(|(_, address)| address.to_string()),
+        node: place.map(|(node, _)| node.to_string()),
+        text,
+        advice: advice.to_owned(),
+    }
 }
 
 fn ban(id: &NodeId, left: Duration) -> BanView {

@@ -3,6 +3,7 @@
 //! A judgement over a few facts, so that the page, `/readyz` and `dht status` say the same.
 
 use serde::Serialize;
+use voiddht_core::configured::{ConfiguredPeer, PeerState};
 
 /// How a node feels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -94,6 +95,50 @@ impl Health {
     }
 }
 
+/// What to do about a split that does not heal by itself.
+pub(super) const SPLIT_ADVICE: &str = "It heals by itself within a minute if both sides can dial each other: if it does not, see that \
+     this node can be reached from there (dht doctor).";
+
+impl Health {
+    /// The same, with what the configured peers say: a network that is split, and, of a node that has
+    /// not joined, why each peer fails.
+    #[must_use]
+    pub fn with_peers(mut self, peers: &[(ConfiguredPeer, PeerState)]) -> Self {
+        for (peer, state) in peers {
+            let reason = match (self.state, state) {
+                (State::Leaving, _) => continue,
+                (_, PeerState::Split { node, .. }) => Reason {
+                    code: "split",
+                    text: format!(
+                        "The network is split: node {} at {peer} knows none of this node's contacts.",
+                        node.short()
+                    ),
+                    hint: SPLIT_ADVICE,
+                },
+                (State::Joining | State::Isolated, PeerState::Failed(problem)) => Reason {
+                    code: problem.code(),
+                    text: format!("Cannot join through {peer}: {problem}."),
+                    hint: problem.advice(),
+                },
+                // Which of two networks the others have joined cannot be seen while it is away.
+                (_, PeerState::Failed(problem)) => Reason {
+                    code: "peer",
+                    text: format!(
+                        "The configured peer {peer} cannot be joined through: {problem}."
+                    ),
+                    hint: problem.advice(),
+                },
+                _ => continue,
+            };
+            self.reasons.push(reason);
+            if self.state == State::Joined {
+                self.state = State::Degraded;
+            }
+        }
+        self
+    }
+}
+
 fn complaints(facts: &Facts) -> Vec<Reason> {
     let mut reasons = Vec::new();
     // A third: more than die in an hour where sessions last as long as that, with k = 20.
@@ -133,6 +178,9 @@ fn complaints(facts: &Facts) -> Vec<Reason> {
 
 #[cfg(test)]
 mod tests {
+    use voiddht_core::configured::JoinProblem;
+    use voiddht_core::event::Undelivered;
+
     use super::*;
 
     fn check(facts: Facts, state: State, codes: &[&str]) {
@@ -171,5 +219,34 @@ mod tests {
     fn one_silent_contact_of_two_is_no_outage() {
         let few = Facts { joined: true, contacts: 2, suspects: 1, ..Facts::default() };
         check(few, State::Joined, &[]);
+    }
+
+    fn peer_is(state: PeerState, facts: Facts) -> Health {
+        let peer =
+            ConfiguredPeer::Address(std::net::SocketAddr::from(([192, 0, 2, 1], 7402)).into());
+        Health::of(&facts).with_peers(&[(peer, state)])
+    }
+
+    #[test]
+    fn a_split_is_named_and_leaves_the_node_ready() {
+        let joined = Facts { joined: true, contacts: 9, ..Facts::default() };
+        let address = std::net::SocketAddr::from(([192, 0, 2, 1], 7402)).into();
+        let node = voiddht_wire::NodeId::default();
+        let split = peer_is(PeerState::Split { node, address }, joined);
+        assert_eq!((split.state, split.reasons[0].code), (State::Degraded, "split"));
+        assert!(split.ready && split.reasons[0].text.contains("192.0.2.1:7402"));
+        let whole = peer_is(PeerState::Joined { node, address }, joined);
+        assert_eq!((whole.state, whole.reasons.len()), (State::Joined, 0));
+    }
+
+    #[test]
+    fn why_a_node_has_not_joined_is_named() {
+        let refused = JoinProblem::Undelivered(Undelivered::Refused);
+        let joining = peer_is(PeerState::Failed(refused), Facts::default());
+        let codes: Vec<_> = joining.reasons.iter().map(|reason| reason.code).collect();
+        assert_eq!((joining.state, &codes[..]), (State::Joining, &["joining", "refused"][..]));
+        let joined = Facts { joined: true, contacts: 9, ..Facts::default() };
+        let away = peer_is(PeerState::Failed(refused), joined);
+        assert_eq!((away.state, away.reasons[0].code), (State::Degraded, "peer"));
     }
 }

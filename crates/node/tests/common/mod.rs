@@ -31,7 +31,7 @@ pub(crate) async fn node(peers: &[&Node]) -> Node {
 
 pub(crate) fn settings(peers: &[&Node]) -> Settings {
     let mut settings = Settings::loopback();
-    settings.peers = peers.iter().map(|peer| peer.p2p_address()).collect();
+    settings.peers = peers.iter().map(|peer| peer.p2p_address().into()).collect();
     settings
 }
 

@@ -40,7 +40,7 @@ async fn a_node_of_ours_joins_through_it() {
     let Some(python) = python() else { return };
     let peer = LegacyPeer::start(&python, None, &[]).await;
     let mut settings = tofu(&[]);
-    settings.peers = vec![peer.address];
+    settings.peers = vec![peer.address.into()];
     let node = start(settings).await;
     soon(node.joined()).await;
     has_contact(&node, peer.address).await;
@@ -128,7 +128,7 @@ async fn where_ids_certify_themselves_it_is_refused_in_both_directions() {
 
     let peer = LegacyPeer::start(&python, None, &[]).await;
     let mut settings = crate::common::settings(&[&node]);
-    settings.peers.push(peer.address);
+    settings.peers.push(peer.address.into());
     let other = start(settings).await;
     soon(other.joined()).await;
     let handle = other.handle();

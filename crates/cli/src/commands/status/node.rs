@@ -21,6 +21,16 @@ pub(super) fn words(node: &Node, paint: Paint) -> String {
     for (name, value) in facts(node, paint) {
         let _ = write!(text, "\n  {}  {value}", paint.tone(Tone::Faint, format!("{name:<12}")));
     }
+    for peer in &node.peers {
+        let tone = match peer.state.as_str() {
+            "joined" | "own_node" => Tone::Well,
+            "untried" => Tone::Faint,
+            _ => Tone::Warning,
+        };
+        let state = paint.tone(tone, &peer.text);
+        let _ =
+            write!(text, "\n  {}  {}: {state}", paint.tone(Tone::Faint, "peer        "), peer.peer);
+    }
     if let Some(history) = &node.history {
         text += &rates(history, paint);
     }

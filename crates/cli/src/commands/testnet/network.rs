@@ -158,7 +158,7 @@ impl Plan {
             host: self.host,
             api: SocketAddr::new(self.host, port(0)),
             p2p_port: port(1),
-            peers,
+            peers: peers.into_iter().map(Into::into).collect(),
             ..Settings::loopback()
         }
     }

@@ -6,7 +6,7 @@ use crate::arguments::{self, Typed};
 async fn resolved(line: &str) -> Result<Settings, Failure> {
     let words = std::iter::once("dht_server").chain(line.split_whitespace());
     match arguments::parse::<Arguments>(words.map(OsString::from))? {
-        Typed::Arguments(typed, sources) => resolve(typed, &sources, |_| ()).await,
+        Typed::Arguments(typed, sources) => resolve(typed, &sources, Names::Resolve, |_| ()).await,
         Typed::Answered => panic!("{line} is answered by a text"),
     }
 }
@@ -40,7 +40,7 @@ async fn options_and_positions_mean_the_same() {
     for settings in [by_name, by_long_name.await.unwrap(), by_position, mixed] {
         assert_eq!(settings.api, "[::1]:1".parse().unwrap());
         assert_eq!((settings.host, settings.p2p_port), ("::1".parse().unwrap(), 2));
-        assert_eq!(settings.peers, ["[::1]:3".parse().unwrap()]);
+        assert_eq!(settings.peers, [address("[::1]:3")]);
     }
 }
 
@@ -64,14 +64,26 @@ async fn without_an_own_address_the_way_to_the_peer_decides() {
 }
 
 #[tokio::test]
-async fn peers_are_gathered_once_each_in_the_nodes_family() {
+async fn peers_are_gathered_once_each_and_names_are_left_to_the_node() {
     let settings = resolved(
         "-a 127.0.0.1 -A localhost --peer localhost:7402 --peer 127.0.0.1:1,127.0.0.2:1 --peer [::1]:5",
     );
-    let expected: Vec<SocketAddr> = ["127.0.0.1:7402", "127.0.0.1:1", "127.0.0.2:1", "[::1]:5"]
-        .map(|peer| peer.parse().unwrap())
-        .to_vec();
-    assert_eq!(settings.await.unwrap().peers, expected);
+    let peers = settings.await.unwrap().peers;
+    let peers: Vec<_> = peers.iter().map(ToString::to_string).collect();
+    assert_eq!(peers, ["localhost:7402", "127.0.0.1:1", "127.0.0.2:1", "[::1]:5"]);
+}
+
+/// RFC 6761, section 6.4: a name that no name service knows.
+#[tokio::test]
+async fn a_name_that_cannot_be_resolved_prevents_no_start() {
+    let settings = resolved("--peer peer.invalid:7402").await.unwrap();
+    assert_eq!(settings.peers.len(), 1);
+    let with_address = resolved("-a 127.0.0.1 --peer peer.invalid:7402").await.unwrap();
+    assert_eq!(with_address.host, IpAddr::V4(Ipv4Addr::LOCALHOST));
+}
+
+fn address(text: &str) -> ConfiguredPeer {
+    text.parse::<SocketAddr>().unwrap().into()
 }
 
 #[tokio::test]
@@ -115,7 +127,7 @@ async fn the_command_line_wins_over_the_environment_that_over_the_file() {
         resolved(&format!("{config} --peer 127.0.0.1:7 -p 2 --min-ttl 6")).await.unwrap();
     assert_eq!((by_option.host, by_option.p2p_port), (by_file.host, 2));
     assert_eq!(by_option.core.min_ttl, Duration::from_secs(6));
-    assert_eq!(by_option.peers, ["127.0.0.1:7".parse().unwrap()]);
+    assert_eq!(by_option.peers, [address("127.0.0.1:7")]);
     let by_position = resolved(&format!("{config} 127.0.0.8 3 4")).await.unwrap();
     assert_eq!((by_position.host, by_position.p2p_port), ("127.0.0.8".parse().unwrap(), 4));
 }

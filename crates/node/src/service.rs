@@ -1,0 +1,88 @@
+//! What answers at an address that should be a node's port for peers, and is not.
+//!
+//! A node's port for peers pushes a certificate at once. Of what does something else first, the
+//! first bytes tell what it is; what says nothing is asked once, on a connection of its own, by a
+//! GET of the module API: a node's module API answers it, and servers of other protocols refuse it
+//! in their own ways.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
+use voiddht_core::configured::Service;
+use voiddht_wire::Key;
+use voiddht_wire::limits::FRAME_HEADER_BYTES;
+
+use crate::handshake;
+
+/// How long connecting, and each answer, may take. A GET that finds nothing takes a lookup.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// DHT GET, DHT SUCCESS and DHT FAILURE of the module API.
+const GET: u16 = 651;
+const SUCCESS: u16 = 652;
+const FAILURE: u16 = 653;
+
+/// What a server is that began with these bytes.
+pub(crate) fn of_first_bytes(bytes: [u8; 4]) -> Service {
+    let kind = u16::from_be_bytes([bytes[2], bytes[3]]);
+    match bytes {
+        [b'H', b'T', b'T', b'P'] => Service::Http,
+        // An alert or a handshake record of TLS 1.0 to 1.3 (RFC 8446, section 5.1).
+        [0x15 | 0x16, 3, ..] => Service::Tls,
+        _ if kind == SUCCESS || kind == FAILURE => Service::ModuleApi,
+        _ => Service::Other,
+    }
+}
+
+/// Asks what is there; `None` if nothing can be told.
+pub(crate) async fn identify(source: Option<IpAddr>, address: SocketAddr) -> Option<Service> {
+    let connected = timeout(PATIENCE, handshake::connect(source, address)).await;
+    let mut tcp = connected.ok()?.ok()?;
+    let mut first = [0; 4];
+    let exchange = async {
+        tcp.write_all(&question()).await?;
+        tcp.read_exact(&mut first).await
+    };
+    match timeout(PATIENCE, exchange).await {
+        Ok(Ok(_)) => Some(of_first_bytes(first)),
+        // It closed without a word: nothing that waits for a node.
+        Ok(Err(_)) => Some(Service::Other),
+        Err(_) => None,
+    }
+}
+
+/// A GET of a key that no value has.
+fn question() -> Vec<u8> {
+    let key = Key::of_value(b"voiddht: what listens here?").to_bytes();
+    let size = (FRAME_HEADER_BYTES + key.len()) as u16;
+    [&size.to_be_bytes()[..], &GET.to_be_bytes(), &key].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn served(answer: &'static [u8]) -> Option<Service> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = async {
+            let (mut tcp, _) = listener.accept().await.unwrap();
+            let mut asked = [0; 36];
+            tcp.read_exact(&mut asked).await.unwrap();
+            tcp.write_all(answer).await.unwrap();
+        };
+        tokio::join!(identify(None, address), server).0
+    }
+
+    #[tokio::test]
+    async fn a_service_is_told_by_its_answer() {
+        assert_eq!(served(b"HTTP/1.1 400 Bad Request\r\n").await, Some(Service::Http));
+        assert_eq!(served(&[0, 36, 2, 141, 0]).await, Some(Service::ModuleApi));
+        assert_eq!(served(&[0x15, 3, 1, 0, 2, 2, 10]).await, Some(Service::Tls));
+        assert_eq!(served(b"SSH-2.0-x\r\n").await, Some(Service::Other));
+        assert_eq!(served(b"").await, Some(Service::Other));
+    }
+}
