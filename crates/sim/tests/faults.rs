@@ -132,7 +132,7 @@ fn churn_loses_nothing() {
         let victim = any(&mut world);
         world.kill(victim, if turn % 2 == 0 { Death::Killed } else { Death::Silent });
         let peers = vec![any(&mut world), any(&mut world)];
-        let peers = peers.into_iter().map(|host| world.host(host).info().address).collect();
+        let peers: Vec<_> = peers.into_iter().map(|host| world.host(host).info().address).collect();
         let host = world.add(Default::default()).unwrap();
         world.command(host, Command::join(peers));
         world.run_until(world.now() + Duration::from_secs(2));
