@@ -70,7 +70,7 @@ impl Tested {
     /// Joins through a peer, which answers every FIND_NODE with these nodes. They are not there.
     fn join(&mut self, ip: &str, named: &[PeerAddress]) {
         let address = at(ip, 7402);
-        let command = Command::Join { peers: vec![address] };
+        let command = Command::join([address]);
         self.feed(Input::Command { id: CommandId(0), command });
         let peer = Peer::danger_assume_proved(id(1), address);
         let connection = ConnectionId(1);

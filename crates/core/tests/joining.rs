@@ -18,7 +18,7 @@ fn peers(numbers: &[usize]) -> Vec<PeerAddress> {
 }
 
 fn name() -> ConfiguredPeer {
-    ConfiguredPeer::Name(PeerName::new("peers.example:7402").unwrap())
+    ConfiguredPeer::Name(PeerName::new("peers.example:7402").expect("it is short"))
 }
 
 fn knows(network: &Network, one: usize, other: usize) -> bool {

@@ -121,7 +121,7 @@ async fn pins_outlive_the_process_and_are_forgotten_by_command() {
     let owner = start(tofu(&[])).await;
     let id = owner.id();
     let kept = || Settings { data_dir: Some(home.path().to_owned()), ..tofu(&[]) };
-    let first = start(Settings { peers: vec![owner.p2p_address()], ..kept() }).await;
+    let first = start(Settings { peers: vec![owner.p2p_address().into()], ..kept() }).await;
     has_contact(&first, &owner).await;
     let pinned = pin_of(&first, id).await.unwrap();
     soon(first.shutdown()).await;

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use common::{TestClocks, completions};
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
+use voiddht_core::configured::ResolveError;
 use voiddht_core::event::{Command, CommandId, Input, Outcome, Output, Ticket, Undelivered, Write};
 use voiddht_core::peer::{ConnectionId, Peer};
 use voiddht_core::time::{Moment, Now, WallTime};
@@ -84,6 +85,10 @@ impl Host {
             }
             Output::Probe { contact } => {
                 self.inputs.push_back(Input::Probed { contact, listening: false });
+            }
+            Output::Resolve { name } => {
+                let found = Err(ResolveError::NoAddress);
+                self.inputs.push_back(Input::Resolved { name, found });
             }
             Output::HangUp { .. } | Output::Notice(_) => {}
         }

@@ -220,7 +220,7 @@ impl Node {
         let breadth = self.breadth(self.config.k);
         let search = Lookup::new(self.own.id.as_key(), self.own.id, breadth, &[peer]);
         let kind = Kind::Find(Box::new(Find::new(search)));
-        self.start(Origin::Comparison(comparison), kind, self.now.mono);
+        self.start(Origin::Comparison(comparison), kind, self.now);
     }
 
     /// An answer to a request that an operation or anything else sent.
