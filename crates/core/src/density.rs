@@ -16,12 +16,15 @@
 //! M nodes altogether, that i of N lie as close as they do happens by chance with probability
 //! `P(Binomial(i + M - 1, x) ≥ i)`, `x = d_i / (d_i + M / N)`: the ratio of two Gamma variables, so
 //! that an estimate from few nodes accuses nobody. Every i is tested, for ground IDs may be few and
-//! very close. What is done about it is the caller's: see [`SizeEstimate::excess`].
+//! very close. What is done about it is the caller's: see [`SizeEstimate::excess`] and
+//! [`SizeEstimate::crowds`].
 
 use std::collections::VecDeque;
 use std::f64::consts::FRAC_PI_2;
 
-use voiddht_wire::Distance;
+use voiddht_wire::{Distance, Key};
+
+pub use crowds::{Crowds, Strictness};
 
 /// Nodes that a neighbourhood must have to be counted: fewer say too little. As many as a lookup finds
 /// that looks into a bucket far away.
@@ -39,6 +42,14 @@ pub const SIGNIFICANCE: f64 = 5e-3;
 /// grinds IDs must keep more of them alive, at as many addresses, than that to have a key alone. It
 /// is what he can make others spend, on the keys that he pays for.
 pub const MAX_WIDENING: usize = 3 * crate::config::K;
+/// How many times as large or small as the others say the network may seem from the own neighbourhood,
+/// before that counts as a contradiction: three standard deviations of 20 neighbours.
+const CONTRADICTED_AT: f64 = 2.0;
+/// Points beside a key, at most: see [`SizeEstimate::point_beside`].
+const MAX_SIDES: usize = 8;
+/// This node's own contacts around a key that are asked where a crowd surrounds it, as a multiple of
+/// the nodes that are wanted: what its members name are its members.
+pub const CONTACTS: usize = 4;
 /// Neighbours that are tested; farther ones say nothing new about a key.
 const MAX_TESTED: usize = 64;
 
@@ -47,6 +58,9 @@ const MAX_TESTED: usize = 64;
 pub struct NetworkSize {
     /// Estimated nodes, and how many neighbours the estimate stands on; the latest last.
     neighbourhoods: VecDeque<(f64, usize)>,
+    /// The same of this node's own neighbourhood, which is looked at again and again, and would
+    /// outvote all others.
+    own: Option<(f64, usize)>,
 }
 
 impl NetworkSize {
@@ -54,26 +68,40 @@ impl NetworkSize {
     /// not have been chosen by others: the own ID, or a random target. Returns whether there were
     /// enough of them to count.
     pub fn observe(&mut self, distances: &[Distance]) -> bool {
-        let Some(farthest) = distances.last().map(Distance::as_fraction) else { return false };
-        if distances.len() < MIN_NEIGHBOURS || farthest <= 0.0 {
-            return false;
-        }
+        let Some(estimate) = estimate_from(distances) else { return false };
         if self.neighbourhoods.len() == NEIGHBOURHOODS {
             self.neighbourhoods.pop_front();
         }
-        let nodes = (distances.len() as f64 - 1.0 / 3.0) / farthest;
-        self.neighbourhoods.push_back((nodes, distances.len()));
+        self.neighbourhoods.push_back(estimate);
         true
     }
 
-    /// Whether an estimate stands on as many neighbourhoods as are remembered.
-    pub fn is_settled(&self) -> bool {
-        self.neighbourhoods.len() == NEIGHBOURHOODS
+    /// As [`Self::observe`], for this node's own neighbourhood as it is now.
+    pub fn observe_own(&mut self, distances: &[Distance]) -> bool {
+        let estimate = estimate_from(distances);
+        self.own = estimate.or(self.own);
+        estimate.is_some()
+    }
+
+    /// Whether the own neighbourhood, which this node always knows, contradicts the others: the
+    /// network has grown or shrunk since they were seen, or the own one is attacked.
+    pub fn is_contradicted(&self) -> bool {
+        let others = Self { own: None, ..self.clone() };
+        let (Some((own, _)), Some(others)) = (self.own, others.estimate()) else { return false };
+        let ratio = own / others.nodes;
+        !(1.0 / CONTRADICTED_AT..=CONTRADICTED_AT).contains(&ratio)
+    }
+
+    /// The exact size, for tests.
+    #[cfg(test)]
+    pub(crate) fn evenly_spread(nodes: usize) -> SizeEstimate {
+        SizeEstimate { nodes: nodes as f64, stands_on: 320.0 }
     }
 
     /// The median of what was seen; `None` before the first neighbourhood.
     pub fn estimate(&self) -> Option<SizeEstimate> {
-        let mut nodes: Vec<f64> = self.neighbourhoods.iter().map(|(nodes, _)| *nodes).collect();
+        let all = || self.neighbourhoods.iter().chain(&self.own);
+        let mut nodes: Vec<f64> = all().map(|(nodes, _)| *nodes).collect();
         nodes.sort_by(f64::total_cmp);
         let middle = nodes.len() / 2;
         let median = match nodes.len() {
@@ -81,7 +109,7 @@ impl NetworkSize {
             odd if odd % 2 == 1 => nodes[middle],
             _ => (nodes[middle - 1] + nodes[middle]) / 2.0,
         };
-        let neighbours: usize = self.neighbourhoods.iter().map(|(_, neighbours)| neighbours).sum();
+        let neighbours: usize = all().map(|(_, neighbours)| neighbours).sum();
         // A median of normal variables is worth 2/π times as many of them as their mean.
         let worth = if nodes.len() > 2 { 1.0 / FRAC_PI_2 } else { 1.0 };
         Some(SizeEstimate { nodes: median, stands_on: neighbours as f64 * worth })
@@ -118,13 +146,18 @@ impl SizeEstimate {
         count as f64 / self.nodes
     }
 
-    /// Whether the nodes closest to a key (nearest first) lie closer than chance explains: then
-    /// some of them probably chose their IDs.
-    pub fn is_too_dense(&self, distances: &[Distance]) -> bool {
+    /// Whether the nodes closest to a key (nearest first) lie closer than chance explains, at this
+    /// significance: then some of them probably chose their IDs.
+    pub fn is_denser(&self, distances: &[Distance], significance: f64) -> bool {
         let tested = distances.iter().take(MAX_TESTED).enumerate();
         tested
             .map(|(index, distance)| self.chance_of(index + 1, distance.as_fraction()))
-            .any(|chance| chance < SIGNIFICANCE)
+            .any(|chance| chance < significance)
+    }
+
+    /// As [`Self::is_denser`], at [`SIGNIFICANCE`].
+    pub fn is_too_dense(&self, distances: &[Distance]) -> bool {
+        self.is_denser(distances, SIGNIFICANCE)
     }
 
     /// How many of the nodes closest to a key (nearest first) are more than should be there; 0
@@ -133,7 +166,12 @@ impl SizeEstimate {
     /// were given are too many, as many more must be looked for, and judged again. Never more than
     /// [`MAX_WIDENING`].
     pub fn excess(&self, distances: &[Distance]) -> usize {
-        if !self.is_too_dense(distances) {
+        self.excess_at(distances, SIGNIFICANCE)
+    }
+
+    /// As [`Self::excess`], at another significance.
+    pub fn excess_at(&self, distances: &[Distance], significance: f64) -> usize {
+        if !self.is_denser(distances, significance) {
             return 0;
         }
         let excess = distances.iter().enumerate().map(|(index, distance)| {
@@ -143,6 +181,23 @@ impl SizeEstimate {
         (excess.fold(0.0, f64::max).ceil() as usize).min(MAX_WIDENING)
     }
 
+    /// A point for whose neighbours to ask where a crowd surrounds a key, the `turn`th: the key, and
+    /// points beside it, among whose closest are few of the crowd. Each halves the distance of the one
+    /// before, and the first is as far away as the `wanted`th closest node.
+    pub fn point_beside(&self, key: Key, crowds: &Crowds, wanted: usize, turn: usize) -> Key {
+        let Some(shared) = crowds.shared_bits() else { return key };
+        // The first bit in which nodes of the neighbourhood differ from the key.
+        let first = (-self.reach(wanted).log2()).max(0.0) as usize;
+        let sides = shared.saturating_sub(first).min(MAX_SIDES);
+        match turn % (sides + 1) {
+            0 => key,
+            side => {
+                let bit = first + side - 1;
+                key.with_bit(bit, !key.bit(bit))
+            }
+        }
+    }
+
     /// The probability that `count` nodes or more lie within `distance` of a point.
     fn chance_of(&self, count: usize, distance: f64) -> f64 {
         let sample = self.stands_on.max(1.0);
@@ -150,6 +205,14 @@ impl SizeEstimate {
         let trials = count as f64 + sample.round() - 1.0;
         1.0 - chance_of_fewer(count, trials, x)
     }
+}
+
+/// The size of the network by one neighbourhood, and of how many nodes that is.
+fn estimate_from(distances: &[Distance]) -> Option<(f64, usize)> {
+    let farthest = distances.last().map(Distance::as_fraction)?;
+    let is_enough = distances.len() >= MIN_NEIGHBOURS && farthest > 0.0;
+    let nodes = (distances.len() as f64 - 1.0 / 3.0) / farthest;
+    is_enough.then_some((nodes, distances.len()))
 }
 
 /// `P(Binomial(trials, x) < count)`, summed term by term.
@@ -164,5 +227,6 @@ fn chance_of_fewer(count: usize, trials: f64, x: f64) -> f64 {
     sum.min(1.0)
 }
 
+pub mod crowds;
 #[cfg(test)]
 mod tests;

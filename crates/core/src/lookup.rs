@@ -13,17 +13,27 @@
 //! mass death: each late request also lets its path have one more in flight, up to
 //! [`MAX_EXTRA`].
 //!
-//! A liar can name any number of nodes that do not exist, closer to the target than all that do,
-//! and each costs a timeout. So who names is held to what it named: once several that nobody else
-//! has named did not answer, its others are *doubtful*. They are asked last, and only if less than
-//! half of the `want` nodes, or of k, have answered. So are those that this node itself has found
-//! silent a moment ago.
+//! A malicious node can name any number of nodes that do not exist, closer to the target than all
+//! that do, and each costs a timeout. So peers are held to what they named ([`namers`]): a candidate
+//! all of whose namers named several that did not answer is *doubtful*. Doubtful candidates are asked
+//! last, and only if less than half of the `want` nodes, or of k, have answered. So are those that
+//! this node itself has found silent a moment ago.
+//!
+//! It can also name real nodes at wrong addresses. So a candidate has several addresses
+//! ([`candidate`]): it is asked at the one that most peers name, and, if it does not answer there, at
+//! the next.
 
 use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{Distance, Key, NodeId};
 
 use crate::config::K;
 use crate::diversity::{DiversityCounter, DiversityLimits};
+
+pub mod candidate;
+mod namers;
+
+pub use candidate::{Candidate, State};
+use namers::Namers;
 
 /// The most disjoint paths that a lookup can have.
 pub const MAX_PATHS: usize = 16;
@@ -36,10 +46,6 @@ pub const MAX_REQUESTS: u32 = 200;
 /// Requests that a path may have in flight beyond its share of alpha, once some were late on it.
 pub const MAX_EXTRA: u8 = 2;
 
-/// Nodes that only one has named, and that did not answer, from which on its others are doubtful;
-/// each that did answer excuses two more.
-const DOUBT_AFTER: u8 = 2;
-
 /// How wide a lookup searches.
 #[derive(Clone, Copy, Debug)]
 pub struct Breadth {
@@ -51,57 +57,6 @@ pub struct Breadth {
     pub paths: usize,
     /// How many nodes of one address prefix may be asked: the others are passed over.
     pub diversity: DiversityLimits,
-}
-
-/// One node of the search.
-#[derive(Clone, Debug)]
-pub struct Candidate {
-    /// Its distance to the target.
-    pub distance: Distance,
-    /// Who it is.
-    pub node: NodeInfo,
-    /// What came of it.
-    pub state: State,
-    /// The path that asked it.
-    pub asked_on: Option<u8>,
-    /// Who named it; `None` for the seeds.
-    pub named_by: Option<NodeId>,
-    /// Hops from this node: a seed is one away.
-    pub hops: u8,
-    told: u16,
-    /// Whether a second node has named it, or it is a seed.
-    confirmed: bool,
-    /// Whether this node has found it silent, before this lookup or since it began.
-    silent: bool,
-}
-
-/// What became of those that only this node has named.
-#[derive(Clone, Copy, Debug)]
-struct Namer {
-    id: NodeId,
-    answered: u8,
-    unanswered: u8,
-}
-
-impl Namer {
-    fn is_doubted(&self) -> bool {
-        self.unanswered >= DOUBT_AFTER.saturating_add(self.answered.saturating_mul(2))
-    }
-}
-
-/// What came of a candidate.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Not asked.
-    Heard,
-    /// Asked, in time so far.
-    Asked,
-    /// Asked, and slower than it should be.
-    Late,
-    /// It answered.
-    Answered,
-    /// It refused or did not answer, or too many of its address prefix were asked before it.
-    Failed,
 }
 
 /// A node to ask now, and the path it is asked on.
@@ -131,8 +86,32 @@ pub struct Lookup {
     asked: u32,
     hops: u8,
     answers: usize,
-    /// Those of whose nodes something is known; no more of them than requests.
-    namers: Vec<Namer>,
+    namers: Namers,
+    lots: Option<Lots>,
+}
+
+/// Candidates that are asked in random order.
+#[derive(Clone, Copy, Debug)]
+pub struct Lots {
+    /// Up to which distance from the target, as a share of the space.
+    pub within: f64,
+    /// The randomness.
+    pub salt: u64,
+}
+
+impl Lots {
+    /// The place of a candidate in that order; `None` if it is too far away.
+    fn draw(&self, candidate: &Candidate) -> Option<u64> {
+        if candidate.distance.as_fraction() > self.within {
+            return None;
+        }
+        let [a, b, c, d, e, f, g, h, ..] = candidate.node.id.to_bytes();
+        let seed = self.salt ^ u64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        // The finalizer of splitmix64.
+        let mixed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        Some(mixed ^ (mixed >> 31))
+    }
 }
 
 impl Lookup {
@@ -155,7 +134,8 @@ impl Lookup {
             asked: 0,
             hops: 0,
             answers: 0,
-            namers: Vec::new(),
+            namers: Namers::default(),
+            lots: None,
         };
         for (index, seed) in seeds.iter().enumerate() {
             lookup.add(*seed, 1 << (index % paths), None, 1);
@@ -174,6 +154,38 @@ impl Lookup {
         self.share = self.want.div_ceil(usize::from(self.paths));
     }
 
+    /// From now on asks those that are certainly among the closest in random order: which of them are
+    /// the very closest, an attacker can choose.
+    pub fn draw_lots(&mut self, lots: Option<Lots>) {
+        self.lots = lots;
+    }
+
+    /// Adds contacts of this node, nearest first, to those it began with.
+    pub fn add_seeds(&mut self, seeds: &[NodeInfo]) {
+        let paths = usize::from(self.paths);
+        for (index, seed) in seeds.iter().enumerate() {
+            self.add(*seed, 1 << (index % paths), None, 1);
+        }
+    }
+
+    /// Asks nodes once more, as many as in a new lookup: what is asked now is another question. What
+    /// they still answer to the one before is no longer this lookup's.
+    pub fn ask_again(&mut self, which: impl Fn(&NodeId) -> bool) {
+        self.asked = 0;
+        for index in 0..self.candidates.len() {
+            if !which(&self.candidates[index].node.id) {
+                continue;
+            }
+            match self.candidates[index].state {
+                State::Heard | State::Failed => continue,
+                State::Asked => self.release(index),
+                State::Late => self.late -= 1,
+                State::Answered => self.answers = self.answers.saturating_sub(1),
+            }
+            self.candidates[index].state = State::Heard;
+        }
+    }
+
     /// The next node to ask, if one may be asked now. The caller sends the request.
     pub fn next_ask(&mut self) -> Option<Ask> {
         self.next_ask_on(u16::MAX)
@@ -188,10 +200,11 @@ impl Lookup {
                 None => return None,
             };
             let candidate = &mut self.candidates[index];
-            if !self.sites.add(&candidate.node.address) {
+            if !candidate.counted && !self.sites.add(&candidate.node.address) {
                 candidate.state = State::Failed;
                 continue;
             }
+            candidate.counted = true;
             self.asked += 1;
             self.in_flight[usize::from(path)] += 1;
             candidate.state = State::Asked;
@@ -202,14 +215,22 @@ impl Lookup {
         None
     }
 
-    /// The closest candidate that matters on one of these paths, with a request to spare.
+    /// The candidate to ask next among those that matter on one of these paths with a request to
+    /// spare: of those that are drawn by lot the first, or else the closest.
     fn next_candidate(&self, paths: u16, doubtful: bool) -> Option<(usize, u8)> {
         let mut reach = Reach::new(self);
+        let mut drawn: Option<(u64, usize, u8)> = None;
         for (index, candidate) in self.candidates.iter().enumerate() {
+            let lot = self.lots.and_then(|lots| lots.draw(candidate));
+            if lot.is_none() && drawn.is_some() {
+                break;
+            }
             if !doubtful && self.is_doubtful(candidate) {
                 continue;
             }
-            let matters = reach.pass(candidate, candidate.state == State::Late)?;
+            let Some(matters) = reach.pass(candidate, candidate.state == State::Late) else {
+                break;
+            };
             if candidate.state != State::Heard {
                 continue;
             }
@@ -217,11 +238,17 @@ impl Lookup {
                 .filter(|path| matters & paths & (1 << path) != 0)
                 .filter(|path| self.in_flight[usize::from(*path)] < self.limit(*path))
                 .min_by_key(|path| self.in_flight[usize::from(*path)]);
-            if let Some(path) = free {
-                return Some((index, path));
+            match (free, lot) {
+                (None, _) => {}
+                (Some(path), None) => return Some((index, path)),
+                (Some(path), Some(lot)) => {
+                    if drawn.is_none_or(|(first, ..)| lot < first) {
+                        drawn = Some((lot, index, path));
+                    }
+                }
             }
         }
-        None
+        drawn.map(|(_, index, path)| (index, path))
     }
 
     /// Whether everything that matters has answered or failed.
@@ -263,8 +290,9 @@ impl Lookup {
     /// False if it was not being asked.
     pub fn answered(&mut self, id: &NodeId, nodes: &[NodeInfo]) -> bool {
         let Some((path, hops)) = self.settle(id, State::Answered) else { return false };
+        let namer = self.namers.number(id);
         for node in nodes {
-            self.add(*node, 1 << path, Some(*id), hops.saturating_add(1));
+            self.add(*node, 1 << path, Some((*id, namer)), hops.saturating_add(1));
         }
         true
     }
@@ -281,7 +309,7 @@ impl Lookup {
                 let extra = &mut self.extra[usize::from(path)];
                 *extra = MAX_EXTRA.min(*extra + 1);
             }
-            self.judge_namer(index, false);
+            self.namers.judge(self.candidates[index].namers, false);
         }
     }
 
@@ -292,8 +320,18 @@ impl Lookup {
         }
     }
 
-    /// A node refused, did not answer, or could not be reached. False if it was not asked.
+    /// A node did not answer, or could not be reached: if it is said to listen elsewhere too, it is
+    /// asked there. False if it was not asked.
     pub fn failed(&mut self, id: &NodeId) -> bool {
+        let was_asked = self.settle(id, State::Failed).is_some();
+        if was_asked && let Some(index) = self.position(id) {
+            self.candidates[index].choose_address(&self.namers);
+        }
+        was_asked
+    }
+
+    /// A node refused. False if it was not asked.
+    pub fn refused(&mut self, id: &NodeId) -> bool {
         self.settle(id, State::Failed).is_some()
     }
 
@@ -323,17 +361,13 @@ impl Lookup {
         self.candidates.iter().filter(|candidate| self.is_doubtful(candidate))
     }
 
-    /// Whether a node that has not answered was found silent before, or was named by one only of
+    /// Whether a node that has not answered was found silent before, or was named only by peers of
     /// whose nodes several did not answer.
     pub fn is_doubtful(&self, candidate: &Candidate) -> bool {
         if matches!(candidate.state, State::Answered | State::Failed) {
             return false;
         }
-        if candidate.silent || candidate.confirmed {
-            return candidate.silent;
-        }
-        let Some(namer) = &candidate.named_by else { return false };
-        self.namers.iter().any(|one| one.id == *namer && one.is_doubted())
+        candidate.silent || !(candidate.is_seed || self.namers.is_trusted(candidate.namers))
     }
 
     /// The distances of everyone that has not failed, nearest first, without those that are too
@@ -390,32 +424,32 @@ impl Lookup {
         self.sites.limits()
     }
 
-    fn add(&mut self, node: NodeInfo, told: u16, named_by: Option<NodeId>, hops: u8) {
+    fn add(&mut self, node: NodeInfo, told: u16, named_by: Option<(NodeId, Option<u8>)>, hops: u8) {
         if node.id == self.own || !node.address.is_dialable() {
             return;
         }
         let distance = self.target.distance(&node.id);
+        let namer = named_by.and_then(|(_, namer)| namer);
         match self.candidates.binary_search_by(|candidate| candidate.distance.cmp(&distance)) {
             Ok(index) => {
                 let known = &mut self.candidates[index];
                 known.told |= told;
-                known.confirmed |= known.named_by != named_by;
+                let known_of_it = known.named(node.address, namer);
+                known.choose_address(&self.namers);
+                if named_by.is_none() && known.state == State::Heard {
+                    known.node.address = node.address;
+                    known.is_seed = true;
+                }
+                if let (Some(namer), Some(answered)) = (namer, known_of_it) {
+                    self.namers.judge_one(namer, answered);
+                }
             }
             Err(index) => {
                 if self.candidates.len() >= MAX_CANDIDATES && !self.make_room(index) {
                     return;
                 }
-                let candidate = Candidate {
-                    distance,
-                    node,
-                    state: State::Heard,
-                    asked_on: None,
-                    named_by,
-                    hops,
-                    told,
-                    confirmed: named_by.is_none(),
-                    silent: false,
-                };
+                let named_by = named_by.map(|(id, _)| id);
+                let candidate = Candidate::new((distance, node), told, named_by, namer, hops);
                 self.candidates.insert(index, candidate);
             }
         }
@@ -457,34 +491,18 @@ impl Lookup {
         self.answers > 0 && 2 * self.answers >= self.want.min(K).min(known)
     }
 
-    /// A node answered, or did not: that speaks for or against the only one that has named it.
-    fn judge_namer(&mut self, index: usize, answered: bool) {
-        let candidate = &self.candidates[index];
-        let Some(id) = candidate.named_by.filter(|_| !candidate.confirmed) else { return };
-        let place = match self.namers.iter().position(|one| one.id == id) {
-            Some(place) => place,
-            None => {
-                self.namers.push(Namer { id, answered: 0, unanswered: 0 });
-                self.namers.len() - 1
-            }
-        };
-        let namer = &mut self.namers[place];
-        let count = if answered { &mut namer.answered } else { &mut namer.unanswered };
-        *count = count.saturating_add(1);
-    }
-
     fn settle(&mut self, id: &NodeId, state: State) -> Option<(u8, u8)> {
         let index = self.position(id)?;
         match self.candidates[index].state {
             State::Asked => {
                 self.release(index);
-                self.judge_namer(index, state == State::Answered);
+                self.namers.judge(self.candidates[index].namers, state == State::Answered);
             }
-            // That it was late was held against its namer already.
+            // That it was late was held against its namers already.
             State::Late => {
                 self.late -= 1;
                 if state == State::Answered {
-                    self.judge_namer(index, true);
+                    self.namers.judge(self.candidates[index].namers, true);
                 }
             }
             _ => return None,

@@ -344,6 +344,7 @@ impl Node {
             Task::CopiesAgain => self.run_copies_again(),
             Task::LostContacts => self.retry_lost_contacts(),
             Task::Suspects => self.ask_suspects(),
+            Task::CheckSize => self.check_size(),
             Task::Unpark => self.unpark(),
             Task::LeaveBy => self.finish_leave(),
         }
@@ -397,9 +398,7 @@ impl Node {
     }
 
     fn handle_failed(&mut self, request: InFlight, outcome: RequestOutcome) {
-        if let Some(id) = request.to.id {
-            self.contact_failed(id);
-        }
+        self.request_failed(&request);
         self.end_failed(request, outcome);
     }
 

@@ -9,6 +9,10 @@ use voiddht_wire::{Key, NodeId};
 
 use crate::record::order::Rank;
 
+/// What the vote of one node counts, unless it lies where there are more nodes than chance explains:
+/// see [`crate::density::Crowds`].
+pub const FULL_WEIGHT: u32 = 1000;
+
 /// What one node says the value is.
 #[derive(Clone, Debug)]
 pub struct Vote {
@@ -28,6 +32,8 @@ pub struct Vote {
 pub struct Ballot {
     key: Key,
     votes: Vec<Vote>,
+    /// What each vote counts, in the same order.
+    weights: Vec<u32>,
 }
 
 /// What the vote came to.
@@ -41,6 +47,10 @@ pub struct Winner {
     pub agreeing: usize,
     /// Votes for others.
     pub dissenting: usize,
+    /// What the votes for it count, of [`FULL_WEIGHT`] each at most.
+    pub weight: u32,
+    /// What the votes for others count.
+    pub against: u32,
 }
 
 impl Winner {
@@ -53,13 +63,14 @@ impl Winner {
 impl Ballot {
     /// An empty ballot on the value of a key.
     pub fn on(key: Key) -> Self {
-        Self { key, votes: Vec::new() }
+        Self { key, votes: Vec::new(), weights: Vec::new() }
     }
 
     /// Counts a vote; a second one of the same voter is ignored.
     pub fn cast(&mut self, vote: Vote) {
         if !self.has_voted(&vote.voter) {
             self.votes.push(vote);
+            self.weights.push(FULL_WEIGHT);
         }
     }
 
@@ -80,14 +91,16 @@ impl Ballot {
         &self.votes
     }
 
-    /// The votes of those who may decide; all votes where none of them has voted.
-    pub fn among(&self, may_decide: impl Fn(&NodeId) -> bool) -> Self {
-        let votes: Vec<Vote> =
-            self.votes.iter().filter(|vote| may_decide(&vote.voter)).cloned().collect();
-        if votes.is_empty() { self.clone() } else { Self { key: self.key, votes } }
+    /// The votes of the electorate: `weight` is what the vote of a node counts, `None` if it may not
+    /// vote. All votes where none of the electorate has voted.
+    pub fn among(&self, weight: impl Fn(&NodeId) -> Option<u32>) -> Self {
+        let electorate = self.votes.iter().filter_map(|vote| Some((vote, weight(&vote.voter)?)));
+        let (votes, weights): (Vec<Vote>, Vec<u32>) =
+            electorate.map(|(vote, weight)| (vote.clone(), weight)).unzip();
+        if votes.is_empty() { self.clone() } else { Self { key: self.key, votes, weights } }
     }
 
-    /// The value with the most votes; a tie goes to the one that wins by the
+    /// The value whose votes count most; a tie goes to the one that wins by the
     /// [order](crate::record::order) of records, as at the replicas.
     pub fn winner(&self) -> Option<Winner> {
         let mut best: Option<Winner> = None;
@@ -97,7 +110,7 @@ impl Ballot {
             }
             let candidate = self.tally(&vote.value);
             let is_better = best.as_ref().is_none_or(|best| {
-                let votes = candidate.agreeing.cmp(&best.agreeing);
+                let votes = candidate.weight.cmp(&best.weight);
                 // Ranks cost hashes: compared only in a tie.
                 votes.then_with(|| candidate.rank(&self.key).cmp(&best.rank(&self.key))).is_gt()
             });
@@ -122,8 +135,14 @@ impl Ballot {
 
     fn tally(&self, value: &Bytes) -> Winner {
         let mut versions: Vec<Option<u64>> = Vec::new();
-        for vote in self.votes.iter().filter(|vote| vote.value == *value) {
-            versions.push(vote.version);
+        let (mut weight, mut against) = (0, 0);
+        for (vote, counts) in self.votes.iter().zip(&self.weights) {
+            if vote.value == *value {
+                versions.push(vote.version);
+                weight += counts;
+            } else {
+                against += counts;
+            }
         }
         versions.sort_unstable();
         let mut version = (0, None);
@@ -137,6 +156,8 @@ impl Ballot {
             version: version.1,
             agreeing: versions.len(),
             dissenting: self.votes.len() - versions.len(),
+            weight,
+            against,
         }
     }
 }
@@ -204,9 +225,22 @@ mod tests {
     #[test]
     fn those_who_may_decide_decide_unless_none_of_them_has_voted() {
         let ballot = ballot(&[("lie", 9), ("lie", 9), ("lie", 9), ("true", 1), ("true", 1)]);
-        let near = |voter: &NodeId| voter.to_bytes()[0] >= 3;
+        let near = |voter: &NodeId| (voter.to_bytes()[0] >= 3).then_some(FULL_WEIGHT);
         assert_eq!(ballot.among(near).winner().unwrap().value, "true");
-        assert_eq!(ballot.among(|_| false).winner().unwrap().value, "lie");
+        assert_eq!(ballot.among(|_| None).winner().unwrap().value, "lie");
+    }
+
+    #[test]
+    fn votes_from_a_crowd_count_less() {
+        let ballot = ballot(&[("lie", 9), ("lie", 9), ("lie", 9), ("true", 1), ("true", 1)]);
+        let weight =
+            |voter: &NodeId| Some(if voter.to_bytes()[0] <= 3 { 200 } else { FULL_WEIGHT });
+        let winner = ballot.among(weight).winner().unwrap();
+        assert_eq!(
+            (winner.value.as_ref(), winner.agreeing, winner.dissenting),
+            ("true".as_bytes(), 2, 3)
+        );
+        assert_eq!((winner.weight, winner.against), (2 * FULL_WEIGHT, 600));
     }
 
     #[test]

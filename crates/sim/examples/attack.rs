@@ -5,6 +5,9 @@
 //! cargo run --release -p voiddht-sim --example attack -- around
 //! cargo run --release -p voiddht-sim --example attack -- ground
 //! cargo run --release -p voiddht-sim --example attack -- paths
+//! cargo run --release -p voiddht-sim --example attack -- forgers 100 8
+//! cargo run --release -p voiddht-sim --example attack -- referrals 10000 1 1000
+//! cargo run --release -p voiddht-sim --example attack -- honest 1000 2
 //! ```
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // it prints a table
@@ -16,6 +19,8 @@ use voiddht_core::Config;
 use voiddht_sim::adversary::{Infiltration, Kind, Placement};
 use voiddht_sim::attack::{Around, GroundIds, Score, Trial, config};
 
+/// The largest network whose nodes join; the tables of larger ones are filled.
+const MAX_JOINING: usize = 1000;
 /// Worlds of each line.
 const WORLDS: u64 = 8;
 
@@ -30,7 +35,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some("around") => around(nodes, worlds),
         Some("paths") => paths(nodes, worlds),
         Some("ground") => return ground(nodes, worlds),
-        _ => return Err("one of: fifth, around, paths, ground; then nodes and worlds".into()),
+        Some("forgers") => forgers(nodes, worlds),
+        Some("referrals") => referrals(nodes, worlds, number(3, 1000)?),
+        Some("honest") => honest(nodes, worlds),
+        _ => {
+            let known = "fifth, around, paths, ground, forgers, referrals, honest";
+            return Err(format!("one of: {known}; then nodes and worlds").into());
+        }
     }
     Ok(())
 }
@@ -102,6 +113,51 @@ fn ground(nodes: usize, worlds: u64) -> Result<(), Box<dyn Error>> {
         }
     }
     Ok(())
+}
+
+/// Ground IDs that forge the values of two keys at a time, each ID at an address of its own; and ten
+/// that share five /24s.
+fn forgers(nodes: usize, worlds: u64) {
+    head();
+    for (count, sites) in [(5, None), (10, None), (15, None), (20, None), (10, Some(5))] {
+        for put_first in [true, false] {
+            let around = Around::Ground { kind: Kind::Sybil, count, sites };
+            let trial = Trial {
+                nodes,
+                warm: nodes > MAX_JOINING,
+                around: Some(around),
+                values: 2,
+                gets: 50,
+                put_first,
+                ..base()
+            };
+            let when = if put_first { "after the PUT" } else { "before it" };
+            let where_from = sites.map_or(String::new(), |sites| format!(", {sites} /24s"));
+            line(&format!("{count} forging IDs{where_from}, {when}"), run(&trial, worlds));
+        }
+    }
+}
+
+/// A fifth of all nodes give referrals to real nodes at wrong addresses, or to invented ones.
+fn referrals(nodes: usize, worlds: u64, gets: u64) {
+    head();
+    for kind in [Kind::WrongAddresses, Kind::ColludingInventor, Kind::NodeLiar] {
+        for put_first in [true, false] {
+            let plan = Infiltration::new(kind, Placement::Share(0.2));
+            let (values, warm) = ((gets / 5).max(1), nodes > MAX_JOINING);
+            let everywhere = Some(plan);
+            let trial = Trial { nodes, warm, everywhere, put_first, values, ..base() };
+            let when = if put_first { "turned after the PUT" } else { "hostile before it" };
+            line(&format!("{kind}, {when}"), run(&trial, worlds));
+        }
+    }
+}
+
+/// No adversaries: what the defences cost.
+fn honest(nodes: usize, worlds: u64) {
+    head();
+    let trial = Trial { nodes, warm: nodes > MAX_JOINING, ..base() };
+    line(&format!("none, {nodes} nodes"), run(&trial, worlds));
 }
 
 fn base() -> Trial {

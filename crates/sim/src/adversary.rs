@@ -16,6 +16,7 @@ use voiddht_wire::peer::{Body, Header, Message, NodeInfo, Record};
 use voiddht_wire::{Key, RpcId};
 
 mod clock_ahead;
+mod colluding_inventor;
 mod dropping;
 mod eclipse;
 mod flooding;
@@ -26,8 +27,10 @@ mod replaying;
 mod slow;
 mod sybil;
 mod value_liar;
+mod wrong_addresses;
 
 pub use clock_ahead::ClockAhead;
+pub use colluding_inventor::ColludingInventor;
 pub use dropping::Dropping;
 pub use eclipse::Eclipse;
 pub use flooding::Flooding;
@@ -38,6 +41,7 @@ pub use replaying::Replaying;
 pub use slow::Slow;
 pub use sybil::Sybil;
 pub use value_liar::{ValueLiar, forged};
+pub use wrong_addresses::WrongAddresses;
 
 /// Somebody in the middle of a node.
 pub trait Adversary {

@@ -17,7 +17,7 @@ use voiddht_wire::Key;
 use crate::adversary::{Infiltration, Kind, Placement};
 use crate::checker::{self, Replicas};
 use crate::growth::Growth;
-use crate::host::HostId;
+use crate::host::{HostId, HostOptions};
 use crate::network::mix;
 use crate::world::{World, WorldConfig};
 
@@ -58,6 +58,9 @@ pub fn config(defended: bool) -> Config {
 pub struct Trial {
     /// Honest nodes at the beginning.
     pub nodes: usize,
+    /// Whether their tables are filled without a message, rather than by joining: for networks of
+    /// which joining takes too long.
+    pub warm: bool,
     /// Every node's settings.
     pub config: Config,
     /// Who comes, once for the whole world.
@@ -119,6 +122,7 @@ impl Default for Trial {
     fn default() -> Self {
         Self {
             nodes: 200,
+            warm: false,
             config: Config::default(),
             everywhere: None,
             around: None,
@@ -207,8 +211,12 @@ impl Trial {
         for checker in checker::standard(&self.config) {
             world.watch(checker);
         }
-        let at_once = (self.nodes / 50).max(1);
-        world.grow(self.nodes, Growth { at_once, ..Growth::default() })?;
+        if self.warm {
+            world.grow_warm(self.nodes, HostOptions::default(), &mut |_| {})?;
+        } else {
+            let at_once = (self.nodes / 50).max(1);
+            world.grow(self.nodes, Growth { at_once, ..Growth::default() })?;
+        }
         world.pass(Duration::from_secs(30));
         let mut score = Score::default();
         if self.put_first {

@@ -30,6 +30,26 @@ fn many_names_behind_few_addresses_are_few() {
     }
 }
 
+/// Ground IDs that forge the values of two keys, each at an address of its own: ten of them won every
+/// vote.
+#[test]
+fn ground_ids_outvote_no_replicas() {
+    for (count, put_first) in [(5, true), (10, false), (20, true), (20, false)] {
+        let trial = Trial {
+            nodes: 100,
+            around: Some(Around::Ground { kind: Kind::Sybil, count, sites: None }),
+            put_first,
+            values: 2,
+            gets: 20,
+            seed: 73,
+            ..Trial::default()
+        };
+        let score = trial.run().expect("the settings do not contradict");
+        assert_eq!((score.right, score.kept), (score.gets, score.puts), "{count}: {score:?}");
+        assert_eq!(score.violations, 0);
+    }
+}
+
 #[test]
 fn without_limits_by_address_the_crowd_has_the_key() {
     let score = around_a_key(false, false);

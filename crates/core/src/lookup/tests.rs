@@ -242,7 +242,7 @@ fn who_names_what_does_not_answer_is_soon_believed_no_more() {
             lookup.answered(&ask.node.id, &seeds);
         }
     }
-    assert_eq!(in_vain, DOUBT_AFTER);
+    assert_eq!(in_vain, namers::DOUBT_AFTER);
     assert!(asked <= 20 + in_vain, "{asked}");
     assert!(lookup.closest_answered(20).eq(seeds.iter().copied()));
     assert!(lookup.usable().all(|candidate| candidate.named_by != Some(liar)));
@@ -332,4 +332,73 @@ fn a_path_on_which_some_were_late_asks_more_at_once() {
     assert_eq!(ask_all(), (2, 3));
     assert_eq!(ask_all(), (1 + usize::from(MAX_EXTRA), 6));
     assert_eq!(ask_all(), (1 + usize::from(MAX_EXTRA), 9));
+}
+
+/// A node close to the default key.
+fn near(number: u8) -> NodeInfo {
+    let id = NodeId::from_bytes(std::array::from_fn(|place| if place == 8 { number } else { 0 }));
+    NodeInfo { id, ..node(u16::from(number)) }
+}
+
+/// Malicious nodes that confirmed each other's invented contacts were believed for ever.
+#[test]
+fn peers_that_confirm_each_others_inventions_lose_influence_together() {
+    let target = Key::default();
+    let seeds = closest(&nodes(300), &target, 20);
+    let mut lookup = Lookup::new(target, node(9_999).id, breadth(20, 5), &seeds);
+    let invented: Vec<_> = (1..=20).map(near).collect();
+    let (mut in_vain, mut pending) = (0, Vec::new());
+    while !lookup.is_finished() {
+        pending.extend(std::iter::from_fn(|| lookup.next_ask()));
+        // Whoever exists answers before another is overdue.
+        let (vain, real): (Vec<Ask>, Vec<Ask>) =
+            pending.drain(..).partition(|ask| invented.contains(&ask.node));
+        for ask in real {
+            let colludes = seeds[..4].contains(&ask.node);
+            lookup.answered(&ask.node.id, if colludes { &invented } else { &seeds });
+        }
+        in_vain += vain.len();
+        for ask in vain {
+            lookup.late(&ask.node.id);
+            lookup.failed(&ask.node.id);
+        }
+    }
+    assert!(in_vain <= 6, "{in_vain}: as many as are in flight at once, and one more");
+    assert!(lookup.closest_answered(20).eq(seeds.iter().copied()));
+}
+
+/// The first address that was named for a node was the only one at which it was asked.
+#[test]
+fn a_node_is_asked_at_the_address_that_most_name_and_then_at_the_next() {
+    let target = Key::default();
+    let seeds = closest(&nodes(100), &target, 5);
+    let at = |port: u16| NodeInfo {
+        address: SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into(),
+        ..near(1)
+    };
+    let (wrong, right) = (at(6_666), at(7_402));
+    let named = |by: &[NodeInfo]| {
+        let mut lookup = Lookup::new(target, node(9_999).id, breadth(5, 5), &seeds);
+        let asks: Vec<_> = std::iter::from_fn(|| lookup.next_ask()).collect();
+        for (ask, node) in asks.iter().zip(by) {
+            lookup.answered(&ask.node.id, &[*node]);
+        }
+        lookup
+    };
+    let mut lookup = named(&[wrong, right, right]);
+    assert_eq!(lookup.next_ask().map(|ask| ask.node), Some(right));
+    // Where most are wrong, the others are tried after them, and then it has failed.
+    let mut lookup = named(&[wrong, wrong, right]);
+    assert_eq!(lookup.next_ask().map(|ask| ask.node), Some(wrong));
+    lookup.late(&wrong.id);
+    assert!(lookup.failed(&wrong.id));
+    assert_eq!(lookup.next_ask().map(|ask| ask.node), Some(right));
+    assert!(lookup.failed(&right.id));
+    assert_eq!(lookup.next_ask(), None);
+    // A contact of this node is asked where this node knows it.
+    let mut lookup = Lookup::new(target, node(9_999).id, breadth(5, 5), &[right, seeds[0]]);
+    let ask = std::iter::from_fn(|| lookup.next_ask()).find(|ask| ask.node.id == seeds[0].id);
+    let namer = ask.expect("it is asked").node.id;
+    lookup.answered(&namer, &[wrong]);
+    assert_eq!(lookup.candidate(&right.id).map(|it| it.node), Some(right));
 }

@@ -14,6 +14,7 @@ use voiddht_wire::peer::{Body, NodeInfo};
 
 use super::Node;
 use crate::contact::AdmittedContact;
+use crate::contact::Contact;
 use crate::event::{Destination, Misbehaviour, Notice, Output, Undelivered, Write};
 use crate::label::Limit;
 use crate::peer::Peer;
@@ -270,6 +271,27 @@ impl Node {
         }
     }
 
+    /// A request came to nothing. That says something of a contact if the request was sent on a
+    /// connection with it, or to the address at which this node knows it. Elsewhere it was said to
+    /// listen by peers, which may be wrong.
+    pub(super) fn request_failed(&mut self, request: &InFlight) {
+        let Some(id) = request.to.id else { return };
+        let is_known_there =
+            |known: &Contact| request.connected || known.address() == request.to.address;
+        if self.table.get(&id).is_some_and(is_known_there) {
+            self.contact_failed(id);
+        }
+    }
+
+    /// Nodes that a peer has named: contacts at the addresses at which this node knows them.
+    pub(super) fn correct_addresses(&self, nodes: &mut [NodeInfo]) {
+        for node in nodes {
+            if let Some(known) = self.table.get(&node.id).filter(|known| !known.is_suspect()) {
+                node.address = known.address();
+            }
+        }
+    }
+
     pub(super) fn note_undelivered(&mut self, request: &InFlight, why: Undelivered) {
         let Some(id) = request.to.id else { return };
         let contact = NodeInfo { address: request.to.address, id };
@@ -291,7 +313,7 @@ impl Node {
                     self.try_candidate(&id);
                 }
             }
-            _ => self.contact_failed(id),
+            _ => self.request_failed(request),
         }
         if why == Undelivered::WrongIdentity && was_there {
             self.contact_unknown(contact.address);

@@ -50,6 +50,12 @@ const MAX_ROUNDS: u32 = 10;
 const MIN_REFRESH_PAUSE: Duration = Duration::from_secs(1);
 /// The first pause until the own ID is looked for again.
 const FIRST_FIND_SELF: Duration = Duration::from_secs(1);
+/// How often the estimate of the network's size is compared with the own neighbourhood. Each time in
+/// a row that they contradict each other, the pause doubles.
+const SIZE_CHECK: Duration = Duration::from_secs(30);
+/// Lookups of random points where they do. Two times renew half of what the estimate is made of.
+const SIZE_LOOKUPS: usize = crate::density::NEIGHBOURHOODS / 4;
+
 /// How far this node is in finding its network.
 #[derive(Debug, Default)]
 pub(super) struct Joining {
@@ -59,6 +65,7 @@ pub(super) struct Joining {
     stage: Stage,
     attempts: u32,
     find_self_pause: Duration,
+    size_check_pause: Duration,
     was_joined: bool,
     /// Whether this node was part of the network before: in an earlier run, or until it lost it.
     returns: bool,
@@ -283,8 +290,40 @@ impl Node {
         }
         if !self.table.is_empty() {
             self.start_find(Origin::Own(LookupPurpose::Refresh), self.own.id.as_key(), self.now);
+            self.look_anywhere(1);
         }
         self.plan_find_self();
+    }
+
+    /// Looks at random points, to learn the size of the network. Joining filled the estimate within
+    /// seconds, and a node that joined a small network would go on believing in it.
+    fn look_anywhere(&mut self, points: usize) {
+        for _ in 0..points {
+            let target = Key::from_bytes(self.random.random());
+            self.start_find(Origin::Own(LookupPurpose::Refresh), target, self.now);
+        }
+    }
+
+    /// Compares the estimate of the network's size with the own neighbourhood, which costs no
+    /// request, and renews it where they contradict each other.
+    pub(super) fn check_size(&mut self) {
+        if self.leaving.is_some() {
+            return;
+        }
+        let own = self.own.id.as_key();
+        let neighbours = self.closest(&own, self.config.k);
+        let distances: Vec<_> = neighbours.iter().map(|node| own.distance(&node.id)).collect();
+        self.size.observe_own(&distances);
+        let pause = &mut self.joining.size_check_pause;
+        if self.size.is_contradicted() {
+            let next = (*pause * 2).min(self.config.refresh_interval);
+            *pause = next;
+            self.look_anywhere(SIZE_LOOKUPS);
+        } else {
+            *pause = SIZE_CHECK;
+        }
+        let pause = self.jittered(self.joining.size_check_pause.max(SIZE_CHECK));
+        self.schedule.set(Task::CheckSize, self.now.mono + pause);
     }
 
     pub(super) fn refresh_buckets(&mut self) {
@@ -326,6 +365,8 @@ impl Node {
             }
             let pause = self.jittered(self.config.refresh_interval);
             self.schedule.set_earlier(Task::RefreshBuckets, self.now.mono + pause);
+            self.joining.size_check_pause = SIZE_CHECK;
+            self.schedule.set_earlier(Task::CheckSize, self.now.mono + SIZE_CHECK);
         }
     }
 

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use rand::RngExt;
 use voiddht_wire::peer::{Body, Message, NodeInfo, Record};
 use voiddht_wire::{Key, NodeId};
 
@@ -15,6 +16,7 @@ use crate::density::SizeEstimate;
 use crate::event::{CommandId, Misbehaviour, Notice, Outcome, RequestOutcome};
 use crate::label::{Limit, LookupPurpose, OperationKind, OperationPurpose};
 use crate::lookup::{Breadth, Lookup};
+use crate::operation::get::ReadPolicy;
 use crate::operation::{Answer, Asked, Find, Found, Get, Next, Put, PutFailure, publication};
 use crate::peer::Peer;
 use crate::report::{Report, Step, StepAnswer};
@@ -165,10 +167,14 @@ impl Node {
         let floor = self.published.get(&key, self.now.boot, latest).cloned();
         // A record from the future has no vote: it may have been taken while the clock was wrong.
         let held = self.held(&key).filter(|held| held.version <= Some(latest));
-        let breadth = self.breadth(self.config.k);
-        let search = self.lookup(key, breadth);
-        let (quorum, size) = (self.config.vote_quorum, self.size_to_judge_by());
-        let get = Get::new(self.own.id, search, breadth, quorum, size, floor, held);
+        let policy = ReadPolicy {
+            quorum: self.config.vote_quorum,
+            breadth: self.breadth(self.config.k),
+            size: self.size_to_judge_by(),
+            salt: self.random.random(),
+        };
+        let search = self.lookup(key, policy.breadth);
+        let get = Get::new(self.own.id, search, policy, floor, held);
         self.start(Origin::Command(id), Kind::Get(Box::new(get)), since);
     }
 
@@ -299,7 +305,7 @@ impl Node {
         let Some(node) = request.to.id else { return };
         // That others are quicker says nothing of this one: it is busy with many that join, perhaps.
         if request.measured {
-            self.contact_failed(node);
+            self.request_failed(&request);
         }
         if let Purpose::Operation(id) = request.purpose
             && let Some(operation) = self.operations.get_mut(&id)
@@ -309,7 +315,10 @@ impl Node {
         }
     }
 
-    fn deliver(&mut self, request: &InFlight, from: NodeId, answer: Answer) {
+    fn deliver(&mut self, request: &InFlight, from: NodeId, mut answer: Answer) {
+        if let Answer::Nodes(nodes) = &mut answer {
+            self.correct_addresses(nodes);
+        }
         match request.purpose {
             Purpose::Operation(id) => {
                 let silent = match &answer {
@@ -390,9 +399,26 @@ impl Node {
                     has_life_left(&mut record, age);
                     self.keep_for_operation(id, record);
                 }
+                Next::MoreContacts(count) => self.add_contacts(id, count),
                 Next::Wait => return,
                 Next::Done => return self.finish(id),
             }
+        }
+    }
+
+    fn add_contacts(&mut self, id: u64, count: usize) {
+        let Some(target) = self.operations.get(&id).map(|one| one.kind.lookup().target()) else {
+            return;
+        };
+        let contacts = self.seeds(&target, count);
+        let silent = self.silent_among(&contacts);
+        if let Some(operation) = self.operations.get_mut(&id) {
+            match &mut operation.kind {
+                Kind::Get(get) => get.add_contacts(&contacts),
+                Kind::Put(put) => put.add_contacts(&contacts),
+                Kind::Find(_) => {}
+            }
+            silent.iter().for_each(|node| operation.kind.doubt(node));
         }
     }
 
@@ -493,9 +519,10 @@ impl Node {
         }
         report.agreeing = found.agreeing as u32;
         report.dissenting = found.dissenting as u32;
+        let agreeing = get.agreeing(&found);
         for step in &mut report.steps {
             if let StepAnswer::Value { won, .. } = &mut step.answer {
-                *won = get.agrees(&step.node.id);
+                *won = agreeing.contains(&step.node.id);
             }
         }
         for liar in get.liars() {
@@ -517,14 +544,14 @@ impl Node {
     /// Learns the size of the network from a lookup of a point that nobody else has chosen.
     fn observe_density(&mut self, lookup: &Lookup) {
         let target = lookup.target();
-        if target == self.own.id.as_key() && self.size.is_settled() {
-            // Looked at again and again, the own neighbourhood would outvote all others.
-            return;
-        }
         // Of nodes beyond those that were wanted some may have been passed over.
         let closest = lookup.closest_answered(lookup.wanted().min(self.config.k));
         let distances: Vec<_> = closest.map(|node| target.distance(&node.id)).collect();
-        self.size.observe(&distances);
+        if target == self.own.id.as_key() {
+            self.size.observe_own(&distances);
+        } else {
+            self.size.observe(&distances);
+        }
     }
 
     fn internal_ended(&mut self, purpose: LookupPurpose, looked: Looked, nodes: &[NodeInfo]) {
@@ -549,13 +576,19 @@ impl Node {
         }
     }
 
-    fn lookup(&self, target: Key, breadth: Breadth) -> Lookup {
-        let mut seeds = Vec::with_capacity(self.config.k);
-        self.table.closest_responsive(&target, self.config.k, &mut seeds);
-        if seeds.len() < self.config.k {
+    /// The contacts closest to a point, suspects only where there are too few others.
+    fn seeds(&self, target: &Key, count: usize) -> Vec<NodeInfo> {
+        let mut seeds = Vec::with_capacity(count);
+        self.table.closest_responsive(target, count, &mut seeds);
+        if seeds.len() < count {
             seeds.clear();
-            self.table.closest(&target, self.config.k, &mut seeds);
+            self.table.closest(target, count, &mut seeds);
         }
+        seeds
+    }
+
+    fn lookup(&self, target: Key, breadth: Breadth) -> Lookup {
+        let seeds = self.seeds(&target, self.config.k);
         let mut lookup = Lookup::new(target, self.own.id, breadth, &seeds);
         self.silent_among(&seeds).iter().for_each(|node| lookup.doubt(node));
         lookup

@@ -17,7 +17,16 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Operations that wait, in order. No more of them than operations may be under way.
 #[derive(Debug, Default)]
-pub(super) struct Parked(Vec<(CommandId, Command, Now)>);
+pub(super) struct Parked(Vec<Waiting>);
+
+#[derive(Debug)]
+struct Waiting {
+    id: CommandId,
+    command: Command,
+    since: Now,
+    /// Whether its steps are listed: what was set when it came.
+    traced: bool,
+}
 
 impl Node {
     /// Has an operation wait.
@@ -26,7 +35,8 @@ impl Node {
             self.notice(Notice::LimitReached { limit: Limit::MaxOperations });
             return self.answer(id, Outcome::Busy);
         }
-        self.parked.0.push((id, command, self.now));
+        let (since, traced) = (self.now, self.config.trace_steps);
+        self.parked.0.push(Waiting { id, command, since, traced });
         if !self.schedule.is_set(Task::Unpark) {
             self.schedule.set(Task::Unpark, self.now.mono + PATIENCE);
         }
@@ -35,8 +45,11 @@ impl Node {
     /// Begins everything that waits.
     pub(super) fn unpark(&mut self) {
         self.schedule.cancel(Task::Unpark);
-        for (id, command, since) in std::mem::take(&mut self.parked.0) {
+        let trace_steps = self.config.trace_steps;
+        for Waiting { id, command, since, traced } in std::mem::take(&mut self.parked.0) {
+            self.config.trace_steps = traced;
             self.start_operation(id, command, since);
         }
+        self.config.trace_steps = trace_steps;
     }
 }

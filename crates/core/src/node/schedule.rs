@@ -25,6 +25,8 @@ pub(super) enum Task {
     LostContacts,
     /// Ask contacts again that did not answer.
     Suspects,
+    /// Compare the estimate of the network's size with the own neighbourhood.
+    CheckSize,
     /// Begin operations that have waited long enough.
     Unpark,
     /// Stop waiting for the end of the hand-over.

@@ -48,6 +48,9 @@ impl Find {
             Answer::Nodes(nodes) => {
                 self.lookup.answered(from, &nodes);
             }
+            Answer::Refused(_) => {
+                self.lookup.refused(from);
+            }
             _ => {
                 self.lookup.failed(from);
             }

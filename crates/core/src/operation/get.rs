@@ -1,65 +1,108 @@
-//! GET: ask the replicas, and believe what proves itself or what enough of them agree on.
+//! GET: ask the replicas, and return what verifies itself or what enough of them agree on.
 //!
-//! Two stages, of which an honest network needs the first:
+//! Three states, of which an honest network needs the first and the last:
 //!
-//! 1. *Searching*: a lookup by FIND_VALUE. It ends early with a value that proves itself, or with
+//! 1. *Searching*: a lookup by FIND_VALUE. It ends early with a self-verifying value, or with
 //!    `quorum` votes and no dissent; otherwise it runs to its end, and without dissent what it
 //!    found decides.
-//! 2. *Electing*: there was dissent. Nodes that answered with a value named no neighbours, so the
-//!    true k closest are found by FIND_NODE first. Then each of them that has not voted is asked.
-//!    Most votes win.
+//! 2. *Electing* ([`election`]): the replicas contradict each other, or there are more nodes around
+//!    the key than chance explains. The complete neighbourhood is found and votes.
+//! 3. *Decided*.
 //!
-//! Only those may vote who should hold the value: the k closest that are known and have not failed,
-//! no farther from the key than the size of the network explains. Anyone on the way can claim to
-//! have a value, and honest nodes there, who have none, do not contradict; on a way of several hops
-//! liars alone would be five soon. Nor can one path, once it has fallen to them, bring more than
-//! one of the votes that end a search early.
+//! Only nodes that should hold the value may vote: the k closest that are known and have not failed,
+//! no farther from the key than the size of the network explains. Any node on the path can claim to
+//! have a value, and honest nodes there, which have none, do not contradict; on a path of several
+//! hops malicious nodes alone would soon be five. Nor can one path, once it has fallen to them,
+//! bring more than one of the votes that end a search early.
 //!
-//! Where the nodes around the key are denser than the size of the network explains, some of them
-//! probably chose their IDs. Then neither their agreement nor their silence is enough: the search
-//! is widened by as many as are too many, to where the PUT has gone too, and everyone votes.
+//! An attacker can grind IDs that lie closer to a key than those of all honest nodes. Three rules
+//! stand against that:
 //!
-//! Neither waits for those who are late once they could not change the outcome, though all of them
-//! agreed on something else.
+//! - Of the nodes that certainly should hold the value any is as good as another, so they are asked
+//!   in random order: the first five are not those that an attacker has put there.
+//! - Nodes that are too many for the size of the network ([`crate::density::Crowds`]) have together as
+//!   many votes as nodes should be there.
+//! - Neither their agreement nor their silence is enough. The election looks past them, to where the
+//!   PUT has gone too.
+//!
+//! None of the states waits for overdue answers once they could not change the outcome, even if all
+//! of them agreed on something else.
 //!
 //! A value that this node published itself is a floor: votes for older versions do not count,
 //! so that a program always reads its own writes.
-
-use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use voiddht_wire::peer::{Body, NodeInfo, Record};
 use voiddht_wire::{Key, NodeId};
 
 use super::{Answer, Found, Next, Published};
-use crate::density::SizeEstimate;
-use crate::lookup::{Ask, Breadth, Lookup, State};
+use crate::density::{Crowds, SizeEstimate, Strictness};
+use crate::lookup::{Ask, Breadth, Lookup, Lots, State};
 use crate::record::order::Rank;
-use crate::vote::{Ballot, Vote, Winner};
+use crate::vote::{Ballot, FULL_WEIGHT, Vote, Winner};
+
+mod election;
+
+use election::Election;
 
 /// How many times as far from the key as the k-th closest node is on average an early vote may come
 /// from: the k-th closest is never as far, even if the size of the network is estimated at half
 /// too much (three standard deviations of a first estimate).
 const MAX_REACH: f64 = 2.5;
+/// Which share of the k closest is asked in random order: those that are among them even if the
+/// estimate is a quarter too low.
+const CERTAIN_SHARE: f64 = 0.75;
+
+/// How a GET reads: what ends it.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadPolicy {
+    /// Replicas that must agree, none dissenting, on as many paths, to end it early.
+    pub quorum: usize,
+    /// How wide it searches.
+    pub breadth: Breadth,
+    /// What the density of the neighbourhood is judged by; `None` if it is not.
+    pub size: Option<SizeEstimate>,
+    /// Randomness, for the order in which replicas are asked.
+    pub salt: u64,
+}
+
+impl ReadPolicy {
+    /// Whether these votes end a search.
+    fn is_enough(&self, votes: EarlyVotes) -> bool {
+        let paths = votes.paths.count_ones() as usize + usize::from(votes.own);
+        votes.weight >= self.quorum_weight() && paths >= self.quorum.min(self.breadth.paths)
+    }
+
+    fn quorum_weight(&self) -> u32 {
+        u32::try_from(self.quorum).unwrap_or(u32::MAX).saturating_mul(FULL_WEIGHT)
+    }
+
+    fn lots(&self) -> Option<Lots> {
+        let certain = CERTAIN_SHARE * self.size?.reach(self.breadth.want);
+        Some(Lots { within: certain, salt: self.salt })
+    }
+}
 
 /// A search for a value.
 #[derive(Clone, Debug)]
 pub struct Get {
     key: Key,
     own: NodeId,
-    quorum: usize,
-    breadth: Breadth,
-    size: Option<SizeEstimate>,
-    widened: bool,
+    policy: ReadPolicy,
     floor: Option<Published>,
     ballot: Ballot,
-    /// The k closest, once they are known: their votes decide.
-    electors: Vec<NodeId>,
-    proof: Option<Bytes>,
-    /// Who returned the proof; `None` if this node published it.
-    proved_by: Option<NodeId>,
+    /// The nodes whose votes decide, and what each counts; empty unless there was an election.
+    electorate: Vec<(NodeId, u32)>,
+    proof: Option<Proof>,
     search: Lookup,
     stage: Stage,
+}
+
+/// A self-verifying value, and the node that returned it; `None` if this node published it.
+#[derive(Clone, Debug)]
+struct Proof {
+    value: Bytes,
+    from: Option<NodeId>,
 }
 
 #[derive(Clone, Debug)]
@@ -69,22 +112,10 @@ enum Stage {
     Decided,
 }
 
-/// Finding the k closest, and asking for their votes.
-#[derive(Clone, Debug)]
-struct Election {
-    lookup: Lookup,
-    /// Who was asked for a vote.
-    polled: BTreeSet<NodeId>,
-    /// Those of them who have not answered, in time so far.
-    asked: BTreeSet<NodeId>,
-    /// Those who are late.
-    late: BTreeSet<NodeId>,
-}
-
-/// Votes of those who may vote while the search goes on.
+/// Votes of nodes that may vote while the search goes on.
 #[derive(Clone, Copy, Debug, Default)]
 struct EarlyVotes {
-    count: usize,
+    weight: u32,
     /// Disjoint paths on which they came, each a bit.
     paths: u16,
     /// Whether this node's own vote, which came on none, is among them.
@@ -96,35 +127,26 @@ impl Get {
     /// `held` the record that it holds as a replica: its own vote.
     pub fn new(
         own: NodeId,
-        search: Lookup,
-        breadth: Breadth,
-        quorum: usize,
-        size: Option<SizeEstimate>,
+        mut search: Lookup,
+        policy: ReadPolicy,
         floor: Option<Published>,
         held: Option<Record>,
     ) -> Self {
         let key = search.target();
-        let ballot = Ballot::on(key);
+        search.draw_lots(policy.lots());
+        let proof = floor.as_ref().filter(|floor| key.proves(&floor.value));
+        let proof = proof.map(|floor| Proof { value: floor.value.clone(), from: None });
         let mut get = Self {
             key,
             own,
-            quorum,
-            breadth,
-            size,
-            widened: false,
+            policy,
             floor,
-            ballot,
-            electors: Vec::new(),
-            proof: None,
-            proved_by: None,
+            ballot: Ballot::on(key),
+            electorate: Vec::new(),
+            proof,
             search,
             stage: Stage::Searching,
         };
-        if let Some(floor) = &get.floor
-            && key.proves(&floor.value)
-        {
-            get.proof = Some(floor.value.clone());
-        }
         if let Some(record) = held {
             get.count(own, record);
         }
@@ -133,112 +155,125 @@ impl Get {
 
     /// The search, as far as it is.
     pub fn lookup(&self) -> &Lookup {
-        &self.search
+        match &self.stage {
+            Stage::Electing(election) => &election.lookup,
+            Stage::Searching | Stage::Decided => &self.search,
+        }
     }
 
     /// What to do next.
     pub fn next_step(&mut self) -> Next {
         loop {
-            match &mut self.stage {
+            let next = match self.stage {
+                _ if self.proof.is_some() => return Next::Done,
+                Stage::Searching => self.search_step(),
+                Stage::Electing(_) => self.election_step(),
                 Stage::Decided => return Next::Done,
-                Stage::Searching => {
-                    if self.proof.is_some() {
-                        self.stage = Stage::Decided;
-                    } else if self.has_quorum() {
-                        let is_dense = self.widen_if_dense();
-                        self.stage = if is_dense { self.elect() } else { Stage::Decided };
-                    } else if self.ballot.has_dissent() {
-                        self.widen_if_dense();
-                        self.stage = self.elect();
-                    } else if self.could_be_enough() {
-                        return Next::Wait;
-                    } else if let Some(ask) = self.next_ask() {
-                        let body = Body::FindValue { key: self.key };
-                        return Next::Ask { node: ask.node, path: ask.path, body };
-                    } else if !self.search.is_finished() && !self.is_decided_without_late() {
-                        return Next::Wait;
-                    } else if !self.widen_if_dense() {
-                        self.stage = Stage::Decided;
-                    }
-                }
-                Stage::Electing(election) => {
-                    let Breadth { want, alpha, paths, .. } = self.breadth;
-                    if let Some(ask) = election.lookup.next_ask() {
-                        let body = Body::FindNode { target: self.key };
-                        return Next::Ask { node: ask.node, path: ask.path, body };
-                    }
-                    if !election.lookup.is_settled() {
-                        return Next::Wait;
-                    }
-                    if election.asked.len() < alpha.max(paths)
-                        && let Some(node) = election.next_to_poll(want, &self.ballot)
-                    {
-                        let body = Body::FindValue { key: self.key };
-                        return Next::Ask { node, path: 0, body };
-                    }
-                    if !election.asked.is_empty() {
-                        return Next::Wait;
-                    }
-                    let unheard = election.unheard(want);
-                    let closest = election.lookup.closest_answered(want);
-                    self.electors = electors(self.key, closest, &self.own, want);
-                    if unheard > 0 && !self.is_beyond(unheard) {
-                        return Next::Wait;
-                    }
-                    self.stage = Stage::Decided;
-                }
+            };
+            if let Some(next) = next {
+                return next;
             }
+        }
+    }
+
+    /// A step of the search; `None` if it has ended.
+    fn search_step(&mut self) -> Option<Next> {
+        if self.ballot.has_dissent() {
+            return self.elect();
+        }
+        if self.has_quorum() {
+            return self.decide();
+        }
+        if self.could_be_enough() {
+            return Some(Next::Wait);
+        }
+        if let Some(ask) = self.next_ask() {
+            let body = Body::FindValue { key: self.key };
+            return Some(Next::Ask { node: ask.node, path: ask.path, body });
+        }
+        if !self.search.is_finished() && !self.is_decided_without_late() {
+            return Some(Next::Wait);
+        }
+        if !self.crowds().is_empty() {
+            return self.elect();
+        }
+        self.decide()
+    }
+
+    /// A step of the election; `None` if it has ended.
+    fn election_step(&mut self) -> Option<Next> {
+        let Stage::Electing(election) = &mut self.stage else { return None };
+        if let Some(next) = election.next_step(&self.ballot) {
+            return Some(next);
+        }
+        self.electorate = election.electorate(&self.ballot);
+        let outstanding = election.outstanding(&self.ballot);
+        if outstanding > 0 && !self.is_beyond(outstanding) {
+            return Some(Next::Wait);
+        }
+        self.decide()
+    }
+
+    fn elect(&mut self) -> Option<Next> {
+        let election = Election::new(&self.search, self.own, &self.policy, &self.ballot);
+        self.stage = Stage::Electing(Box::new(election));
+        None
+    }
+
+    fn decide(&mut self) -> Option<Next> {
+        if let Stage::Electing(election) = std::mem::replace(&mut self.stage, Stage::Decided) {
+            self.search = election.lookup;
+        }
+        None
+    }
+
+    /// These are contacts of this node closest to the key, nearest first: what
+    /// [`Next::MoreContacts`] asks for.
+    pub fn add_contacts(&mut self, contacts: &[NodeInfo]) {
+        if let Stage::Electing(election) = &mut self.stage {
+            election.lookup.add_seeds(contacts);
         }
     }
 
     /// An answer came.
     pub fn handle_answer(&mut self, from: &NodeId, answer: Answer) {
         if let Stage::Electing(election) = &mut self.stage {
-            election.asked.remove(from);
-            election.late.remove(from);
+            election.handle_answer(from, &answer);
+        } else {
+            match &answer {
+                Answer::Value(_) => self.search.answered(from, &[]),
+                Answer::Nodes(nodes) => self.search.answered(from, nodes),
+                Answer::Refused(_) => self.search.refused(from),
+                Answer::Stored | Answer::Delivered | Answer::Failed => self.search.failed(from),
+            };
         }
-        match answer {
-            Answer::Value(record) => {
-                self.search.answered(from, &[]);
-                self.count(*from, record);
-            }
-            Answer::Nodes(nodes) => {
-                self.search.answered(from, &nodes);
-                if let Stage::Electing(election) = &mut self.stage {
-                    election.lookup.answered(from, &nodes);
-                }
-            }
-            Answer::Stored | Answer::Delivered | Answer::Refused(_) | Answer::Failed => {
-                self.search.failed(from);
-                if let Stage::Electing(election) = &mut self.stage {
-                    election.lookup.failed(from);
-                }
-            }
+        if let Answer::Value(record) = answer {
+            self.count(*from, record);
         }
     }
 
-    /// A request is late.
+    /// A request is overdue.
     pub fn handle_late(&mut self, node: &NodeId) {
-        self.search.late(node);
-        if let Stage::Electing(election) = &mut self.stage {
-            election.lookup.late(node);
-            election.late.extend(election.asked.take(node));
+        match &mut self.stage {
+            Stage::Electing(election) => election.handle_late(node),
+            Stage::Searching | Stage::Decided => self.search.late(node),
         }
     }
 
     /// This node was found silent before.
     pub fn doubt(&mut self, node: &NodeId) {
-        self.search.doubt(node);
-        if let Stage::Electing(election) = &mut self.stage {
-            election.lookup.doubt(node);
+        match &mut self.stage {
+            Stage::Electing(election) => election.lookup.doubt(node),
+            Stage::Searching | Stage::Decided => self.search.doubt(node),
         }
     }
 
     /// What was found. Meaningful once [`Next::Done`] has come.
     pub fn found(&self) -> Found {
-        if let Some(value) = &self.proof {
+        if let Some(proof) = &self.proof {
             let version = self.floor.as_ref().map(|floor| floor.version);
-            return Found { value: Some(value.clone()), version, agreeing: 1, dissenting: 0 };
+            let value = Some(proof.value.clone());
+            return Found { value, version, agreeing: 1, dissenting: 0 };
         }
         match (self.winner(), &self.floor) {
             (Some(winner), _) => Found {
@@ -257,16 +292,14 @@ impl Get {
         }
     }
 
-    /// Whether this node returned what was found.
-    pub fn agrees(&self, node: &NodeId) -> bool {
-        if self.proof.is_some() {
-            return self.proved_by.as_ref() == Some(node);
+    /// The nodes that returned what was found.
+    pub fn agreeing(&self, found: &Found) -> Vec<NodeId> {
+        if let Some(proof) = &self.proof {
+            return proof.from.into_iter().collect();
         }
-        let winner = self.ballot.winner();
-        let mut votes = self.ballot.votes().iter();
-        winner.is_some_and(|winner| {
-            votes.any(|vote| vote.voter == *node && vote.value == winner.value)
-        })
+        let votes = self.ballot.votes().iter();
+        let agree = votes.filter(|vote| found.value.as_ref() == Some(&vote.value));
+        agree.map(|vote| vote.voter).collect()
     }
 
     /// Nodes whose vote the others deny, and who cannot have missed an update.
@@ -279,89 +312,98 @@ impl Get {
         }
     }
 
-    /// Widens the search, once, if the neighbourhood is too dense. Whether it did.
-    fn widen_if_dense(&mut self) -> bool {
-        let Some(size) = self.size.filter(|_| !self.widened) else { return false };
-        let excess = size.excess(&self.search.distances());
-        self.widened = excess > 0;
-        if self.widened {
-            self.breadth.want += excess;
-            self.search.widen(self.breadth.want);
-        }
-        self.widened
-    }
-
     fn winner(&self) -> Option<Winner> {
-        self.ballot.among(|voter| self.electors.contains(voter)).winner()
+        let weight = |voter: &NodeId| {
+            let elector = self.electorate.iter().find(|(elector, _)| elector == voter);
+            elector.map(|(_, weight)| *weight)
+        };
+        self.ballot.among(weight).winner()
     }
 
-    /// Whether enough of those who should hold the value agree, and nobody dissents.
+    /// The nodes around the key that are too many, as far as the search has found any.
+    fn crowds(&self) -> Crowds {
+        let Some(size) = self.policy.size else { return Crowds::default() };
+        size.crowds(&self.search.distances(), Strictness::CALM)
+    }
+
+    /// Whether enough of the nodes that should hold the value agree, and none dissents.
     fn has_quorum(&self) -> bool {
-        let early = self.early_votes();
-        !self.ballot.has_dissent() && self.is_quorum(early, early.count)
+        if self.ballot.has_dissent() || !self.policy.is_enough(self.early_votes(None)) {
+            return false;
+        }
+        // Only now, for it takes longer than all else.
+        let crowds = self.crowds();
+        crowds.is_empty() || self.policy.is_enough(self.early_votes(Some(&crowds)))
     }
 
-    /// Whether nobody is left but those who are late, and all of them together could not outvote
-    /// the others.
+    /// Whether all outstanding answers are overdue, and together could not outvote the others.
     fn is_decided_without_late(&self) -> bool {
         if !self.search.is_settled() {
             return false;
         }
-        self.early_votes().count > unheard(&self.search, self.breadth.want)
+        let unheard = unheard(&self.search, self.policy.breadth.want) as u32;
+        self.early_votes(None).weight > unheard.saturating_mul(FULL_WEIGHT)
     }
 
-    /// Whether the winner is as many votes ahead as no `unheard` can make up for.
-    fn is_beyond(&self, unheard: usize) -> bool {
-        self.winner().is_some_and(|winner| winner.agreeing > winner.dissenting + unheard)
+    /// Whether the winner is further ahead than so much weight can make up for.
+    fn is_beyond(&self, outstanding: u32) -> bool {
+        let is_ahead = |winner: Winner| winner.weight > winner.against.saturating_add(outstanding);
+        self.winner().is_some_and(is_ahead)
     }
 
-    /// Whether the requests under way can complete the quorum: then no further one is sent. For each
-    /// that is late there must be one to spare: where one is silent, others are.
+    /// Whether the requests in flight can complete the quorum: then no further one is sent. For each
+    /// that is overdue there must be one to spare: where one is unresponsive, others are.
     fn could_be_enough(&self) -> bool {
-        let early = self.early_votes();
-        let paths = early.paths | self.search.busy_paths();
-        let in_flight = self.search.in_flight();
-        let count = (early.count + in_flight).saturating_sub(self.search.late_ones());
-        in_flight > 0 && self.is_quorum(EarlyVotes { paths, ..early }, count)
-    }
-
-    fn is_quorum(&self, early: EarlyVotes, count: usize) -> bool {
-        let paths = early.paths.count_ones() as usize + usize::from(early.own);
-        count >= self.quorum && paths >= self.quorum.min(self.breadth.paths)
+        let in_flight = self.search.in_flight() as u32;
+        if in_flight == 0 {
+            return false;
+        }
+        let could_have = |crowds| {
+            let early = self.early_votes(crowds);
+            let paths = early.paths | self.search.busy_paths();
+            let weight = early.weight.saturating_add(in_flight.saturating_mul(FULL_WEIGHT));
+            let late = (self.search.late_ones() as u32).saturating_mul(FULL_WEIGHT);
+            self.policy.is_enough(EarlyVotes {
+                weight: weight.saturating_sub(late),
+                paths,
+                ..early
+            })
+        };
+        let votes = self.ballot.votes().len();
+        could_have(None) && (votes < self.policy.quorum || could_have(Some(&self.crowds())))
     }
 
     /// The next to ask: on a path that has not brought a vote, where there is one.
     fn next_ask(&mut self) -> Option<Ask> {
-        let fresh = !self.early_votes().paths;
+        let fresh = !self.early_votes(None).paths;
         match self.search.next_ask_on(fresh) {
             Some(ask) => Some(ask),
             None => self.search.next_ask(),
         }
     }
 
-    fn early_votes(&self) -> EarlyVotes {
+    /// The votes that may end the search, weighed by whether they come from a crowd.
+    fn early_votes(&self, crowds: Option<&Crowds>) -> EarlyVotes {
         let mut early = EarlyVotes::default();
         if self.ballot.votes().is_empty() {
             return early;
         }
-        let reach = self.size.map_or(1.0, |size| MAX_REACH * size.reach(self.breadth.want));
+        let want = self.policy.breadth.want;
+        let reach = self.policy.size.map_or(1.0, |size| MAX_REACH * size.reach(want));
         let own = self.key.distance(&self.own);
         let mut nearer = 0;
-        for candidate in self.search.usable().take(self.breadth.want) {
+        for candidate in self.search.usable().take(want) {
             if candidate.distance.as_fraction() > reach {
                 break;
             }
             nearer += usize::from(candidate.distance < own);
             if self.ballot.has_voted(&candidate.node.id) {
-                early.count += 1;
+                early.weight += crowds.map_or(FULL_WEIGHT, |it| it.weight(&candidate.distance));
                 early.paths |= candidate.asked_on.map_or(0, |path| 1 << path);
             }
         }
-        if nearer < self.breadth.want
-            && own.as_fraction() <= reach
-            && self.ballot.has_voted(&self.own)
-        {
-            early.count += 1;
+        if nearer < want && own.as_fraction() <= reach && self.ballot.has_voted(&self.own) {
+            early.weight += crowds.map_or(FULL_WEIGHT, |it| it.weight(&own));
             early.own = true;
         }
         early
@@ -369,8 +411,7 @@ impl Get {
 
     fn count(&mut self, voter: NodeId, record: Record) {
         if self.key.proves(&record.value) {
-            self.proof = Some(record.value);
-            self.proved_by = Some(voter);
+            self.proof = Some(Proof { value: record.value, from: Some(voter) });
             return;
         }
         let stale = self.floor.as_ref().is_some_and(|floor| {
@@ -382,63 +423,12 @@ impl Get {
             self.ballot.cast(Vote { voter, value, version, ttl });
         }
     }
-
-    fn elect(&self) -> Stage {
-        let seeds: Vec<NodeInfo> = self
-            .search
-            .usable()
-            .map(|candidate| candidate.node)
-            .take(2 * self.breadth.want)
-            .collect();
-        Stage::Electing(Box::new(Election {
-            lookup: Lookup::new(self.key, self.own, self.breadth, &seeds),
-            polled: BTreeSet::new(),
-            asked: BTreeSet::new(),
-            late: BTreeSet::new(),
-        }))
-    }
 }
 
-impl Election {
-    /// One of the k closest who has not voted, nor was asked to.
-    fn next_to_poll(&mut self, want: usize, ballot: &Ballot) -> Option<NodeInfo> {
-        let is_open = |node: &NodeInfo| !self.polled.contains(&node.id);
-        let next = self
-            .lookup
-            .closest_answered(want)
-            .find(|node| is_open(node) && !ballot.has_voted(&node.id))?;
-        self.polled.insert(next.id);
-        self.asked.insert(next.id);
-        Some(next)
-    }
-
-    /// How many may still have a vote, and are late.
-    fn unheard(&self, want: usize) -> usize {
-        if self.lookup.is_finished() {
-            return self.late.len();
-        }
-        self.late.len() + unheard(&self.lookup, want)
-    }
-}
-
-/// How many of the `want` closest have not answered, of those who have not failed.
+/// How many of the `want` closest have not answered, of those that have not failed.
 fn unheard(lookup: &Lookup, want: usize) -> usize {
     let alive = lookup.candidates().iter().filter(|one| one.state != State::Failed);
     alive.take(want).filter(|one| one.state != State::Answered).count()
-}
-
-/// The `want` closest of these and this node.
-fn electors(
-    key: Key,
-    closest: impl Iterator<Item = NodeInfo>,
-    own: &NodeId,
-    want: usize,
-) -> Vec<NodeId> {
-    let mut electors: Vec<NodeId> = closest.map(|node| node.id).collect();
-    let place = electors.partition_point(|id| key.distance(id) < key.distance(own));
-    electors.insert(place, *own);
-    electors.truncate(want);
-    electors
 }
 
 #[cfg(test)]

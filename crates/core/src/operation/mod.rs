@@ -32,6 +32,8 @@ pub enum Next {
     },
     /// Keep this record on this node too, and say whether it worked.
     KeepLocally(Record),
+    /// Hand in so many of this node's contacts closest to the target, and go on.
+    MoreContacts(usize),
     /// Nothing until an answer comes.
     Wait,
     /// It has ended: take the result.

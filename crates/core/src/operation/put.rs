@@ -31,10 +31,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use voiddht_wire::peer::{Body, ErrorCode, NodeInfo, Record};
-use voiddht_wire::{Distance, NodeId};
+use voiddht_wire::{Distance, Key, NodeId};
 
 use super::{Answer, Asked, Next};
-use crate::density::SizeEstimate;
+use crate::density::{CONTACTS, Crowds, SizeEstimate, Strictness};
 use crate::diversity::DiversityCounter;
 use crate::lookup::Lookup;
 
@@ -60,6 +60,10 @@ pub struct Put {
     highest_version: u64,
     local: Placement,
     placements: BTreeMap<NodeId, Placement>,
+    /// The nodes around the key that are too many, once they were noticed.
+    crowds: Crowds,
+    /// FIND_NODE requests that were sent.
+    located: usize,
     /// A node that was asked for its neighbours just now, and may be given the record too.
     asked_last: Option<NodeInfo>,
     /// Nodes that took the record without a word, and are to be asked for it.
@@ -176,6 +180,8 @@ impl Put {
             highest_version,
             local: Placement::Open,
             placements: BTreeMap::new(),
+            crowds: Crowds::default(),
+            located: 0,
             asked_last: None,
             unconfirmed: Vec::new(),
             checked: BTreeSet::new(),
@@ -239,12 +245,15 @@ impl Put {
                     }
                     if let Some(ask) = self.lookup.next_ask() {
                         self.asked_last = Some(ask.node);
-                        let body = Body::FindNode { target: self.record.key };
+                        let body = Body::FindNode { target: self.next_target() };
                         return Next::Ask { node: ask.node, path: ask.path, body };
                     }
                     // Who is late may be given the record all the same, and is not waited for.
                     if !self.lookup.is_settled() {
                         return Next::Wait;
+                    }
+                    if self.finds_crowd() {
+                        return Next::MoreContacts(CONTACTS * self.replication);
                     }
                     if let Some(size) = self.size {
                         self.replication += size.excess(&self.lookup.distances());
@@ -299,6 +308,32 @@ impl Put {
             }
             Asked::Find => self.handle_found(from, answer),
         }
+    }
+
+    /// Whether there are more nodes around the key than chance explains, which was not noticed before.
+    /// Then the neighbourhood is looked for past them.
+    fn finds_crowd(&mut self) -> bool {
+        let Some(size) = self.size.filter(|_| self.crowds.is_empty()) else { return false };
+        let distances = self.lookup.distances();
+        self.crowds = size.crowds(&distances, Strictness::CALM);
+        if !self.crowds.is_empty() {
+            self.lookup.widen(self.replication + size.excess(&distances));
+        }
+        !self.crowds.is_empty()
+    }
+
+    /// The point for whose neighbours the next node is asked.
+    fn next_target(&mut self) -> Key {
+        let turn = self.located;
+        self.located += 1;
+        let Some(size) = self.size else { return self.record.key };
+        size.point_beside(self.record.key, &self.crowds, self.lookup.wanted(), turn)
+    }
+
+    /// These are contacts of this node closest to the key, nearest first: what
+    /// [`Next::MoreContacts`] asks for.
+    pub fn add_contacts(&mut self, contacts: &[NodeInfo]) {
+        self.lookup.add_seeds(contacts);
     }
 
     fn handle_found(&mut self, from: &NodeId, answer: Answer) {

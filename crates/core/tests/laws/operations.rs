@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use voiddht_core::density::{MAX_WIDENING, NetworkSize, SizeEstimate};
 use voiddht_core::lookup::{Breadth, Lookup, MAX_REQUESTS};
+use voiddht_core::operation::get::ReadPolicy;
 use voiddht_core::operation::{Answer, Asked as Question, Get, Next, Published, Put};
 use voiddht_wire::peer::{Body, ErrorCode, NodeInfo, Record};
 use voiddht_wire::{Key, NodeId};
@@ -77,7 +78,8 @@ pub(crate) fn get(bytes: &[u8]) {
     let mut given: Vec<(NodeId, Record)> = Vec::new();
     given.extend(held.clone().map(|record| (source::own(), record)));
     let size = size(&mut source);
-    let mut get = Get::new(source::own(), search, breadth, quorum, size, floor.clone(), held);
+    let policy = ReadPolicy { quorum, breadth, size, salt: source.byte().into() };
+    let mut get = Get::new(source::own(), search, policy, floor.clone(), held);
     let mut waiting: Vec<Asked> = Vec::new();
     let mut asked = 0;
     loop {
@@ -85,7 +87,8 @@ pub(crate) fn get(bytes: &[u8]) {
             Next::Ask { node, body, .. } => {
                 asked += 1;
                 let fits = match body {
-                    Body::FindNode { target } => target == key,
+                    // Or at a point beside it.
+                    Body::FindNode { .. } => true,
                     Body::FindValue { key: wanted } => wanted == key,
                     _ => false,
                 };
@@ -105,6 +108,9 @@ pub(crate) fn get(bytes: &[u8]) {
                     given.push((node.id, record.clone()));
                 }
                 get.handle_answer(&node.id, answer);
+            }
+            Next::MoreContacts(count) => {
+                get.add_contacts(&source::nodes(&mut source, count.min(40)));
             }
             Next::KeepLocally(_) => panic!("a GET keeps nothing"),
             Next::Done => break,
@@ -155,6 +161,9 @@ pub(crate) fn put(bytes: &[u8]) {
                 assert!(!run.local_open, "is asked to keep it twice");
                 run.check_version(&record);
                 run.local_open = true;
+            }
+            Next::MoreContacts(count) => {
+                put.add_contacts(&source::nodes(&mut source, count.min(40)));
             }
             Next::Wait => run.go_on(&mut put, &mut source),
             Next::Done => break,
@@ -222,7 +231,9 @@ impl PutRun {
         let Asked { node, body } = self.waiting.swap_remove(index);
         let answer = answer(&body, source);
         if let (Answer::Stored, Body::Store(record)) = (&answer, &body) {
-            self.confirmed.insert(node.id, record.version.unwrap_or(0));
+            // An answer about an earlier version may come after one about the last.
+            let confirmed = self.confirmed.entry(node.id).or_default();
+            *confirmed = record.version.unwrap_or(0).max(*confirmed);
         }
         if let (Answer::Value(held), Body::FindValue { .. }) = (&answer, &body)
             && held.value == put.record().value

@@ -54,9 +54,11 @@ pub(crate) fn vote(bytes: &[u8]) {
     assert!(versions.max_by_key(|version| (naming(*version), *version)) == Some(winner.version));
     assert_eq!(ballot.has_dissent(), winner.dissenting > 0);
     // Of those with an even number; of all, where none of them has voted.
-    let is_even = |voter: &NodeId| voter.to_bytes()[31].is_multiple_of(2);
+    let is_even = |voter: &NodeId| {
+        voter.to_bytes()[31].is_multiple_of(2).then_some(voiddht_core::vote::FULL_WEIGHT)
+    };
     let among = ballot.among(is_even);
-    let even = votes.iter().filter(|vote| is_even(&vote.voter)).count();
+    let even = votes.iter().filter(|vote| is_even(&vote.voter).is_some()).count();
     assert_eq!(among.votes().len(), if even == 0 { votes.len() } else { even });
     for liar in ballot.liars(&winner) {
         let vote = votes.iter().find(|vote| vote.voter == liar).expect("it voted");

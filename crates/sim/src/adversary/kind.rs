@@ -6,7 +6,8 @@ use std::str::FromStr;
 use voiddht_wire::Key;
 
 use super::{
-    Adversary, ClockAhead, Dropping, Eclipse, Flooding, NodeLiar, Replaying, Slow, Sybil, ValueLiar,
+    Adversary, ClockAhead, ColludingInventor, Dropping, Eclipse, Flooding, NodeLiar, Replaying,
+    Slow, Sybil, ValueLiar, WrongAddresses,
 };
 
 /// A kind of adversary.
@@ -30,6 +31,10 @@ pub enum Kind {
     Replaying,
     /// See [`ClockAhead`].
     ClockAhead,
+    /// See [`WrongAddresses`].
+    WrongAddresses,
+    /// See [`ColludingInventor`].
+    ColludingInventor,
 }
 
 /// The text names no kind of adversary.
@@ -41,7 +46,7 @@ pub struct UnknownKind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Dropping,
         Self::NodeLiar,
         Self::ValueLiar,
@@ -51,6 +56,8 @@ impl Kind {
         Self::Slow,
         Self::Replaying,
         Self::ClockAhead,
+        Self::WrongAddresses,
+        Self::ColludingInventor,
     ];
 
     /// Its name, which [`FromStr`] reads.
@@ -65,6 +72,8 @@ impl Kind {
             Self::Slow => "slow",
             Self::Replaying => "replaying",
             Self::ClockAhead => "clock-ahead",
+            Self::WrongAddresses => "wrong-addresses",
+            Self::ColludingInventor => "colluding-inventor",
         }
     }
 
@@ -82,6 +91,8 @@ impl Kind {
             Self::ClockAhead => {
                 "publishes again whatever is published, with versions ahead of the clock"
             }
+            Self::WrongAddresses => "names real nodes at wrong addresses",
+            Self::ColludingInventor => "names nodes that do not exist, the same as its accomplices",
         }
     }
 
@@ -97,6 +108,8 @@ impl Kind {
             Self::Slow => Box::new(Slow),
             Self::Replaying => Box::new(Replaying::default()),
             Self::ClockAhead => Box::new(ClockAhead::default()),
+            Self::WrongAddresses => Box::new(WrongAddresses),
+            Self::ColludingInventor => Box::new(ColludingInventor),
         }
     }
 }

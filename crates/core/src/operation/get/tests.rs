@@ -16,7 +16,11 @@ fn get(key: Key, nodes: u8, floor: Option<Published>) -> Get {
     let seeds: Vec<NodeInfo> = (1..=nodes).map(node).collect();
     let breadth = Breadth { want: 20, alpha: 3, paths: 3, diversity: DiversityLimits::NONE };
     let search = Lookup::new(key, own(), breadth, &seeds);
-    Get::new(own(), search, breadth, QUORUM, None, floor, None)
+    Get::new(own(), search, policy(breadth, QUORUM), floor, None)
+}
+
+fn policy(breadth: Breadth, quorum: usize) -> ReadPolicy {
+    ReadPolicy { quorum, breadth, size: None, salt: 0 }
 }
 
 fn value(text: &'static str, version: u64) -> Answer {
@@ -34,25 +38,53 @@ fn record_of(answer: Answer) -> Record {
     record
 }
 
-fn asked(get: &mut Get) -> Vec<u8> {
+/// What a node is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum For {
+    Neighbours,
+    Vote,
+}
+
+fn asked_for(get: &mut Get) -> Vec<(u8, For)> {
     let mut asked = Vec::new();
-    while let Next::Ask { node, .. } = get.next_step() {
-        asked.push(node.id.to_bytes()[0]);
+    loop {
+        match get.next_step() {
+            Next::Ask { node, body, .. } => {
+                let what = match body {
+                    Body::FindNode { .. } => For::Neighbours,
+                    _ => For::Vote,
+                };
+                asked.push((node.id.to_bytes()[0], what));
+            }
+            Next::MoreContacts(_) => get.add_contacts(&[]),
+            _ => break,
+        }
     }
     asked.sort_unstable();
     asked
 }
 
-fn is_electing(get: &Get) -> bool {
-    matches!(get.stage, Stage::Electing(_))
+fn asked(get: &mut Get) -> Vec<u8> {
+    asked_for(get).into_iter().map(|(number, _)| number).collect()
 }
 
-/// Whether a node is being asked for its vote.
-fn is_polled(get: &Get, number: u8) -> bool {
-    match &get.stage {
-        Stage::Electing(election) => election.asked.contains(&NodeId::from_bytes([number; 32])),
-        _ => false,
+/// Lets an election take place in which every node names none, and votes so.
+fn hold_election(get: &mut Get, vote: impl Fn(u8) -> Answer) -> Vec<u8> {
+    let mut voters = Vec::new();
+    for _ in 0..20 {
+        for (number, what) in asked_for(get) {
+            let answer = match what {
+                For::Neighbours => Answer::Nodes(Vec::new()),
+                For::Vote => {
+                    voters.push(number);
+                    vote(number)
+                }
+            };
+            get.handle_answer(&node(number).id, answer);
+        }
     }
+    voters.sort_unstable();
+    voters
 }
 
 fn is_done(get: &mut Get) -> bool {
@@ -103,7 +135,7 @@ fn the_late_are_not_waited_for_once_they_could_not_outvote_the_others() {
     assert_eq!((found(&get), get.found().agreeing), ("a".into(), 3));
 }
 
-/// With dissent, a GET waited for each that was silent until it had failed.
+/// With dissent, a GET waited for each node that did not respond until its request had failed.
 #[test]
 fn an_election_does_not_wait_for_the_late_once_they_could_not_turn_it() {
     let mut get = get(Key::default(), 7, None);
@@ -111,24 +143,25 @@ fn an_election_does_not_wait_for_the_late_once_they_could_not_turn_it() {
     get.handle_answer(&node(1).id, value("lie", 9));
     get.handle_answer(&node(2).id, value("true", 1));
     get.handle_late(&node(3).id);
-    // The first six are found; 3 is late again, and 4 will be late with its vote.
-    for number in [1, 2, 3, 4, 5, 6, 7] {
-        asked(&mut get);
-        match number {
-            3 => get.handle_late(&node(3).id),
-            _ => get.handle_answer(&node(number).id, Answer::Nodes(Vec::new())),
+    // All are found; 3 is overdue again, and 4 with its vote.
+    let mut polled = Vec::new();
+    for _ in 0..20 {
+        for (number, what) in asked_for(&mut get) {
+            match what {
+                For::Neighbours if number == 3 => get.handle_late(&node(3).id),
+                For::Neighbours => get.handle_answer(&node(number).id, Answer::Nodes(Vec::new())),
+                For::Vote => polled.push(number),
+            }
         }
     }
-    assert_eq!(asked(&mut get), [4, 5, 6]);
+    polled.sort_unstable();
+    assert_eq!(polled, [4, 5, 6, 7], "3 was asked for its vote by the search");
     get.handle_late(&node(4).id);
-    assert_eq!(asked(&mut get), [7]);
     get.handle_answer(&node(5).id, value("true", 1));
     get.handle_answer(&node(6).id, value("true", 1));
     assert!(!is_done(&mut get));
     get.handle_answer(&node(7).id, value("lie", 9));
-    assert!(!is_done(&mut get), "two that are late could make four of the two that lie");
-    get.handle_answer(&node(3).id, Answer::Nodes(Vec::new()));
-    assert_eq!(asked(&mut get), [3], "it is one of the closest, after all");
+    assert!(!is_done(&mut get), "two that are overdue could make four of the two that lie");
     get.handle_answer(&node(3).id, value("true", 1));
     assert!(is_done(&mut get), "one could not make up for two");
     assert_eq!((found(&get), get.found().agreeing), ("true".into(), 4));
@@ -151,20 +184,9 @@ fn dissent_asks_the_whole_neighbourhood_and_most_votes_win() {
     get.handle_answer(&node(2).id, value("true", 1));
     get.handle_answer(&node(3).id, value("lie", 1));
     // Those that gave values named no neighbours: they are asked for them now.
-    let mut voters = Vec::new();
-    for _ in 0..20 {
-        for number in asked(&mut get) {
-            let polling = is_polled(&get, number);
-            let answer = if polling { value("true", 1) } else { Answer::Nodes(Vec::new()) };
-            if polling {
-                voters.push(number);
-            }
-            get.handle_answer(&node(number).id, answer);
-        }
-    }
+    let voters = hold_election(&mut get, |_| value("true", 1));
     assert!(is_done(&mut get));
-    voters.sort_unstable();
-    assert_eq!(voters, [4, 5, 6, 7], "nobody votes twice");
+    assert_eq!(voters, [4, 5, 6, 7], "no node votes twice");
     assert_eq!((found(&get), get.found().dissenting), ("true".into(), 2));
     // A later version may be an update that is under way; the same one is not another value's.
     assert_eq!(get.liars(), [node(3).id]);
@@ -219,25 +241,14 @@ fn liars_on_the_way_end_no_search() {
     let seeds: Vec<NodeInfo> = (1..=6).map(far).collect();
     let breadth = Breadth { want: 4, alpha: 3, paths: 3, diversity: DiversityLimits::NONE };
     let search = Lookup::new(Key::default(), own(), breadth, &seeds);
-    let mut get = Get::new(own(), search, breadth, QUORUM, None, None, None);
+    let mut get = Get::new(own(), search, policy(breadth, QUORUM), None, None);
     assert_eq!(asked(&mut get), [0x81, 0x82, 0x83]);
     get.handle_answer(&far(1).id, Answer::Nodes((1..=4).map(node).collect()));
     get.handle_answer(&far(2).id, value("lie", 9));
     get.handle_answer(&far(3).id, value("lie", 9));
-    let mut polled = Vec::new();
-    for _ in 0..20 {
-        for number in asked(&mut get) {
-            let answer = match number {
-                _ if is_electing(&get) && !is_polled(&get, number) => Answer::Nodes(Vec::new()),
-                0x80.. => value("lie", 9),
-                _ => value("true", 1),
-            };
-            polled.push(number);
-            get.handle_answer(&NodeId::from_bytes([number; 32]), answer);
-        }
-    }
+    hold_election(&mut get, |number| value(if number >= 0x80 { "lie" } else { "true" }, 1));
     assert!(is_done(&mut get));
-    assert_eq!((found(&get), get.found().agreeing), ("true".into(), 4), "{polled:?}");
+    assert_eq!((found(&get), get.found().agreeing), ("true".into(), 4));
 }
 
 /// A liar on one path named its accomplices, each voted, and together they were a quorum.
@@ -246,7 +257,7 @@ fn one_path_brings_one_early_vote() {
     let seeds: Vec<NodeInfo> = [0x10, 0x11, 0x12].map(node).to_vec();
     let breadth = Breadth { want: 20, alpha: 3, paths: 3, diversity: DiversityLimits::NONE };
     let search = Lookup::new(Key::default(), own(), breadth, &seeds);
-    let mut get = Get::new(own(), search, breadth, QUORUM, None, None, None);
+    let mut get = Get::new(own(), search, policy(breadth, QUORUM), None, None);
     assert_eq!(asked(&mut get), [0x10, 0x11, 0x12]);
     get.handle_answer(&node(0x10).id, Answer::Nodes((1..=9).map(node).collect()));
     for _ in 0..9 {
@@ -269,17 +280,11 @@ fn far_liars_do_not_outvote_the_closest() {
     let seeds: Vec<NodeInfo> = (1..=4).map(node).chain(liars).collect();
     let breadth = Breadth { want: 4, alpha: 3, paths: 2, diversity: DiversityLimits::NONE };
     let search = Lookup::new(Key::default(), own(), breadth, &seeds);
-    let mut get = Get::new(own(), search, breadth, 4, None, None, None);
+    let mut get = Get::new(own(), search, policy(breadth, 4), None, None);
     for liar in 0x20..0x30 {
         get.count(node(liar).id, record_of(value("lie", 9)));
     }
-    for _ in 0..20 {
-        for number in asked(&mut get) {
-            let locating = is_electing(&get) && !is_polled(&get, number);
-            let answer = if locating { Answer::Nodes(Vec::new()) } else { value("true", 1) };
-            get.handle_answer(&node(number).id, answer);
-        }
-    }
+    hold_election(&mut get, |_| value("true", 1));
     assert!(is_done(&mut get));
     assert_eq!(found(&get), "true");
 }
@@ -292,4 +297,53 @@ fn without_any_value_the_answer_is_that_there_is_none() {
     }
     assert!(is_done(&mut get));
     assert_eq!(get.found(), Found::default());
+}
+
+/// Twenty ground IDs lay closer to a key than any honest node, all told the same, and were the five
+/// that a GET asked first, or outvoted the honest nodes.
+#[test]
+fn ground_ids_have_the_votes_of_the_nodes_that_should_be_there() {
+    let size = crate::density::NetworkSize::evenly_spread(100);
+    let honest = |number: u8| at(f64::from(number) / 100.0);
+    let forger = |number: u8| at(f64::from(number) / 10_000.0);
+    let mut seeds: Vec<NodeInfo> = (1..=20).map(forger).collect();
+    let contacts: Vec<NodeInfo> = (1..=60).map(honest).collect();
+    seeds.extend(&contacts[..3]);
+    let breadth = Breadth { want: 20, alpha: 5, paths: 5, diversity: DiversityLimits::NONE };
+    let search = Lookup::new(Key::default(), own(), breadth, &seeds);
+    let policy = ReadPolicy { size: Some(size), ..policy(breadth, 5) };
+    let mut get = Get::new(own(), search, policy, None, None);
+    let is_forger = |id: &NodeId| Key::default().distance(id).as_fraction() < 0.005;
+    let mut waiting = std::collections::VecDeque::new();
+    loop {
+        match get.next_step() {
+            Next::Ask { node, body, .. } => waiting.push_back((node.id, body)),
+            Next::MoreContacts(count) => {
+                assert!(count >= 80);
+                get.add_contacts(&contacts);
+            }
+            Next::Done => break,
+            _ => {
+                let (id, body) = waiting.pop_front().expect("it waits for an answer");
+                let holds = Key::default().distance(&id).as_fraction() < 0.205;
+                let answer = match body {
+                    Body::FindValue { .. } if is_forger(&id) => value("forged", 9),
+                    Body::FindValue { .. } if holds => value("true", 1),
+                    _ => Answer::Nodes(seeds[..20].to_vec()),
+                };
+                get.handle_answer(&id, answer);
+            }
+        }
+    }
+    let found = get.found();
+    assert_eq!(found.value.as_deref(), Some("true".as_bytes()));
+    assert_eq!((found.agreeing, found.dissenting), (20, 20), "as many, and they count less");
+    assert!(get.agreeing(&found).iter().all(|id| !is_forger(id)), "winners are not forgers");
+}
+
+/// A node at this distance from the key, as a share of the space.
+fn at(fraction: f64) -> NodeInfo {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&((fraction * 2f64.powi(64)) as u64).to_be_bytes());
+    NodeInfo { id: NodeId::from_bytes(bytes), ..node(1) }
 }
