@@ -36,7 +36,7 @@ fn fitting(option: &Arg) -> String {
         return match option.get_value_names().and_then(|names| names.first()) {
             _ if !option.get_action().takes_values() => "yes",
             Some(name) => match name.as_str() {
-                "ADDRESS" | "HOST" => "127.0.0.1",
+                "ADDRESS" | "ADDRESS[:PORT]" | "HOST" => "127.0.0.1",
                 "HOST:PORT" => "127.0.0.1:7402",
                 "ADDRESS:PORT" => "127.0.0.1:7403",
                 "DIR" | "FILE" => "/nowhere",

@@ -1,6 +1,5 @@
 //! What all the tasks of a node share.
 
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -16,6 +15,7 @@ use crate::clock::Clock;
 use crate::counters::{Counters, Limit};
 use crate::event::Event;
 use crate::outbox::{Budget, Outbox, OutboxLimits};
+use crate::own_address::OwnAddress;
 use crate::pool::ConnectionIds;
 use crate::settings::{Limits, QUEUED_BYTES_GUARANTEED};
 
@@ -24,10 +24,10 @@ use crate::settings::{Limits, QUEUED_BYTES_GUARANTEED};
 pub(crate) struct Context {
     pub(crate) identity: Identity,
     pub(crate) server_config: Arc<ServerConfig>,
-    /// Who this node is, and where it is reached.
+    /// Who this node is, and where it was reached when it started.
     pub(crate) own: NodeInfo,
-    /// The address to dial from, so that peers see this node come from where it listens.
-    pub(crate) source: Option<IpAddr>,
+    /// Where it listens, dials from and is reached now.
+    pub(crate) own_address: OwnAddress,
     /// Where the node keeps what it must not forget.
     pub(crate) data_dir: Option<PathBuf>,
     pub(crate) limits: Limits,

@@ -1,6 +1,6 @@
 //! How the rest of a process speaks to its node.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,6 @@ use crate::context::Context;
 use crate::counters::{Counts, Limit};
 use crate::doctor::{DIAL_BACK_PATIENCE, Examination, Findings};
 use crate::event::{AnswerTo, Event};
-use crate::node::Addresses;
 use crate::pins::PinView;
 use crate::snapshot::{Snapshot, SnapshotRequest, Surroundings};
 use crate::status::Status;
@@ -35,7 +34,7 @@ const DISK_PATIENCE: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub struct Handle {
     context: Arc<Context>,
-    addresses: Addresses,
+    api_address: SocketAddr,
 }
 
 /// Why a command has no answer.
@@ -86,8 +85,8 @@ pub struct LookupOutcome {
 }
 
 impl Handle {
-    pub(crate) fn new(context: Arc<Context>, addresses: Addresses) -> Self {
-        Self { context, addresses }
+    pub(crate) fn new(context: Arc<Context>, api_address: SocketAddr) -> Self {
+        Self { context, api_address }
     }
 
     /// The node's ID.
@@ -168,8 +167,8 @@ impl Handle {
         }
         Ok(Status {
             id: self.id(),
-            p2p_address: self.addresses.p2p,
-            api_address: self.addresses.api,
+            p2p_address: self.context.own_address.now().bound,
+            api_address: self.api_address,
             core: answer.await.map_err(|_| HandleError::Stopped)?,
             counts: self.counts(),
         })
@@ -204,8 +203,8 @@ impl Handle {
         let context = &self.context;
         let around = Surroundings {
             id: self.id(),
-            p2p: self.addresses.p2p,
-            api: self.addresses.api,
+            p2p: context.own_address.now().bound,
+            api: self.api_address,
             policy: context.identity.policy(),
             data_dir: context.data_dir.as_deref(),
             limits: &context.limits,
@@ -240,7 +239,7 @@ impl Handle {
         let counts = self.counts();
         Ok(Examination::of(&Findings {
             snapshot: &snapshot,
-            own: context.own.address,
+            own: context.own_address.now().announced,
             sightings: &sightings,
             dialed_back: &dialed_back,
             last_caller: context.callers.last(),

@@ -127,7 +127,7 @@ pub(crate) async fn dial(
 ) -> Result<Established, HandshakeError> {
     let address = to.address.socket_addr();
     let (tcp, pushed) = timeout(CERTIFICATE_DEADLINE, async {
-        let mut tcp = connect(context.source, address).await?;
+        let mut tcp = connect(context.own_address.now().source, address).await?;
         let pushed = read_pushed(&mut tcp, context.identity.policy()).await?;
         Ok::<_, HandshakeError>((tcp, pushed))
     })
@@ -176,7 +176,7 @@ pub(crate) async fn fetch_certificate(
     address: SocketAddr,
 ) -> Result<Certificate, HandshakeError> {
     timeout(CERTIFICATE_DEADLINE, async {
-        let mut tcp = connect(context.source, address).await?;
+        let mut tcp = connect(context.own_address.now().source, address).await?;
         read_pushed(&mut tcp, context.identity.policy()).await
     })
     .await

@@ -6,6 +6,7 @@
 //! * `pool`: which connection carries what, and which goes when there is no room. No sockets.
 //! * `connection`, `link`, `frame_reader`, `outbox`: one connection, from its task down to its bytes.
 //! * `listener`, `dialer`, `handshake`: how a connection comes about.
+//! * `own_address`: what is bound, dialled from and announced.
 //! * `resolver`: names of configured peers. `service`: what is there instead of a peer.
 //! * `trust`: the pins, and how conflicts over an ID are settled.
 //! * `api`: the module API server.
@@ -37,6 +38,7 @@ mod log_limit;
 mod node;
 mod observer;
 mod outbox;
+mod own_address;
 mod persistence;
 pub mod pins;
 mod pool;

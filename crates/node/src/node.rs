@@ -26,19 +26,12 @@ const STOP_DEADLINE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Node {
     context: Arc<Context>,
-    addresses: Addresses,
+    api_address: SocketAddr,
     joined: watch::Receiver<bool>,
     /// Ends when every local program has been answered.
     api: JoinHandle<()>,
     /// `None` where nothing is served, or not any more.
     http: Option<HttpServer>,
-}
-
-/// Where a node listens.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Addresses {
-    pub(crate) p2p: SocketAddr,
-    pub(crate) api: SocketAddr,
 }
 
 impl Node {
@@ -56,14 +49,14 @@ impl Node {
         self.context.own.id
     }
 
-    /// Where it listens for peers.
+    /// Where it listens for peers; another address after it has followed a change of this machine's.
     pub fn p2p_address(&self) -> SocketAddr {
-        self.addresses.p2p
+        self.context.own_address.now().bound
     }
 
     /// Where it listens for local programs.
     pub fn api_address(&self) -> SocketAddr {
-        self.addresses.api
+        self.api_address
     }
 
     /// Where it serves metrics and its page, if it does.
@@ -73,7 +66,7 @@ impl Node {
 
     /// Speaks to it from elsewhere.
     pub fn handle(&self) -> Handle {
-        Handle::new(Arc::clone(&self.context), self.addresses)
+        Handle::new(Arc::clone(&self.context), self.api_address)
     }
 
     /// Waits until the node is part of a network: it has a contact, or knows of no peer to ask.

@@ -56,11 +56,19 @@ pub const LEAVE_DEADLINE: Duration = Duration::from_secs(10);
 /// See the module's description.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where peers reach this node, and where it listens and dials from. An unspecified address
-    /// listens on all.
+    /// The announced address: where peers reach this node. Unspecified: peers use the one that they
+    /// see, and third parties are given the one that they agree on.
     pub host: IpAddr,
-    /// The port for peers; 0 lets the system choose.
+    /// The bound address. `None`: `host` where this machine has it, otherwise all addresses of its
+    /// family, as behind 1:1 NAT.
+    pub listen: Option<IpAddr>,
+    /// The bound port for peers; 0 lets the system choose.
     pub p2p_port: u16,
+    /// The announced port, where a router or a container engine maps another one to `p2p_port`.
+    pub announce_port: Option<u16>,
+    /// Whether the node moves to another address of this machine when it loses `host`: true where
+    /// `host` was derived from the routing table, false where the operator gave it.
+    pub follow_address: bool,
     /// Where the module API listens; port 0 lets the system choose.
     pub api: SocketAddr,
     /// Configured peers, by address or by name; names are resolved before each attempt to join.
@@ -147,7 +155,10 @@ impl Settings {
         let host = IpAddr::V4(Ipv4Addr::LOCALHOST);
         Self {
             host,
+            listen: None,
             p2p_port: 0,
+            announce_port: None,
+            follow_address: false,
             api: SocketAddr::new(host, 0),
             peers: Vec::new(),
             policy: Policy::default(),

@@ -1,6 +1,6 @@
 //! What the tests of this crate's own rooms share: a context without a driver.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
@@ -15,6 +15,7 @@ use crate::context::Context;
 use crate::counters::Counters;
 use crate::event::Event;
 use crate::outbox::Budget;
+use crate::own_address::{Addresses, OwnAddress};
 use crate::pool::ConnectionIds;
 use crate::settings::Limits;
 
@@ -35,7 +36,11 @@ pub(crate) fn context_of(
         server_config: server_config(&identity),
         own: NodeInfo { address: PeerAddress::new(LOOPBACK, 7402), id: identity.node_id() },
         identity,
-        source: None,
+        own_address: OwnAddress::new(Addresses {
+            bound: SocketAddr::new(LOOPBACK, 7402),
+            source: None,
+            announced: PeerAddress::new(LOOPBACK, 7402),
+        }),
         data_dir: None,
         clock: Clock::start(),
         callers: crate::callers::Callers::default(),

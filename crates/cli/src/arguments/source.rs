@@ -72,6 +72,16 @@ impl Sources {
             && matches.value_source(id) == Some(ValueSource::CommandLine)
     }
 
+    /// Whether an option, by its ID, was set anywhere: on the command line, in the environment or in
+    /// the configuration file.
+    pub fn is_set(&self, id: &str) -> bool {
+        match self.matches.value_source(id) {
+            Some(ValueSource::CommandLine | ValueSource::EnvVariable) => true,
+            Some(_) => self.in_file(id).is_some(),
+            None => false,
+        }
+    }
+
     /// The words that an option or a position was given, by its ID: several with commas between
     /// them.
     pub fn words(&self, id: &str) -> String {

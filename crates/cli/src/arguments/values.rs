@@ -27,6 +27,15 @@ pub struct HostPort {
     pub port: u16,
 }
 
+/// An address to bind, and the port if it was given: `0.0.0.0`, `192.0.2.1:7402`, `[::]:7402`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The address; an unspecified one binds all of its family.
+    pub address: IpAddr,
+    /// The port; 0 lets the system choose.
+    pub port: Option<u16>,
+}
+
 /// What was expected instead.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Expected {
@@ -48,6 +57,12 @@ pub enum Expected {
          brackets, [2001:db8::1]:9402"
     )]
     Serving,
+    /// An address to listen on.
+    #[error(
+        "must be ADDRESS or ADDRESS:PORT, like 0.0.0.0, 192.0.2.1:7402 or, with brackets, \
+         [2001:db8::1]:7402"
+    )]
+    Listen,
     /// Yes or no.
     #[error("must be yes or no")]
     YesOrNo,
@@ -80,6 +95,18 @@ pub fn serving(text: &str) -> Result<SocketAddr, Expected> {
         Some(port) => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
         None => text.parse().map_err(|_| Expected::Serving),
     }
+}
+
+/// Reads an address to listen on, with or without its port.
+///
+/// # Errors
+/// [`Expected::Listen`]
+pub fn listen(text: &str) -> Result<Listen, Expected> {
+    if let Ok(address) = address(text) {
+        return Ok(Listen { address, port: None });
+    }
+    let listen: SocketAddr = text.parse().map_err(|_| Expected::Listen)?;
+    Ok(Listen { address: listen.ip(), port: Some(listen.port()) })
 }
 
 /// Reads a port to listen on.
@@ -263,6 +290,22 @@ mod tests {
             assert_eq!(port(text), Err(Expected::Port), "{text:?}");
         }
         assert_eq!((listen_port("0"), port("0")), (Ok(0), Err(Expected::Port)));
+    }
+
+    #[test]
+    fn an_address_to_listen_on_may_have_a_port() {
+        for (text, address, port) in [
+            ("0.0.0.0", "0.0.0.0", None),
+            ("192.0.2.1:7402", "192.0.2.1", Some(7402)),
+            ("::", "::", None),
+            ("[::]", "::", None),
+            ("[2001:db8::1]:0", "2001:db8::1", Some(0)),
+        ] {
+            assert_eq!(listen(text), Ok(Listen { address: address.parse().unwrap(), port }));
+        }
+        for text in ["", "7402", ":7402", "localhost", "192.0.2.1:", "192.0.2.1:65536", "[::1"] {
+            assert_eq!(listen(text), Err(Expected::Listen), "{text:?}");
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use voiddht_node::settings;
 use crate::arguments::file::{Alias, FileSettings, Sets};
 use crate::arguments::ini::{Ini, Mistake};
 use crate::arguments::values::{
-    Host, HostPort, address, choice, listen_port, number, port, serving,
+    Host, HostPort, Listen, address, choice, listen, listen_port, number, port, serving,
 };
 use crate::arguments::{Configuration, Program, SECTION};
 use crate::logging::LogLevel;
@@ -82,6 +82,8 @@ Examples:
       the first node of a network, on this machine alone
   dht_server -a 192.0.2.1
       the same, where other machines reach it
+  dht_server -a 203.0.113.1 --listen 0.0.0.0 --announce-port 17402
+      behind a router that has this address and forwards port 17402 to port 7402 here
   dht_server -m 7403 -p 7404 -A ::1 -P 7402
       a second node on the same machine
   dht_server --peer one.example.org:7402 --peer [2001:db8::2]:7402 --data-dir /var/lib/voiddht
@@ -124,20 +126,34 @@ pub struct Positions {
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Network")]
 pub struct Network {
-    /// Where peers reach this node, and where it listens for them
+    /// The address at which peers reach this node
     ///
-    /// Without it, the address from which this machine reaches the node's first peer; without a
-    /// peer too, the loopback address, and no other machine can join.
+    /// Without it, the address from which this machine reaches the node's first peer, and the next
+    /// one when the machine loses that; without a peer too, the loopback address, and no other
+    /// machine can join. It may be an address that only a router has, as with 1:1 NAT: then the
+    /// node listens on all addresses of this machine. 0.0.0.0 and ::, for containers, announce
+    /// none: peers use the address that they see.
     #[arg(short = 'a', long, value_name = "ADDRESS", value_parser = address)]
     pub host_address: Option<IpAddr>,
+
+    /// Where to listen for peers, if not at --host-address and --p2p-port
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = listen)]
+    pub listen: Option<Listen>,
 
     /// The port on which local programs are served (the module API)
     #[arg(short = 'm', long, value_name = "PORT", default_value_t = MODULE_PORT, value_parser = listen_port)]
     pub module_port: u16,
 
-    /// The port on which peers are served
+    /// The port at which peers reach this node, and where it listens unless --listen names another
     #[arg(short = 'p', long, value_name = "PORT", default_value_t = P2P_PORT, value_parser = listen_port)]
     pub p2p_port: u16,
+
+    /// The port at which peers reach this node, where it is not --p2p-port
+    ///
+    /// For a port that a router or a container engine maps: `docker run -p 17402:7402` needs
+    /// --announce-port 17402.
+    #[arg(long, value_name = "PORT", value_parser = port)]
+    pub announce_port: Option<u16>,
 
     /// A peer that is known, by name or address; its port is --peer-port
     #[arg(short = 'A', long, value_name = "HOST")]

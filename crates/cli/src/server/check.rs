@@ -87,7 +87,12 @@ impl fmt::Display for Checked<'_> {
 impl Checked<'_> {
     fn write_consequences(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let settings = self.settings;
-        writeln!(f, "\n; So peers are served on {}", at(settings.host, settings.p2p_port))?;
+        let bound = settings.listen.unwrap_or(settings.host);
+        writeln!(f, "\n; So peers are served on {}", at(bound, settings.p2p_port))?;
+        let announced = settings.announce_port.unwrap_or(settings.p2p_port);
+        if (bound, settings.p2p_port) != (settings.host, announced) {
+            writeln!(f, "; and told to reach the node at {},", at(settings.host, announced))?;
+        }
         writeln!(f, "; and local programs on {};", at(settings.api.ip(), settings.api.port()))?;
         match settings.peers.as_slice() {
             [] => writeln!(f, "; no peer is known, so it is the first node of a network;")?,

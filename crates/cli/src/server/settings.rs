@@ -69,16 +69,21 @@ pub async fn resolve(
     let core = core_config(&keeping, &limits);
     core.check().map_err(|wrong| Failure::Usage(wrong.to_string()))?;
     let known = known_peers(&mut network);
-    let first = known.first().filter(|_| network.host_address.is_none());
+    let follow_address = network.host_address.is_none() && network.listen.is_none();
+    let first = known.first().filter(|_| follow_address);
     let towards = match first {
         Some(first) => addresses_towards(first, names, warn).await,
         None => None,
     };
-    let host = network.host_address.unwrap_or_else(|| host_towards(towards.as_ref()));
+    let host = announced_address(&network, towards.as_ref());
+    let ports = PeerPorts::of(&network, sources);
     let api_address = network.api_address.unwrap_or_else(|| loopback_like(host));
     Ok(Settings {
         host,
-        p2p_port: network.p2p_port,
+        listen: network.listen.map(|listen| listen.address),
+        p2p_port: ports.bound,
+        announce_port: ports.announced,
+        follow_address,
         api: SocketAddr::new(api_address, network.module_port),
         peers: known.iter().filter_map(configured).collect(),
         policy: network.identity,
@@ -141,6 +146,34 @@ fn core_config(keeping: &Keeping, limits: &args::Limits) -> voiddht_core::Config
     core.requests.count_private = limits.count_private;
     core.records.quota.count_private = limits.count_private;
     core
+}
+
+/// The ports for peers.
+struct PeerPorts {
+    /// Where the node listens.
+    bound: u16,
+    /// What it announces, where that is another one.
+    announced: Option<u16>,
+}
+
+impl PeerPorts {
+    /// `--listen` may name the bound port, and `--announce-port` the announced one; each that is
+    /// missing is `--p2p-port`. A port that `--listen` alone names is announced too.
+    fn of(network: &Network, sources: &Sources) -> Self {
+        let listen = network.listen.and_then(|listen| listen.port);
+        let has_p2p_port = sources.is_set("p2p_port") || sources.is_typed("p2p_port_position");
+        let bound = listen.unwrap_or(network.p2p_port);
+        let given = Some(network.p2p_port).filter(|_| has_p2p_port || listen.is_none());
+        // Port 0, any that is free, cannot be announced before it is known.
+        let announced = network.announce_port.or(given.filter(|port| *port != 0));
+        Self { bound, announced: announced.filter(|announced| *announced != bound) }
+    }
+}
+
+/// What was given, else the address to listen on, else that from which a peer is reached.
+fn announced_address(network: &Network, peer: Option<&Vec<SocketAddr>>) -> IpAddr {
+    let listen = network.listen.map(|listen| listen.address);
+    network.host_address.or(listen).unwrap_or_else(|| host_towards(peer))
 }
 
 /// Puts what stands by position where its option is. Given both ways on the command line, it is

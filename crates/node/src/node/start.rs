@@ -19,7 +19,7 @@ use voiddht_store::{Loaded, LoadedRecord, OpenError, Pin, SaveIdentityError, Sto
 use voiddht_wire::PeerAddress;
 use voiddht_wire::peer::NodeInfo;
 
-use super::{Addresses, Node};
+use super::Node;
 use crate::callers::Callers;
 use crate::clock::Clock;
 use crate::context::Context;
@@ -30,6 +30,7 @@ use crate::event::{AnswerTo, Event};
 use crate::handle::Handle;
 use crate::http::{BoundHttp, HttpError, HttpServer, HttpSettings, Watched};
 use crate::outbox::Budget;
+use crate::own_address::{self, OwnAddress};
 use crate::persistence::Persistence;
 use crate::pool::{ConnectionIds, Pool, PoolLimits};
 use crate::settings::Settings;
@@ -81,14 +82,11 @@ struct Beginning {
 pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
     settings.core.check()?;
     let beginning = begin(&settings)?;
-    let p2p = listen(SocketAddr::new(settings.host, settings.p2p_port), "p2p").await?;
+    let (p2p, own_address) = own_address::bind(&settings).await.map_err(not_bound)?;
     let api = listen(settings.api, "module API").await?;
-    let addresses = Addresses { p2p: address(&p2p), api: address(&api) };
-    let http = bind_http(&settings, addresses.api).await?;
-    let own = NodeInfo {
-        address: PeerAddress::new(settings.host, addresses.p2p.port()),
-        id: beginning.identity.node_id(),
-    };
+    let api_address = address(&api);
+    let http = bind_http(&settings, api_address).await?;
+    let own = NodeInfo { address: own_address.announced, id: beginning.identity.node_id() };
     let clock = Clock::start();
     let mut core = voiddht_core::Node::new(own, settings.core.clone(), randomness(&settings)?)?;
     core.restore(clock.now(), restored(beginning.records));
@@ -104,7 +102,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
         server_config: server_config(&beginning.identity),
         identity: beginning.identity,
         own,
-        source: source(&settings),
+        own_address: OwnAddress::new(own_address),
         budget: Budget::new(settings.limits.queued_bytes),
         clock,
         counters: Arc::clone(&counters),
@@ -141,13 +139,16 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
     let join = Command::Join { peers: settings.peers };
     let join = Event::Command { command: join, answer: AnswerTo::Nobody };
     context.tell(join).await;
-    tracing::info!(id = %own.id, p2p = %addresses.p2p, api = %addresses.api, "listening");
-    let handle = Handle::new(Arc::clone(&context), addresses);
+    tracing::info!(id = %own.id, p2p = %own_address.bound, api = %api_address, "listening");
+    if own.address.socket_addr() != own_address.bound && own.address.is_dialable() {
+        tracing::info!(address = %own.address, "announcing");
+    }
+    let handle = Handle::new(Arc::clone(&context), api_address);
     let http = http.map(|http| http.serve(vec![Watched { handle, label: None }]));
     if let Some(address) = http.as_ref().and_then(HttpServer::address) {
         tracing::info!("page at http://{address}/, metrics at http://{address}/metrics");
     }
-    Ok(Node { context, addresses, joined, api, http })
+    Ok(Node { context, api_address, joined, api, http })
 }
 
 fn begin(settings: &Settings) -> Result<Beginning, StartError> {
@@ -198,6 +199,10 @@ async fn bind_http(settings: &Settings, api: SocketAddr) -> Result<Option<BoundH
     }
 }
 
+fn not_bound((address, source): (SocketAddr, io::Error)) -> StartError {
+    StartError::Listen { address, purpose: "p2p", source }
+}
+
 async fn listen(address: SocketAddr, purpose: &'static str) -> Result<TcpListener, StartError> {
     let bound = TcpListener::bind(address).await;
     bound.map_err(|source| StartError::Listen { address, purpose, source })
@@ -232,10 +237,4 @@ fn from_system() -> Result<ChaCha8Rng, StartError> {
 
 fn restored(records: Vec<LoadedRecord>) -> Vec<(StoredRecord, Duration)> {
     records.into_iter().map(|loaded| (loaded.record, loaded.remaining)).collect()
-}
-
-/// Peers take the address that a connection comes from for the one that its node listens on. The
-/// system would choose another one where a host has several.
-fn source(settings: &Settings) -> Option<std::net::IpAddr> {
-    Some(settings.host).filter(|host| !host.is_unspecified())
 }

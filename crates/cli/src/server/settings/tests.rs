@@ -45,6 +45,29 @@ async fn options_and_positions_mean_the_same() {
 }
 
 #[tokio::test]
+async fn what_is_bound_is_told_from_what_is_announced() {
+    // Of each: the announced address, the bound one, the bound port, the announced port.
+    for (line, host, listen, bound, announced) in [
+        ("-a 203.0.113.1", "203.0.113.1", None, 7402, None),
+        ("-a 203.0.113.1 --listen 10.0.0.2", "203.0.113.1", Some("10.0.0.2"), 7402, None),
+        ("--listen 0.0.0.0:9000", "0.0.0.0", Some("0.0.0.0"), 9000, None),
+        ("--listen 0.0.0.0:9000 -p 7402", "0.0.0.0", Some("0.0.0.0"), 9000, Some(7402)),
+        ("--listen [::]:9000 --announce-port 7402", "::", Some("::"), 9000, Some(7402)),
+        ("-p 9000 --announce-port 17402 -a 0.0.0.0", "0.0.0.0", None, 9000, Some(17402)),
+        ("--announce-port 7402 -a 0.0.0.0", "0.0.0.0", None, 7402, None),
+        ("-a 0.0.0.0 -p 0 --announce-port 5", "0.0.0.0", None, 0, Some(5)),
+        ("--listen 10.0.0.2:9 -p 0", "10.0.0.2", Some("10.0.0.2"), 9, None),
+    ] {
+        let settings = resolved(line).await.unwrap();
+        assert_eq!(settings.host, host.parse::<IpAddr>().unwrap(), "{line}");
+        assert_eq!(settings.listen, listen.map(|ip| ip.parse().unwrap()), "{line}");
+        assert_eq!((settings.p2p_port, settings.announce_port), (bound, announced), "{line}");
+        assert!(!settings.follow_address, "{line}");
+    }
+    assert!(resolved("--peer 127.0.0.1:7402").await.unwrap().follow_address);
+}
+
+#[tokio::test]
 async fn the_module_api_stays_on_loopback_unless_told() {
     for (line, api) in [
         ("-a 192.0.2.1", "127.0.0.1:7401"),
@@ -96,6 +119,8 @@ async fn contradictions_are_told_in_one_line() {
         ("-m 65536", "must be a port from 1 to 65535, or 0"),
         ("-P 0 -A ::1", "must be a port from 1 to 65535"),
         ("-a localhost", "must be an IPv4 or IPv6 address"),
+        ("--listen 7402", "must be ADDRESS or ADDRESS:PORT"),
+        ("--announce-port 0", "must be a port from 1 to 65535"),
         ("--peer ::1:7402", "must be HOST:PORT"),
         ("-l loud", "must be one of trace, debug, info, warn, err, critical, off"),
         ("--identity none", "must be one of self-certifying, tofu"),

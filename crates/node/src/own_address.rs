@@ -1,0 +1,148 @@
+//! The addresses of this node: where it listens, from which one it dials, which one it announces.
+//!
+//! The three differ behind address translation. Peers take the address that a connection comes from
+//! for the one on which its node listens, so the node dials from the announced address where this
+//! machine has it. Whether the machine has an address is asked by binding a UDP socket to it, which
+//! sends nothing.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::{PoisonError, RwLock};
+
+use tokio::net::TcpListener;
+use voiddht_wire::PeerAddress;
+
+use crate::settings::Settings;
+
+/// The addresses of a node at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Addresses {
+    /// Where it listens for peers.
+    pub(crate) bound: SocketAddr,
+    /// The address to dial from; `None` leaves the choice to the system.
+    pub(crate) source: Option<IpAddr>,
+    /// Where peers reach it; unspecified where peers use the address that they see.
+    pub(crate) announced: PeerAddress,
+}
+
+/// The addresses of a node, shared by its tasks.
+#[derive(Debug)]
+pub(crate) struct OwnAddress(RwLock<Addresses>);
+
+impl OwnAddress {
+    pub(crate) fn new(addresses: Addresses) -> Self {
+        Self(RwLock::new(addresses))
+    }
+
+    /// The addresses now.
+    pub(crate) fn now(&self) -> Addresses {
+        *self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Listens for peers as the settings say.
+///
+/// # Errors
+/// The address and why it cannot be listened on.
+pub(crate) async fn bind(
+    settings: &Settings,
+) -> Result<(TcpListener, Addresses), (SocketAddr, io::Error)> {
+    let wanted = SocketAddr::new(settings.listen.unwrap_or(settings.host), settings.p2p_port);
+    let listener = match TcpListener::bind(wanted).await {
+        Err(error)
+            if error.kind() == io::ErrorKind::AddrNotAvailable && may_be_translated(settings) =>
+        {
+            let all = SocketAddr::new(unspecified_like(settings.host), settings.p2p_port);
+            tracing::info!(
+                announced = %settings.host, listening = %all,
+                "this machine does not have the announced address: listening on all addresses"
+            );
+            TcpListener::bind(all).await.map_err(|error| (all, error))?
+        }
+        bound => bound.map_err(|error| (wanted, error))?,
+    };
+    let bound = listener.local_addr().map_err(|error| (wanted, error))?;
+    let announced_port = settings.announce_port.unwrap_or(bound.port());
+    let addresses = Addresses {
+        bound,
+        source: source(bound.ip(), settings.host),
+        announced: PeerAddress::new(settings.host, announced_port),
+    };
+    Ok((listener, addresses))
+}
+
+/// Whether this machine has an address. Errors other than its absence say nothing about it.
+pub(crate) fn has_address(address: IpAddr) -> bool {
+    match UdpSocket::bind((address, 0)) {
+        Ok(_) => true,
+        Err(error) => error.kind() != io::ErrorKind::AddrNotAvailable,
+    }
+}
+
+/// Whether the announced address may be one that only a router has: then the operator gave it, and
+/// no other one to listen on.
+fn may_be_translated(settings: &Settings) -> bool {
+    settings.listen.is_none() && !settings.follow_address
+}
+
+fn unspecified_like(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    }
+}
+
+/// The address to dial from: the bound one, or the announced one where the node listens on all
+/// addresses. A host with several would otherwise be seen at another one.
+fn source(bound: IpAddr, announced: IpAddr) -> Option<IpAddr> {
+    if !bound.is_unspecified() {
+        return Some(bound);
+    }
+    Some(announced).filter(|announced| !announced.is_unspecified() && has_address(*announced))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// RFC 5737: an address that no machine has.
+    const FOREIGN: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 77));
+    const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    #[tokio::test]
+    async fn an_announced_address_that_only_a_router_has_is_not_bound() {
+        let settings =
+            Settings { host: FOREIGN, announce_port: Some(17402), ..Settings::loopback() };
+        let (_listener, addresses) = bind(&settings).await.unwrap();
+        assert!(addresses.bound.ip().is_unspecified());
+        assert_eq!(addresses.announced, PeerAddress::new(FOREIGN, 17402));
+        assert_eq!(addresses.source, None);
+    }
+
+    #[tokio::test]
+    async fn an_address_to_listen_on_that_the_machine_lacks_is_an_error() {
+        let wrong = Settings { listen: Some(FOREIGN), ..Settings::loopback() };
+        let (at, error) = bind(&wrong).await.unwrap_err();
+        assert_eq!((at.ip(), error.kind()), (FOREIGN, io::ErrorKind::AddrNotAvailable));
+        let derived = Settings { host: FOREIGN, follow_address: true, ..Settings::loopback() };
+        assert!(bind(&derived).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_node_dials_from_the_announced_address_where_the_machine_has_it() {
+        let all = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        let settings = Settings { listen: Some(all), ..Settings::loopback() };
+        let (_listener, addresses) = bind(&settings).await.unwrap();
+        assert_eq!((addresses.bound.ip(), addresses.source), (all, Some(LOOPBACK)));
+        let everywhere = Settings { host: all, ..Settings::loopback() };
+        let (_listener, addresses) = bind(&everywhere).await.unwrap();
+        assert_eq!(addresses.source, None);
+        assert_eq!(addresses.announced.port(), addresses.bound.port());
+    }
+
+    #[test]
+    fn whether_the_machine_has_an_address_is_known() {
+        assert!(has_address(LOOPBACK));
+        assert!(!has_address(FOREIGN));
+    }
+}
