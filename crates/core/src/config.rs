@@ -49,6 +49,9 @@ pub const JOIN_BACKOFF: (Duration, Duration) =
     (Duration::from_millis(500), Duration::from_secs(30));
 /// How long a leaving node hands over what it holds. A guess: some ten thousand small records.
 pub const LEAVE_PATIENCE: Duration = Duration::from_secs(5);
+/// How long contacts have to dial a node back before it takes itself for unreachable: as long as a
+/// contact pauses between two such dials.
+pub const DIAL_BACK_PATIENCE: Duration = Duration::from_secs(60);
 /// Operations under way at once. Each holds at most a few hundred candidates of 120 bytes.
 pub const MAX_OPERATIONS: usize = 4096;
 
@@ -123,6 +126,11 @@ pub struct Config {
     pub requests: RequestLimits,
     /// See [`MAX_OPERATIONS`].
     pub max_operations: usize,
+    /// Whether this node is a client: it announces no port, holds no replica, and is in nobody's
+    /// routing table.
+    pub client: bool,
+    /// See [`DIAL_BACK_PATIENCE`].
+    pub dial_back_patience: Duration,
     /// Whether reports list every step (for people who ask how an operation went).
     pub trace_steps: bool,
 }
@@ -148,6 +156,8 @@ impl Default for Config {
             diversity: Diversity::default(),
             requests: RequestLimits::default(),
             max_operations: MAX_OPERATIONS,
+            client: false,
+            dial_back_patience: DIAL_BACK_PATIENCE,
             trace_steps: false,
         }
     }

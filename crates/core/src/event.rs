@@ -1,5 +1,6 @@
 //! Everything that can make a node act, and everything it can ask of its driver.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -72,10 +73,18 @@ pub enum Input {
         /// The contact that was not probed.
         contact: NodeInfo,
     },
-    /// A node of the network came to this one's listening address, if only to see whether it
-    /// listens there: it can be reached. An accepted connection says the same by
-    /// [`Self::Connected`].
-    Reached,
+    /// Somebody connected to the listening port and was shown the certificate. The driver may leave
+    /// out what comes from the same address within [`crate::node::CALLER_PAUSE`].
+    Called {
+        /// From where.
+        from: IpAddr,
+    },
+    /// The node is reached at another address from now on: this machine's has changed. Connections
+    /// from the old one are lost.
+    AddressChanged {
+        /// The new one.
+        address: PeerAddress,
+    },
     /// The connection layer saw a peer break a rule.
     Misbehaved {
         /// Who.
@@ -476,6 +485,14 @@ pub enum Notice {
         /// Its state now.
         state: PeerState,
     },
+    /// Enough contacts were asked to dial this node back, and nobody came: from now on it behaves as
+    /// a client.
+    Unreachable {
+        /// Contacts that were asked.
+        asked: usize,
+    },
+    /// Somebody came to the listening port, for the first time or after [`Self::Unreachable`].
+    Reachable,
     /// A contact entered the routing table.
     ContactAdded(NodeInfo),
     /// A contact left it.

@@ -16,6 +16,7 @@ pub mod operation;
 mod pace;
 pub mod peer;
 pub mod quota;
+pub mod reachability;
 pub mod record;
 pub mod report;
 pub mod reputation;

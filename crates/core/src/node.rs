@@ -21,7 +21,8 @@
 //! This file holds the state and hands each input to the room that owns it: `serve` answers
 //! peers, `contacts` decides who enters the routing table, `operate` runs operations,
 //! `join` finds the network and notices its loss, `lost` remembers who may come back,
-//! `suspects` asks those again that did not answer, `reach` asks how others see this node, `parking` holds operations until there is
+//! `suspects` asks those again that did not answer, `reach` finds out how others see this node and
+//! whether they can dial it, `moved` tells contacts a new address, `parking` holds operations until there is
 //! somebody to ask, `upkeep` keeps records where they belong.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -41,6 +42,7 @@ use crate::event::{
 };
 use crate::pace::Pace;
 use crate::quota::RequestQuota;
+use crate::reachability::Reachability;
 use crate::record::RecordStore;
 use crate::reputation::Reputation;
 use crate::request::{InFlight, Kind, Overdue, Purpose, Requests};
@@ -50,6 +52,7 @@ use crate::time::{BootTime, Moment, Now};
 mod contacts;
 mod join;
 mod lost;
+mod moved;
 mod operate;
 mod parking;
 mod published;
@@ -63,12 +66,13 @@ pub use contacts::DIAL_BACK_PAUSE;
 use contacts::Probes;
 use join::Joining;
 use lost::Lost;
+use moved::Reintroductions;
 pub use operate::OperationView;
 use operate::{Operation, Origin};
 use parking::Parked;
 use published::Publications;
-pub use reach::REACH_PEERS;
-use reach::{Reachability, Reaches};
+use reach::Reaches;
+pub use reach::{CALLER_PAUSE, REACH_PEERS};
 use schedule::{Schedule, Task};
 use serve::Unsynced;
 use suspects::Suspects;
@@ -100,6 +104,7 @@ pub struct Node {
     probes: Probes,
     reaches: Reaches,
     reachability: Reachability,
+    reintroductions: Reintroductions,
     joining: Joining,
     lost: Lost,
     suspects: Suspects,
@@ -146,6 +151,7 @@ impl Node {
             probes: Probes::default(),
             reaches: Reaches::default(),
             reachability: Reachability::default(),
+            reintroductions: Reintroductions::default(),
             joining: Joining::default(),
             lost: Lost::default(),
             suspects: Suspects::default(),
@@ -191,7 +197,8 @@ impl Node {
             Input::Delivered { rpc_id } => self.handle_delivered(&rpc_id),
             Input::Probed { contact, listening } => self.handle_probed(contact, listening),
             Input::NotProbed { contact } => self.handle_not_probed(contact),
-            Input::Reached => self.note_reached(),
+            Input::Called { from } => self.handle_called(from),
+            Input::AddressChanged { address } => self.handle_address_changed(address),
             Input::Misbehaved { peer, what } => self.handle_misbehaved(peer, what),
             Input::Resolved { name, found } => self.handle_resolved(&name, found),
             Input::Command { id, command } => self.handle_command(id, command),
@@ -345,6 +352,8 @@ impl Node {
             Task::LostContacts => self.retry_lost_contacts(),
             Task::Suspects => self.ask_suspects(),
             Task::CheckSize => self.check_size(),
+            Task::Reach => self.run_reach_check(),
+            Task::Reintroduce => self.reintroduce(),
             Task::Unpark => self.unpark(),
             Task::LeaveBy => self.finish_leave(),
         }
@@ -358,14 +367,19 @@ impl Node {
         let connected = to.id.is_some_and(|id| self.connected.contains(&id));
         let patience = self.pace.patience(known, connected);
         self.requests.insert(rpc_id, to, kind, purpose, patience, self.now.mono);
-        let header = self.header(rpc_id);
+        let mut header = self.header(rpc_id);
+        if purpose.asks_for_dial_back() && !self.config.client && self.leaving.is_none() {
+            header.port = self.own.address.port();
+        }
         self.outputs.push_back(Output::Request { to, message: Message { header, body } });
         Some(rpc_id)
     }
 
-    /// The header of a message of this node. One that leaves no longer listens.
+    /// The header of a message of this node. One that leaves no longer listens, and a client never
+    /// did: port 0.
     fn header(&self, rpc_id: RpcId) -> Header {
-        let port = if self.leaving.is_some() { 0 } else { self.own.address.port() };
+        let listens = self.leaving.is_none() && !self.is_client();
+        let port = if listens { self.own.address.port() } else { 0 };
         Header { sender: self.own.id, port, rpc_id }
     }
 

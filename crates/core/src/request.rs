@@ -90,13 +90,20 @@ pub(crate) enum Purpose {
     Neighbour,
     /// A record brought to where it belongs.
     Upkeep(Key),
-    /// How this node looks from outside.
+    /// How this node looks from outside, as somebody wants to know.
     Reach(CommandId),
+    /// The same, as the node itself wants to know.
+    DialBack,
     /// Nobody: a goodbye.
     Farewell,
 }
 
 impl Purpose {
+    /// Whether the peer is to dial this node back: it must be told where.
+    pub(crate) fn asks_for_dial_back(self) -> bool {
+        matches!(self, Self::Reach(_) | Self::DialBack)
+    }
+
     /// The label under which it is counted.
     pub(crate) fn label(self) -> RequestPurpose {
         match self {
@@ -104,7 +111,7 @@ impl Purpose {
             Self::Seed => RequestPurpose::Seed,
             Self::Liveness | Self::Neighbour => RequestPurpose::Liveness,
             Self::Upkeep(_) => RequestPurpose::Upkeep,
-            Self::Reach(_) => RequestPurpose::Reach,
+            Self::Reach(_) | Self::DialBack => RequestPurpose::Reach,
             Self::Farewell => RequestPurpose::Farewell,
         }
     }

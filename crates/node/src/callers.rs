@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use voiddht_core::node::CALLER_PAUSE;
 
 /// Addresses that are remembered, the latest: more than are asked to dial back at once.
 const MAX_CALLERS: usize = 64;
@@ -24,15 +25,21 @@ pub(crate) struct Callers {
 struct Caller {
     from: IpAddr,
     at: Instant,
+    /// When the core was last notified of this address.
+    reported: Instant,
     wall: SystemTime,
 }
 
 impl Callers {
-    /// Somebody came from there.
-    pub(crate) fn note(&self, from: IpAddr) {
-        let caller =
-            Caller { from: from.to_canonical(), at: Instant::now(), wall: SystemTime::now() };
+    /// Notes a connection from there. Returns whether the core is to be notified: at most once per
+    /// address within [`CALLER_PAUSE`].
+    pub(crate) fn note(&self, from: IpAddr) -> bool {
+        let (from, at) = (from.to_canonical(), Instant::now());
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let reported = latest.iter().find(|known| known.from == from).map(|known| known.reported);
+        let is_news = reported.is_none_or(|reported| at - reported >= CALLER_PAUSE);
+        let reported = reported.filter(|_| !is_news).unwrap_or(at);
+        let caller = Caller { from, at, reported, wall: SystemTime::now() };
         latest.retain(|known| known.from != caller.from);
         if latest.len() >= MAX_CALLERS {
             latest.remove(0);
@@ -40,18 +47,13 @@ impl Callers {
         latest.push(caller);
         drop(latest);
         self.came.notify_waiters();
+        is_news
     }
 
     /// When somebody last came, by the wall clock.
     pub(crate) fn last(&self) -> Option<SystemTime> {
         let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         latest.last().map(|caller| caller.wall)
-    }
-
-    /// Whether one of them came from an address for which this holds.
-    pub(crate) fn any(&self, is_meant: impl Fn(IpAddr) -> bool) -> bool {
-        let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        latest.iter().any(|caller| is_meant(caller.from))
     }
 
     /// Which of these addresses somebody has come from since that moment.
@@ -103,6 +105,18 @@ mod tests {
         assert!(callers.any(|from| from == ip(199)) && !callers.any(|from| from == ip(1)));
         assert_eq!(callers.since(since, &[ip(1), ip(198), ip(199)]), [ip(198), ip(199)]);
         assert_eq!(callers.latest.lock().unwrap().len(), MAX_CALLERS);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_that_comes_again_soon_is_no_news() {
+        let callers = Callers::default();
+        assert!(callers.note(ip(1)) && callers.note(ip(2)));
+        let mut notified = 0;
+        for _ in 0..20 {
+            tokio::time::advance(CALLER_PAUSE / 10).await;
+            notified += u32::from(callers.note(ip(1)));
+        }
+        assert_eq!(notified, 2);
     }
 
     #[tokio::test(start_paused = true)]

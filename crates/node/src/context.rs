@@ -80,7 +80,7 @@ impl Context {
     pub(crate) fn error(&self, request: &Message, code: ErrorCode) -> Message {
         let header = voiddht_wire::peer::Header {
             sender: self.own.id,
-            port: self.own.address.port(),
+            port: self.own_address.header_port(),
             rpc_id: request.header.rpc_id,
         };
         Message { header, body: Body::Error(code) }

@@ -212,7 +212,10 @@ impl Counters {
             Notice::Isolated => self.isolated.add(),
             Notice::Misbehaviour { .. } => self.misbehaved.add(),
             Notice::JoinFailed { .. } => self.joins_failed.add(),
-            Notice::Joined { .. } | Notice::PeerChanged { .. } => {}
+            Notice::Joined { .. }
+            | Notice::PeerChanged { .. }
+            | Notice::Reachable
+            | Notice::Unreachable { .. } => {}
         }
     }
 

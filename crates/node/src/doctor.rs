@@ -13,8 +13,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 use voiddht_core::event::Sighting;
-use voiddht_wire::PeerAddress;
 
+use crate::own_address::Addresses;
 use crate::snapshot::{Snapshot, State};
 
 /// How long contacts have to dial back: what a dial may take until the certificate is there, and a
@@ -69,8 +69,10 @@ pub struct Examination {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Findings<'a> {
     pub(crate) snapshot: &'a Snapshot,
-    /// Where the node says that it is reached.
-    pub(crate) own: PeerAddress,
+    /// Where the node listens, and where it says that it is reached.
+    pub(crate) own_address: Addresses,
+    /// Whether it moves to another address by itself when the machine loses this one.
+    pub(crate) follows_address: bool,
     /// How the contacts that were asked see it.
     pub(crate) sightings: &'a [Sighting],
     /// From where somebody came after they were asked, or in the minute before: they do not dial back
@@ -179,7 +181,11 @@ fn reachable(found: &Findings<'_>) -> Check {
         |result, text: String, advice: String| Check::new("reachable", result, text, advice);
     let answered = found.sightings.iter().filter(|one| one.answered).count();
     let ago = found.last_caller.and_then(|last| last.elapsed().ok());
-    let port = found.own.port();
+    let port = found.own_address.announced.port();
+    if found.snapshot.node.reach == "client" {
+        let text = "The node is a client (--client): peers need not dial it.".to_owned();
+        return check(Grade::Well, text, String::new());
+    }
     if !found.dialed_back.is_empty() {
         let from: BTreeSet<_> = found.dialed_back.iter().map(IpAddr::to_string).collect();
         let from: Vec<_> = from.into_iter().collect();
@@ -201,30 +207,44 @@ fn reachable(found: &Findings<'_>) -> Check {
         let text = format!("No contact could be asked to dial port {port} back. {before}");
         return check(Grade::Unknown, text, String::new());
     }
-    let seen = seen_elsewhere(found);
-    let at = seen.map_or(String::new(), |seen| format!(", forward it from {seen} to this machine"));
+    let bound = found.own_address.bound.port();
+    let open = match seen_elsewhere(found) {
+        None => format!("Open TCP port {bound} in this machine's firewall."),
+        Some(seen) => format!(
+            "Open TCP port {bound} in this machine's firewall, and in the router or container \
+             engine forward it from {seen} to this machine; where it forwards another port P to \
+             it, restart the node with --announce-port P."
+        ),
+    };
     check(
         Grade::Failed,
         format!("None of {answered} contacts that were asked dialled port {port} back. {before}"),
         format!(
-            "Open TCP port {port} in this machine's firewall{at}, and give with --host-address the \
-             address at which others reach it. Until then the node can ask others, and holds \
-             nothing for them."
+            "{open} Until then the node is a client: it puts and gets, and holds nothing for \
+             others. If that is meant, start it with --client."
         ),
     )
 }
 
 /// An address that contacts see the node come from and that is not its own.
 fn seen_elsewhere(found: &Findings<'_>) -> Option<IpAddr> {
-    let own = found.own.ip();
+    let own = found.own_address.announced.ip();
     let seen = found.sightings.iter().filter_map(|one| one.seen).map(|seen| seen.ip());
     seen.into_iter().find(|seen| *seen != own && !own.is_unspecified())
 }
 
 fn address(found: &Findings<'_>) -> Check {
-    let own = found.own.ip();
+    let own = found.own_address.announced.ip();
     let check = |result, text: String, advice: &str| Check::new("address", result, text, advice);
+    if let Some(lost) = found.own_address.lost {
+        let text = format!("This machine no longer has the address {lost}.");
+        return check(Grade::Failed, text, advice_for_lost(found.follows_address));
+    }
     if let Some(seen) = seen_elsewhere(found) {
+        if found.snapshot.node.reach == "client" || !found.dialed_back.is_empty() {
+            let text = format!("The node is at {own}; contacts see it come from {seen}.");
+            return check(Grade::Well, text, "");
+        }
         let text = format!("The node says that it is at {own}; contacts see it come from {seen}.");
         return check(
             Grade::Warning,
@@ -246,6 +266,16 @@ fn address(found: &Findings<'_>) -> Check {
     }
     let agree = found.sightings.iter().filter(|one| one.seen.is_some()).count();
     check(Grade::Well, format!("{agree} contacts see the node at {own}, as it says."), "")
+}
+
+fn advice_for_lost(follows: bool) -> &'static str {
+    if follows {
+        "Connect the machine to its network: the node moves by itself to the address from which its \
+         peers are reached."
+    } else {
+        "Give the machine that address again, or restart the node with an address that it has. \
+         Without --host-address and --listen the node follows such changes by itself."
+    }
 }
 
 fn clock(found: &Findings<'_>) -> Check {

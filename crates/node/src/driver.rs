@@ -91,15 +91,6 @@ pub(crate) struct Parts {
     pub(crate) joined: watch::Sender<bool>,
 }
 
-/// Whether both addresses are probably of one host: it listens at one IPv6 address and dials from a
-/// temporary one of the same /64.
-fn is_same_host(one: IpAddr, other: IpAddr) -> bool {
-    match (one.to_canonical(), other.to_canonical()) {
-        (IpAddr::V6(one), IpAddr::V6(other)) => one.segments()[..4] == other.segments()[..4],
-        (one, other) => one == other,
-    }
-}
-
 /// What woke the driver.
 enum Woken {
     Event(Event),
@@ -230,6 +221,8 @@ impl Driver {
             Event::Closed { connection, ending } => self.closed(now, connection, ending),
             Event::Probed { contact, found } => self.probed(now, contact, found),
             Event::Resolved { name, found } => self.feed(now, Input::Resolved { name, found }),
+            Event::Called(from) => self.feed(now, Input::Called { from }),
+            Event::AddressChanged(address) => self.feed(now, Input::AddressChanged { address }),
             Event::Command { command, answer } => self.command(now, command, answer, false),
             Event::Explain { key, answer } => {
                 self.command(now, Command::Get { key }, AnswerTo::Handle(answer), true);
@@ -311,24 +304,7 @@ impl Driver {
         let asked = self.observer.asked(now.mono, &command, explain);
         self.core.set_trace_steps(asked.traced);
         self.commands.insert(id, (asked, answer));
-        if matches!(command, Command::Put { .. }) {
-            self.note_reached(now);
-        }
         self.feed(now, Input::Command { id, command });
-    }
-
-    /// Whether this node's own copy of a PUT counts depends on whether a node of the network has
-    /// come to its port.
-    fn note_reached(&mut self, now: Now) {
-        if self.core.is_reached() {
-            return;
-        }
-        let contacts: Vec<_> =
-            self.core.table().iter().map(|contact| contact.info().address.ip()).collect();
-        let is_contact = |from| contacts.iter().any(|ip| is_same_host(*ip, from));
-        if self.context.callers.any(is_contact) {
-            self.feed(now, Input::Reached);
-        }
     }
 
     fn feed(&mut self, now: Now, input: Input) {
@@ -512,10 +488,29 @@ impl Driver {
                 self.trust.set_member(&contact.id, false);
                 tracing::debug!(peer = contact.id.short(), "contact removed");
             }
+            Notice::Unreachable { asked } => {
+                let port = self.context.own_address.now().announced.port();
+                tracing::warn!(
+                    asked,
+                    port,
+                    "unreachable: no contact dialled this node back; it is a client until one does"
+                );
+                self.set_client(true);
+            }
+            Notice::Reachable => {
+                tracing::info!("reachable: a peer dialled this node");
+                self.set_client(false);
+            }
             Notice::RequestEnded { .. }
             | Notice::StoreRefused { .. }
             | Notice::LookupEnded { .. } => {}
         }
+    }
+
+    /// What this layer says by itself announces the port, or does not.
+    fn set_client(&mut self, is_client: bool) {
+        self.context.own_address.set_client(is_client);
+        self.trust.set_port(self.context.own_address.header_port());
     }
 
     /// What the time demands.

@@ -1,5 +1,7 @@
 //! Everything that reaches the driver, through its one bounded inbox.
 
+use std::net::IpAddr;
+
 use tokio::sync::oneshot;
 use voiddht_core::configured::{PeerName, ResolveError};
 use voiddht_core::event::{Command, Misbehaviour, Outcome, Undelivered};
@@ -67,6 +69,10 @@ pub(crate) enum Event {
         /// Its addresses.
         found: Result<Vec<PeerAddress>, ResolveError>,
     },
+    /// Somebody came to the listening port, from there.
+    Called(IpAddr),
+    /// The node is reached at another address from now on, or connections from its address are lost.
+    AddressChanged(PeerAddress),
     /// Somebody wants something.
     Command {
         /// What.

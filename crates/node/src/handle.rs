@@ -203,7 +203,7 @@ impl Handle {
         let context = &self.context;
         let around = Surroundings {
             id: self.id(),
-            p2p: context.own_address.now().bound,
+            own_address: context.own_address.now(),
             api: self.api_address,
             policy: context.identity.policy(),
             data_dir: context.data_dir.as_deref(),
@@ -239,7 +239,8 @@ impl Handle {
         let counts = self.counts();
         Ok(Examination::of(&Findings {
             snapshot: &snapshot,
-            own: context.own_address.now().announced,
+            own_address: context.own_address.now(),
+            follows_address: context.own_address.follows(),
             sightings: &sightings,
             dialed_back: &dialed_back,
             last_caller: context.callers.last(),

@@ -20,6 +20,7 @@ use self::admission::{Admission, AdmissionLimits, Admitted, HandshakeId, Room};
 use crate::connection::Connection;
 use crate::context::Context;
 use crate::counters::{Counters, Limit};
+use crate::event::Event;
 use crate::handshake::{self, HandshakeError};
 use crate::log_limit::{Line, log_limited};
 
@@ -161,7 +162,7 @@ async fn serve(context: Arc<Context>, tcp: TcpStream, remote: SocketAddr, visit:
     visit.handshake_over();
     match result {
         Ok(established) => {
-            context.callers.note(remote.ip());
+            note_caller(&context, remote).await;
             context.counters.accepted.add();
             let id = context.connection_ids.next();
             let open = Connection::open(Arc::clone(&context), id, established, false);
@@ -171,11 +172,19 @@ async fn serve(context: Arc<Context>, tcp: TcpStream, remote: SocketAddr, visit:
         }
         Err(error) => {
             if matches!(error, HandshakeError::Cut(_)) {
-                context.callers.note(remote.ip());
+                note_caller(&context, remote).await;
             }
             context.counters.handshakes_failed.add();
             log_failure(&context.counters, remote, &error);
         }
+    }
+}
+
+/// The core judges by those who come whether the node can be dialled.
+async fn note_caller(context: &Context, remote: SocketAddr) {
+    let from = remote.ip().to_canonical();
+    if context.callers.note(from) {
+        context.tell(Event::Called(from)).await;
     }
 }
 

@@ -188,6 +188,13 @@ impl Observer {
                     (true, format!("{peer} is this node itself: dropped from the list."))
                 }
             },
+            Notice::Unreachable { asked } => (
+                true,
+                format!(
+                    "None of {asked} contacts dialled back: the node is a client until one does."
+                ),
+            ),
+            Notice::Reachable => (false, "A peer dialled this node: it can be reached.".into()),
             Notice::Isolated => (true, "No contact is left: looking for the network again.".into()),
             Notice::JoinFailed { retry_in } => (
                 true,

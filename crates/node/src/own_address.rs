@@ -7,7 +7,10 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{PoisonError, RwLock};
+
+pub(crate) mod watch;
 
 use tokio::net::TcpListener;
 use voiddht_wire::PeerAddress;
@@ -23,20 +26,54 @@ pub(crate) struct Addresses {
     pub(crate) source: Option<IpAddr>,
     /// Where peers reach it; unspecified where peers use the address that they see.
     pub(crate) announced: PeerAddress,
+    /// The address to dial from that this machine no longer has.
+    pub(crate) lost: Option<IpAddr>,
 }
 
 /// The addresses of a node, shared by its tasks.
 #[derive(Debug)]
-pub(crate) struct OwnAddress(RwLock<Addresses>);
+pub(crate) struct OwnAddress {
+    now: RwLock<Addresses>,
+    /// Whether the node moves to another address of this machine when it loses this one.
+    follows: bool,
+    /// Whether headers announce no port.
+    is_client: AtomicBool,
+}
 
 impl OwnAddress {
-    pub(crate) fn new(addresses: Addresses) -> Self {
-        Self(RwLock::new(addresses))
+    pub(crate) fn new(addresses: Addresses, settings: &Settings) -> Self {
+        Self {
+            now: RwLock::new(addresses),
+            follows: settings.follow_address,
+            is_client: AtomicBool::new(settings.core.client),
+        }
     }
 
     /// The addresses now.
     pub(crate) fn now(&self) -> Addresses {
-        *self.0.read().unwrap_or_else(PoisonError::into_inner)
+        *self.now.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the node moves to another address by itself.
+    pub(crate) fn follows(&self) -> bool {
+        self.follows
+    }
+
+    /// The port that headers announce: none of a client.
+    pub(crate) fn header_port(&self) -> u16 {
+        match self.is_client.load(Ordering::Relaxed) {
+            true => 0,
+            false => self.now().announced.port(),
+        }
+    }
+
+    /// Announces the port from now on, or does not.
+    pub(crate) fn set_client(&self, is_client: bool) {
+        self.is_client.store(is_client, Ordering::Relaxed);
+    }
+
+    fn set(&self, addresses: Addresses) {
+        *self.now.write().unwrap_or_else(PoisonError::into_inner) = addresses;
     }
 }
 
@@ -54,8 +91,8 @@ pub(crate) async fn bind(
         {
             let all = SocketAddr::new(unspecified_like(settings.host), settings.p2p_port);
             tracing::info!(
-                announced = %settings.host, listening = %all,
-                "this machine does not have the announced address: listening on all addresses"
+                announced = %settings.host, bound = %all,
+                "this machine does not have the announced address: bound to all addresses"
             );
             TcpListener::bind(all).await.map_err(|error| (all, error))?
         }
@@ -67,6 +104,7 @@ pub(crate) async fn bind(
         bound,
         source: source(bound.ip(), settings.host),
         announced: PeerAddress::new(settings.host, announced_port),
+        lost: None,
     };
     Ok((listener, addresses))
 }
@@ -83,6 +121,14 @@ pub(crate) fn has_address(address: IpAddr) -> bool {
 /// no other one to listen on.
 fn may_be_translated(settings: &Settings) -> bool {
     settings.listen.is_none() && !settings.follow_address
+}
+
+/// The address from which this machine reaches a peer.
+pub(crate) fn address_towards(peer: SocketAddr) -> Option<IpAddr> {
+    // Connecting a UDP socket asks the routing table, and sends nothing.
+    let socket = UdpSocket::bind((unspecified_like(peer.ip()), 0)).ok()?;
+    socket.connect(peer).ok()?;
+    socket.local_addr().ok().map(|local| local.ip())
 }
 
 fn unspecified_like(address: IpAddr) -> IpAddr {

@@ -68,8 +68,15 @@ pub struct Snapshot {
 pub struct NodeView {
     /// Its ID.
     pub id: String,
-    /// Where peers reach it.
+    /// Where it listens for peers.
     pub p2p_address: String,
+    /// Where it says that peers reach it. Unspecified: peers use the address that they see.
+    pub announced_address: String,
+    /// The public address that contacts see it at, where enough of them agree.
+    pub public_address: Option<String>,
+    /// Whether peers can dial it: `reachable`, `unreachable` (it is a client until one can),
+    /// `unknown` while too few were asked, or `client` by its settings.
+    pub reach: &'static str,
     /// Where local programs reach it.
     pub api_address: String,
     /// The version of this program.

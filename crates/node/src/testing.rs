@@ -17,7 +17,7 @@ use crate::event::Event;
 use crate::outbox::Budget;
 use crate::own_address::{Addresses, OwnAddress};
 use crate::pool::ConnectionIds;
-use crate::settings::Limits;
+use crate::settings::{Limits, Settings};
 
 pub(crate) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -36,11 +36,15 @@ pub(crate) fn context_of(
         server_config: server_config(&identity),
         own: NodeInfo { address: PeerAddress::new(LOOPBACK, 7402), id: identity.node_id() },
         identity,
-        own_address: OwnAddress::new(Addresses {
-            bound: SocketAddr::new(LOOPBACK, 7402),
-            source: None,
-            announced: PeerAddress::new(LOOPBACK, 7402),
-        }),
+        own_address: OwnAddress::new(
+            Addresses {
+                bound: SocketAddr::new(LOOPBACK, 7402),
+                source: None,
+                announced: PeerAddress::new(LOOPBACK, 7402),
+                lost: None,
+            },
+            &Settings::loopback(),
+        ),
         data_dir: None,
         clock: Clock::start(),
         callers: crate::callers::Callers::default(),

@@ -64,6 +64,11 @@ impl Trust {
         Self { own, pins, asked: VecDeque::new(), random }
     }
 
+    /// The port that PINGs announce from now on; 0 for a client.
+    pub(crate) fn set_port(&mut self, port: u16) {
+        self.own.address = self.own.address.with_port(port);
+    }
+
     /// Takes up what the data directory held. A pin that cannot be read any more, as after a change
     /// of the policy, is forgotten there.
     pub(crate) fn restore(&mut self, identity: &Identity, kept: Vec<Pin>, now: Now) {

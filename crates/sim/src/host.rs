@@ -58,6 +58,12 @@ pub struct Host {
     pub(crate) wakes_at: Option<Moment>,
     /// Which side of a partition it is on.
     pub(crate) side: u8,
+    /// Whether a firewall or an address translator lets nobody dial it.
+    pub(crate) no_inbound: bool,
+    /// When somebody last came to its port, as its node was told.
+    pub(crate) called: Option<Moment>,
+    /// Whether its node is started as a client.
+    pub(crate) client: bool,
     /// How far its calendar is ahead of the true one, in milliseconds.
     pub(crate) clock_skew: i64,
     /// How long it has been suspended, in all.
@@ -156,6 +162,10 @@ pub struct HostOptions {
     pub clock_skew: i64,
     /// What its data directory does; `None` is a host without one.
     pub disk: Option<DiskOptions>,
+    /// Whether a firewall or an address translator lets nobody dial it.
+    pub no_inbound: bool,
+    /// Whether its node is started as a client.
+    pub client: bool,
 }
 
 /// How a host's disk behaves.

@@ -114,7 +114,8 @@ impl Stage {
         // Half of the clocks are right, half are wrong alike.
         let (nodes, at_once) = (self.plan.nodes, self.plan.at_once);
         for (count, clock_skew) in [(nodes - nodes / 2, 0), (nodes / 2, self.plan.clock_skew)] {
-            let options = HostOptions { clock_skew, disk: self.plan.disk, info: None };
+            let options =
+                HostOptions { clock_skew, disk: self.plan.disk, ..HostOptions::default() };
             self.world.grow(count, Growth { at_once, options, ..Growth::default() })?;
         }
         self.world.pass(SETTLE);

@@ -24,6 +24,8 @@ pub struct Tally {
     pub broken: u64,
     /// Dials that came to nothing.
     pub failed_dials: u64,
+    /// Times that a node found that nobody can dial it.
+    pub unreachable: u64,
     /// Probes of a listening address.
     pub probes: u64,
     /// Nodes that lost their last contact.
@@ -71,8 +73,10 @@ impl Tally {
                 *self.misbehaviour.entry(what.to_string()).or_default() += 1;
             }
             Notice::Banned { .. } => self.bans += 1,
+            Notice::Unreachable { .. } => self.unreachable += 1,
             Notice::Joined { .. }
             | Notice::PeerChanged { .. }
+            | Notice::Reachable
             | Notice::LookupEnded { .. }
             | Notice::StoreRefused { .. } => {}
         }

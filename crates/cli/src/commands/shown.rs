@@ -34,6 +34,9 @@ pub(super) struct Node {
 pub(super) struct Who {
     pub(super) id: String,
     pub(super) p2p_address: String,
+    pub(super) announced_address: Option<String>,
+    pub(super) public_address: Option<String>,
+    pub(super) reach: Option<String>,
     pub(super) api_address: String,
     pub(super) version: String,
     pub(super) policy: String,

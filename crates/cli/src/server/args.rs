@@ -155,6 +155,17 @@ pub struct Network {
     #[arg(long, value_name = "PORT", value_parser = port)]
     pub announce_port: Option<u16>,
 
+    /// Be a client: put and get, hold nothing for others, and be in nobody's routing table
+    ///
+    /// For a machine that no peer can dial. A node that finds this out by itself behaves the same
+    /// until one can.
+    #[arg(long)]
+    pub client: bool,
+
+    /// How long contacts have to dial the node back before it takes itself for a client
+    #[arg(long, value_name = "SECONDS", default_value_t = config::DIAL_BACK_PATIENCE.as_secs(), value_parser = number::<u64>(1..=3600))]
+    pub dial_back_patience: u64,
+
     /// A peer that is known, by name or address; its port is --peer-port
     #[arg(short = 'A', long, value_name = "HOST")]
     pub peer_address: Option<Host>,

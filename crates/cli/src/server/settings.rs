@@ -66,7 +66,11 @@ pub async fn resolve(
 ) -> Result<Settings, Failure> {
     let Arguments { mut network, keeping, limits, .. } = place(typed, sources)?;
     let leave_deadline = Duration::from_secs(limits.leave_deadline);
-    let core = core_config(&keeping, &limits);
+    let core = voiddht_core::Config {
+        client: network.client,
+        dial_back_patience: Duration::from_secs(network.dial_back_patience),
+        ..core_config(&keeping, &limits)
+    };
     core.check().map_err(|wrong| Failure::Usage(wrong.to_string()))?;
     let known = known_peers(&mut network);
     let follow_address = network.host_address.is_none() && network.listen.is_none();

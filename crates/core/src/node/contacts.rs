@@ -128,7 +128,7 @@ impl Node {
             return self.outputs.push_back(Output::HangUp { peer: peer.id() });
         }
         if peer.is_proved() && dialed.is_none() {
-            self.note_reached();
+            self.handle_dialed_by(peer.remote().ip());
         }
         self.probes.forgive(&peer.id());
         if let Some(admitted) = dialed.and_then(|address| AdmittedContact::dialed(&peer, address)) {
@@ -387,6 +387,7 @@ impl Node {
         self.persist(vec![Write::PutContact(contact)]);
         self.contact_joined(contact, met);
         self.meet_neighbour(contact);
+        self.plan_reach_check();
     }
 
     /// When a contact last answered, or now.

@@ -265,6 +265,10 @@ impl Node {
             Body::FindValueReply(record) => Answer::Value(record),
             Body::Error(code) => Answer::Refused(code),
             Body::PingReply { observed } => {
+                self.note_seen(&peer, request.to.address, observed);
+                if request.purpose == Purpose::DialBack {
+                    self.note_asked_for_dial_back(peer.id(), request.to.address, observed);
+                }
                 if let Purpose::Reach(id) = request.purpose {
                     self.note_sighting(id, peer.id(), observed);
                 }
@@ -340,7 +344,7 @@ impl Node {
             }
             Purpose::Upkeep(key) => self.handle_copied(key, request.to, &answer),
             Purpose::Reach(id) => self.handle_reach_answer(id, from, &answer),
-            Purpose::Liveness | Purpose::Farewell => {}
+            Purpose::Liveness | Purpose::DialBack | Purpose::Farewell => {}
         }
     }
 

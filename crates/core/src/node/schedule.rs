@@ -27,6 +27,10 @@ pub(super) enum Task {
     Suspects,
     /// Compare the estimate of the network's size with the own neighbourhood.
     CheckSize,
+    /// Ask contacts to dial this node back, or judge by who came.
+    Reach,
+    /// Tell contacts the new address.
+    Reintroduce,
     /// Begin operations that have waited long enough.
     Unpark,
     /// Stop waiting for the end of the hand-over.

@@ -140,7 +140,7 @@ impl Node {
 
     /// Keeps this node's own copy of a PUT.
     pub(super) fn keep_for_put(&mut self, record: Record, operation: u64) -> Kept {
-        if self.leaving.is_some() {
+        if self.leaving.is_some() || self.is_client() {
             return Kept::Refused;
         }
         match self.keep(record, None) {
@@ -197,8 +197,9 @@ impl Node {
         header: &Header,
         record: Record,
     ) -> Option<Body> {
-        if self.leaving.is_some() || self.has_just_resumed() {
-            // What a leaving node has, it is handing over; what came now would be forgotten.
+        if self.leaving.is_some() || self.has_just_resumed() || self.is_client() {
+            // What a leaving node has, it is handing over; what came now would be forgotten. What a
+            // client took, nobody would find.
             return Some(Body::Error(ErrorCode::Busy));
         }
         let key = record.key;
@@ -320,10 +321,10 @@ impl Node {
             self.table.closest_where(target, k + 1, &mut nodes, useful);
         }
         nodes.retain(|node| node.id != asking.id());
-        if self.own.address.is_dialable() && self.leaving.is_none() {
+        if let Some(told) = self.announced_to(asking) {
             let own = target.distance(&self.own.id);
             let place = nodes.partition_point(|node| target.distance(&node.id) < own);
-            nodes.insert(place, self.own);
+            nodes.insert(place, told);
         }
         nodes.truncate(k);
         Body::FindNodeReply { nodes }

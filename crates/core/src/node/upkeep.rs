@@ -139,8 +139,12 @@ impl Node {
         self.schedule.set_earlier(Task::Upkeep, self.now.mono);
     }
 
-    /// How many contacts are closer to a key than this node, counted up to k.
+    /// How many contacts are closer to a key than this node, counted up to k. A client is farther
+    /// from every key than any of them.
     pub(super) fn own_rank(&self, key: &Key) -> usize {
+        if self.is_client() {
+            return self.config.k;
+        }
         let own = key.distance(&self.own.id);
         let nodes = self.closest(key, self.config.k);
         nodes.partition_point(|node| key.distance(&node.id) < own)
@@ -231,7 +235,10 @@ impl Node {
         nodes.sort_unstable_by_key(|node| key.distance(&node.id));
         nodes.dedup_by_key(|node| node.id);
         let own = key.distance(&self.own.id);
-        let rank = nodes.partition_point(|node| key.distance(&node.id) < own);
+        let rank = match self.is_client() {
+            true => replicas,
+            false => nodes.partition_point(|node| key.distance(&node.id) < own),
+        };
         self.records.mark_cached(&key, rank >= replicas);
         for node in nodes.into_iter().take(if rank < replicas { replicas - 1 } else { replicas }) {
             self.upkeep.copies.enqueue(key, node);

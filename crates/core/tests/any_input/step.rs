@@ -46,6 +46,10 @@ pub(crate) enum Step {
     Leave,
     /// A user wants to know how others see the node.
     Reach,
+    /// Somebody comes to the listening port.
+    Called { peer: u8 },
+    /// The machine has another address.
+    AddressChanged { address: u8 },
     /// Time passes, and the driver wakes the node as it asks.
     Wait { span: u8 },
     /// The machine sleeps: time passes, and the next input finds the node late for everything.
@@ -105,6 +109,8 @@ impl Step {
             23 if b % 8 == 2 => Self::Reach,
             23 if b % 8 == 4 => Self::Resolved { peers: a, known: c % 4 != 3 },
             23 if b % 8 == 5 => Self::SetPeers { peers: a, name: flag(0) },
+            23 if b % 8 == 1 => Self::Called { peer: a },
+            23 if b % 16 == 6 => Self::AddressChanged { address: a },
             23 => Self::Join { peers: a, name: flag(0) },
             24 | 25 => Self::Wait { span: a },
             26 => Self::Sleep { span: a },

@@ -185,6 +185,12 @@ impl World {
             }
             Step::Leave => self.command(Command::Leave),
             Step::Reach => self.command(Command::Reach),
+            Step::Called { peer } => {
+                self.feed(Input::Called { from: all::peer(peer).address.ip() });
+            }
+            Step::AddressChanged { address } => {
+                self.feed(Input::AddressChanged { address: all::named_node(address).address });
+            }
             Step::Wait { span } => self.wait(all::span(span)),
             Step::Sleep { span } => self.mono = self.mono + all::span(span),
             Step::SetWallClock { span, back } => {

@@ -301,7 +301,7 @@ impl Network {
                 let listening =
                     there == Some(contact.id) && self.reaches(own.address, contact.address);
                 if listening {
-                    self.send(contact.address, Input::Reached);
+                    self.send(contact.address, Input::Called { from: own.address.ip() });
                 }
                 self.send(own.address, Input::Probed { contact, listening });
             }
@@ -360,6 +360,7 @@ impl Network {
         let connection = ConnectionId(u64::from(own.address.port()));
         let peer = Peer::danger_assume_proved(own.id, own.address.with_port(1));
         self.send(there.address, Input::Connected { connection, peer, dialed: None });
+        self.send(there.address, Input::Called { from: own.address.ip() });
     }
 
     fn deliver(&mut self, from: NodeInfo, to: PeerAddress, message: Message) {

@@ -1,7 +1,7 @@
 use std::net::SocketAddr;
 
-use voiddht_wire::NodeId;
 use voiddht_wire::peer::NodeInfo;
+use voiddht_wire::{NodeId, PeerAddress};
 
 use super::*;
 use crate::snapshot::{
@@ -15,6 +15,9 @@ fn snapshot() -> Snapshot {
         node: NodeView {
             id: "ab".repeat(32),
             p2p_address: String::new(),
+            announced_address: String::new(),
+            public_address: None,
+            reach: "unknown",
             api_address: String::new(),
             version: "0",
             policy: "self-certifying",
@@ -47,6 +50,15 @@ fn address(ip: [u8; 4]) -> PeerAddress {
     SocketAddr::from((ip, 7402)).into()
 }
 
+fn at(ip: [u8; 4]) -> Addresses {
+    Addresses {
+        bound: SocketAddr::from((ip, 7402)),
+        source: None,
+        announced: address(ip),
+        lost: None,
+    }
+}
+
 const OWN: [u8; 4] = [192, 0, 2, 1];
 const PEER: [u8; 4] = [192, 0, 2, 9];
 
@@ -58,7 +70,8 @@ fn sighting(answered: bool, seen: Option<[u8; 4]>) -> Sighting {
 fn findings(snapshot: &Snapshot) -> Findings<'_> {
     Findings {
         snapshot,
-        own: address(OWN),
+        own_address: at(OWN),
+        follows_address: false,
         sightings: &[],
         dialed_back: &[],
         last_caller: None,
@@ -112,9 +125,9 @@ fn a_node_that_nobody_reaches_is_told_which_port_to_open() {
 #[test]
 fn an_address_that_no_other_machine_reaches_is_named() {
     let snapshot = snapshot();
-    let loopback = Findings { own: address([127, 0, 0, 1]), ..findings(&snapshot) };
+    let loopback = Findings { own_address: at([127, 0, 0, 1]), ..findings(&snapshot) };
     check(&loopback, "address", Grade::Warning, "give --host-address");
-    let all = Findings { own: address([0; 4]), ..findings(&snapshot) };
+    let all = Findings { own_address: at([0; 4]), ..findings(&snapshot) };
     check(&all, "address", Grade::Well, "listens on all");
 }
 
@@ -212,4 +225,39 @@ fn a_peer_that_cannot_be_joined_through_is_named_with_the_reason() {
     }
     seen.table.contacts = 0;
     assert_eq!(join(&seen).result, Grade::Failed);
+}
+
+#[test]
+fn a_lost_address_is_a_failure_with_advice() {
+    let snapshot = snapshot();
+    let lost = Addresses { lost: Some(OWN.into()), ..at(OWN) };
+    let found = Findings { own_address: lost, ..findings(&snapshot) };
+    check(&found, "address", Grade::Failed, "This machine no longer has the address 192.0.2.1.");
+    check(&found, "address", Grade::Failed, "restart the node with an address that it has");
+    let follows = Findings { follows_address: true, ..found };
+    check(&follows, "address", Grade::Failed, "the node moves by itself");
+}
+
+#[test]
+fn a_client_needs_nobody_to_dial_it() {
+    let mut snapshot = snapshot();
+    snapshot.node.reach = "client";
+    let seen = [sighting(true, Some([203, 0, 113, 5]))];
+    let found = Findings { sightings: &seen, ..findings(&snapshot) };
+    check(&found, "reachable", Grade::Well, "--client");
+    check(&found, "address", Grade::Well, "come from 203.0.113.5");
+}
+
+#[test]
+fn a_node_behind_a_router_that_forwards_its_port_is_well() {
+    let snapshot = snapshot();
+    let seen = [sighting(true, Some([203, 0, 113, 5]))];
+    let dialed_back = [PEER.into()];
+    let found = Findings { sightings: &seen, dialed_back: &dialed_back, ..findings(&snapshot) };
+    check(&found, "reachable", Grade::Well, "dialled port 7402 back");
+    check(&found, "address", Grade::Well, "come from 203.0.113.5");
+    let translated = Addresses { bound: SocketAddr::from((OWN, 9000)), ..at(OWN) };
+    let closed = Findings { own_address: translated, dialed_back: &[], ..found };
+    check(&closed, "reachable", Grade::Failed, "Open TCP port 9000");
+    check(&closed, "reachable", Grade::Failed, "--announce-port");
 }

@@ -1,11 +1,14 @@
 //! What the driver shows of the core: copied here, put into words elsewhere.
 
+use std::net::IpAddr;
 use std::ops::Bound;
 use std::time::Duration;
 
+use voiddht_core::Node;
 use voiddht_core::configured::{ConfiguredPeer, PeerState};
 use voiddht_core::contact::Contact;
 use voiddht_core::label::{OperationKind, OperationPurpose};
+use voiddht_core::reachability::Reach;
 use voiddht_core::report::Report;
 use voiddht_core::routing::BucketRange;
 use voiddht_core::time::{BootTime, Moment, Now};
@@ -34,6 +37,8 @@ pub(crate) struct Observation {
     pub(crate) bans: Vec<(NodeId, Duration)>,
     pub(crate) peers: Vec<(ConfiguredPeer, PeerState)>,
     pub(crate) pins: usize,
+    pub(crate) reach: &'static str,
+    pub(crate) public_address: Option<IpAddr>,
     pub(crate) events: Vec<Happened>,
 }
 
@@ -76,6 +81,16 @@ pub(crate) struct Running {
     pub(crate) report: Report,
 }
 
+/// Whether peers can dial the node, for programs.
+fn reach_name(core: &Node) -> &'static str {
+    match core.reach() {
+        _ if core.config().client => "client",
+        Reach::Reachable => "reachable",
+        Reach::Unreachable => "unreachable",
+        Reach::Unknown => "unknown",
+    }
+}
+
 impl Driver {
     /// Copies what is wanted.
     pub(super) fn observe(&mut self, now: Now, request: SnapshotRequest) -> Observation {
@@ -113,6 +128,8 @@ impl Driver {
                 .configured_peers()
                 .map(|(peer, state)| (peer.clone(), state))
                 .collect(),
+            reach: reach_name(&self.core),
+            public_address: self.core.public_address(),
             pins: self.trust.len(),
             events: self.observer.events(),
         }
@@ -126,6 +143,8 @@ impl Driver {
             contacts: table.len(),
             suspects: table.iter().filter(|contact| contact.is_suspect()).count(),
             joined: self.core.is_joined(),
+            unreachable: self.core.reach() == Reach::Unreachable,
+            lost_address: self.context.own_address.now().lost,
             was_joined: self.observer.was_joined,
             leaving: self.observer.leaving,
             disk_failing: self.observer.disk_failing,

@@ -12,7 +12,7 @@
 //! | `DELETE /pins/ID?node=N` | forgets a pin; on the Unix socket alone |
 //! | `/metrics` | for Prometheus |
 //! | `/healthz` | 200 while the driver answers |
-//! | `/readyz` | 200 while the node is part of its network, and what is to be looked at; else 503, and why |
+//! | `/readyz` | 200 while the node is part of its network and a contact answers, and what is to be looked at; else 503, and why |
 //!
 //! `node` is the place of a node where there are several; without it, the network.
 

@@ -20,6 +20,7 @@ use voiddht_wire::PeerAddress;
 use voiddht_wire::peer::NodeInfo;
 
 use super::Node;
+use crate::api;
 use crate::callers::Callers;
 use crate::clock::Clock;
 use crate::context::Context;
@@ -30,12 +31,12 @@ use crate::event::{AnswerTo, Event};
 use crate::handle::Handle;
 use crate::http::{BoundHttp, HttpError, HttpServer, HttpSettings, Watched};
 use crate::outbox::Budget;
+use crate::own_address::watch::Watch;
 use crate::own_address::{self, OwnAddress};
 use crate::persistence::Persistence;
 use crate::pool::{ConnectionIds, Pool, PoolLimits};
 use crate::settings::Settings;
 use crate::trust::Trust;
-use crate::{api, listener};
 
 /// Why a node could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +93,9 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
     core.restore(clock.now(), restored(beginning.records));
     let knows_nobody = beginning.contacts.is_empty() && settings.peers.is_empty();
     core.restore_contacts(beginning.contacts);
+    let header_port = if settings.core.client { 0 } else { own.address.port() };
     let mut trust = Trust::new(&beginning.identity, own, settings.pins, from_system()?);
+    trust.set_port(header_port);
     trust.restore(&beginning.identity, beginning.pins, clock.now());
 
     let (sender, inbox) = mpsc::channel(settings.limits.inbox_events);
@@ -102,7 +105,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
         server_config: server_config(&beginning.identity),
         identity: beginning.identity,
         own,
-        own_address: OwnAddress::new(own_address),
+        own_address: OwnAddress::new(own_address, &settings),
         budget: Budget::new(settings.limits.queued_bytes),
         clock,
         counters: Arc::clone(&counters),
@@ -134,7 +137,8 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
         joined: joined_sender,
     });
     context.tasks.spawn(driver.run());
-    spawn_listener(&context, listener::run(Arc::clone(&context), p2p));
+    let watch = Watch::new(Arc::clone(&context), p2p, settings.peers.clone());
+    spawn_listener(&context, watch.run());
     let api = spawn_listener(&context, api::run(Arc::clone(&context), api));
     let join = Command::Join { peers: settings.peers };
     let join = Event::Command { command: join, answer: AnswerTo::Nobody };

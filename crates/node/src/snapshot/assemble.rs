@@ -20,13 +20,14 @@ use super::{
 use crate::counters::{Counts, limit_names};
 use crate::driver::observe::{Observation, ObservedBucket, Running};
 use crate::observer::{ContactChange, Finished, Happened};
+use crate::own_address::Addresses;
 use crate::settings::Limits;
 
 /// What is known of a node without asking its driver.
 #[derive(Debug)]
 pub(crate) struct Surroundings<'a> {
     pub(crate) id: NodeId,
-    pub(crate) p2p: SocketAddr,
+    pub(crate) own_address: Addresses,
     pub(crate) api: SocketAddr,
     pub(crate) policy: Policy,
     pub(crate) data_dir: Option<&'a Path>,
@@ -95,7 +96,10 @@ impl Snapshot {
 fn node(seen: &Observation, around: &Surroundings<'_>) -> NodeView {
     NodeView {
         id: around.id.to_string(),
-        p2p_address: around.p2p.to_string(),
+        p2p_address: around.own_address.bound.to_string(),
+        announced_address: around.own_address.announced.to_string(),
+        public_address: seen.public_address.map(|address| address.to_string()),
+        reach: seen.reach,
         api_address: around.api.to_string(),
         version: env!("CARGO_PKG_VERSION"),
         policy: around.policy.name(),

@@ -2,6 +2,8 @@
 //!
 //! A judgement over a few facts, so that the page, `/readyz` and `dht status` say the same.
 
+use std::net::IpAddr;
+
 use serde::Serialize;
 use voiddht_core::configured::{ConfiguredPeer, PeerState};
 
@@ -52,6 +54,10 @@ pub struct Facts {
     pub suspects: usize,
     /// Whether the node has a contact, or was told of nobody to find.
     pub joined: bool,
+    /// Whether enough contacts were asked to dial the node, and none did.
+    pub unreachable: bool,
+    /// The address of this node that the machine no longer has.
+    pub lost_address: Option<IpAddr>,
     /// Whether it ever had a contact.
     pub was_joined: bool,
     /// Whether it was told to stop.
@@ -76,6 +82,7 @@ impl Health {
             reasons = complaints(facts);
             if reasons.is_empty() { State::Joined } else { State::Degraded }
         } else if facts.was_joined {
+            reasons.extend(lost_address(facts));
             reasons.push(Reason {
                 code: "isolated",
                 text: "No contact is left. Trying the known peers again.".into(),
@@ -83,6 +90,7 @@ impl Health {
             });
             State::Isolated
         } else {
+            reasons.extend(lost_address(facts));
             reasons.push(Reason {
                 code: "joining",
                 text: "No known peer has answered yet.".into(),
@@ -90,7 +98,9 @@ impl Health {
             });
             State::Joining
         };
-        let ready = matches!(state, State::Joined | State::Degraded);
+        let ready = matches!(state, State::Joined | State::Degraded)
+            && facts.lost_address.is_none()
+            && !is_unanswered(facts);
         Self { state, ready, reasons }
     }
 }
@@ -139,8 +149,38 @@ impl Health {
     }
 }
 
+/// Whether there are contacts, and none of them answered the last time.
+fn is_unanswered(facts: &Facts) -> bool {
+    facts.contacts > 0 && facts.suspects == facts.contacts
+}
+
+fn lost_address(facts: &Facts) -> Option<Reason> {
+    let lost = facts.lost_address?;
+    Some(Reason {
+        code: "address",
+        text: format!("This machine no longer has the address {lost}."),
+        hint: "See what `dht doctor` says of the address.",
+    })
+}
+
 fn complaints(facts: &Facts) -> Vec<Reason> {
-    let mut reasons = Vec::new();
+    let mut reasons: Vec<_> = lost_address(facts).into_iter().collect();
+    if facts.unreachable {
+        reasons.push(Reason {
+            code: "unreachable",
+            text: "Contacts cannot dial this node: it is a client, and holds nothing for others."
+                .into(),
+            hint: "See what `dht doctor` says of the port; --client if it is meant so.",
+        });
+    }
+    if is_unanswered(facts) {
+        reasons.push(Reason {
+            code: "unanswered",
+            text: format!("None of {} contacts answered the last time.", facts.contacts),
+            hint: "Check this machine's network, and whether the peers are up.",
+        });
+        return reasons;
+    }
     // A third: more than die in an hour where sessions last as long as that, with k = 20.
     if facts.suspects >= 2 && 3 * facts.suspects > facts.contacts {
         reasons.push(Reason {
@@ -213,6 +253,27 @@ mod tests {
             ..well
         };
         check(full, State::Degraded, &["disk", "records", "connections"]);
+    }
+
+    #[test]
+    fn a_node_whose_contacts_are_all_silent_is_not_ready() {
+        let facts = Facts { joined: true, contacts: 3, suspects: 3, ..Facts::default() };
+        let health = Health::of(&facts);
+        assert_eq!((health.state, health.ready), (State::Degraded, false));
+        assert_eq!(health.reasons[0].code, "unanswered");
+        assert!(Health::of(&Facts { suspects: 2, ..facts }).ready);
+    }
+
+    #[test]
+    fn a_node_without_its_address_is_not_ready_and_a_client_is() {
+        let well = Facts { joined: true, contacts: 3, ..Facts::default() };
+        let lost = Facts { lost_address: Some([192, 0, 2, 1].into()), ..well };
+        for facts in [lost, Facts { joined: false, ..lost }] {
+            let health = Health::of(&facts);
+            assert!(!health.ready);
+            assert_eq!(health.reasons[0].text, "This machine no longer has the address 192.0.2.1.");
+        }
+        check(Facts { unreachable: true, ..well }, State::Degraded, &["unreachable"]);
     }
 
     #[test]

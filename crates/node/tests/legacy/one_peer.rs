@@ -53,6 +53,28 @@ async fn a_node_of_ours_joins_through_it() {
     stop(vec![node]).await;
 }
 
+/// The wire format allows port 0 in a header: the sender does not listen.
+#[tokio::test]
+async fn a_client_of_ours_uses_it_and_announces_no_port() {
+    let Some(python) = python() else { return };
+    let mut peer = LegacyPeer::start(&python, None, &[]).await;
+    let mut settings = tofu(&[]);
+    settings.peers = vec![peer.address];
+    settings.core.client = true;
+    let node = start(settings).await;
+    soon(node.joined()).await;
+    has_contact(&node, peer.address).await;
+    let value = Bytes::from_static(b"a value for the other alone");
+    let put = soon(node.handle().put(key(1), value.clone(), None, None)).await.unwrap();
+    assert_eq!(put.stored, 1, "not on the client");
+    assert_eq!(soon(node.handle().get(key(1))).await.unwrap().value, Some(value));
+    assert_eq!(node.handle().status().await.unwrap().core.records, 0);
+    let own = node.id().to_string();
+    let asked = |event: &serde_json::Value| event["kind"] == "FIND_VALUE" && event["id"] == own;
+    assert_eq!(peer.event_where(asked).await["port"], 0);
+    stop(vec![node]).await;
+}
+
 #[tokio::test]
 async fn its_clients_ask_and_store_here() {
     let Some(python) = python() else { return };

@@ -69,7 +69,7 @@ impl World {
             Event::Probed { at, run, contact, listening } => {
                 self.note(at, 6 + u8::from(listening));
                 if listening && let Some(there) = self.by_address.get(&contact.address).copied() {
-                    self.feed(there, Input::Reached);
+                    self.call(there, at);
                 }
                 self.feed_run(at, run, Input::Probed { contact, listening });
             }

@@ -144,6 +144,7 @@ impl World {
         let peer = self.hosts[from.index()].as_peer(true, serial);
         let connection = connection_id(serial, from);
         self.feed(at, Input::Connected { connection, peer, dialed: None });
+        self.call(at, from);
     }
 
     /// An older connection with the same peer ends in favour of a new one: what waited for its
@@ -229,7 +230,8 @@ impl World {
 
     /// Whether a dial from `from` to `to` can be answered now.
     pub(super) fn answers_dials(&self, from: HostId, to: HostId) -> bool {
-        self.hosts[to.index()].state == State::Up && !self.is_cut_off(from, to)
+        let there = &self.hosts[to.index()];
+        there.state == State::Up && !there.no_inbound && !self.is_cut_off(from, to)
     }
 
     /// How long it takes to find out that nobody answers, and what is found out.
@@ -237,7 +239,10 @@ impl World {
         let silent = match to {
             // An address at which there never was a host: most of them drop what they are sent.
             None => true,
-            Some(to) => self.hosts[to.index()].state == State::Silent || self.is_cut_off(from, to),
+            Some(to) => {
+                let there = &self.hosts[to.index()];
+                there.state == State::Silent || there.no_inbound || self.is_cut_off(from, to)
+            }
         };
         match to {
             Some(to) if !silent => (self.network.round_trip(from, to), Undelivered::Refused),

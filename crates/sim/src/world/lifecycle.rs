@@ -3,10 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use voiddht_core::Node;
 use voiddht_core::config::ConfigError;
 use voiddht_core::event::Input;
+use voiddht_core::node::CALLER_PAUSE;
 use voiddht_core::peer::{ConnectionId, Peer};
+use voiddht_core::{Config, Node};
 use voiddht_wire::PeerAddress;
 use voiddht_wire::peer::NodeInfo;
 
@@ -46,7 +47,8 @@ impl World {
         let info = options
             .info
             .unwrap_or_else(|| NodeInfo { address: address(host), id: self.random_id() });
-        let node = Node::new(info, self.config.node.clone(), self.host_random(host, 0))?;
+        let config = Config { client: options.client, ..self.config.node.clone() };
+        let node = Node::new(info, config, self.host_random(host, 0))?;
         self.by_address.insert(info.address, host);
         self.by_id.insert(info.id, host);
         self.hosts.push(Host {
@@ -58,6 +60,9 @@ impl World {
             links: Links::default(),
             wakes_at: None,
             side: 0,
+            no_inbound: options.no_inbound,
+            called: None,
+            client: options.client,
             clock_skew: options.clock_skew,
             suspended: Duration::ZERO,
             asleep: None,
@@ -152,7 +157,8 @@ impl World {
             return Ok(());
         }
         let random = self.host_random(host, place.run);
-        let mut node = Node::new(place.info, self.config.node.clone(), random)?;
+        let config = Config { client: place.client, ..self.config.node.clone() };
+        let mut node = Node::new(place.info, config, random)?;
         let now = self.clocks(host);
         if let Some(disk) = &place.disk {
             node.restore(now, disk.restored(now.wall));
@@ -203,6 +209,23 @@ impl World {
     /// Ends the partition.
     pub fn heal(&mut self) {
         self.split = false;
+    }
+
+    /// From now on a host can be dialled, or cannot: its router forwards the port, or does not.
+    /// Connections that there are stay.
+    pub fn set_inbound(&mut self, host: HostId, allowed: bool) {
+        self.hosts[host.index()].no_inbound = !allowed;
+    }
+
+    /// Somebody came to a host's port. Its node is told as often as a driver tells it.
+    pub(super) fn call(&mut self, host: HostId, from: HostId) {
+        let now = self.now;
+        let from = self.hosts[from.index()].info.address.ip();
+        let place = &mut self.hosts[host.index()];
+        if place.called.is_none_or(|at| now.since(at) >= CALLER_PAUSE) {
+            place.called = Some(now);
+            self.feed(host, Input::Called { from });
+        }
     }
 
     /// Fills a node's routing table without any message: it is told that it has dialled each of

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::super::shown::{Event, History, Node, Table};
+use super::super::shown::{Event, History, Node, Table, Who};
 use crate::paint::words::{bytes, millis, number, plural, span};
 use crate::paint::{Paint, Tone, bar, sparkline};
 
@@ -68,6 +68,26 @@ fn head(node: &Node, paint: Paint) -> String {
     text
 }
 
+/// Where the node listens, where it is reached if that is elsewhere, and whether peers can dial it.
+fn peers_at(who: &Who, paint: Paint) -> String {
+    let mut text = who.p2p_address.clone();
+    if let Some(announced) = who.announced_address.as_ref().filter(|it| **it != text) {
+        let _ = write!(text, ", announced as {announced}");
+    }
+    if let Some(public) = &who.public_address {
+        let _ = write!(text, ", seen at {public}");
+    }
+    match who.reach.as_deref() {
+        Some("reachable") => text += "; peers dial it",
+        Some("unreachable") => {
+            let _ = write!(text, "; {}", paint.tone(Tone::Warning, "no peer can dial it"));
+        }
+        Some("client") => text += "; a client",
+        _ => {}
+    }
+    text
+}
+
 fn facts(node: &Node, paint: Paint) -> Vec<(&'static str, String)> {
     let Node { node: who, table, records, connections, operations, trust, storage, .. } = node;
     let median =
@@ -88,7 +108,7 @@ fn facts(node: &Node, paint: Paint) -> Vec<(&'static str, String)> {
     };
     vec![
         ("node", who.id.clone()),
-        ("peers at", who.p2p_address.clone()),
+        ("peers at", peers_at(who, paint)),
         ("programs at", who.api_address.clone()),
         (
             "program",

@@ -36,6 +36,12 @@ impl Node {
         self.leave_if_through();
     }
 
+    /// Hands over the records from here on, without leaving: those of a node that others cannot dial.
+    pub(in super::super) fn hand_over_from(&mut self, from: Bound<Key>) {
+        self.upkeep.leaving.from = Some(from);
+        self.send_copies();
+    }
+
     /// Ends the leave if everything has been handed over.
     pub(super) fn leave_if_through(&mut self) {
         let is_through = self.upkeep.leaving.from.is_none() && self.upkeep.copies.is_idle();

@@ -51,6 +51,16 @@ pub(super) const METRICS: &[Metric] = &[
         "Whether the node has lost every contact and looks for its network.",
         |one| one.seen(|it| (it.health.state == State::Isolated).into()),
     ),
+    Metric::gauge(
+        "voiddht_reachable",
+        "Whether peers can dial the node: 0 for a client, absent while too few were asked.",
+        |one| match one.seen.as_ref()?.node.reach {
+            "reachable" => Some(1),
+            "unreachable" | "client" => Some(0),
+            _ => None,
+        },
+    )
+    .watch("the node holds nothing: `dht doctor` says what to do"),
     Metric::counter(
         "voiddht_isolations_total",
         "Times that the node found itself without any contact.",

@@ -1,0 +1,233 @@
+//! What a node says of itself, and where it says that it is: as a client, behind address translation,
+//! and after a change of its address.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use bytes::Bytes;
+use rand::SeedableRng;
+use rand::rngs::ChaCha8Rng;
+use voiddht_core::event::{Command, CommandId, Input, Notice, Outcome, Output};
+use voiddht_core::peer::{ConnectionId, Peer};
+use voiddht_core::reachability::Reach;
+use voiddht_core::time::{Moment, Now, WallTime};
+use voiddht_core::{Config, Node};
+use voiddht_wire::peer::{Body, ErrorCode, Header, Message, NodeInfo, Record};
+use voiddht_wire::{Key, NodeId, PeerAddress, RpcId};
+
+fn at(text: &str) -> PeerAddress {
+    PeerAddress::new(text.parse().unwrap(), 7402)
+}
+
+fn id(number: u8) -> NodeId {
+    NodeId::from_bytes([number; 32])
+}
+
+struct Driven {
+    node: Node,
+    second: u64,
+}
+
+impl Driven {
+    fn new(own: &str, config: Config) -> Self {
+        let own = NodeInfo { address: at(own), id: id(0) };
+        let node = Node::new(own, config, ChaCha8Rng::seed_from_u64(1)).unwrap();
+        Self { node, second: 1 }
+    }
+
+    fn feed(&mut self, input: Input) -> Vec<Output> {
+        let mono = Moment::from_micros(self.second * 1_000_000);
+        let wall = WallTime::from_millis(1_700_000_000_000 + self.second * 1000);
+        self.node.handle_input(Now { mono, wall }, input);
+        std::iter::from_fn(|| self.node.poll_output()).collect()
+    }
+
+    /// A contact that this node has dialled.
+    fn meet(&mut self, number: u8, address: &str) -> Vec<Output> {
+        let peer = Peer::danger_assume_proved(id(number), at(address));
+        let connection = ConnectionId(number.into());
+        let dialed = Some(at(address));
+        self.feed(Input::Connected { connection, peer, dialed })
+    }
+
+    /// What a peer's message brings.
+    fn hear(&mut self, number: u8, address: &str, rpc_id: RpcId, body: Body) -> Vec<Output> {
+        let peer = Peer::danger_assume_proved(id(number), at(address).with_port(50_000));
+        let connection = ConnectionId(number.into());
+        let header = Header { sender: id(number), port: 7402, rpc_id };
+        let message = Message { header, body };
+        self.feed(Input::Received { connection, peer, message })
+    }
+
+    /// Lets time pass, and answers every PING and FIND_NODE as the contact that was asked, which knows
+    /// no node and sees this one at `seen`. The messages that were sent.
+    fn pass(&mut self, seconds: u64, seen: &str) -> Vec<Message> {
+        let mut sent = Vec::new();
+        for _ in 0..seconds {
+            self.second += 1;
+            let mut outputs = self.feed(Input::WakeUp);
+            while let Some(output) = outputs.pop() {
+                let Output::Request { to, message } = output else { continue };
+                let reply = match message.body {
+                    Body::Ping => {
+                        Some(Body::PingReply { observed: Some(at(seen).with_port(50_000)) })
+                    }
+                    Body::FindNode { .. } => Some(Body::FindNodeReply { nodes: Vec::new() }),
+                    _ => None,
+                };
+                if let (Some(reply), Some(there)) = (reply, to.id) {
+                    let number = there.to_bytes()[0];
+                    let address = to.address.ip().to_string();
+                    outputs.extend(self.hear(number, &address, message.header.rpc_id, reply));
+                }
+                sent.push(message);
+            }
+        }
+        sent
+    }
+
+    /// Where this node says that it is, to a peer at an address.
+    fn told_to(&mut self, address: &str) -> Option<PeerAddress> {
+        let body = Body::FindNode { target: Key::default() };
+        let outputs = self.hear(99, address, RpcId::from_bytes([7; 32]), body);
+        let nodes = outputs.into_iter().find_map(|output| match output {
+            Output::Reply {
+                message: Message { body: Body::FindNodeReply { nodes }, .. }, ..
+            } => Some(nodes),
+            _ => None,
+        });
+        nodes.unwrap().into_iter().find(|node| node.id == id(0)).map(|node| node.address)
+    }
+}
+
+fn record() -> Record {
+    let value = Bytes::from_static(b"value");
+    Record { key: Key::default(), value, ttl: 60, version: Some(1), maintenance: false }
+}
+
+fn ports(messages: &[Message]) -> Vec<u16> {
+    messages.iter().map(|message| message.header.port).collect()
+}
+
+#[test]
+fn a_client_announces_no_port_and_takes_no_record() {
+    let mut client = Driven::new("192.0.2.1", Config { client: true, ..Config::default() });
+    client.meet(1, "198.51.100.1");
+    let put = Command::Put {
+        key: Key::default(),
+        value: Bytes::from_static(b"value"),
+        ttl: None,
+        replication: None,
+    };
+    let mut sent = Vec::new();
+    for (number, command) in [put, Command::Reach].into_iter().enumerate() {
+        let id = CommandId(number as u64);
+        for output in client.feed(Input::Command { id, command }) {
+            if let Output::Request { message, .. } = output {
+                sent.push(message);
+            }
+        }
+    }
+    sent.extend(client.pass(120, "192.0.2.1"));
+    assert!(!sent.is_empty());
+    assert!(ports(&sent).iter().all(|port| *port == 0), "{sent:?}");
+    let outputs = client.hear(2, "198.51.100.2", RpcId::default(), Body::Store(record()));
+    let refused = outputs.iter().any(|output| {
+        matches!(output, Output::Reply { message: Message { header, body }, .. }
+            if header.port == 0 && *body == Body::Error(ErrorCode::Busy))
+    });
+    assert!(refused, "{outputs:?}");
+    assert_eq!(client.told_to("203.0.113.1"), None);
+}
+
+#[test]
+fn a_client_does_not_count_itself() {
+    for (client, expected) in [(false, 1), (true, 0)] {
+        let mut alone = Driven::new("192.0.2.1", Config { client, ..Config::default() });
+        let put = Command::Put {
+            key: Key::default(),
+            value: Bytes::from_static(b"value"),
+            ttl: None,
+            replication: None,
+        };
+        let mut outputs = alone.feed(Input::Command { id: CommandId(1), command: put });
+        while let Some(output) = outputs.pop() {
+            match output {
+                Output::Persist { ticket, .. } => {
+                    outputs.extend(alone.feed(Input::Persisted { ticket, durable: true }));
+                }
+                Output::Answer { outcome: Outcome::Put { stored, .. }, .. } => {
+                    assert_eq!(stored, expected);
+                    return;
+                }
+                _ => {}
+            }
+        }
+        panic!("the PUT has not ended");
+    }
+}
+
+/// Four contacts of four prefixes, all of which see the node at one public address.
+fn translated(own: &str) -> Driven {
+    let mut driven = Driven::new(own, Config::default());
+    for (number, address) in
+        [(1, "198.51.100.1"), (2, "203.0.113.1"), (3, "11.0.0.1"), (4, "12.0.0.1")]
+    {
+        driven.meet(number, address);
+    }
+    driven
+}
+
+#[test]
+fn a_node_that_no_contact_dials_back_is_a_client_until_one_does() {
+    let mut node = translated("10.0.0.2");
+    let asked = node.pass(30, "192.0.2.77");
+    let pings: Vec<_> = asked.iter().filter(|message| message.body == Body::Ping).collect();
+    assert!(pings.iter().all(|ping| ping.header.port == 7402) && pings.len() >= 4);
+    assert_eq!(node.node.reach(), Reach::Unknown, "they have a minute");
+    node.pass(60, "192.0.2.77");
+    assert!(node.node.is_client());
+    // It still asks to be dialled back, and says nothing else of a port.
+    for message in node.pass(300, "192.0.2.77") {
+        let is_asking = message.header.port == 7402;
+        assert_eq!(is_asking, message.body == Body::Ping, "{message:?}");
+    }
+    let outputs = node.feed(Input::Called { from: at("11.0.0.1").ip() });
+    let said = |output: &Output| matches!(output, Output::Notice(Notice::Reachable));
+    assert!(outputs.iter().any(said) && !node.node.is_client());
+    let outputs = node.feed(Input::Called { from: at("12.0.0.1").ip() });
+    assert!(!outputs.iter().any(said), "said once");
+}
+
+#[test]
+fn a_private_address_is_told_in_private_networks_and_the_public_one_elsewhere() {
+    for own in ["10.0.0.2", "0.0.0.0"] {
+        let mut node = translated(own);
+        assert_eq!(node.told_to("198.51.100.9"), None, "nobody there could use it");
+        node.pass(30, "192.0.2.77");
+        assert_eq!(node.told_to("198.51.100.9"), Some(at("192.0.2.77")));
+        let private = Some(at(own)).filter(|own| !own.ip().is_unspecified());
+        assert_eq!(node.told_to("10.0.0.9"), private);
+    }
+    // A public address that was given stands, whatever others see.
+    let mut public = translated("192.0.2.1");
+    public.pass(30, "192.0.2.77");
+    assert_eq!(public.told_to("198.51.100.9"), Some(at("192.0.2.1")));
+}
+
+#[test]
+fn a_changed_address_is_told_to_all_contacts_over_new_connections() {
+    let mut node = translated("192.0.2.1");
+    node.feed(Input::Called { from: at("11.0.0.1").ip() });
+    node.pass(5, "192.0.2.1");
+    let outputs = node.feed(Input::AddressChanged { address: at("192.0.2.2") });
+    let hung_up = outputs.iter().filter(|output| matches!(output, Output::HangUp { .. })).count();
+    assert_eq!(hung_up, 4);
+    assert_eq!(node.node.reach(), Reach::Unknown, "of the new address nothing is known");
+    let pinged = node.pass(2, "192.0.2.2");
+    let pings = pinged.iter().filter(|message| message.body == Body::Ping).count();
+    assert!(pings >= 4, "{pinged:?}");
+    assert_eq!(node.told_to("198.51.100.9"), Some(at("192.0.2.2")));
+    node.feed(Input::Called { from: at("11.0.0.1").ip() });
+    let again = node.pass(20, "192.0.2.2");
+    assert!(again.iter().all(|message| message.body != Body::Ping), "told once: {again:?}");
+}
