@@ -83,8 +83,8 @@ fn a_node_that_nobody_can_dial_is_a_client_until_its_port_is_forwarded() {
     assert!(words.contains("no peer can dial it"), "{words}");
     // As the doctor says: forward the port. The node needs no restart.
     router.run(&format!("nft add rule ip nat pre tcp dport 7402 dnat to {INSIDE}"));
-    node.line_with("reachable: a peer dialled this node");
     check_replica(&inside, &nodes[0].0, "45.9.9.9:7402");
+    node.line_with("reachable: a peer dialled this node");
 }
 
 #[test]

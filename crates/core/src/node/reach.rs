@@ -261,7 +261,9 @@ impl Node {
             (Reach::Unknown | Reach::Reachable, Reach::Unreachable, Some(asked)) => {
                 self.now_unreachable(asked);
             }
-            (Reach::Unknown | Reach::Unreachable, Reach::Reachable, _) => self.now_reachable(),
+            (Reach::Unknown | Reach::Unreachable, Reach::Reachable, _) => {
+                self.now_reachable(before)
+            }
             _ => {}
         }
     }
@@ -279,10 +281,10 @@ impl Node {
         self.hand_over_from(Bound::Unbounded);
     }
 
-    /// The node can be dialled: its neighbours are to know it.
-    fn now_reachable(&mut self) {
+    /// The node can be dialled. If it could not before, its neighbours are to know it.
+    fn now_reachable(&mut self, before: Reach) {
         self.notice(Notice::Reachable);
-        if !self.table.is_empty() {
+        if before == Reach::Unreachable && !self.table.is_empty() {
             self.restart_find_self();
         }
     }
