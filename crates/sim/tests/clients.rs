@@ -1,6 +1,8 @@
 //! Nodes that nobody can dial, by their own choice or because something translates addresses: they
 //! use the network, and it does not count on them.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod common;
 
 use std::time::Duration;

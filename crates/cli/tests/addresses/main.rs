@@ -3,6 +3,7 @@
 //! advises is done, and helps.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(clippy::print_stderr, reason = "a test that is passed over says why")]
 
 #[path = "../common/mod.rs"]
 mod common;
