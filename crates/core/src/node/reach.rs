@@ -120,7 +120,10 @@ impl Node {
         if self.table.is_empty() && !heard {
             return self.is_joined();
         }
-        let is_in_grace = self.reachability.first_contact().is_none_or(|at| self.now.mono.since(at) < REACH_GRACE);
+        let is_in_grace = self
+            .reachability
+            .first_contact()
+            .is_none_or(|at| self.now.mono.since(at) < REACH_GRACE);
         heard && (self.is_reached() || is_in_grace)
     }
 
@@ -297,7 +300,8 @@ impl Node {
     fn callers_that_count(&self) -> Counting {
         let addresses = self.table.iter().map(|contact| contact.address());
         let (private, public): (Vec<_>, Vec<_>) = addresses.partition(is_private);
-        let hosts = |addresses: Vec<PeerAddress>| addresses.iter().map(|it| host(it.ip())).collect();
+        let hosts =
+            |addresses: Vec<PeerAddress>| addresses.iter().map(|it| host(it.ip())).collect();
         Counting { has_public: !public.is_empty(), private: hosts(private), public: hosts(public) }
     }
 
