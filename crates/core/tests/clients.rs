@@ -37,7 +37,7 @@ impl Driven {
     fn feed(&mut self, input: Input) -> Vec<Output> {
         let mono = Moment::from_micros(self.second * 1_000_000);
         let wall = WallTime::from_millis(1_700_000_000_000 + self.second * 1000);
-        self.node.handle_input(Now { mono, wall }, input);
+        self.node.handle_input(Now::never_suspended(mono, wall), input);
         std::iter::from_fn(|| self.node.poll_output()).collect()
     }
 
@@ -155,7 +155,9 @@ fn stored_alone(client: bool) -> usize {
             Output::Persist { ticket, .. } => {
                 outputs.extend(alone.feed(Input::Persisted { ticket, durable: true }));
             }
-            Output::Answer { outcome: Outcome::Put { stored, .. }, .. } => count = Some(stored),
+            Output::Answer { outcome: Outcome::Put { receipt, .. }, .. } => {
+                count = Some(receipt.stored)
+            }
             _ => {}
         }
     }

@@ -41,7 +41,10 @@ async fn connect(
     let result = match result.and_then(|established| not_oneself(context, established)) {
         // A configured peer that says nothing may be another service. Boxed: it is rare.
         Err(HandshakeError::LateCertificate) if to.id.is_none() => {
-            let asked = Box::pin(service::identify(context.source, to.address.socket_addr()));
+            let asked = Box::pin(service::identify(
+                context.own_address.now().source,
+                to.address.socket_addr(),
+            ));
             let found = give_up.run_until_cancelled(asked).await?;
             Err(found.map_or(HandshakeError::LateCertificate, HandshakeError::NoNode))
         }

@@ -22,7 +22,7 @@ const REPLICATION: u8 = 8;
 
 /// Adds hosts that join through the first nodes.
 fn add(world: &mut World, count: usize, options: HostOptions) -> Vec<HostId> {
-    let peers: Vec<_> = world.hosts()[..3].iter().map(|host| host.info().address).collect();
+    let peers: Vec<_> = world.hosts()[..3].iter().map(|host| host.info().address.into()).collect();
     let hosts: Vec<_> = (0..count).map(|_| world.add(options).unwrap()).collect();
     for host in &hosts {
         world.command(*host, Command::Join { peers: peers.clone() });
@@ -37,7 +37,7 @@ fn wait(world: &mut World, seconds: u64) {
 /// The hosts that hold a record of this key.
 fn holders(world: &World, key: &Key) -> Vec<HostId> {
     let holds = |(host, node): (HostId, &voiddht_core::Node)| {
-        node.records().get(key, world.now()).is_some().then_some(host)
+        node.records().get(key, world.boot_now()).is_some().then_some(host)
     };
     world.honest().filter_map(holds).collect()
 }
@@ -70,8 +70,8 @@ fn check_values(world: &mut World, clients: &[HostId], first: u64) {
         (at, Command::Put { key, value, ttl, replication: Some(REPLICATION) })
     });
     for outcome in run_all(world, commands.collect(), 8) {
-        let Outcome::Put { stored, report } = outcome else { panic!("{outcome:?}") };
-        assert_eq!(stored, usize::from(REPLICATION), "{report:?}");
+        let Outcome::Put { receipt, report } = outcome else { panic!("{outcome:?}") };
+        assert_eq!(receipt.stored, usize::from(REPLICATION), "{report:?}");
     }
     for number in numbers.clone() {
         assert_eq!(holders(world, &key(number)), closest(world, &key(number)), "value {number}");

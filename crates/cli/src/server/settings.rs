@@ -49,7 +49,7 @@ pub fn is_address_by_name(typed: &Arguments) -> bool {
     let is_given = network.host_address.or(positions.host_address_position).is_some();
     let first = positions.peer_address_position.as_ref().or(network.peer_address.as_ref());
     let first = first.or(network.peer.first().map(|peer| &peer.host));
-    !is_given && matches!(first, Some(Host::Name(_)))
+    !is_given && network.listen.is_none() && matches!(first, Some(Host::Name(_)))
 }
 
 /// Settles everything. Names of peers are left to the node, which resolves them before each attempt

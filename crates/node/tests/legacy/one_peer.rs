@@ -59,7 +59,7 @@ async fn a_client_of_ours_uses_it_and_announces_no_port() {
     let Some(python) = python() else { return };
     let mut peer = LegacyPeer::start(&python, None, &[]).await;
     let mut settings = tofu(&[]);
-    settings.peers = vec![peer.address];
+    settings.peers = vec![peer.address.into()];
     settings.core.client = true;
     let node = start(settings).await;
     soon(node.joined()).await;
