@@ -191,9 +191,10 @@ impl Node {
             self.judge_reach();
             CHECK_AGAIN
         } else {
-            match self.last_counted_caller() {
-                Some(at) if self.now.mono.since(at) < CHECK_INTERVAL => CHECK_INTERVAL,
-                _ => {
+            let since = self.last_counted_caller().map(|at| self.now.mono.since(at));
+            match since.filter(|since| *since < CHECK_INTERVAL) {
+                Some(since) => CHECK_INTERVAL - since,
+                None => {
                     self.ask_for_dial_back();
                     self.config.dial_back_patience
                 }
