@@ -208,7 +208,11 @@ fn reachable(found: &Findings<'_>) -> Check {
         return check(Grade::Unknown, text, String::new());
     }
     let bound = found.own_address.bound.port();
-    let open = match seen_elsewhere(found) {
+    // Of a node that announces no address it is not known whether something translates.
+    let own = found.own_address.announced.ip();
+    let anywhere = || found.sightings.iter().find_map(|one| one.seen).map(|seen| seen.ip());
+    let seen = seen_elsewhere(found).or_else(|| anywhere().filter(|_| own.is_unspecified()));
+    let open = match seen {
         None => format!("Open TCP port {bound} in this machine's firewall."),
         Some(seen) => format!(
             "Open TCP port {bound} in this machine's firewall, and in the router or container \

@@ -260,4 +260,7 @@ fn a_node_behind_a_router_that_forwards_its_port_is_well() {
     let closed = Findings { own_address: translated, dialed_back: &[], ..found };
     check(&closed, "reachable", Grade::Failed, "Open TCP port 9000");
     check(&closed, "reachable", Grade::Failed, "--announce-port");
+    // As in a container: whether its address is translated is not known.
+    let nowhere = Findings { own_address: at([0; 4]), dialed_back: &[], ..found };
+    check(&nowhere, "reachable", Grade::Failed, "forward it from 203.0.113.5");
 }
