@@ -216,8 +216,8 @@ impl Node {
     /// A configured or remembered peer answered, or did not.
     pub(super) fn handle_seed_answer(&mut self, request: &InFlight, from: NodeId, answer: &Answer) {
         match answer {
-            Answer::Nodes(_) if request.to.id.is_none() => {
-                self.peer_answered(NodeInfo { address: request.to.address, id: from });
+            Answer::Nodes(named) if request.to.id.is_none() => {
+                self.peer_answered(NodeInfo { address: request.to.address, id: from }, named);
             }
             Answer::Refused(_) => self.note_seed_problem(request, JoinProblem::Refused),
             _ => self.note_seed_problem(request, JoinProblem::NoAnswer),
@@ -238,12 +238,12 @@ impl Node {
 
     /// A configured peer answered. The first to answer brings this node into its network; any other
     /// is compared with that.
-    fn peer_answered(&mut self, peer: NodeInfo) {
+    fn peer_answered(&mut self, peer: NodeInfo, named: &[NodeInfo]) {
         let (now, jitter) = (self.now.mono, self.jitter());
         self.joining.peers.answered(peer.address, now, jitter);
         let is_first = self.table.iter().all(|contact| *contact.id() == peer.id);
         if is_first || self.joining.stage == Stage::Idle {
-            self.compare(peer);
+            self.compare(peer, named);
         }
         self.report_peers();
     }

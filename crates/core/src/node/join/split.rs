@@ -1,7 +1,7 @@
 //! Split networks: noticing that a peer belongs to another one, and growing together.
 //!
-//! A configured peer that answers is *compared*: a lookup of this node's own ID that begins at that
-//! peer alone must end among the nodes that this node knows to be closest to itself. If it names
+//! A configured peer that answers is *compared*: if it names none of this node's contacts, a lookup
+//! of this node's own ID that begins at that peer alone must end among the nodes that this node knows to be closest to itself. If it names
 //! none of them, there are two networks. The lookup has by then introduced this node to its closest
 //! nodes there; it joins anew through both, and the peer is compared again until they are one.
 //!
@@ -77,8 +77,14 @@ impl Comparisons {
 }
 
 impl Node {
-    /// Finds out whether a peer that has answered is part of this node's network.
-    pub(super) fn compare(&mut self, peer: NodeInfo) {
+    /// Finds out whether a peer that has answered, naming these nodes, is part of this node's
+    /// network. One that names a contact is; else a lookup decides.
+    pub(super) fn compare(&mut self, peer: NodeInfo, named: &[NodeInfo]) {
+        let is_contact =
+            |node: &&NodeInfo| node.id != peer.id && self.table.get(&node.id).is_some();
+        if named.iter().any(|node| is_contact(&node)) {
+            return self.found_same(peer);
+        }
         let mut known = self.closest(&self.own.id.as_key(), self.config.k + 1);
         known.retain(|node| node.id != peer.id);
         if known.is_empty() {
