@@ -359,10 +359,6 @@ impl Node {
             let (now, jitter) = (self.now.mono, self.jitter());
             self.joining.peers.compare_soon(now, jitter);
             self.plan_peers();
-            if self.joining.stage == Stage::Idle {
-                // Another node found this one, which was not looking.
-                self.schedule.set_earlier(Task::Join, now + FIRST_FIND_SELF);
-            }
             let pause = self.jittered(self.config.refresh_interval);
             self.schedule.set_earlier(Task::RefreshBuckets, self.now.mono + pause);
             self.joining.size_check_pause = SIZE_CHECK;

@@ -207,7 +207,8 @@ impl Node {
                 self.check_address(*node, false);
             }
         }
-        if MANY * strangers > named.len() {
+        // Where there are fewer, calling on them is enough.
+        if MANY * strangers > named.len() && strangers > self.config.k / 4 {
             self.merge();
         }
     }
