@@ -14,6 +14,7 @@ mod pins;
 mod progress;
 mod put;
 mod shown;
+mod signed;
 mod sim;
 mod status;
 mod testnet;
@@ -54,6 +55,8 @@ pub struct Arguments {
 enum Command {
     Put(put::Arguments),
     Get(get::Arguments),
+    Withdraw(signed::withdraw::Arguments),
+    Key(signed::key::Arguments),
     Status(status::Arguments),
     Peers(peers::Arguments),
     Explain(explain::Arguments),
@@ -129,23 +132,27 @@ const HELP: &str = "\
 {usage-heading} {usage}
 
 Values:
-  put      Put a value under a key, and print on how many nodes it now lies
-  get      Get the value of a key, and write it to standard output as it is
+  put       Put a value under a key, and print on how many nodes it now lies
+  get       Get the value of a key, and write it to standard output as it is
+
+Signed values, which only their owner can replace (put --sign, get --signed-by):
+  key       Make the key pairs that sign values, and let other keys write in their name
+  withdraw  Withdraw a signed value: readers then find nothing
 
 A running node:
-  status   Show how a node is: whom it knows, what it holds and does, what is to be looked at
-  peers    List the contacts of a node, with their state and round-trip time
-  explain  Get a value, and show how: who was asked, what each answered, how the vote went
-  doctor   Look what is wrong with a node, and say what to do about it
-  bench    Put and get through running nodes, and tell how long that takes
+  status    Show how a node is: whom it knows, what it holds and does, what is to be looked at
+  peers     List the contacts of a node, with their state and round-trip time
+  explain   Get a value, and show how: who was asked, what each answered, how the vote went
+  doctor    Look what is wrong with a node, and say what to do about it
+  bench     Put and get through running nodes, and tell how long that takes
 
 A data directory, whether or not its node runs:
-  pins     List and forget the certificates that a node trusts for the IDs that it knows
+  pins      List and forget the certificates that a node trusts for the IDs that it knows
 
 Networks of your own, on this machine:
-  testnet  Start a network of nodes on this machine, and put and get values
-  drill    Kill, restart, replace and part real nodes, and see whether any value is lost
-  sim      Simulate a large network, with faults and attackers, in one process
+  testnet   Start a network of nodes on this machine, and put and get values
+  drill     Kill, restart, replace and part real nodes, and see whether any value is lost
+  sim       Simulate a large network, with faults and attackers, in one process
 
 Options:
 {options}{after-help}
@@ -183,6 +190,8 @@ fn run(arguments: impl IntoIterator<Item = OsString>, output: &Output) -> Result
             on_a_runtime(resolved.run(output))
         }
         Command::Get(get) => on_a_runtime(get.run(output)),
+        Command::Withdraw(withdraw) => on_a_runtime(withdraw.run(output)),
+        Command::Key(key) => key.run(output),
         Command::Status(status) => on_a_runtime(status.run(preference, output)),
         Command::Peers(peers) => on_a_runtime(peers.run(preference, output)),
         Command::Explain(explain) => on_a_runtime(explain.run(preference, output)),
@@ -211,7 +220,7 @@ mod tests {
     fn the_help_has_every_command_with_its_own_words() {
         for command in Arguments::command().get_subcommands() {
             let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-            let line = format!("  {:<7}  {about}\n", command.get_name());
+            let line = format!("  {:<8}  {about}\n", command.get_name());
             assert!(HELP.contains(&line), "{line} in\n{HELP}");
         }
     }

@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use voiddht_wire::api::Proof;
 use voiddht_wire::peer::{Message, MessageError, NodeInfo};
 use voiddht_wire::{Key, NodeId, PeerAddress, RpcId};
 
 use crate::configured::{ConfiguredPeer, PeerName, PeerState, ResolveError, Service};
 use crate::label::{Limit, LookupPurpose, RefusalReason, RequestKind, RequestPurpose};
+use crate::node::ConditionalPut;
 use crate::operation::Receipt;
+use crate::operation::get::ReadMode;
 use crate::peer::{ConnectionId, Peer};
 use crate::quota::{Account, Usage};
 use crate::record::Bill;
@@ -331,6 +334,15 @@ pub enum Command {
         /// The key.
         key: Key,
     },
+    /// Find a value, verified as the reader asks.
+    Ask {
+        /// The key.
+        key: Key,
+        /// What the reader asks for.
+        mode: ReadMode,
+    },
+    /// Publish an envelope, unless the newest one is another than the writer has read.
+    PutIf(ConditionalPut),
     /// Find the closest nodes.
     Lookup {
         /// The point.
@@ -378,9 +390,15 @@ pub enum Outcome {
         value: Option<Bytes>,
         /// Its version, where there is one.
         version: Option<u64>,
+        /// How it was verified; `None` where nothing was found.
+        proof: Option<Proof>,
+        /// Seconds that it has left, by the replica that gives it the fewest; 0 if not known.
+        ttl: u16,
         /// How it went.
         report: Report,
     },
+    /// A conditional publication.
+    PutIf(PutIfOutcome),
     /// A lookup: the closest nodes that answered, nearest first.
     Lookup {
         /// The nodes.
@@ -410,6 +428,15 @@ pub enum Outcome {
     },
     /// Too many operations are under way: later.
     Busy,
+}
+
+/// How a conditional publication ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PutIfOutcome {
+    /// It was put, or failed for another reason than a conflict.
+    Put(Receipt),
+    /// This envelope is the newest: fetched and verified by this node.
+    Conflict(Bytes),
 }
 
 /// How one contact sees this node.

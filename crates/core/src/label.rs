@@ -92,6 +92,8 @@ label! {
         Liveness = "liveness",
         /// To bring a copy of a record to where it belongs.
         Upkeep = "upkeep",
+        /// To bring a newer signed value to a node that returned an older one.
+        Repair = "repair",
         /// To learn how this node is seen from outside.
         Reach = "reach",
         /// To say that this node leaves.
@@ -180,6 +182,8 @@ label! {
         MaxOperations = "max_operations",
         /// Records held.
         MaxRecords = "max_records",
+        /// Signatures verified in a time, of one peer, one address prefix, or all.
+        MaxSignatureChecks = "max_signature_checks",
         /// STOREs that wait for the disk.
         MaxUnsynced = "max_unsynced",
         /// Nodes that joined or failed and whose records are to be moved.
@@ -212,6 +216,7 @@ impl From<QuotaReached> for Limit {
         match quota {
             QuotaReached::PeerRequests => Self::RequestsPerPeer,
             QuotaReached::PrefixRequests => Self::RequestsPerPrefix,
+            QuotaReached::SignatureChecks => Self::MaxSignatureChecks,
             QuotaReached::PeerRecords => Self::RecordsPerPeer,
             QuotaReached::PeerBytes => Self::BytesPerPeer,
             QuotaReached::PrefixRecords => Self::RecordsPerPrefix,
@@ -233,8 +238,10 @@ label! {
         Outproved = "outproved",
         /// The version is too far ahead of this node's clock.
         FutureVersion = "future_version",
-        /// No TTL remains.
+        /// No TTL remains, or the end of a signed value has passed.
         Expired = "expired",
+        /// A signed value of this key with a weak key or a wrong signature.
+        BadSignature = "bad_signature",
     }
 }
 

@@ -39,6 +39,7 @@ use crate::event::{
     Command, CommandId, Destination, Input, Notice, Outcome, Output, RequestOutcome, StoredRecord,
     Undelivered, Write,
 };
+use crate::operation::get::ReadMode;
 use crate::pace::Pace;
 use crate::quota::RequestQuota;
 use crate::record::RecordStore;
@@ -47,6 +48,7 @@ use crate::request::{InFlight, Kind, Overdue, Purpose, Requests};
 use crate::routing::{RoutingConfig, RoutingTable};
 use crate::time::{BootTime, Moment, Now};
 
+mod conditional;
 mod contacts;
 mod join;
 mod lost;
@@ -59,6 +61,8 @@ mod serve;
 mod suspects;
 mod upkeep;
 
+pub use conditional::ConditionalPut;
+use conditional::Conditionals;
 pub use contacts::DIAL_BACK_PAUSE;
 use contacts::Probes;
 use join::Joining;
@@ -96,6 +100,7 @@ pub struct Node {
     pace: Pace,
     operations: BTreeMap<u64, Operation>,
     next_operation: u64,
+    conditionals: Conditionals,
     published: Publications,
     probes: Probes,
     reaches: Reaches,
@@ -142,6 +147,7 @@ impl Node {
             pace: Pace::default(),
             operations: BTreeMap::new(),
             next_operation: 0,
+            conditionals: Conditionals::default(),
             published: Publications::default(),
             probes: Probes::default(),
             reaches: Reaches::default(),
@@ -289,9 +295,15 @@ impl Node {
     fn start_operation(&mut self, id: CommandId, operation: Command, since: Now) {
         match operation {
             Command::Put { key, value, ttl, replication } => {
-                self.start_put((id, since), key, value, ttl, replication);
+                self.start_put((Origin::Command(id), since), key, value, ttl, replication);
             }
-            Command::Get { key } => self.start_get((id, since), key),
+            Command::PutIf(put) => self.start_put_if((id, since), put),
+            Command::Get { key } => {
+                self.start_get((Origin::Command(id), since), key, ReadMode::default());
+            }
+            Command::Ask { key, mode } => {
+                self.start_get((Origin::Command(id), since), key, mode);
+            }
             Command::Lookup { target } => {
                 self.start_find(Origin::Command(id), target, since);
             }

@@ -6,12 +6,15 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use clap::Args;
+use voiddht_client::signed::End;
 use voiddht_client::{Key, MAX_VALUE_BYTES, Put, PutReceipt};
 use voiddht_wire::limits::MAX_NODES;
 
 use super::key;
 use super::node::NodeArguments;
+use super::signed::publish::{EndArguments, Signer, SigningArguments};
 use crate::arguments::values::number;
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
@@ -24,11 +27,11 @@ use crate::output::Output;
 #[derive(Debug, Args)]
 #[command(
     after_help = EXAMPLES,
-    override_usage = "dht put [OPTIONS] KEY [VALUE]\n       dht put [OPTIONS] --content-addressed [VALUE]"
+    override_usage = "dht put [OPTIONS] KEY [VALUE]\n       dht put [OPTIONS] --content-addressed [VALUE]\n       dht put [OPTIONS] --sign KEY_FILE [--salt SALT] [VALUE]"
 )]
 pub(super) struct Arguments {
     /// 64 hexadecimal digits, or any text, of which the SHA-256 is taken
-    #[arg(required_unless_present = "content_addressed")]
+    #[arg(required_unless_present_any = ["content_addressed", "sign"])]
     key: Option<OsString>,
 
     /// The value, 1 to 65495 bytes; without it and without --file, standard input is read
@@ -41,8 +44,14 @@ pub(super) struct Arguments {
     /// Put the value under its own SHA-256, and print that key instead
     ///
     /// Whoever finds such a value can check it, so that a single honest copy is enough.
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with = "sign")]
     content_addressed: bool,
+
+    #[command(flatten)]
+    signing: SigningArguments,
+
+    #[command(flatten)]
+    end: EndArguments,
 
     /// How long the value shall live [default: as the node is set]
     #[arg(
@@ -71,43 +80,62 @@ Examples:
   dht put greeting hello
   dht put --ttl 600 greeting --file hello.txt
   date | dht put now
+  dht put --sign me.pem --salt endpoint 203.0.113.7:51820
   key=$(dht put --content-addressed --file photo.jpg) && dht get $key > copy.jpg";
 
 /// A PUT that is ready to be sent.
 #[derive(Debug)]
 pub(super) struct Resolved {
-    put: Put,
-    content_addressed: bool,
+    what: What,
     node: NodeArguments,
+}
+
+#[derive(Debug)]
+enum What {
+    Value { put: Put, content_addressed: bool },
+    Signed { signer: Box<Signer>, body: Bytes, end: End },
 }
 
 impl Arguments {
     /// Reads the value from where it is, so that nothing is sent before all of it is there.
     pub(super) fn resolve(self) -> Result<Resolved, Failure> {
-        let (key, value) = match (self.content_addressed, self.key, self.value) {
+        let signer = self.signing.signer()?;
+        let is_keyless = self.content_addressed || signer.is_some();
+        let (key, value) = match (is_keyless, self.key, self.value) {
             (false, key, value) => (key, value),
             // The value stands where the key would, which is not there.
             (true, value, None) => (None, value),
             (true, _, Some(surplus)) => {
                 return Err(Failure::Usage(format!(
-                    "{surplus:?} is one argument too many: the value is its own key"
+                    "{surplus:?} is one argument too many: the key follows from the value or its owner"
                 )));
             }
         };
         let value = read_value(value, self.file.as_deref())?;
+        if let Some(signer) = signer {
+            let (signer, body, end) = (Box::new(signer), value.into(), self.end.end());
+            return Ok(Resolved { what: What::Signed { signer, body, end }, node: self.node });
+        }
         let key = key.map_or_else(|| Key::of_value(&value), |text| key::of_text(&text));
         let put = Put::new(key, value)
             .ttl_seconds(self.ttl.unwrap_or(0))
             .replication(self.replication.unwrap_or(0));
-        Ok(Resolved { put, content_addressed: self.content_addressed, node: self.node })
+        let what = What::Value { put, content_addressed: self.content_addressed };
+        Ok(Resolved { what, node: self.node })
     }
 }
 
 impl Resolved {
     pub(super) async fn run(self, output: &Output) -> Result<Exit, Failure> {
+        let (put, content_addressed) = match self.what {
+            What::Value { put, content_addressed } => (put, content_addressed),
+            What::Signed { signer, body, end } => {
+                return signer.publish(&self.node, body, end, output).await;
+            }
+        };
         let client = self.node.connect().await?;
-        let key = self.put.key();
-        let receipt = client.put_with_receipt(self.put).await;
+        let key = put.key();
+        let receipt = client.put_with_receipt(put).await;
         let receipt = receipt.map_err(|error| self.node.explain(error))?;
         let stored = match describe(&receipt) {
             Ok(stored) => stored,
@@ -116,7 +144,7 @@ impl Resolved {
                 return Ok(Exit::Negative);
             }
         };
-        if self.content_addressed {
+        if content_addressed {
             output.line(key)?;
             output.notice(stored);
         } else {

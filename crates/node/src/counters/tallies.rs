@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use voiddht_core::event::Outcome;
+use voiddht_core::event::{Outcome, PutIfOutcome};
 use voiddht_core::label::{
     LookupPurpose, OperationKind, RefusalReason, RequestKind, RequestOutcome, RequestPurpose,
 };
@@ -46,6 +46,8 @@ impl OperationOutcome {
             Outcome::Get { value: None, .. } => Some(Self::GetMissing),
             Outcome::Put { receipt: Receipt { stored: 0, .. }, .. } => Some(Self::PutFailed),
             Outcome::Put { .. } => Some(Self::PutStored),
+            Outcome::PutIf(PutIfOutcome::Put(Receipt { stored: 1.., .. })) => Some(Self::PutStored),
+            Outcome::PutIf(_) => Some(Self::PutFailed),
             Outcome::Lookup { .. } => Some(Self::LookupDone),
             Outcome::Busy => Some(match kind {
                 OperationKind::Get => Self::GetBusy,
@@ -246,7 +248,13 @@ mod tests {
     fn operations_are_counted_by_what_came_of_them() {
         let tallies = Tallies::default();
         let report = Report { agreeing: 5, dissenting: 1, ..Report::default() };
-        let get = |value| Outcome::Get { value, version: None, report: report.clone() };
+        let get = |value| Outcome::Get {
+            value,
+            version: None,
+            proof: None,
+            ttl: 0,
+            report: report.clone(),
+        };
         let receipt = Receipt { stored: 0, outstanding: 0, failure: Some(PutFailure::Unreachable) };
         tallies.operation_ended(OperationKind::Get, &get(Some("v".into())));
         tallies.operation_ended(OperationKind::Get, &get(None));

@@ -121,7 +121,8 @@ fn the_ledger_sees_what_nobody_published_and_what_outlives_its_publication() {
         let mut ledger = ledger();
         ledger.commanded(&at(1), CommandId(2), &Command::Get { key: key() });
         let value = Some(Bytes::from_static(value));
-        let outcome = Outcome::Get { value, version: Some(1), report: Report::default() };
+        let (version, proof, report) = (Some(1), None, Report::default());
+        let outcome = Outcome::Get { value, version, proof, ttl: 0, report };
         found_by(&mut ledger, &[(at(2), Output::Answer { id: CommandId(2), outcome })])
     };
     assert_eq!((got(b"value"), got(b"another")), (0, 1));
