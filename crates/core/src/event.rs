@@ -7,9 +7,12 @@ use voiddht_wire::peer::{Message, MessageError, NodeInfo};
 use voiddht_wire::{Key, NodeId, PeerAddress, RpcId};
 
 use crate::configured::{ConfiguredPeer, PeerName, PeerState, ResolveError, Service};
-use crate::label::{Limit, LookupPurpose, RefusalReason, RequestKind, RequestPurpose};
+use crate::label::{
+    Limit, LookupPurpose, RefusalReason, RequestKind, RequestPurpose, StoreRejection,
+};
 use crate::operation::Receipt;
 use crate::peer::{ConnectionId, Peer};
+use crate::peer_clocks::ClockEstimate;
 use crate::quota::{Account, Usage};
 use crate::record::Bill;
 use crate::report::Report;
@@ -522,6 +525,13 @@ pub enum Notice {
         /// Why.
         why: RefusalReason,
     },
+    /// A peer has refused a STORE of this node.
+    StoreRejected {
+        /// Why.
+        why: StoreRejection,
+    },
+    /// The clocks of contacts say that this node's clock is wrong, or right again.
+    ClockJudged(ClockEstimate),
     /// A peer broke a rule.
     Misbehaviour {
         /// Who.

@@ -3,7 +3,7 @@
 //! Each is a closed enum, so that every table of counters has a slot for every label by its type,
 //! and a label that nobody counts does not compile. [`label!`](crate::label!) declares one.
 
-use voiddht_wire::peer::Body;
+use voiddht_wire::peer::{Body, ErrorCode};
 
 use crate::quota::QuotaReached;
 
@@ -96,6 +96,32 @@ label! {
         Reach = "reach",
         /// To say that this node leaves.
         Farewell = "farewell",
+    }
+}
+
+label! {
+    /// Why a peer refused a STORE of this node.
+    pub enum StoreRejection {
+        /// It has a newer version, or one that outranks this one.
+        Superseded = "superseded",
+        /// The version is from the future for its clock.
+        FutureVersion = "future_version",
+        /// It is busy, full, or a quota is reached.
+        Busy = "busy",
+        /// Any other error.
+        Other = "other",
+    }
+}
+
+impl StoreRejection {
+    /// The reason that an error code names.
+    pub fn of(code: ErrorCode) -> Self {
+        match code {
+            ErrorCode::NotAcceptable => Self::Superseded,
+            ErrorCode::FutureVersion { .. } => Self::FutureVersion,
+            ErrorCode::Busy => Self::Busy,
+            ErrorCode::BadRequest | ErrorCode::NotFound | ErrorCode::Internal => Self::Other,
+        }
     }
 }
 

@@ -40,6 +40,7 @@ use crate::event::{
     Undelivered, Write,
 };
 use crate::pace::Pace;
+use crate::peer_clocks::PeerClocks;
 use crate::quota::RequestQuota;
 use crate::record::RecordStore;
 use crate::reputation::Reputation;
@@ -47,6 +48,7 @@ use crate::request::{InFlight, Kind, Overdue, Purpose, Requests};
 use crate::routing::{RoutingConfig, RoutingTable};
 use crate::time::{BootTime, Moment, Now};
 
+mod clock;
 mod contacts;
 mod join;
 mod lost;
@@ -97,6 +99,9 @@ pub struct Node {
     operations: BTreeMap<u64, Operation>,
     next_operation: u64,
     published: Publications,
+    clocks: PeerClocks,
+    /// The last judgement of [`PeerClocks`] that was told.
+    is_clock_wrong: bool,
     probes: Probes,
     reaches: Reaches,
     reachability: Reachability,
@@ -143,6 +148,8 @@ impl Node {
             operations: BTreeMap::new(),
             next_operation: 0,
             published: Publications::default(),
+            clocks: PeerClocks::default(),
+            is_clock_wrong: false,
             probes: Probes::default(),
             reaches: Reaches::default(),
             reachability: Reachability::default(),
@@ -196,7 +203,8 @@ impl Node {
             Input::Resolved { name, found } => self.handle_resolved(&name, found),
             Input::Command { id, command } => self.handle_command(id, command),
             Input::Persisted { ticket, durable } => self.handle_persisted(ticket, durable),
-            Input::WakeUp => {}
+            // A clock that was wrong may have been set.
+            Input::WakeUp => self.judge_clock(),
         }
         self.run_due();
     }

@@ -27,11 +27,13 @@ use voiddht_core::event::{
 };
 use voiddht_core::operation::Receipt;
 use voiddht_core::peer::ConnectionId;
+use voiddht_core::peer_clocks::ClockEstimate;
 use voiddht_core::time::{Moment, Now};
 use voiddht_identity::ProvedPeer;
 use voiddht_wire::peer::{ErrorCode, Message, NodeInfo};
 
 use crate::clock::Clock;
+use crate::contact_log::ContactLog;
 use crate::context::Context as Shared;
 use crate::counters::Limit;
 use crate::descriptors::Share;
@@ -68,6 +70,7 @@ pub(crate) struct Driver {
     commands: HashMap<CommandId, (Asked, AnswerTo)>,
     observer: Observer,
     account_limits: account_limits::AccountLimits,
+    contact_log: ContactLog,
     next_command: u64,
     /// What ends each dial that is under way.
     dials: HashMap<ConnectionId, CancellationToken>,
@@ -124,6 +127,7 @@ impl Driver {
             commands: HashMap::new(),
             observer: Observer::default(),
             account_limits: account_limits::AccountLimits::default(),
+            contact_log: ContactLog::default(),
             next_command: 0,
             dials: HashMap::new(),
             probes,
@@ -506,14 +510,16 @@ impl Driver {
             }
             Notice::ContactAdded(contact) => {
                 self.trust.set_member(&contact.id, true);
-                tracing::debug!(peer = contact.id.short(), address = %contact.address, "contact");
+                self.contact_log.changed(contact, true, now.mono);
             }
             Notice::ContactRemoved(contact) => {
                 self.trust.set_member(&contact.id, false);
-                tracing::debug!(peer = contact.id.short(), "contact removed");
+                self.contact_log.changed(contact, false, now.mono);
             }
+            Notice::ClockJudged(clock) => log_clock(clock),
             Notice::RequestEnded { .. }
             | Notice::StoreRefused { .. }
+            | Notice::StoreRejected { .. }
             | Notice::LookupEnded { .. } => {}
         }
     }
@@ -573,6 +579,21 @@ fn log_peer(peer: &ConfiguredPeer, state: &PeerState) {
         PeerState::OwnNode => {
             tracing::warn!(%peer, "a configured peer is this node itself: dropped from the list");
         }
+    }
+}
+
+/// Said once for each change.
+fn log_clock(clock: &ClockEstimate) {
+    let ClockEstimate { ahead_ms, contacts } = *clock;
+    let seconds = ahead_ms / 1000;
+    if clock.is_wrong() {
+        tracing::warn!(
+            ahead_seconds = seconds,
+            contacts,
+            "this machine's clock is wrong: set it by NTP, or values will be refused"
+        );
+    } else {
+        tracing::info!(ahead_seconds = seconds, contacts, "this machine's clock is right again");
     }
 }
 

@@ -18,6 +18,7 @@ mod api;
 mod callers;
 mod clock;
 mod connection;
+mod contact_log;
 mod context;
 pub mod counters;
 mod descriptors;

@@ -169,7 +169,17 @@ impl Observer {
             Notice::ContactRemoved(contact) => {
                 return self.contact_changed(now.wall, *contact, false);
             }
-            Notice::RequestEnded { .. } | Notice::StoreRefused { .. } => return,
+            Notice::RequestEnded { .. }
+            | Notice::StoreRefused { .. }
+            | Notice::StoreRejected { .. } => return,
+            Notice::ClockJudged(clock) => {
+                let seconds = clock.ahead_ms.unsigned_abs() / 1000;
+                let side = if clock.ahead_ms > 0 { "ahead" } else { "behind" };
+                match clock.is_wrong() {
+                    true => (true, format!("This machine's clock is {seconds} s {side}.")),
+                    false => (false, "This machine's clock is right again.".into()),
+                }
+            }
             Notice::Joined { .. } => {
                 self.was_joined = true;
                 (false, "Joined the network.".into())

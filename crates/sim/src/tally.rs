@@ -74,7 +74,9 @@ impl Tally {
             Notice::Joined { .. }
             | Notice::PeerChanged { .. }
             | Notice::LookupEnded { .. }
-            | Notice::StoreRefused { .. } => {}
+            | Notice::StoreRefused { .. }
+            | Notice::StoreRejected { .. }
+            | Notice::ClockJudged(_) => {}
         }
     }
 

@@ -20,7 +20,7 @@ use crate::operation::get::ReadPolicy;
 use crate::operation::{Answer, Asked, Find, Found, Get, Next, Put, PutFailure, publication};
 use crate::peer::Peer;
 use crate::report::{Report, Step, StepAnswer};
-use crate::request::{InFlight, Purpose};
+use crate::request::{InFlight, Kind as Requested, Purpose};
 use crate::scope;
 use crate::time::{Moment, Now};
 
@@ -263,7 +263,12 @@ impl Node {
         let answer = match message.body {
             Body::FindNodeReply { nodes } => Answer::Nodes(self.dialable(&peer, nodes)),
             Body::FindValueReply(record) => Answer::Value(record),
-            Body::Error(code) => Answer::Refused(code),
+            Body::Error(code) => {
+                if matches!(request.kind, Requested::Store(..)) {
+                    self.note_rejected(&peer, code);
+                }
+                Answer::Refused(code)
+            }
             Body::PingReply { observed } => {
                 if let Purpose::Reach(id) = request.purpose {
                     self.note_sighting(id, peer.id(), observed);

@@ -206,6 +206,7 @@ impl Node {
         if record.ttl == 0 {
             return Some(Body::Error(ErrorCode::BadRequest));
         }
+        self.note_published(peer, &record);
         let bill = self.bill_of(peer, &record);
         match self.keep(record, Some(bill)) {
             Ok(None) => Some(Body::StoreReply { key }),
@@ -220,6 +221,9 @@ impl Node {
                 }
                 Some(Body::Error(match refusal {
                     Refusal::Full { .. } => ErrorCode::Busy,
+                    Refusal::FutureVersion => {
+                        ErrorCode::FutureVersion { clock_ms: self.now.wall.as_millis() }
+                    }
                     _ => ErrorCode::NotAcceptable,
                 }))
             }

@@ -472,7 +472,10 @@ impl Put {
         let Some(placement) = self.placements.get_mut(node) else { return };
         *placement = match answer {
             Answer::Stored => Placement::Confirmed,
-            Answer::Refused(ErrorCode::NotAcceptable) => Placement::Superseded,
+            // The others would refuse this version too.
+            Answer::Refused(ErrorCode::NotAcceptable | ErrorCode::FutureVersion { .. }) => {
+                Placement::Superseded
+            }
             _ => Placement::Failed,
         };
         if *placement == Placement::Failed

@@ -7,6 +7,7 @@ use std::time::Duration;
 use voiddht_core::event::Outcome;
 use voiddht_core::label::{
     LookupPurpose, OperationKind, RefusalReason, RequestKind, RequestOutcome, RequestPurpose,
+    StoreRejection,
 };
 use voiddht_core::operation::Receipt;
 use voiddht_core::report::Report;
@@ -77,6 +78,7 @@ pub(crate) struct Tallies {
     upkeep_requests: [Count; RequestOutcome::COUNT],
     served: [Count; RequestKind::COUNT],
     stores_refused: [Count; RefusalReason::COUNT],
+    stores_rejected: [Count; StoreRejection::COUNT],
     operations: [Count; OperationOutcome::COUNT],
     operation_durations: [DurationHistogram; OperationKind::COUNT],
     put_copies: CopiesHistogram,
@@ -97,6 +99,8 @@ pub struct Tally {
     pub served: [u64; RequestKind::COUNT],
     /// STOREs of peers that were not taken, by [`RefusalReason`].
     pub stores_refused: [u64; RefusalReason::COUNT],
+    /// STOREs of this node that peers did not take, by [`StoreRejection`].
+    pub stores_rejected: [u64; StoreRejection::COUNT],
     /// Operations of users that have ended, by [`OperationOutcome`].
     pub operations: [u64; OperationOutcome::COUNT],
     /// How long they took, by [`OperationKind`].
@@ -139,6 +143,11 @@ impl Tallies {
         self.stores_refused[why.slot()].add();
     }
 
+    /// A peer did not take a STORE of this node.
+    pub(crate) fn store_rejected(&self, why: StoreRejection) {
+        self.stores_rejected[why.slot()].add();
+    }
+
     /// An operation of this kind has ended.
     pub(crate) fn operation_ended(&self, kind: OperationKind, outcome: &Outcome) {
         let Some(ended) = OperationOutcome::of(kind, outcome) else { return };
@@ -170,6 +179,7 @@ impl Tallies {
             upkeep_requests: read_all(&self.upkeep_requests),
             served: read_all(&self.served),
             stores_refused: read_all(&self.stores_refused),
+            stores_rejected: read_all(&self.stores_rejected),
             operations: read_all(&self.operations),
             operation_durations: std::array::from_fn(|kind| self.operation_durations[kind].read()),
             put_copies: self.put_copies.read(),

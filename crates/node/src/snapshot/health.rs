@@ -4,6 +4,7 @@
 
 use serde::Serialize;
 use voiddht_core::configured::{ConfiguredPeer, PeerState};
+use voiddht_core::peer_clocks::ClockEstimate;
 
 /// How a node feels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -64,6 +65,8 @@ pub struct Facts {
     pub bytes: [usize; 2],
     /// Connections open, and allowed.
     pub connections: [usize; 2],
+    /// What contacts' clocks say of this machine's.
+    pub clock: Option<ClockEstimate>,
 }
 
 impl Health {
@@ -139,6 +142,13 @@ impl Health {
     }
 }
 
+/// By how much this machine's clock is wrong.
+pub(crate) fn clock_in_words(clock: &ClockEstimate) -> String {
+    let seconds = clock.ahead_ms.unsigned_abs() / 1000;
+    let side = if clock.ahead_ms > 0 { "ahead of" } else { "behind" };
+    format!("This machine's clock is {seconds} s {side} those of {} contacts.", clock.contacts)
+}
+
 fn complaints(facts: &Facts) -> Vec<Reason> {
     let mut reasons = Vec::new();
     // A third: more than die in an hour where sessions last as long as that, with k = 20.
@@ -150,6 +160,13 @@ fn complaints(facts: &Facts) -> Vec<Reason> {
                 facts.suspects, facts.contacts
             ),
             hint: "Either they are gone, or this machine's network loses packets.",
+        });
+    }
+    if let Some(clock) = facts.clock.filter(ClockEstimate::is_wrong) {
+        reasons.push(Reason {
+            code: "clock",
+            text: clock_in_words(&clock),
+            hint: "Have it set by NTP (timedatectl).",
         });
     }
     if facts.disk_failing {
@@ -213,6 +230,10 @@ mod tests {
             ..well
         };
         check(full, State::Degraded, &["disk", "records", "connections"]);
+        let clock =
+            |ahead_ms| Facts { clock: Some(ClockEstimate { ahead_ms, contacts: 5 }), ..well };
+        check(clock(59_000), State::Joined, &[]);
+        check(clock(-7_200_000), State::Degraded, &["clock"]);
     }
 
     #[test]
