@@ -9,7 +9,9 @@ mod fleet;
 mod get;
 mod key;
 mod node;
+mod peer_connection;
 mod peers;
+mod ping;
 mod pins;
 mod progress;
 mod put;
@@ -56,6 +58,7 @@ enum Command {
     Get(get::Arguments),
     Status(status::Arguments),
     Peers(peers::Arguments),
+    Ping(ping::Arguments),
     Explain(explain::Arguments),
     Doctor(doctor::Arguments),
     Bench(bench::Arguments),
@@ -135,6 +138,7 @@ Values:
 A running node:
   status   Show how a node is: whom it knows, what it holds and does, what is to be looked at
   peers    List the contacts of a node, with their state and round-trip time
+  ping     Say what is at an address: a node, which kind, and whether it can dial back
   explain  Get a value, and show how: who was asked, what each answered, how the vote went
   doctor   Look what is wrong with a node, and say what to do about it
   bench    Put and get through running nodes, and tell how long that takes
@@ -182,9 +186,10 @@ fn run(arguments: impl IntoIterator<Item = OsString>, output: &Output) -> Result
             let resolved = put.resolve()?;
             on_a_runtime(resolved.run(output))
         }
-        Command::Get(get) => on_a_runtime(get.run(output)),
+        Command::Get(get) => on_a_runtime(get.run(preference, output)),
         Command::Status(status) => on_a_runtime(status.run(preference, output)),
         Command::Peers(peers) => on_a_runtime(peers.run(preference, output)),
+        Command::Ping(ping) => on_a_runtime(ping.run(output)),
         Command::Explain(explain) => on_a_runtime(explain.run(preference, output)),
         Command::Doctor(doctor) => on_a_runtime(doctor.run(preference, output)),
         Command::Bench(bench) => on_a_runtime(bench.run(output)),

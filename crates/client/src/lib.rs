@@ -38,6 +38,11 @@
 //! sockets, `connection` the task that reads and writes, `error` what can go wrong. The codec is
 //! in `voiddht-wire`.
 
+/// The samples of the README, which compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 mod client;
 mod connection;
 mod error;
@@ -50,4 +55,4 @@ pub use voiddht_wire::limits::MAX_VALUE_BYTES;
 
 pub use client::{Client, Options};
 pub use error::{ConnectError, ProtocolError, RequestError};
-pub use put::{Put, PutReceipt};
+pub use put::{Put, PutReceipt, PutTerms};

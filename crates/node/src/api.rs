@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::io::BufReader;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
+use voiddht_core::Node;
 use voiddht_core::event::{Command, Outcome};
 use voiddht_core::operation::Receipt;
 use voiddht_wire::Key;
@@ -227,12 +228,13 @@ impl ApiConnection {
                 self.context.counters.api_gets.add();
                 (
                     Command::Get { key },
-                    ApiAnswer { counters, outbox, key, wanted: Acknowledge::Count },
+                    ApiAnswer { counters, outbox, key, wanted: Acknowledge::Count, asked: (0, 0) },
                 )
             }
             Request::Put(put) => {
                 self.context.counters.api_puts.add();
-                let answer = ApiAnswer { counters, outbox, key: put.key, wanted: put.acknowledge };
+                let (wanted, asked) = (put.acknowledge, (put.ttl, put.replication));
+                let answer = ApiAnswer { counters, outbox, key: put.key, wanted, asked };
                 (put_command(put), answer)
             }
         };
@@ -287,13 +289,15 @@ pub(crate) struct ApiAnswer {
     key: Key,
     /// What the program wants: of a PUT without the flag, nothing.
     wanted: Acknowledge,
+    /// The TTL and the replication that a PUT asked for; 0 is the node's default.
+    asked: (u16, u8),
 }
 
 impl ApiAnswer {
     /// Sends what the core found out.
-    pub(crate) fn send(self, outcome: Outcome) {
+    pub(crate) fn send(self, outcome: Outcome, core: &Node) {
         if self.wanted != Acknowledge::No {
-            let answer = self.answer(outcome);
+            let answer = self.answer(outcome, core);
             // Closed: the program has gone. Every value fits an answer.
             if self.outbox.push(|buffer| answer.encode(buffer)) == Err(PushError::Full) {
                 // It does not read its answers, and others need the memory.
@@ -304,22 +308,25 @@ impl ApiAnswer {
         self.outbox.end_request();
     }
 
-    fn answer(&self, outcome: Outcome) -> Answer {
+    fn answer(&self, outcome: Outcome, core: &Node) -> Answer {
         let key = self.key;
         match outcome {
             Outcome::Get { value: Some(value), .. } => Answer::Success { key, value },
-            Outcome::Put { receipt, .. } => self.answer_put(receipt),
+            Outcome::Put { receipt, .. } => self.answer_put(receipt, core),
             _ => Answer::Failure { key },
         }
     }
 
-    fn answer_put(&self, receipt: Receipt) -> Answer {
+    fn answer_put(&self, receipt: Receipt, core: &Node) -> Answer {
         let key = self.key;
         let count = |nodes| u8::try_from(nodes).unwrap_or(u8::MAX);
         match (receipt.failure, self.wanted) {
             (None, Acknowledge::Receipt) => {
-                let counts = [count(receipt.stored), count(receipt.outstanding)];
-                Answer::Success { key, value: counts.to_vec().into() }
+                let (possible, ttl) = self.terms(core);
+                let [high, low] = ttl.to_be_bytes();
+                let (stored, outstanding) = (count(receipt.stored), count(receipt.outstanding));
+                let value = vec![stored, outstanding, count(possible), high, low];
+                Answer::Success { key, value: value.into() }
             }
             (None, _) => Answer::Success { key, value: vec![count(receipt.stored)].into() },
             (Some(why), Acknowledge::Receipt) => {
@@ -327,6 +334,17 @@ impl ApiAnswer {
             }
             (Some(_), _) => Answer::Failure { key },
         }
+    }
+}
+
+impl ApiAnswer {
+    /// How many nodes could store the value, and for how many seconds it lives.
+    fn terms(&self, core: &Node) -> (usize, u16) {
+        let (config, (ttl, replication)) = (core.config(), self.asked);
+        let asked = if ttl == 0 { config.default_ttl } else { Duration::from_secs(ttl.into()) };
+        let granted = asked.clamp(config.min_ttl, config.max_ttl).as_secs();
+        let wanted = if replication == 0 { config.replication } else { replication.into() };
+        (wanted.min(core.table().len()), u16::try_from(granted).unwrap_or(u16::MAX))
     }
 }
 

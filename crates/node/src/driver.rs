@@ -449,7 +449,7 @@ impl Driver {
             tracing::info!(%why, "a PUT failed");
         }
         match answer {
-            AnswerTo::Api(answer) => answer.send(outcome),
+            AnswerTo::Api(answer) => answer.send(outcome, &self.core),
             // Whoever asked may have gone.
             AnswerTo::Handle(asking) => drop(asking.send(outcome)),
             AnswerTo::Nobody => {}

@@ -6,6 +6,7 @@
 mod assemble;
 mod health;
 mod operation;
+mod value;
 
 use serde::Serialize;
 use voiddht_core::peer_clocks::ClockEstimate;
@@ -13,6 +14,7 @@ use voiddht_core::peer_clocks::ClockEstimate;
 pub(crate) use assemble::Surroundings;
 pub use health::{Facts, Health, Reason, State};
 pub use operation::{MAX_STEPS, OperationView, StepView};
+pub use value::{ValueView, Verified};
 
 /// Keys of a sample, at most: so many marks can be told apart on a ring.
 pub const MAX_SAMPLED_KEYS: usize = 128;

@@ -7,9 +7,11 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use serde_json::{Value, json};
 use voiddht_client::{Key, MAX_VALUE_BYTES, Put, PutReceipt};
 use voiddht_wire::limits::MAX_NODES;
 
+use super::connection::pretty;
 use super::key;
 use super::node::NodeArguments;
 use crate::arguments::values::number;
@@ -62,6 +64,10 @@ pub(super) struct Arguments {
     )]
     replication: Option<u8>,
 
+    /// Print JSON, for programs: nodes, and the lifetime that the node has granted
+    #[arg(long)]
+    json: bool,
+
     #[command(flatten)]
     node: NodeArguments,
 }
@@ -71,6 +77,7 @@ Examples:
   dht put greeting hello
   dht put --ttl 600 greeting --file hello.txt
   date | dht put now
+  dht put --json greeting hello | jq .stored
   key=$(dht put --content-addressed --file photo.jpg) && dht get $key > copy.jpg";
 
 /// A PUT that is ready to be sent.
@@ -78,6 +85,8 @@ Examples:
 pub(super) struct Resolved {
     put: Put,
     content_addressed: bool,
+    ttl: Option<u16>,
+    json: bool,
     node: NodeArguments,
 }
 
@@ -99,7 +108,8 @@ impl Arguments {
         let put = Put::new(key, value)
             .ttl_seconds(self.ttl.unwrap_or(0))
             .replication(self.replication.unwrap_or(0));
-        Ok(Resolved { put, content_addressed: self.content_addressed, node: self.node })
+        let Self { content_addressed, ttl, json, node, .. } = self;
+        Ok(Resolved { put, content_addressed, ttl, json, node })
     }
 }
 
@@ -109,6 +119,11 @@ impl Resolved {
         let key = self.put.key();
         let receipt = client.put_with_receipt(self.put).await;
         let receipt = receipt.map_err(|error| self.node.explain(error))?;
+        if self.json {
+            output.line(pretty(&in_json(&key, self.ttl, &receipt)))?;
+            let is_stored = matches!(receipt, PutReceipt::Stored { nodes: 1.., .. });
+            return Ok(if is_stored { Exit::Success } else { Exit::Negative });
+        }
         let stored = match describe(&receipt) {
             Ok(stored) => stored,
             Err(why) => {
@@ -122,18 +137,53 @@ impl Resolved {
         } else {
             output.line(stored)?;
         }
+        warnings(self.ttl, &receipt).into_iter().for_each(|warning| output.complaint(warning));
         Ok(Exit::Success)
     }
+}
+
+/// A receipt for programs.
+fn in_json(key: &Key, ttl_requested: Option<u16>, receipt: &PutReceipt) -> Value {
+    let (stored, outstanding, terms) = match receipt {
+        PutReceipt::Stored { nodes, outstanding, terms } => (*nodes, *outstanding, *terms),
+        _ => (0, 0, None),
+    };
+    json!({
+        "key": key.to_string(), "stored": stored, "outstanding": outstanding,
+        "possible": terms.map(|terms| terms.possible),
+        "ttl_seconds": terms.map(|terms| terms.ttl_seconds), "ttl_requested": ttl_requested,
+        "failure": match receipt { PutReceipt::Failed { why } => Some(why), _ => None },
+    })
+}
+
+/// What is not as it was asked for, of a value that is stored.
+fn warnings(asked: Option<u16>, receipt: &PutReceipt) -> Vec<String> {
+    let PutReceipt::Stored { terms: Some(terms), .. } = receipt else { return Vec::new() };
+    let mut warnings = Vec::new();
+    if receipt.is_poor() {
+        let possible = terms.possible;
+        warnings.push(format!(
+            "warning: {possible} nodes could have stored it; dht doctor tells what is wrong"
+        ));
+    }
+    let granted = terms.ttl_seconds;
+    if let Some(asked) = asked.filter(|asked| *asked != granted) {
+        warnings.push(format!(
+            "warning: it lives for {granted} s instead of {asked} s: the node's --min-ttl and \
+             --max-ttl allow no other"
+        ));
+    }
+    warnings
 }
 
 /// A receipt in words, or why the PUT failed.
 fn describe(receipt: &PutReceipt) -> Result<String, &str> {
     let nodes = |count: u8| format!("{count} {}", if count == 1 { "node" } else { "nodes" });
     match receipt {
-        PutReceipt::Stored { nodes: stored, outstanding: 0 } => {
+        PutReceipt::Stored { nodes: stored, outstanding: 0, .. } => {
             Ok(format!("stored on {}", nodes(*stored)))
         }
-        PutReceipt::Stored { nodes: stored, outstanding } => {
+        PutReceipt::Stored { nodes: stored, outstanding, .. } => {
             let verb = if *outstanding == 1 { "has" } else { "have" };
             let outstanding = nodes(*outstanding);
             Ok(format!("stored on {}; {outstanding} {verb} not answered yet", nodes(*stored)))

@@ -524,6 +524,7 @@ impl Node {
         }
         report.agreeing = found.agreeing as u32;
         report.dissenting = found.dissenting as u32;
+        report.ttl_left = get.ttl_left(&found);
         let agreeing = get.agreeing(&found);
         for step in &mut report.steps {
             if let StepAnswer::Value { won, .. } = &mut step.answer {

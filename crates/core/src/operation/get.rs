@@ -103,6 +103,8 @@ pub struct Get {
 struct Proof {
     value: Bytes,
     from: Option<NodeId>,
+    /// Seconds that it still lives, as that node says.
+    ttl: Option<u16>,
 }
 
 #[derive(Clone, Debug)]
@@ -135,7 +137,7 @@ impl Get {
         let key = search.target();
         search.draw_lots(policy.lots());
         let proof = floor.as_ref().filter(|floor| key.proves(&floor.value));
-        let proof = proof.map(|floor| Proof { value: floor.value.clone(), from: None });
+        let proof = proof.map(|floor| Proof { value: floor.value.clone(), from: None, ttl: None });
         let mut get = Self {
             key,
             own,
@@ -292,6 +294,14 @@ impl Get {
         }
     }
 
+    /// Seconds that the value found still lives: the most that a replica that returned it says.
+    pub fn ttl_left(&self, found: &Found) -> Option<u16> {
+        let value = found.value.as_ref()?;
+        let votes = self.ballot.votes().iter().filter(|vote| vote.value == *value);
+        let proof = self.proof.as_ref().and_then(|proof| proof.ttl);
+        votes.map(|vote| vote.ttl).chain(proof).max()
+    }
+
     /// The nodes that returned what was found.
     pub fn agreeing(&self, found: &Found) -> Vec<NodeId> {
         if let Some(proof) = &self.proof {
@@ -411,7 +421,7 @@ impl Get {
 
     fn count(&mut self, voter: NodeId, record: Record) {
         if self.key.proves(&record.value) {
-            self.proof = Some(Proof { value: record.value, from: Some(voter) });
+            self.proof = Some(Proof { value: record.value, from: Some(voter), ttl: Some(record.ttl) });
             return;
         }
         let stale = self.floor.as_ref().is_some_and(|floor| {
