@@ -118,7 +118,7 @@ mod tests {
     /// Monotonic seconds, and what this node's clock shows in milliseconds.
     fn at(seconds: u64, wall_ms: u64) -> Now {
         let mono = Moment::from_micros(seconds * 1_000_000);
-        Now { mono, wall: WallTime::from_millis(wall_ms) }
+        Now { mono, wall: WallTime::from_millis(wall_ms), ..Now::default() }
     }
 
     #[test]

@@ -63,11 +63,6 @@ impl PeerConnection {
         self.dialect
     }
 
-    /// Says that this side listens nowhere from now on.
-    pub(super) fn stop_listening(&mut self) {
-        self.own.port = 0;
-    }
-
     /// Sends these requests, each with its ID, in one write.
     pub(super) async fn send(
         &mut self,

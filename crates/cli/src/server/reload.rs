@@ -44,7 +44,7 @@ impl Reloader {
         let settings = settings::resolve(typed, &sources, Names::Leave, |text| warn!("{text}")).await?;
         self.log.set_level(level);
         let peers = node.set_peers(settings.peers).await.map_err(Failure::failed)?;
-        info!(?level, peers, "settings reloaded: log level and peers");
+        info!(loglevel = ?level, peers, "settings reloaded: log level and peers");
         Ok(())
     }
 }

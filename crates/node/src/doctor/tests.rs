@@ -6,8 +6,8 @@ use voiddht_wire::peer::NodeInfo;
 
 use super::*;
 use crate::snapshot::{
-    BanView, ClockView, ConfiguredPeerView, ConnectionsView, Health, LimitView, NodeView, OperationsView,
-    Reason, RecordsView, StorageView, TableView, TrustView,
+    BanView, ClockView, ConfiguredPeerView, ConnectionsView, Health, LimitView, NodeView,
+    OperationsView, Reason, RecordsView, StorageView, TableView, TrustView,
 };
 
 fn snapshot() -> Snapshot {

@@ -13,9 +13,9 @@ use voiddht_wire::NodeId;
 use super::health::SPLIT_ADVICE;
 use super::operation::millis;
 use super::{
-    BanView, BucketView, ClockView, ConfiguredPeerView, ConnectionsView, ContactChangeView, ContactView,
-    EventView, Health, LimitView, MAX_STEPS, NodeView, OperationView, OperationsView, RecordView,
-    RecordsView, Snapshot, StorageView, TableView, TrustView,
+    BanView, BucketView, ClockView, ConfiguredPeerView, ConnectionsView, ContactChangeView,
+    ContactView, EventView, Health, LimitView, MAX_STEPS, NodeView, OperationView, OperationsView,
+    RecordView, RecordsView, Snapshot, StorageView, TableView, TrustView,
 };
 use crate::counters::{Counts, limit_names};
 use crate::driver::observe::{Observation, ObservedBucket, Running};

@@ -183,13 +183,7 @@ async fn ask(tcp: TcpStream, pushed: &[u8], port: u16, patience: Duration) -> Re
     let observed = ping(&mut peer).await?;
     let rtt = begun.elapsed();
     let original = peer.dialect() == Dialect::Legacy;
-    let dialed_back =
-        !original && timeout(patience, dialed_back(&listener, remote, &identity)).await.is_ok();
-    if !original {
-        // So that it forgets this contact, which is gone in a moment.
-        peer.stop_listening();
-        let _ = timeout(PUSH_PATIENCE, ping(&mut peer)).await;
-    }
+    let dialed_back = !original && timeout(patience, dialed_back(&listener, remote)).await.is_ok();
     let (id, key) = (certificate.node_id(), certificate.key_kind());
     Ok(Peer { id, policy, key, original, rtt, observed, dialed_back, port })
 }
@@ -213,17 +207,15 @@ async fn ping(peer: &mut PeerConnection) -> Result<Option<PeerAddress>, Error> {
     }
 }
 
-/// Waits until the node comes, and shows it that it has found the one that asked.
-async fn dialed_back(listener: &TcpListener, remote: IpAddr, identity: &Identity) {
+/// Waits until the node comes. It is shown no certificate: so it takes this side for no contact, which
+/// would be gone in a moment.
+async fn dialed_back(listener: &TcpListener, remote: IpAddr) {
     loop {
-        let Ok((mut tcp, from)) = listener.accept().await else {
+        match listener.accept().await {
+            Ok((_, from)) if from.ip().to_canonical() == remote.to_canonical() => return,
+            Ok(_) => {}
             // Out of files, mostly: the caller's patience ends this.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        };
-        if from.ip().to_canonical() == remote.to_canonical() {
-            let _ = tcp.write_all(&identity.pushed()).await;
-            return;
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }
 }
