@@ -41,7 +41,8 @@ impl Reloader {
         let parsed = arguments::parse::<Arguments>(self.arguments.iter().cloned())?;
         let Typed::Arguments(typed, sources) = parsed else { return Ok(()) };
         let level = typed.logging.loglevel;
-        let settings = settings::resolve(typed, &sources, Names::Leave, |text| warn!("{text}")).await?;
+        let settings =
+            settings::resolve(typed, &sources, Names::Leave, |text| warn!("{text}")).await?;
         self.log.set_level(level);
         let peers = node.set_peers(settings.peers).await.map_err(Failure::failed)?;
         info!(loglevel = ?level, peers, "settings reloaded: log level and peers");
