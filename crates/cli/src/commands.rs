@@ -132,7 +132,7 @@ const HELP: &str = "\
 {usage-heading} {usage}
 
 Values:
-  put      Put a value under a key, and print on how many nodes it now lies
+  put      Put a value under a key, and print from how many nodes it can be fetched
   get      Get the value of a key, and write it to standard output as it is
 
 A running node:
