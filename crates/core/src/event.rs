@@ -530,8 +530,10 @@ pub enum Notice {
         /// Why.
         why: StoreRejection,
     },
-    /// The clocks of contacts say that this node's clock is wrong, or right again.
-    ClockJudged(ClockEstimate),
+    /// Contacts show that this node's clock is wrong.
+    ClockWrong(ClockEstimate),
+    /// They do not show that any more.
+    ClockRight,
     /// A peer broke a rule.
     Misbehaviour {
         /// Who.

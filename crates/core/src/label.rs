@@ -118,7 +118,7 @@ impl StoreRejection {
     pub fn of(code: ErrorCode) -> Self {
         match code {
             ErrorCode::NotAcceptable => Self::Superseded,
-            ErrorCode::FutureVersion { .. } => Self::FutureVersion,
+            ErrorCode::FutureVersion => Self::FutureVersion,
             ErrorCode::Busy => Self::Busy,
             ErrorCode::BadRequest | ErrorCode::NotFound | ErrorCode::Internal => Self::Other,
         }

@@ -1,101 +1,175 @@
-//! Whether this node's clock is wrong, judged by the clocks of its contacts.
+//! Whether this node's clock is wrong, judged by what contacts publish and refuse.
 //!
 //! Versions are publishers' clocks, so a wrong clock costs values: one that is ahead has its PUTs
-//! refused, one that is behind refuses those of others. Two messages show a contact's clock:
+//! refused, one that is behind refuses those of others. Nothing is sent to find that out:
 //!
 //! * a publication (a STORE that is no maintenance copy) carries its publisher's clock as its
-//!   version. An older version says nothing: a kept or signed value may be published again. A
-//!   current one, or one ahead of this node's clock, does;
-//! * a refusal because the version is from the future carries the refusing node's clock.
+//!   version. The highest of a contact is nearest to its clock: a kept or signed value may be published
+//!   again with an old one. So a version that is current, or ahead, is evidence by itself, and an
+//!   old one is not;
+//! * a STORE of this node that is refused because its version is from the future (ERROR 14) says that
+//!   one of the two clocks is wrong. Where several contacts say so, it is this node's; by how much,
+//!   their publications tell, and the tolerance is the least.
 //!
-//! Only contacts of the routing table are heard, for which address limits hold, and the median
-//! decides: where fewer than half of them are wrong, or lie, it is the clock of one that is right.
-//! What is remembered of a contact is its clock beside the monotonic one, so that the judgement
-//! follows at once when this machine's clock is set.
+//! Only contacts of the routing table are heard, one of each address prefix unless it is private, and
+//! the median decides: where fewer than half of them are wrong, or lie, it is the clock of one that is
+//! right. What is remembered of a contact is its clock beside the monotonic one, so that the judgement
+//! follows when this machine's clock is set.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use voiddht_wire::NodeId;
+use voiddht_wire::{NodeId, PeerAddress};
 
+use crate::diversity::{AddressPrefix, is_private, prefixes};
+use crate::record::FUTURE_VERSION_TOLERANCE;
 use crate::time::{Moment, Now};
 
-/// Contacts whose clocks are remembered. 1.5 KiB; the one that was heard longest ago goes first.
+/// Contacts that are remembered. 96 bytes each: 3 KiB; the one that was heard longest ago goes first.
 pub const MAX_CLOCKS: usize = 32;
-/// How long a contact's clock is remembered. A guess: quartz clocks drift by some 0.2 s in an hour.
+/// How long a contact is remembered. A guess: quartz clocks drift by some 0.2 s in an hour.
 pub const CLOCK_MEMORY: Duration = Duration::from_secs(3600);
 /// Contacts that must be heard before there is a judgement: with fewer, nobody could say which of
 /// two clocks is the wrong one.
 pub const MIN_CLOCKS: usize = 3;
 /// A clock that differs by more from the median of others is wrong. Well kept clocks differ by
 /// milliseconds, and beyond this replicas refuse values.
-pub const WRONG_CLOCK: Duration = crate::record::FUTURE_VERSION_TOLERANCE;
+pub const WRONG_CLOCK: Duration = FUTURE_VERSION_TOLERANCE;
 
-/// What contacts' clocks say of this node's.
+/// What contacts say of this node's clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockEstimate {
     /// How far this node's clock is ahead of the contacts', in milliseconds; negative if behind.
     pub ahead_ms: i64,
-    /// Contacts whose clocks are known.
+    /// Whether it is at least that, and by how much more is not known.
+    pub at_least: bool,
+    /// Contacts that say so.
     pub contacts: usize,
 }
 
 impl ClockEstimate {
     /// Whether this node's clock is wrong.
     pub fn is_wrong(&self) -> bool {
-        u128::from(self.ahead_ms.unsigned_abs()) > WRONG_CLOCK.as_millis()
+        self.at_least || u128::from(self.ahead_ms.unsigned_abs()) > WRONG_CLOCK.as_millis()
     }
 }
 
-/// The clocks of contacts. See the module's description.
-#[derive(Clone, Debug, Default)]
-pub struct PeerClocks {
-    clocks: BTreeMap<NodeId, Clock>,
+/// Who is counted as one voice: a contact, or everyone at its public address prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Voice {
+    Contact(NodeId),
+    Prefix(AddressPrefix),
 }
 
-/// A contact's clock: what it would show at the start of monotonic time, and when it was heard.
+impl Voice {
+    fn of(contact: NodeId, address: &PeerAddress) -> Self {
+        match prefixes(address).next().filter(|_| !is_private(address)) {
+            Some(prefix) => Self::Prefix(prefix),
+            None => Self::Contact(contact),
+        }
+    }
+}
+
+/// What contacts have shown of their clocks. See the module's description.
+#[derive(Clone, Debug, Default)]
+pub struct PeerClocks {
+    voices: BTreeMap<Voice, Heard>,
+}
+
+/// What one voice has shown.
 #[derive(Clone, Copy, Debug)]
-struct Clock {
-    epoch_ms: i64,
-    heard: Moment,
+struct Heard {
+    last: Moment,
+    /// What its clock would have shown at the start of monotonic time: by its highest version, and
+    /// when that came.
+    epoch_ms: Option<(i64, Moment)>,
+    /// What this node's clock would have shown then, at the last version that it refused.
+    refused_ms: Option<(i64, Moment)>,
 }
 
 impl PeerClocks {
     /// A contact has published a record of this version.
-    pub fn heard_version(&mut self, contact: NodeId, version: u64, now: Now) {
-        let oldest = now.wall.as_millis().saturating_sub(WRONG_CLOCK.as_millis() as u64);
-        if version >= oldest {
-            self.heard(contact, version, now);
+    pub fn heard_version(
+        &mut self,
+        contact: NodeId,
+        address: &PeerAddress,
+        version: u64,
+        now: Now,
+    ) {
+        let Some(epoch) = epoch(version, now.mono) else { return };
+        let heard = self.heard(Voice::of(contact, address), now.mono);
+        let known = heard.epoch_ms.filter(|(_, at)| is_fresh(*at, now.mono));
+        if known.is_none_or(|(known, _)| epoch >= known) {
+            heard.epoch_ms = Some((epoch, now.mono));
         }
     }
 
-    /// A contact has said what its clock shows.
-    pub fn heard(&mut self, contact: NodeId, clock_ms: u64, now: Now) {
-        let Some(epoch_ms) = epoch(clock_ms, now.mono) else { return };
-        if self.clocks.len() >= MAX_CLOCKS && !self.clocks.contains_key(&contact) {
-            let oldest = self.clocks.iter().min_by_key(|(_, clock)| clock.heard);
-            if let Some(oldest) = oldest.map(|(contact, _)| *contact) {
-                self.clocks.remove(&oldest);
-            }
-        }
-        self.clocks.insert(contact, Clock { epoch_ms, heard: now.mono });
+    /// A contact has refused a STORE because its version is from the future.
+    pub fn refused(&mut self, contact: NodeId, address: &PeerAddress, now: Now) {
+        let own = epoch(now.wall.as_millis(), now.mono);
+        let heard = self.heard(Voice::of(contact, address), now.mono);
+        heard.refused_ms = own.map(|own| (own, now.mono));
     }
 
-    /// What the contacts' clocks say, if enough of them are known.
+    /// A contact has taken a STORE.
+    pub fn accepted(&mut self, contact: NodeId, address: &PeerAddress) {
+        if let Some(heard) = self.voices.get_mut(&Voice::of(contact, address)) {
+            heard.refused_ms = None;
+        }
+    }
+
+    /// What the contacts say, if enough of them do.
     pub fn estimate(&self, now: Now) -> Option<ClockEstimate> {
         let own = epoch(now.wall.as_millis(), now.mono)?;
-        let fresh = self.clocks.values().filter(|one| now.mono.since(one.heard) < CLOCK_MEMORY);
-        let mut ahead: Vec<i64> = fresh.map(|one| own.saturating_sub(one.epoch_ms)).collect();
-        let contacts = ahead.len();
-        if contacts < MIN_CLOCKS {
-            return None;
+        let limit = WRONG_CLOCK.as_millis() as i64;
+        let epochs = self.voices.values().filter_map(|heard| heard.epoch_ms);
+        let ahead = epochs.filter(|(_, at)| is_fresh(*at, now.mono));
+        let ahead: Vec<i64> = ahead.map(|(epoch, _)| own.saturating_sub(epoch)).collect();
+        // A refusal of a clock that has been set since says nothing any more.
+        let refusals = self.voices.values().filter_map(|heard| heard.refused_ms);
+        let refusals = refusals
+            .filter(|(then, at)| is_fresh(*at, now.mono) && own.saturating_sub(*then) > -limit / 2)
+            .count();
+        if refusals >= MIN_CLOCKS {
+            let ahead_ms = median(ahead).unwrap_or(0);
+            let at_least = ahead_ms <= limit;
+            return Some(ClockEstimate {
+                ahead_ms: ahead_ms.max(limit),
+                at_least,
+                contacts: refusals,
+            });
         }
-        // Of an even number the one that is nearer to this node's clock: a doubt is in its favour.
-        ahead.sort_unstable();
-        let (lower, upper) = (ahead[(contacts - 1) / 2], ahead[contacts / 2]);
-        let ahead_ms = if lower.unsigned_abs() <= upper.unsigned_abs() { lower } else { upper };
-        Some(ClockEstimate { ahead_ms, contacts })
+        // Old versions are no evidence by themselves.
+        let current: Vec<i64> = ahead.into_iter().filter(|ahead| *ahead <= limit).collect();
+        let contacts = current.len();
+        let ahead_ms = median(current).filter(|_| contacts >= MIN_CLOCKS)?;
+        Some(ClockEstimate { ahead_ms, at_least: false, contacts })
     }
+
+    fn heard(&mut self, voice: Voice, now: Moment) -> &mut Heard {
+        if self.voices.len() >= MAX_CLOCKS && !self.voices.contains_key(&voice) {
+            let oldest = self.voices.iter().min_by_key(|(_, heard)| heard.last);
+            if let Some(oldest) = oldest.map(|(voice, _)| *voice) {
+                self.voices.remove(&oldest);
+            }
+        }
+        let fresh = Heard { last: now, epoch_ms: None, refused_ms: None };
+        let heard = self.voices.entry(voice).or_insert(fresh);
+        heard.last = now;
+        heard
+    }
+}
+
+fn is_fresh(at: Moment, now: Moment) -> bool {
+    now.since(at) < CLOCK_MEMORY
+}
+
+/// The middle one; of an even number the one nearer to zero: a doubt is in favour of this clock.
+fn median(mut ahead: Vec<i64>) -> Option<i64> {
+    ahead.sort_unstable();
+    let last = ahead.len().checked_sub(1)?;
+    let (lower, upper) = (ahead[last / 2], ahead[ahead.len() / 2]);
+    Some(if lower.unsigned_abs() <= upper.unsigned_abs() { lower } else { upper })
 }
 
 /// What a clock showed when monotonic time began. `None` for a clock that no machine has.
@@ -115,6 +189,11 @@ mod tests {
         NodeId::from_bytes([number; 32])
     }
 
+    /// An address of its own private network, or one of a public network that many share.
+    fn private() -> PeerAddress {
+        std::net::SocketAddr::from(([127, 0, 0, 1], 7402)).into()
+    }
+
     /// Monotonic seconds, and what this node's clock shows in milliseconds.
     fn at(seconds: u64, wall_ms: u64) -> Now {
         let mono = Moment::from_micros(seconds * 1_000_000);
@@ -122,20 +201,36 @@ mod tests {
     }
 
     #[test]
-    fn refusals_show_a_clock_that_is_ahead_and_the_judgement_ends_when_it_is_set() {
+    fn refusals_show_a_clock_that_is_ahead_and_publications_by_how_much() {
         let mut clocks = PeerClocks::default();
-        let ahead = at(10, 1_000 * HOUR_MS + 2 * HOUR_MS);
+        let ahead = at(10, 1_002 * HOUR_MS);
         for number in 1..=2 {
-            clocks.heard(contact(number), 1_000 * HOUR_MS, ahead);
+            clocks.refused(contact(number), &private(), ahead);
         }
         assert_eq!(clocks.estimate(ahead), None, "two could be wrong");
-        clocks.heard(contact(3), 1_000 * HOUR_MS + 5, ahead);
-        let estimate = clocks.estimate(ahead).unwrap();
-        assert_eq!((estimate.ahead_ms, estimate.contacts), (2 * HOUR_MS as i64, 3));
-        assert!(estimate.is_wrong());
-        let set = at(70, 1_000 * HOUR_MS + 60_000);
-        assert!(!clocks.estimate(set).unwrap().is_wrong());
-        assert_eq!(clocks.estimate(at(10 + 3600, 1_000 * HOUR_MS)), None, "forgotten");
+        clocks.refused(contact(3), &private(), ahead);
+        let least = ClockEstimate { ahead_ms: 60_000, at_least: true, contacts: 3 };
+        assert_eq!(clocks.estimate(ahead), Some(least));
+        clocks.heard_version(contact(4), &private(), 1_000 * HOUR_MS, ahead);
+        // Published again: older than what it showed before.
+        clocks.heard_version(contact(4), &private(), 3 * HOUR_MS, ahead);
+        let known = ClockEstimate { ahead_ms: 2 * HOUR_MS as i64, at_least: false, contacts: 3 };
+        assert_eq!(clocks.estimate(ahead), Some(known));
+        assert!(least.is_wrong() && known.is_wrong());
+    }
+
+    #[test]
+    fn the_judgement_ends_when_the_clock_is_set_or_stores_are_taken() {
+        let ahead = at(10, 1_002 * HOUR_MS);
+        let mut clocks = PeerClocks::default();
+        for number in 1..=3 {
+            clocks.refused(contact(number), &private(), ahead);
+        }
+        assert!(clocks.estimate(ahead).unwrap().is_wrong());
+        assert_eq!(clocks.estimate(at(70, 1_000 * HOUR_MS + 60_000)), None, "set");
+        assert_eq!(clocks.estimate(at(10 + 3600, 1_003 * HOUR_MS)), None, "forgotten");
+        clocks.accepted(contact(2), &private());
+        assert_eq!(clocks.estimate(ahead), None, "taken");
     }
 
     #[test]
@@ -143,13 +238,25 @@ mod tests {
         let mut clocks = PeerClocks::default();
         let now = at(5, 1_000 * HOUR_MS);
         for number in 1..=9 {
-            clocks.heard_version(contact(number), 3 * HOUR_MS, now);
+            clocks.heard_version(contact(number), &private(), 3 * HOUR_MS, now);
         }
         assert_eq!(clocks.estimate(now), None, "published again");
         for number in 1..=3 {
-            clocks.heard_version(contact(number), 1_001 * HOUR_MS, now);
+            clocks.heard_version(contact(number), &private(), 1_001 * HOUR_MS, now);
         }
         assert_eq!(clocks.estimate(now).unwrap().ahead_ms, -(HOUR_MS as i64));
+    }
+
+    #[test]
+    fn nodes_of_one_public_prefix_are_one_voice() {
+        let mut clocks = PeerClocks::default();
+        let now = at(5, 1_000 * HOUR_MS);
+        for number in 1..=9 {
+            let address = std::net::SocketAddr::from(([203, 0, 113, number], 7402)).into();
+            clocks.heard_version(contact(number), &address, 1_001 * HOUR_MS, now);
+            clocks.refused(contact(number), &address, now);
+        }
+        assert_eq!(clocks.estimate(now), None);
     }
 
     #[test]
@@ -157,26 +264,18 @@ mod tests {
         let mut clocks = PeerClocks::default();
         let now = at(5, 1_000 * HOUR_MS);
         for number in 1..=4 {
-            clocks.heard(contact(number), [0, u64::MAX >> 1][usize::from(number % 2)], now);
+            let version = [0, u64::MAX >> 1][usize::from(number % 2)];
+            clocks.heard_version(contact(number), &private(), version, now);
         }
         for number in 5..=9 {
-            clocks.heard(contact(number), 1_000 * HOUR_MS + u64::from(number), now);
+            let version = 1_000 * HOUR_MS + u64::from(number);
+            clocks.heard_version(contact(number), &private(), version, now);
         }
         assert!(!clocks.estimate(now).unwrap().is_wrong());
-        clocks.heard(contact(1), u64::MAX, now);
+        clocks.heard_version(contact(1), &private(), u64::MAX, now);
         for number in 0..=255 {
-            clocks.heard(contact(number), 1_000 * HOUR_MS, now);
+            clocks.heard_version(contact(number), &private(), 1_000 * HOUR_MS, now);
         }
         assert_eq!(clocks.estimate(now).unwrap().contacts, MAX_CLOCKS);
-    }
-
-    #[test]
-    fn of_two_medians_the_one_nearer_to_this_clock_counts() {
-        let mut clocks = PeerClocks::default();
-        let now = at(5, 1_000 * HOUR_MS);
-        for (number, hours) in [(1, 1_000), (2, 1_000), (3, 1_002), (4, 1_002)] {
-            clocks.heard(contact(number), hours * HOUR_MS, now);
-        }
-        assert_eq!(clocks.estimate(now).unwrap().ahead_ms, 0);
     }
 }

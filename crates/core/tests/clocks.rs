@@ -11,10 +11,11 @@ use voiddht_core::peer_clocks::ClockEstimate;
 
 const HOUR_MS: i64 = 3_600_000;
 
-/// The judgements so far.
-fn judgements(network: &Network) -> Vec<ClockEstimate> {
+/// What the nodes have found out so far; `None`: that the clock is right again.
+fn judgements(network: &Network) -> Vec<Option<ClockEstimate>> {
     let judged = network.notices.iter().filter_map(|notice| match notice {
-        Notice::ClockJudged(clock) => Some(*clock),
+        Notice::ClockWrong(clock) => Some(Some(*clock)),
+        Notice::ClockRight => Some(None),
         _ => None,
     });
     judged.collect()
@@ -34,8 +35,8 @@ fn a_clock_that_is_ahead_is_found_by_the_refusals_of_others() {
     network.put_under(numbered_key(1), 3, "value", 600);
     let judged = judgements(&network);
     assert_eq!(judged.len(), 1, "told once, by the one node: {judged:?}");
-    assert!((judged[0].ahead_ms - 2 * HOUR_MS).abs() < 10 && judged[0].is_wrong(), "{judged:?}");
-    assert!(judged[0].contacts >= 3);
+    let clock = judged[0].unwrap();
+    assert!(clock.at_least && clock.is_wrong() && clock.contacts >= 3, "{clock:?}");
     assert_eq!(rejected(&network, StoreRejection::FutureVersion), 7);
     assert_eq!(rejected(&network, StoreRejection::Superseded), 0);
     for number in 2..9 {
@@ -45,8 +46,20 @@ fn a_clock_that_is_ahead_is_found_by_the_refusals_of_others() {
     // The clock is set, and the node has something to do.
     network.clock_error.clear();
     network.run_for(Duration::from_secs(600));
-    let judged = judgements(&network);
-    assert!(judged.len() == 2 && !judged[1].is_wrong(), "{judged:?}");
+    assert_eq!(judgements(&network)[1..], [None]);
+}
+
+#[test]
+fn by_how_much_is_known_from_what_others_publish() {
+    let mut network = Network::new(8);
+    network.clock_error.insert(address(3), 2 * HOUR_MS);
+    for number in [0, 1, 2] {
+        network.put_under(numbered_key(number), number, "value", 600);
+    }
+    assert_eq!(judgements(&network), [], "old versions alone say nothing");
+    network.put_under(numbered_key(7), 3, "value", 600);
+    let clock = judgements(&network)[0].unwrap();
+    assert!(!clock.at_least && (clock.ahead_ms - 2 * HOUR_MS).abs() < 100, "{clock:?}");
 }
 
 #[test]
@@ -58,7 +71,7 @@ fn a_clock_that_is_behind_is_found_by_what_others_publish() {
     }
     let judged = judgements(&network);
     assert_eq!(judged.len(), 1, "{judged:?}");
-    assert!((judged[0].ahead_ms + HOUR_MS).abs() < 10 && judged[0].is_wrong(), "{judged:?}");
+    assert!((judged[0].unwrap().ahead_ms + HOUR_MS).abs() < 10, "{judged:?}");
 }
 
 #[test]

@@ -213,7 +213,10 @@ impl Counters {
             Notice::Isolated => self.isolated.add(),
             Notice::Misbehaviour { .. } => self.misbehaved.add(),
             Notice::JoinFailed { .. } => self.joins_failed.add(),
-            Notice::Joined { .. } | Notice::PeerChanged { .. } | Notice::ClockJudged(_) => {}
+            Notice::Joined { .. }
+            | Notice::PeerChanged { .. }
+            | Notice::ClockWrong(_)
+            | Notice::ClockRight => {}
         }
     }
 

@@ -516,7 +516,16 @@ impl Driver {
                 self.trust.set_member(&contact.id, false);
                 self.contact_log.changed(contact, false, now.mono);
             }
-            Notice::ClockJudged(clock) => log_clock(clock),
+            Notice::ClockWrong(clock) => {
+                let ClockEstimate { ahead_ms, at_least, contacts } = *clock;
+                tracing::warn!(
+                    ahead_seconds = ahead_ms / 1000,
+                    at_least,
+                    contacts,
+                    "this machine's clock is wrong: set it by NTP, or values will be refused"
+                );
+            }
+            Notice::ClockRight => tracing::info!("this machine's clock is right again"),
             Notice::RequestEnded { .. }
             | Notice::StoreRefused { .. }
             | Notice::StoreRejected { .. }
@@ -579,21 +588,6 @@ fn log_peer(peer: &ConfiguredPeer, state: &PeerState) {
         PeerState::OwnNode => {
             tracing::warn!(%peer, "a configured peer is this node itself: dropped from the list");
         }
-    }
-}
-
-/// Said once for each change.
-fn log_clock(clock: &ClockEstimate) {
-    let ClockEstimate { ahead_ms, contacts } = *clock;
-    let seconds = ahead_ms / 1000;
-    if clock.is_wrong() {
-        tracing::warn!(
-            ahead_seconds = seconds,
-            contacts,
-            "this machine's clock is wrong: set it by NTP, or values will be refused"
-        );
-    } else {
-        tracing::info!(ahead_seconds = seconds, contacts, "this machine's clock is right again");
     }
 }
 

@@ -20,7 +20,7 @@ use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{Key, NodeId};
 
 use crate::counters::tallies::OperationOutcome;
-use crate::snapshot::MAX_STEPS;
+use crate::snapshot::{MAX_STEPS, clock_in_words};
 
 /// Operations of users that are remembered. With [`MAX_STEPS`] steps each, 300 KiB; while nobody
 /// watches, 8 KiB.
@@ -172,14 +172,8 @@ impl Observer {
             Notice::RequestEnded { .. }
             | Notice::StoreRefused { .. }
             | Notice::StoreRejected { .. } => return,
-            Notice::ClockJudged(clock) => {
-                let seconds = clock.ahead_ms.unsigned_abs() / 1000;
-                let side = if clock.ahead_ms > 0 { "ahead" } else { "behind" };
-                match clock.is_wrong() {
-                    true => (true, format!("This machine's clock is {seconds} s {side}.")),
-                    false => (false, "This machine's clock is right again.".into()),
-                }
-            }
+            Notice::ClockWrong(clock) => (true, clock_in_words(clock)),
+            Notice::ClockRight => (false, "This machine's clock is right again.".into()),
             Notice::Joined { .. } => {
                 self.was_joined = true;
                 (false, "Joined the network.".into())

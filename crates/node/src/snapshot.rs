@@ -12,6 +12,7 @@ use serde::Serialize;
 use voiddht_core::peer_clocks::ClockEstimate;
 
 pub(crate) use assemble::Surroundings;
+pub(crate) use health::clock_in_words;
 pub use health::{Facts, Health, Reason, State};
 pub use operation::{MAX_STEPS, OperationView, StepView};
 pub use value::{ValueView, Verified};
@@ -112,7 +113,7 @@ impl ClockView {
             ahead_seconds: clock.ahead_ms as f64 / 1000.0,
             contacts: clock.contacts,
             wrong: clock.is_wrong(),
-            text: health::clock_in_words(&clock),
+            text: clock_in_words(&clock),
         }
     }
 }

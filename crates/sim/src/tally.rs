@@ -76,7 +76,8 @@ impl Tally {
             | Notice::LookupEnded { .. }
             | Notice::StoreRefused { .. }
             | Notice::StoreRejected { .. }
-            | Notice::ClockJudged(_) => {}
+            | Notice::ClockWrong(_)
+            | Notice::ClockRight => {}
         }
     }
 

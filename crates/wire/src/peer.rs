@@ -40,9 +40,6 @@ const PEER_TYPES: std::ops::Range<u16> = PING..700;
 /// The ALPN protocol that tells our dialect from the original's, which offers none.
 pub const ALPN: &[u8] = b"voiddht/1";
 
-/// Bytes of a clock: milliseconds since 1970.
-const CLOCK_BYTES: usize = 8;
-
 /// Bit 0 of a STORE's flags: a copy made by upkeep, not a publication.
 pub const FLAG_MAINTENANCE: u8 = 1;
 
@@ -153,42 +150,24 @@ pub struct Record {
 
 /// Why a request was not carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u16)]
 pub enum ErrorCode {
-    /// 10: the request breaks a rule.
-    BadRequest,
-    /// 11: what was asked for is not here.
-    NotFound,
-    /// 12: the request is well formed, but this node will not execute it.
-    NotAcceptable,
-    /// 13: busy, or over a limit: another node, or later.
-    Busy,
-    /// 14: the version of a STORE is too far ahead of this node's clock (`voiddht/1` only; in the
-    /// legacy dialect, 12).
-    FutureVersion {
-        /// This node's clock in milliseconds since 1970, so that the sender learns by how much one
-        /// of the two is wrong.
-        clock_ms: u64,
-    },
-    /// 20: the node's own fault.
-    Internal,
+    /// The request breaks a rule.
+    BadRequest = 10,
+    /// What was asked for is not here.
+    NotFound = 11,
+    /// The request is well formed, but this node will not carry it out.
+    NotAcceptable = 12,
+    /// Busy, or over a limit: another node, or later.
+    Busy = 13,
+    /// The version of a STORE is too far ahead of this node's clock. A node that does not know the code
+    /// reads it as [`Self::Internal`]. The legacy dialect says [`Self::NotAcceptable`] instead.
+    FutureVersion = 14,
+    /// The node's own fault.
+    Internal = 20,
 }
 
-/// The number of [`ErrorCode::FutureVersion`].
-const FUTURE_VERSION: u16 = 14;
-
 impl ErrorCode {
-    /// The number on the wire.
-    pub fn number(self) -> u16 {
-        match self {
-            Self::BadRequest => 10,
-            Self::NotFound => 11,
-            Self::NotAcceptable => 12,
-            Self::Busy => 13,
-            Self::FutureVersion { .. } => FUTURE_VERSION,
-            Self::Internal => 20,
-        }
-    }
-
     /// The code for a number; unknown numbers are the answering node's own trouble.
     pub fn from_u16(code: u16) -> Self {
         match code {
@@ -196,6 +175,7 @@ impl ErrorCode {
             11 => Self::NotFound,
             12 => Self::NotAcceptable,
             13 => Self::Busy,
+            14 => Self::FutureVersion,
             _ => Self::Internal,
         }
     }
@@ -292,7 +272,6 @@ impl Body {
             }
             Self::FindNode { .. } | Self::FindValue { .. } | Self::StoreReply { .. } => ID_BYTES,
             Self::FindNodeReply { nodes } => nodes.len() * NODE_INFO_BYTES,
-            Self::Error(ErrorCode::FutureVersion { .. }) if !legacy => 2 + CLOCK_BYTES,
             Self::Error(_) => 2,
         }
     }
@@ -391,14 +370,10 @@ impl Body {
                     buffer.put_slice(&node.id.to_bytes());
                 }
             }
-            Self::Error(ErrorCode::FutureVersion { clock_ms }) if dialect == Dialect::V1 => {
-                buffer.put_u16(FUTURE_VERSION);
-                buffer.put_u64(*clock_ms);
+            Self::Error(ErrorCode::FutureVersion) if dialect == Dialect::Legacy => {
+                buffer.put_u16(ErrorCode::NotAcceptable as u16);
             }
-            Self::Error(ErrorCode::FutureVersion { .. }) => {
-                buffer.put_u16(ErrorCode::NotAcceptable.number());
-            }
-            Self::Error(code) => buffer.put_u16(code.number()),
+            Self::Error(code) => buffer.put_u16(*code as u16),
         }
     }
 
@@ -443,12 +418,6 @@ impl Body {
             FIND_NODE_REPLY => Self::FindNodeReply { nodes: take_nodes(body)? },
             FIND_VALUE_REPLY if legacy => Self::FindValueReply(Record::take_legacy(0, body)?),
             FIND_VALUE_REPLY => Self::FindValueReply(Record::take(body)?),
-            ERROR if !legacy && body.len() == 2 + CLOCK_BYTES => match body.get_u16() {
-                FUTURE_VERSION => {
-                    Self::Error(ErrorCode::FutureVersion { clock_ms: body.get_u64() })
-                }
-                _ => return Err(None),
-            },
             ERROR => {
                 exactly(2)?;
                 Self::Error(ErrorCode::from_u16(body.get_u16()))

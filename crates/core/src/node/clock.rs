@@ -21,7 +21,7 @@ impl Node {
             && !record.maintenance
             && self.shows_its_clock(peer)
         {
-            self.clocks.heard_version(peer.id(), version, self.now);
+            self.clocks.heard_version(peer.id(), &peer.remote(), version, self.now);
             self.judge_clock();
         }
     }
@@ -29,20 +29,27 @@ impl Node {
     /// A peer has refused a STORE of this node.
     pub(super) fn note_rejected(&mut self, peer: &Peer, code: ErrorCode) {
         self.notice(Notice::StoreRejected { why: StoreRejection::of(code) });
-        if let ErrorCode::FutureVersion { clock_ms } = code
-            && self.shows_its_clock(peer)
-        {
-            self.clocks.heard(peer.id(), clock_ms, self.now);
+        if code == ErrorCode::FutureVersion && self.shows_its_clock(peer) {
+            self.clocks.refused(peer.id(), &peer.remote(), self.now);
             self.judge_clock();
         }
     }
 
+    /// A peer has taken a STORE of this node.
+    pub(super) fn note_accepted(&mut self, peer: &Peer) {
+        self.clocks.accepted(peer.id(), &peer.remote());
+    }
+
     /// Says so if this node's clock has turned out to be wrong, or right again.
     pub(super) fn judge_clock(&mut self) {
-        let Some(estimate) = self.clocks.estimate(self.now) else { return };
-        if estimate.is_wrong() != self.is_clock_wrong {
-            self.is_clock_wrong = estimate.is_wrong();
-            self.notice(Notice::ClockJudged(estimate));
+        let estimate = self.clocks.estimate(self.now);
+        let is_wrong = estimate.is_some_and(|estimate| estimate.is_wrong());
+        if is_wrong != self.is_clock_wrong {
+            self.is_clock_wrong = is_wrong;
+            self.notice(match estimate.filter(ClockEstimate::is_wrong) {
+                Some(estimate) => Notice::ClockWrong(estimate),
+                None => Notice::ClockRight,
+            });
         }
     }
 

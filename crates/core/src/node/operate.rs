@@ -269,6 +269,10 @@ impl Node {
                 }
                 Answer::Refused(code)
             }
+            Body::StoreReply { .. } => {
+                self.note_accepted(&peer);
+                Answer::Stored
+            }
             Body::PingReply { observed } => {
                 if let Purpose::Reach(id) = request.purpose {
                     self.note_sighting(id, peer.id(), observed);

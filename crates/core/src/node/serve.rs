@@ -221,9 +221,7 @@ impl Node {
                 }
                 Some(Body::Error(match refusal {
                     Refusal::Full { .. } => ErrorCode::Busy,
-                    Refusal::FutureVersion => {
-                        ErrorCode::FutureVersion { clock_ms: self.now.wall.as_millis() }
-                    }
+                    Refusal::FutureVersion => ErrorCode::FutureVersion,
                     _ => ErrorCode::NotAcceptable,
                 }))
             }

@@ -421,7 +421,8 @@ impl Get {
 
     fn count(&mut self, voter: NodeId, record: Record) {
         if self.key.proves(&record.value) {
-            self.proof = Some(Proof { value: record.value, from: Some(voter), ttl: Some(record.ttl) });
+            self.proof =
+                Some(Proof { value: record.value, from: Some(voter), ttl: Some(record.ttl) });
             return;
         }
         let stale = self.floor.as_ref().is_some_and(|floor| {

@@ -473,7 +473,7 @@ impl Put {
         *placement = match answer {
             Answer::Stored => Placement::Confirmed,
             // The others would refuse this version too.
-            Answer::Refused(ErrorCode::NotAcceptable | ErrorCode::FutureVersion { .. }) => {
+            Answer::Refused(ErrorCode::NotAcceptable | ErrorCode::FutureVersion) => {
                 Placement::Superseded
             }
             _ => Placement::Failed,

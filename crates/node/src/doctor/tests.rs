@@ -150,7 +150,7 @@ fn whose_clock_is_wrong_is_told_by_the_clocks_of_contacts() {
     // Nine in ten may all be of one publisher: the clocks of contacts decide.
     check(&most, "clock", Grade::Warning, "90 of 100 values");
     let clock = |ahead_ms| {
-        let estimate = ClockEstimate { ahead_ms, contacts: 4 };
+        let estimate = ClockEstimate { ahead_ms, at_least: false, contacts: 4 };
         Snapshot { clock: Some(ClockView::of(estimate)), ..self::snapshot() }
     };
     let ahead = clock(7_200_000);

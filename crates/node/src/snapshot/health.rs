@@ -146,7 +146,9 @@ impl Health {
 pub(crate) fn clock_in_words(clock: &ClockEstimate) -> String {
     let seconds = clock.ahead_ms.unsigned_abs() / 1000;
     let side = if clock.ahead_ms > 0 { "ahead of" } else { "behind" };
-    format!("This machine's clock is {seconds} s {side} those of {} contacts.", clock.contacts)
+    let least = if clock.at_least { "at least " } else { "" };
+    let contacts = clock.contacts;
+    format!("This machine's clock is {least}{seconds} s {side} those of {contacts} contacts.")
 }
 
 fn complaints(facts: &Facts) -> Vec<Reason> {
@@ -230,8 +232,10 @@ mod tests {
             ..well
         };
         check(full, State::Degraded, &["disk", "records", "connections"]);
-        let clock =
-            |ahead_ms| Facts { clock: Some(ClockEstimate { ahead_ms, contacts: 5 }), ..well };
+        let clock = |ahead_ms| Facts {
+            clock: Some(ClockEstimate { ahead_ms, at_least: false, contacts: 5 }),
+            ..well
+        };
         check(clock(59_000), State::Joined, &[]);
         check(clock(-7_200_000), State::Degraded, &["clock"]);
     }

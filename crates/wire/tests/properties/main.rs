@@ -66,7 +66,6 @@ fn messages() -> impl Strategy<Value = Message> {
         vec(nodes(), 0..=limits::MAX_NODES).prop_map(|nodes| Body::FindNodeReply { nodes }),
         records().prop_map(Body::FindValueReply),
         (10u16..=20).prop_map(|code| Body::Error(ErrorCode::from_u16(code))),
-        any::<u64>().prop_map(|clock_ms| Body::Error(ErrorCode::FutureVersion { clock_ms })),
     ];
     (ids(), any::<u16>(), ids(), body).prop_map(|(sender, port, rpc_id, body)| {
         let (sender, rpc_id) = (NodeId::from_bytes(sender), RpcId::from_bytes(rpc_id));
