@@ -12,10 +12,10 @@ use voiddht_wire::limits::{FRAME_HEADER_BYTES, MAX_SHORT_FRAME_BYTES};
 
 fuzz_target!(|data: &[u8]| {
     let mut source = Source(data);
-    // The four types, or any.
+    // The eight types, or any.
     let kind = match source.byte() {
         any @ 250.. => u16::from_be_bytes([any, source.byte()]),
-        known => DHT_PUT + u16::from(known % 4),
+        known => DHT_PUT + u16::from(known % 8),
     };
     let body = Bytes::copy_from_slice(source.slice(MAX_SHORT_FRAME_BYTES - FRAME_HEADER_BYTES));
     if let Ok(request) = Request::decode(kind, body.clone()) {

@@ -9,11 +9,14 @@ mod fleet;
 mod get;
 mod key;
 mod node;
+mod peer_connection;
 mod peers;
+mod ping;
 mod pins;
 mod progress;
 mod put;
 mod shown;
+mod signed;
 mod sim;
 mod status;
 mod testnet;
@@ -54,8 +57,11 @@ pub struct Arguments {
 enum Command {
     Put(put::Arguments),
     Get(get::Arguments),
+    Withdraw(signed::withdraw::Arguments),
+    Key(signed::key::Arguments),
     Status(status::Arguments),
     Peers(peers::Arguments),
+    Ping(ping::Arguments),
     Explain(explain::Arguments),
     Doctor(doctor::Arguments),
     Bench(bench::Arguments),
@@ -129,23 +135,28 @@ const HELP: &str = "\
 {usage-heading} {usage}
 
 Values:
-  put      Put a value under a key, and print on how many nodes it now lies
-  get      Get the value of a key, and write it to standard output as it is
+  put       Put a value under a key, and print from how many nodes it can be fetched
+  get       Get the value of a key, and write it to standard output as it is
+
+Signed values, which only their owner can replace (put --sign, get --signed-by):
+  key       Make the key pairs that sign values, and let other keys write in their name
+  withdraw  Withdraw a signed value: readers then find nothing
 
 A running node:
-  status   Show how a node is: whom it knows, what it holds and does, what is to be looked at
-  peers    List the contacts of a node, with their state and round-trip time
-  explain  Get a value, and show how: who was asked, what each answered, how the vote went
-  doctor   Look what is wrong with a node, and say what to do about it
-  bench    Put and get through running nodes, and tell how long that takes
+  status    Show how a node is: whom it knows, what it holds and does, what is to be looked at
+  peers     List the contacts of a node, with their state and round-trip time
+  ping      Say what is at an address: a node, which kind, and whether it can dial back
+  explain   Get a value, and show how: who was asked, what each answered, how the vote went
+  doctor    Look what is wrong with a node, and say what to do about it
+  bench     Put and get through running nodes, and tell how long that takes
 
 A data directory, whether or not its node runs:
-  pins     List and forget the certificates that a node trusts for the IDs that it knows
+  pins      List and forget the certificates that a node trusts for the IDs that it knows
 
 Networks of your own, on this machine:
-  testnet  Start a network of nodes on this machine, and put and get values
-  drill    Kill, restart, replace and part real nodes, and see whether any value is lost
-  sim      Simulate a large network, with faults and attackers, in one process
+  testnet   Start a network of nodes on this machine, and put and get values
+  drill     Kill, restart, replace and part real nodes, and see whether any value is lost
+  sim       Simulate a large network, with faults and attackers, in one process
 
 Options:
 {options}{after-help}
@@ -182,9 +193,12 @@ fn run(arguments: impl IntoIterator<Item = OsString>, output: &Output) -> Result
             let resolved = put.resolve()?;
             on_a_runtime(resolved.run(output))
         }
-        Command::Get(get) => on_a_runtime(get.run(output)),
+        Command::Get(get) => on_a_runtime(get.run(preference, output)),
+        Command::Withdraw(withdraw) => on_a_runtime(withdraw.run(output)),
+        Command::Key(key) => key.run(output),
         Command::Status(status) => on_a_runtime(status.run(preference, output)),
         Command::Peers(peers) => on_a_runtime(peers.run(preference, output)),
+        Command::Ping(ping) => on_a_runtime(ping.run(output)),
         Command::Explain(explain) => on_a_runtime(explain.run(preference, output)),
         Command::Doctor(doctor) => on_a_runtime(doctor.run(preference, output)),
         Command::Bench(bench) => on_a_runtime(bench.run(output)),
@@ -211,7 +225,7 @@ mod tests {
     fn the_help_has_every_command_with_its_own_words() {
         for command in Arguments::command().get_subcommands() {
             let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-            let line = format!("  {:<7}  {about}\n", command.get_name());
+            let line = format!("  {:<8}  {about}\n", command.get_name());
             assert!(HELP.contains(&line), "{line} in\n{HELP}");
         }
     }

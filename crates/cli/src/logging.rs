@@ -5,6 +5,7 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, Registry, reload};
 
 use crate::output;
 
@@ -42,17 +43,45 @@ impl LogLevel {
     }
 }
 
+/// How a log line is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object in each line, for programs.
+    Json,
+}
+
+/// Changes what is logged while the program runs.
+#[derive(Clone, Debug)]
+pub struct LogControl(reload::Handle<Targets, Registry>);
+
+impl LogControl {
+    /// Logs this level and above from now on.
+    pub fn set_level(&self, level: LogLevel) {
+        // It only fails where the subscriber is gone, and with it the log.
+        let _ = self.0.reload(targets(level));
+    }
+}
+
 /// Sends log lines of this level and above to standard error from now on. Of libraries, only
 /// warnings and worse are shown: their lower levels explain the libraries.
 ///
 /// A second call changes nothing.
-pub fn start(level: LogLevel) {
-    let own = level.filter();
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(std::io::stderr)
-        .with_ansi(output::stderr_wants_colour());
-    let filter =
-        Targets::new().with_default(own.min(LevelFilter::WARN)).with_target("voiddht", own);
+pub fn start(level: LogLevel, format: LogFormat) -> LogControl {
+    let (filter, control) = reload::Layer::new(targets(level));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines: Box<dyn Layer<_> + Send + Sync> = match format {
+        LogFormat::Text => lines.with_ansi(output::stderr_wants_colour()).boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
     // It only fails where a subscriber is set already.
-    let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();
+    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    LogControl(control)
+}
+
+fn targets(level: LogLevel) -> Targets {
+    let own = level.filter();
+    Targets::new().with_default(own.min(LevelFilter::WARN)).with_target("voiddht", own)
 }

@@ -3,6 +3,7 @@
 pub mod args;
 pub mod check;
 pub mod health;
+mod reload;
 pub mod service;
 pub mod settings;
 
@@ -12,6 +13,7 @@ use tracing::{error, info, warn};
 use voiddht_node::{Node, Settings};
 
 use self::check::Checked;
+use self::reload::Reloader;
 use self::settings::Names;
 use crate::arguments::{self, Typed};
 use crate::outcome::{Exit, Failure};
@@ -26,20 +28,21 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
 }
 
 fn run(arguments: impl IntoIterator<Item = OsString>, output: &Output) -> Result<Exit, Failure> {
-    let Typed::Arguments(typed, sources) = arguments::parse::<args::Arguments>(arguments)? else {
-        return Ok(Exit::Success);
-    };
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let parsed = arguments::parse::<args::Arguments>(arguments.iter().cloned())?;
+    let Typed::Arguments(typed, sources) = parsed else { return Ok(Exit::Success) };
     if typed.limits.die_with_parent {
         process::die_with_parent().map_err(Failure::failed)?;
     }
     let asked = typed.questions;
-    logging::start(typed.logging.loglevel);
+    let log = logging::start(typed.logging.loglevel, typed.logging.log_format);
     // One thread: a request that changes threads waits longer for that than for everything else.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Failure::failed)?;
     let ended = runtime.block_on(async {
         // Caught first: as the first process of a container, nothing else could end it.
         let mut signals = StopSignals::catch().map_err(Failure::failed)?;
+        let hangups = signals::hangups().map_err(Failure::failed)?;
         signals::outlive_file_limit().map_err(Failure::failed)?;
         let is_family_known = !settings::is_address_by_name(&typed);
         let names = if asked.check || asked.health { Names::Leave } else { Names::Resolve };
@@ -48,20 +51,25 @@ fn run(arguments: impl IntoIterator<Item = OsString>, output: &Output) -> Result
             signal = signals.next() => std::process::exit(signal.exit_status()),
         };
         if asked.check {
+            check::can_start(&settings)?;
             output.line(Checked::new(&sources, &settings))?;
             return Ok(Exit::Success);
         }
         if asked.health {
             return health::ask(&settings, is_family_known).await;
         }
-        serve(settings, signals).await
+        serve(settings, signals, Reloader { arguments, log, hangups }).await
     });
     // The system's resolver may hang: the end of the process does not wait for it.
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(settings: Settings, mut signals: StopSignals) -> Result<Exit, Failure> {
+async fn serve(
+    settings: Settings,
+    mut signals: StopSignals,
+    reloader: Reloader,
+) -> Result<Exit, Failure> {
     if let Some(files) = process::raise_open_files() {
         tracing::debug!(files, "limit of open files");
     }
@@ -72,7 +80,8 @@ async fn serve(settings: Settings, mut signals: StopSignals) -> Result<Exit, Fai
         node.joined().await;
         service::status("serving, part of the network");
     };
-    let living = async { tokio::join!(joining, service::keep_alive(node.handle())) };
+    let reloading = reloader.run(node.handle());
+    let living = async { tokio::join!(joining, service::keep_alive(node.handle()), reloading) };
     let first = tokio::select! {
         signal = signals.next() => signal,
         _ = living => signals.next().await,

@@ -32,6 +32,14 @@ impl StopSignals {
     }
 }
 
+/// Catches SIGHUP from now on. Must be called on a tokio runtime with I/O enabled.
+///
+/// # Errors
+/// If the operating system refuses.
+pub fn hangups() -> io::Result<Signal> {
+    signal(SignalKind::hangup())
+}
+
 /// Makes a write that would exceed the limit on the length of files (`RLIMIT_FSIZE`) fail as on a
 /// full disk, where it would end the process otherwise. From now on. Must be called on a tokio
 /// runtime with I/O enabled.

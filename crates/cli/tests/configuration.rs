@@ -122,6 +122,49 @@ fn an_empty_variable_is_an_unset_one_and_spaces_around_commas_are_skipped() {
 fn a_check_refuses_what_a_start_would_refuse() {
     let text = complaint(server().args(["--check", "--min-ttl", "9", "--max-ttl", "8"]), 2);
     assert!(text.contains("ttls must rise"), "{text}");
+    let text = complaint(server().args(["--check", "-m", "7402"]), 2);
+    assert!(text.contains("port 7402 is given twice, to p2p and module API"), "{text}");
+    let text = complaint(server().args(["--check", "-a", "127.0.0.1", "--http", "7401"]), 2);
+    assert!(text.contains("port 7401 is given twice"), "{text}");
+    printed(server().args([
+        "--check",
+        "-a",
+        "127.0.0.2",
+        "--api-address",
+        "127.0.0.3",
+        "-m",
+        "7402",
+    ]));
+    let text = complaint(server().args(["--check", "--api-address", "192.0.2.77"]), 1);
+    assert!(text.contains("cannot listen on 192.0.2.77 (module API)"), "{text}");
+    let file = file("");
+    let below = file.path().join("below");
+    let text = complaint(server().args(["--check", "--data-dir"]).arg(below), 1);
+    assert!(text.contains("cannot be used") && text.contains("is not a directory"), "{text}");
+}
+
+/// The file said `loglevel = warn` and one peer; it was changed, and only a restart took it over.
+#[test]
+fn sighup_reads_the_log_level_and_the_peers_again() {
+    let first = Server::start(&["-a", "127.0.0.1"]);
+    let config = file("[dht]\nhost-address = 127.0.0.1\nloglevel = info\n");
+    let mut command = server();
+    command.arg("-c").arg(config.path()).args(["-m", "0", "-p", "0", "--log-format", "json"]);
+    let node = Server::spawn(command);
+    let changed =
+        format!("[dht]\nhost-address = 127.0.0.1\nloglevel = debug\npeer = {}\n", first.p2p);
+    std::fs::write(config.path(), changed).unwrap();
+    node.signal(Signal::HUP);
+    let line = node.line_with("settings reloaded");
+    let line: serde_json::Value = serde_json::from_str(&line).unwrap();
+    assert_eq!((&line["level"], &line["peers"]), (&"INFO".into(), &1.into()));
+    node.line_with("DEBUG");
+    assert_eq!(node.get("nothing"), None, "joined by now, or not: it answers");
+    std::fs::write(config.path(), "[dht]\nloglevel = loud\n").unwrap();
+    node.signal(Signal::HUP);
+    let line = node.line_with("settings not reloaded");
+    assert!(line.contains("loud") && line.contains("the old ones stay"), "{line}");
+    first.joined();
 }
 
 #[test]

@@ -249,6 +249,52 @@ fn several_nodes_have_a_line_each() {
 }
 
 #[test]
+fn ping_tells_what_is_there_and_leaves_nothing_behind() {
+    let (first, second, http) = pair();
+    let said = |address: &str, status| {
+        text(&dht().args(["ping", "--timeout", "3", address]).output().unwrap(), status)
+    };
+    let peer = said(&second.p2p.to_string(), 0);
+    assert!(peer.contains("a voiddht node") && peer.contains("self-certifying"), "{peer}");
+    assert!(peer.contains("it reached port"), "{peer}");
+    assert!(said(&first.api.to_string(), 1).contains("a module API"));
+    assert!(said(&http, 1).contains("a node's dashboard"));
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    assert!(said(&free, 3).contains("nothing answers there"));
+    let tofu = Server::start(&["-a", "127.0.0.1", "--identity", "tofu"]);
+    let output = dht().args(["ping", "--json", &tofu.p2p.to_string()]).output().unwrap();
+    let found: Value = serde_json::from_str(&text(&output, 0)).unwrap();
+    assert_eq!((&found["what"], &found["policy"]), (&"voiddht".into(), &"tofu".into()));
+    // What pinged is no contact.
+    assert_eq!(json(&["status"], &http, 0)["table"]["contacts"], 1);
+}
+
+#[test]
+fn get_and_put_tell_programs_what_they_know() {
+    let data = tempfile::tempdir().unwrap();
+    let directory = data.path().join("node");
+    let directory = directory.to_str().unwrap();
+    let first = Server::start(&["-a", "127.0.0.1"]);
+    let peer = first.p2p.to_string();
+    let node =
+        Server::start(&["-a", "127.0.0.1", "--peer", &peer, "--data-dir", directory]).joined();
+    let put = node.dht(&["put", "--json", "--ttl", "600", "greeting", "hello"]);
+    let put: Value = serde_json::from_slice(&put.stdout).unwrap();
+    assert_eq!((&put["stored"], &put["ttl_seconds"]), (&2.into(), &600.into()));
+    let get = dht().args(["get", "--json", "--data-dir", directory, "greeting"]).output().unwrap();
+    let get: Value = serde_json::from_str(&text(&get, 0)).unwrap();
+    assert_eq!((&get["value_base64"], &get["verified"]), (&"aGVsbG8=".into(), &"vote".into()));
+    assert!((590..=600).contains(&get["ttl_seconds_left"].as_u64().unwrap()), "{get}");
+    let known = node.dht(&["get", "--json", "greeting"]);
+    let known: Value = serde_json::from_slice(&known.stdout).unwrap();
+    assert!(known["found"] == true && known["verified"].is_null(), "{known}");
+    let short = Server::start(&["-a", "127.0.0.1", "--max-ttl", "60", "--default-ttl", "60"]);
+    let cut = short.dht(&["put", "--ttl", "600", "greeting", "hello"]);
+    let told = String::from_utf8(cut.stderr).unwrap();
+    assert!(told.contains("lives for 60 s instead of 600 s"), "{told}");
+}
+
+#[test]
 fn a_test_network_has_a_page_of_all_its_nodes() {
     let mut command = dht();
     command.args(["testnet", "--nodes", "3", "--values", "3", "--load-seconds", "0"]);

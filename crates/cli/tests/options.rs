@@ -96,7 +96,9 @@ fn the_tool_takes_each_option_from_everywhere() {
         let mut words = vec![command.get_name().to_owned()];
         words.extend(command.get_positionals().next().map(|argument| {
             let allowed = argument.get_possible_values();
-            allowed.first().map_or("word".to_owned(), |value| value.get_name().to_owned())
+            let is_address = argument.get_value_names().is_some_and(|it| it[0] == "HOST:PORT");
+            let word = if is_address { "127.0.0.1:1" } else { "word" };
+            allowed.first().map_or(word.to_owned(), |value| value.get_name().to_owned())
         }));
         for option in settings(command) {
             let name = option.get_long().unwrap();

@@ -25,9 +25,9 @@ fn wrong_arguments_end_with_status_2_and_one_line() {
         assert!(text.starts_with("dht_server: ") && text.contains(needle), "{text}");
     }
     for (arguments, needle) in [
-        (&[][..], "one of put, get, status, explain, doctor, bench, testnet"),
+        (&[][..], "one of put, get, withdraw, key, status, peers, ping, explain, doctor"),
         (&["explain"], "<KEY> is missing"),
-        (&["status", "--http", "nowhere"], "must be HOST:PORT"),
+        (&["status", "--http", "nowhere"], "HOST:PORT"),
         (&["bench", "--at-once", "0"], "must be a number from 1 to"),
         (&["put"], "<KEY> is missing"),
         (&["get"], "<KEY> is missing"),

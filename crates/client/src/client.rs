@@ -7,13 +7,13 @@ use bytes::Bytes;
 use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio::sync::{Semaphore, oneshot};
 use voiddht_wire::Key;
-use voiddht_wire::api::{self, Acknowledge, Request};
-use voiddht_wire::limits::MAX_VALUE_BYTES;
+use voiddht_wire::api::{self, Acknowledge, Ask, Request, Told};
+use voiddht_wire::limits::{MAX_PUT_IF_VALUE_BYTES, MAX_VALUE_BYTES};
 
 use crate::connection::{self, Shared};
 use crate::error::{ConnectError, RequestError};
 use crate::put::{Put, PutReceipt};
-use crate::requests::{Pending, Waiter};
+use crate::requests::{Pending, PutIfOutcome, Waiter};
 
 /// How a client behaves.
 #[derive(Clone, Debug)]
@@ -133,6 +133,24 @@ impl Client {
     pub async fn get(&self, key: Key) -> Result<Option<Bytes>, RequestError> {
         self.handle.request(Request::Get { key }, Waiter::Value).await
     }
+
+    /// Asks for a value and says how it must be verified; `value` is `None` if there is none that
+    /// satisfies that. Nodes of the original network do not know this question and close the
+    /// connection.
+    ///
+    /// # Errors
+    /// [`RequestError::Timeout`], or the connection's end.
+    pub async fn ask(&self, ask: Ask) -> Result<Told, RequestError> {
+        self.handle.request(Request::Ask(ask), Waiter::Told).await
+    }
+
+    /// Sends a PUT that holds only if the newest envelope is the expected one.
+    pub(crate) async fn put_if(&self, put: api::PutIf) -> Result<PutIfOutcome, RequestError> {
+        if put.value.is_empty() || put.value.len() > MAX_PUT_IF_VALUE_BYTES {
+            return Err(RequestError::ValueSize { bytes: put.value.len() });
+        }
+        self.handle.request(Request::PutIf(put), Waiter::Conditional).await
+    }
 }
 
 impl Handle {
@@ -141,10 +159,7 @@ impl Handle {
         request: Request,
         waiter: impl FnOnce(oneshot::Sender<Result<T, RequestError>>) -> Waiter,
     ) -> Result<T, RequestError> {
-        let key = match &request {
-            Request::Put(put) => put.key,
-            Request::Get { key } => *key,
-        };
+        let key = request.key();
         let exchange = async {
             // The semaphore is never closed, so that no place can only mean one thing.
             let place = Arc::clone(&self.places).acquire_owned().await.ok();

@@ -85,6 +85,9 @@ pub enum ProtocolError {
     /// An answer to nothing that was asked.
     #[error("an answer for the key {0}, about which nothing was asked")]
     Unasked(Key),
+    /// An answer of a type that does not belong to the request.
+    #[error("an answer of another type than the request asks for")]
+    WrongAnswer,
     /// The acknowledgement of a PUT that is not what was asked for: the byte of a count, or the two
     /// of a receipt.
     #[error("an acknowledgement of {bytes} bytes, which is neither a count nor a receipt")]

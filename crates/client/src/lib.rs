@@ -34,20 +34,27 @@
 //!
 //! # What is where
 //!
-//! `client` is the surface, `requests` the order of requests as a plain data structure without
+//! `client` is the surface, [`signed`] publishes and resolves signed values through it, `requests` the order of requests as a plain data structure without
 //! sockets, `connection` the task that reads and writes, `error` what can go wrong. The codec is
 //! in `voiddht-wire`.
+
+/// The samples of the README, which compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
 
 mod client;
 mod connection;
 mod error;
 mod put;
 mod requests;
+pub mod signed;
 
 pub use bytes::Bytes;
 pub use voiddht_wire::Key;
+pub use voiddht_wire::api::{Ask, Freshness, Proof, Told};
 pub use voiddht_wire::limits::MAX_VALUE_BYTES;
 
 pub use client::{Client, Options};
 pub use error::{ConnectError, ProtocolError, RequestError};
-pub use put::{Put, PutReceipt};
+pub use put::{Put, PutReceipt, PutTerms};

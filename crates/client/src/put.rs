@@ -59,6 +59,8 @@ pub enum PutReceipt {
         /// Nodes that were sent the value and have not answered yet; 0 from a node that does not
         /// say.
         outstanding: u8,
+        /// Under which terms; `None` from a node that does not say.
+        terms: Option<PutTerms>,
     },
     /// It has failed.
     Failed {
@@ -67,12 +69,37 @@ pub enum PutReceipt {
     },
 }
 
+/// What a node makes of a PUT's wishes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PutTerms {
+    /// Nodes that could have stored the value: the replication that was asked for, or as many
+    /// contacts as the node has, where they are fewer.
+    pub possible: u8,
+    /// Seconds that the value lives: what was asked for, within the bounds of the node.
+    pub ttl_seconds: u16,
+}
+
 impl PutReceipt {
+    /// Whether the value is stored on far fewer nodes than could have stored it: less than half.
+    pub fn is_poor(&self) -> bool {
+        match self {
+            Self::Stored { nodes, terms: Some(terms), .. } => {
+                2 * u16::from(*nodes) < u16::from(terms.possible)
+            }
+            _ => false,
+        }
+    }
+
     /// Reads what a SUCCESS has as its value, or a FAILURE as its reason.
     pub(crate) fn of(answer: Result<&Bytes, &Bytes>) -> Result<Self, ProtocolError> {
         match answer.map(Bytes::as_ref) {
-            Ok(&[nodes]) => Ok(Self::Stored { nodes, outstanding: 0 }),
-            Ok(&[nodes, outstanding]) => Ok(Self::Stored { nodes, outstanding }),
+            Ok(&[nodes]) => Ok(Self::Stored { nodes, outstanding: 0, terms: None }),
+            Ok(&[nodes, outstanding]) => Ok(Self::Stored { nodes, outstanding, terms: None }),
+            Ok(&[nodes, outstanding, possible, high, low]) => {
+                let ttl_seconds = u16::from_be_bytes([high, low]);
+                let terms = Some(PutTerms { possible, ttl_seconds });
+                Ok(Self::Stored { nodes, outstanding, terms })
+            }
             Ok(other) => Err(ProtocolError::Acknowledgement { bytes: other.len() }),
             Err(why) => Ok(Self::Failed { why: String::from_utf8_lossy(why).into_owned() }),
         }
@@ -86,9 +113,14 @@ mod tests {
     #[test]
     fn receipts_of_nodes_that_say_more_and_of_those_that_do_not_are_read() {
         let read = |bytes: &'static [u8]| PutReceipt::of(Ok(&Bytes::from_static(bytes)));
-        let stored = |nodes, outstanding| PutReceipt::Stored { nodes, outstanding };
+        let stored = |nodes, outstanding| PutReceipt::Stored { nodes, outstanding, terms: None };
         assert_eq!(read(&[20]).unwrap(), stored(20, 0));
         assert_eq!(read(&[2, 3]).unwrap(), stored(2, 3));
+        let terms = Some(PutTerms { possible: 20, ttl_seconds: 600 });
+        let poor = PutReceipt::Stored { nodes: 9, outstanding: 3, terms };
+        assert_eq!(read(&[9, 3, 20, 2, 88]).unwrap(), poor);
+        assert!(poor.is_poor() && !read(&[10, 0, 20, 2, 88]).unwrap().is_poor());
+        assert!(!stored(1, 0).is_poor(), "it is not known");
         assert!(read(&[]).is_err() && read(&[1, 2, 3]).is_err());
         let failed = |why: &'static [u8]| PutReceipt::of(Err(&Bytes::from_static(why)));
         let expected = |why: &str| PutReceipt::Failed { why: why.into() };

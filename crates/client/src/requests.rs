@@ -9,10 +9,19 @@ use std::collections::{HashMap, VecDeque};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use voiddht_wire::Key;
-use voiddht_wire::api::{Answer, Request};
+use voiddht_wire::api::{Answer, Request, Told};
 
 use crate::error::{ProtocolError, RequestError};
 use crate::put::PutReceipt;
+
+/// What became of a conditional PUT.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PutIfOutcome {
+    /// Stored on so many nodes; 0: nowhere.
+    Stored(u8),
+    /// This envelope is the newest.
+    Conflict(Bytes),
+}
 
 /// Where the end of a request is told.
 #[derive(Debug)]
@@ -25,6 +34,10 @@ pub(crate) enum Waiter {
     Receipt(oneshot::Sender<Result<PutReceipt, RequestError>>),
     /// A GET ends with a value or without.
     Value(oneshot::Sender<Result<Option<Bytes>, RequestError>>),
+    /// An ASK ends with what was told.
+    Told(oneshot::Sender<Result<Told, RequestError>>),
+    /// A conditional PUT ends with a count, or with the value that won.
+    Conditional(oneshot::Sender<Result<PutIfOutcome, RequestError>>),
 }
 
 /// A request, and what belongs to it until its end.
@@ -88,13 +101,8 @@ impl Requests {
     pub(crate) fn handle_answer(&mut self, answer: Answer) -> Result<bool, ProtocolError> {
         let key = answer.key();
         let lane = self.lanes.remove(&key).ok_or(ProtocolError::Unasked(key))?;
-        let answer = match &answer {
-            Answer::Success { value, .. } => Ok(value),
-            Answer::Failure { .. } => Err(&Bytes::new()),
-            Answer::FailureBecause { why, .. } => Err(why),
-        };
         for (waiter, _place) in lane.awaited {
-            waiter.answer(answer)?;
+            waiter.answer(&answer)?;
         }
         self.advance(key, lane.waiting);
         Ok(!self.outbox.is_empty())
@@ -150,13 +158,15 @@ impl Pending {
 }
 
 impl Waiter {
-    /// Whether nobody waits any more. A send to such a waiter does nothing, and that is right.
+    /// Whether the request was given up. A send to such a waiter does nothing, and that is right.
     fn is_given_up(&self) -> bool {
         match self {
             Self::Written(sender) => sender.is_closed(),
             Self::Count(sender) => sender.is_closed(),
             Self::Receipt(sender) => sender.is_closed(),
             Self::Value(sender) => sender.is_closed(),
+            Self::Told(sender) => sender.is_closed(),
+            Self::Conditional(sender) => sender.is_closed(),
         }
     }
 
@@ -167,31 +177,15 @@ impl Waiter {
         }
     }
 
-    /// Hands over the value of a SUCCESS, or what a FAILURE says of its reason.
-    fn answer(self, answer: Result<&Bytes, &Bytes>) -> Result<(), ProtocolError> {
+    fn answer(self, answer: &Answer) -> Result<(), ProtocolError> {
         match self {
-            Self::Written(sender) => {
-                let _ = sender.send(Ok(()));
-            }
-            Self::Value(sender) => {
-                let _ = sender.send(Ok(answer.ok().cloned()));
-            }
-            Self::Count(sender) => {
-                let count = match answer.map(Bytes::as_ref) {
-                    Err(_) => Ok(0),
-                    Ok(&[count]) => Ok(count),
-                    Ok(other) => Err(ProtocolError::Acknowledgement { bytes: other.len() }),
-                };
-                let _ = sender.send(count.clone().map_err(RequestError::from));
-                count?;
-            }
-            Self::Receipt(sender) => {
-                let receipt = PutReceipt::of(answer);
-                let _ = sender.send(receipt.clone().map_err(RequestError::from));
-                receipt?;
-            }
+            Self::Written(sender) => pass(sender, Ok(())),
+            Self::Value(sender) => pass(sender, value(answer)),
+            Self::Count(sender) => pass(sender, count(answer)),
+            Self::Receipt(sender) => pass(sender, receipt(answer)),
+            Self::Told(sender) => pass(sender, told(answer)),
+            Self::Conditional(sender) => pass(sender, conditional(answer)),
         }
-        Ok(())
     }
 
     pub(crate) fn fail(self, reason: &RequestError) {
@@ -200,7 +194,58 @@ impl Waiter {
             Self::Count(sender) => drop(sender.send(Err(reason.clone()))),
             Self::Receipt(sender) => drop(sender.send(Err(reason.clone()))),
             Self::Value(sender) => drop(sender.send(Err(reason.clone()))),
+            Self::Told(sender) => drop(sender.send(Err(reason.clone()))),
+            Self::Conditional(sender) => drop(sender.send(Err(reason.clone()))),
         }
+    }
+}
+
+/// Hands over what an answer means; an answer of the wrong type ends the connection too.
+fn pass<T>(
+    sender: oneshot::Sender<Result<T, RequestError>>,
+    meaning: Result<T, ProtocolError>,
+) -> Result<(), ProtocolError> {
+    let broken = meaning.as_ref().err().cloned();
+    let _ = sender.send(meaning.map_err(RequestError::from));
+    broken.map_or(Ok(()), Err)
+}
+
+fn value(answer: &Answer) -> Result<Option<Bytes>, ProtocolError> {
+    match answer {
+        Answer::Success { value, .. } => Ok(Some(value.clone())),
+        Answer::Failure { .. } | Answer::FailureBecause { .. } => Ok(None),
+        Answer::Told(_) | Answer::Conflict { .. } => Err(ProtocolError::WrongAnswer),
+    }
+}
+
+fn count(answer: &Answer) -> Result<u8, ProtocolError> {
+    match value(answer)?.as_deref() {
+        None => Ok(0),
+        Some(&[count]) => Ok(count),
+        Some(other) => Err(ProtocolError::Acknowledgement { bytes: other.len() }),
+    }
+}
+
+fn receipt(answer: &Answer) -> Result<PutReceipt, ProtocolError> {
+    match answer {
+        Answer::Success { value, .. } => PutReceipt::of(Ok(value)),
+        Answer::Failure { .. } => PutReceipt::of(Err(&Bytes::new())),
+        Answer::FailureBecause { why, .. } => PutReceipt::of(Err(why)),
+        Answer::Told(_) | Answer::Conflict { .. } => Err(ProtocolError::WrongAnswer),
+    }
+}
+
+fn told(answer: &Answer) -> Result<Told, ProtocolError> {
+    match answer {
+        Answer::Told(told) => Ok(told.clone()),
+        _ => Err(ProtocolError::WrongAnswer),
+    }
+}
+
+fn conditional(answer: &Answer) -> Result<PutIfOutcome, ProtocolError> {
+    match answer {
+        Answer::Conflict { value, .. } => Ok(PutIfOutcome::Conflict(value.clone())),
+        answer => Ok(PutIfOutcome::Stored(count(answer)?)),
     }
 }
 

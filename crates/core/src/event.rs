@@ -4,13 +4,19 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use voiddht_wire::api::Proof;
 use voiddht_wire::peer::{Message, MessageError, NodeInfo};
 use voiddht_wire::{Key, NodeId, PeerAddress, RpcId};
 
 use crate::configured::{ConfiguredPeer, PeerName, PeerState, ResolveError, Service};
-use crate::label::{Limit, LookupPurpose, RefusalReason, RequestKind, RequestPurpose};
+use crate::label::{
+    Limit, LookupPurpose, RefusalReason, RequestKind, RequestPurpose, StoreRejection,
+};
+use crate::node::ConditionalPut;
 use crate::operation::Receipt;
+use crate::operation::get::ReadMode;
 use crate::peer::{ConnectionId, Peer};
+use crate::peer_clocks::ClockEstimate;
 use crate::quota::{Account, Usage};
 use crate::record::Bill;
 use crate::report::Report;
@@ -340,6 +346,15 @@ pub enum Command {
         /// The key.
         key: Key,
     },
+    /// Find a value, verified as the reader asks.
+    Ask {
+        /// The key.
+        key: Key,
+        /// What the reader asks for.
+        mode: ReadMode,
+    },
+    /// Publish an envelope, unless the newest one is another than the writer has read.
+    PutIf(ConditionalPut),
     /// Find the closest nodes.
     Lookup {
         /// The point.
@@ -387,9 +402,13 @@ pub enum Outcome {
         value: Option<Bytes>,
         /// Its version, where there is one.
         version: Option<u64>,
+        /// How it was verified; `None` where nothing was found.
+        proof: Option<Proof>,
         /// How it went.
         report: Report,
     },
+    /// A conditional publication.
+    PutIf(PutIfOutcome),
     /// A lookup: the closest nodes that answered, nearest first.
     Lookup {
         /// The nodes.
@@ -419,6 +438,15 @@ pub enum Outcome {
     },
     /// Too many operations are under way: later.
     Busy,
+}
+
+/// How a conditional publication ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PutIfOutcome {
+    /// It was put, or failed for another reason than a conflict.
+    Put(Receipt),
+    /// This envelope is the newest: fetched and verified by this node.
+    Conflict(Bytes),
 }
 
 /// How one contact sees this node.
@@ -539,6 +567,15 @@ pub enum Notice {
         /// Why.
         why: RefusalReason,
     },
+    /// A peer has refused a STORE of this node.
+    StoreRejected {
+        /// Why.
+        why: StoreRejection,
+    },
+    /// Contacts show that this node's clock is wrong.
+    ClockWrong(ClockEstimate),
+    /// They do not show that any more.
+    ClockRight,
     /// A peer broke a rule.
     Misbehaviour {
         /// Who.

@@ -3,7 +3,7 @@
 //! Each is a closed enum, so that every table of counters has a slot for every label by its type,
 //! and a label that nobody counts does not compile. [`label!`](crate::label!) declares one.
 
-use voiddht_wire::peer::Body;
+use voiddht_wire::peer::{Body, ErrorCode};
 
 use crate::quota::QuotaReached;
 
@@ -92,10 +92,38 @@ label! {
         Liveness = "liveness",
         /// To bring a copy of a record to where it belongs.
         Upkeep = "upkeep",
+        /// To bring a newer signed value to a node that returned an older one.
+        Repair = "repair",
         /// To learn how this node is seen from outside.
         Reach = "reach",
         /// To say that this node leaves.
         Farewell = "farewell",
+    }
+}
+
+label! {
+    /// Why a peer refused a STORE of this node.
+    pub enum StoreRejection {
+        /// It has a newer version, or one that outranks this one.
+        Superseded = "superseded",
+        /// The version is from the future for its clock.
+        FutureVersion = "future_version",
+        /// It is busy, full, or a quota is reached.
+        Busy = "busy",
+        /// Any other error.
+        Other = "other",
+    }
+}
+
+impl StoreRejection {
+    /// The reason that an error code names.
+    pub fn of(code: ErrorCode) -> Self {
+        match code {
+            ErrorCode::NotAcceptable => Self::Superseded,
+            ErrorCode::FutureVersion => Self::FutureVersion,
+            ErrorCode::Busy => Self::Busy,
+            ErrorCode::BadRequest | ErrorCode::NotFound | ErrorCode::Internal => Self::Other,
+        }
     }
 }
 
@@ -180,6 +208,8 @@ label! {
         MaxOperations = "max_operations",
         /// Records held.
         MaxRecords = "max_records",
+        /// Signatures verified in a time, of one peer, one address prefix, or all.
+        MaxSignatureChecks = "max_signature_checks",
         /// STOREs that wait for the disk.
         MaxUnsynced = "max_unsynced",
         /// Nodes that joined or failed and whose records are to be moved.
@@ -212,6 +242,7 @@ impl From<QuotaReached> for Limit {
         match quota {
             QuotaReached::PeerRequests => Self::RequestsPerPeer,
             QuotaReached::PrefixRequests => Self::RequestsPerPrefix,
+            QuotaReached::SignatureChecks => Self::MaxSignatureChecks,
             QuotaReached::PeerRecords => Self::RecordsPerPeer,
             QuotaReached::PeerBytes => Self::BytesPerPeer,
             QuotaReached::PrefixRecords => Self::RecordsPerPrefix,
@@ -233,8 +264,10 @@ label! {
         Outproved = "outproved",
         /// The version is too far ahead of this node's clock.
         FutureVersion = "future_version",
-        /// No TTL remains.
+        /// No TTL remains, or the end of a signed value has passed.
         Expired = "expired",
+        /// A signed value of this key with a weak key or a wrong signature.
+        BadSignature = "bad_signature",
     }
 }
 

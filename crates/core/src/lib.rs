@@ -15,6 +15,7 @@ pub mod node;
 pub mod operation;
 mod pace;
 pub mod peer;
+pub mod peer_clocks;
 pub mod quota;
 pub mod reachability;
 pub mod record;

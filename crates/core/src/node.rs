@@ -40,7 +40,9 @@ use crate::event::{
     Command, CommandId, Destination, Input, Notice, Outcome, Output, RequestOutcome, StoredRecord,
     Undelivered, Write,
 };
+use crate::operation::get::ReadMode;
 use crate::pace::Pace;
+use crate::peer_clocks::PeerClocks;
 use crate::quota::RequestQuota;
 use crate::reachability::Reachability;
 use crate::record::RecordStore;
@@ -49,6 +51,8 @@ use crate::request::{InFlight, Kind, Overdue, Purpose, Requests};
 use crate::routing::{RoutingConfig, RoutingTable};
 use crate::time::{BootTime, Moment, Now};
 
+mod clock;
+mod conditional;
 mod contacts;
 mod join;
 mod lost;
@@ -62,6 +66,8 @@ mod serve;
 mod suspects;
 mod upkeep;
 
+pub use conditional::ConditionalPut;
+use conditional::Conditionals;
 pub use contacts::DIAL_BACK_PAUSE;
 use contacts::Probes;
 use join::Joining;
@@ -100,7 +106,11 @@ pub struct Node {
     pace: Pace,
     operations: BTreeMap<u64, Operation>,
     next_operation: u64,
+    conditionals: Conditionals,
     published: Publications,
+    clocks: PeerClocks,
+    /// The last judgement of [`PeerClocks`] that was told.
+    is_clock_wrong: bool,
     probes: Probes,
     reaches: Reaches,
     reachability: Reachability,
@@ -147,7 +157,10 @@ impl Node {
             pace: Pace::default(),
             operations: BTreeMap::new(),
             next_operation: 0,
+            conditionals: Conditionals::default(),
             published: Publications::default(),
+            clocks: PeerClocks::default(),
+            is_clock_wrong: false,
             probes: Probes::default(),
             reaches: Reaches::default(),
             reachability: Reachability::default(),
@@ -203,7 +216,8 @@ impl Node {
             Input::Resolved { name, found } => self.handle_resolved(&name, found),
             Input::Command { id, command } => self.handle_command(id, command),
             Input::Persisted { ticket, durable } => self.handle_persisted(ticket, durable),
-            Input::WakeUp => {}
+            // A clock that was wrong may have been set.
+            Input::WakeUp => self.judge_clock(),
         }
         self.run_due();
     }
@@ -296,9 +310,15 @@ impl Node {
     fn start_operation(&mut self, id: CommandId, operation: Command, since: Now) {
         match operation {
             Command::Put { key, value, ttl, replication } => {
-                self.start_put((id, since), key, value, ttl, replication);
+                self.start_put((Origin::Command(id), since), key, value, ttl, replication);
             }
-            Command::Get { key } => self.start_get((id, since), key),
+            Command::PutIf(put) => self.start_put_if((id, since), put),
+            Command::Get { key } => {
+                self.start_get((Origin::Command(id), since), key, ReadMode::default());
+            }
+            Command::Ask { key, mode } => {
+                self.start_get((Origin::Command(id), since), key, mode);
+            }
             Command::Lookup { target } => {
                 self.start_find(Origin::Command(id), target, since);
             }

@@ -1,6 +1,7 @@
 //! What one peer, and all peers of one address prefix together, may take from this node.
 //!
 //! * [`requests`]: how many requests in a time.
+//! * [`signatures`]: how many signatures are verified in a time.
 //! * [`storage`]: how many records and bytes at once.
 //!
 //! A quota is no judgement: a peer that reaches one is answered ERROR 13, and loses no reputation.
@@ -9,6 +10,7 @@
 //! one.
 
 pub mod requests;
+pub mod signatures;
 pub mod storage;
 
 use std::fmt;
@@ -16,6 +18,7 @@ use std::fmt;
 use voiddht_wire::{NodeId, PeerAddress};
 
 pub use requests::{RequestLimits, RequestQuota};
+pub use signatures::{SignatureLimits, SignatureQuota};
 pub use storage::{AccountNumber, Charge, StorageLimits, StorageQuota, Usage};
 
 use crate::diversity::AddressPrefix;
@@ -69,6 +72,8 @@ pub enum QuotaReached {
     PeerRequests,
     /// Requests from its prefix.
     PrefixRequests,
+    /// Signatures to be verified for this peer, its prefix, or all.
+    SignatureChecks,
     /// Records charged to this peer.
     PeerRecords,
     /// Bytes charged to this peer.

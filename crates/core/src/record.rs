@@ -26,21 +26,25 @@
 
 pub mod order;
 mod room;
+pub mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::time::Duration;
 
 use bytes::Bytes;
+use voiddht_signed::{CLOCK_TOLERANCE_SECS, Claim, Envelope, Refused};
 use voiddht_wire::{Key, NodeId};
 
 use crate::label::{Limit, RefusalReason};
 use crate::quota::{
-    Account, AccountNumber, Charge, QuotaReached, StorageLimits, StorageQuota, Usage,
+    Account, AccountNumber, Charge, QuotaReached, SignatureLimits, SignatureQuota, StorageLimits,
+    StorageQuota, Usage,
 };
 use crate::time::{BootTime, Now, WallTime};
 use order::{Class, Rank, Standing};
 use room::Room;
+use value::VerifiedValue;
 
 /// Records that a node holds, at most. With the smallest values, [`MAX_BYTES`] is reached first.
 pub const MAX_RECORDS: usize = 1 << 20;
@@ -74,6 +78,8 @@ pub struct RecordLimits {
     pub future_version_tolerance: Duration,
     /// How much of it on the bill of one peer, and of one address prefix.
     pub quota: StorageLimits,
+    /// How many signatures are verified.
+    pub signatures: SignatureLimits,
 }
 
 impl RecordLimits {
@@ -84,6 +90,7 @@ impl RecordLimits {
             max_bytes,
             future_version_tolerance: FUTURE_VERSION_TOLERANCE,
             quota: StorageLimits::shares_of(Usage { records: max_records, bytes: max_bytes }),
+            signatures: SignatureLimits::DEFAULT,
         }
     }
 }
@@ -153,9 +160,14 @@ impl Record {
         self.class
     }
 
+    /// The value with its class.
+    pub(crate) fn verified(&self) -> VerifiedValue {
+        VerifiedValue::restored(self.value.clone(), self.class)
+    }
+
     /// Its place in the order of its key's records.
     pub fn rank(&self) -> Rank<'_> {
-        Rank::in_class(self.class, &self.value, self.version)
+        Rank::new(self.class, &self.value, self.version)
     }
 
     /// Memory that it takes, as counted against the limits.
@@ -201,9 +213,12 @@ pub enum Refusal {
     /// The version is too far ahead of this node's clock.
     #[error("the version is from the future")]
     FutureVersion,
-    /// Nothing is left of its life.
+    /// No TTL remains.
     #[error("it has expired")]
     Expired,
+    /// It is an envelope of this key that does not hold.
+    #[error("the signed value is refused: {0}")]
+    Envelope(Refused),
 }
 
 impl Refusal {
@@ -221,7 +236,8 @@ impl Refusal {
             Self::Outranked => RefusalReason::Outranked,
             Self::Outproved => RefusalReason::Outproved,
             Self::FutureVersion => RefusalReason::FutureVersion,
-            Self::Expired => RefusalReason::Expired,
+            Self::Expired | Self::Envelope(Refused::Expired) => RefusalReason::Expired,
+            Self::Envelope(_) => RefusalReason::BadSignature,
         }
     }
 }
@@ -245,6 +261,7 @@ pub struct RecordStore {
     /// What all records cost together.
     bytes: usize,
     quota: StorageQuota,
+    signatures: SignatureQuota,
 }
 
 impl RecordStore {
@@ -258,6 +275,7 @@ impl RecordStore {
             places: BTreeSet::new(),
             bytes: 0,
             quota: StorageQuota::new(limits.quota),
+            signatures: SignatureQuota::new(limits.signatures),
         }
     }
 
@@ -288,7 +306,9 @@ impl RecordStore {
         offer: Offer,
         now: Now,
     ) -> Result<Accepted, Refusal> {
-        self.take_within(u64::MAX, offer, bill, now.boot)
+        let checked = VerifiedValue::check(&offer.key, &offer.value, now.wall);
+        let class = checked.map_err(Refusal::Envelope)?.class();
+        self.take_within(u64::MAX, offer, class, bill, now.boot)
     }
 
     /// The record of a key, if it has not expired.
@@ -377,9 +397,44 @@ impl RecordStore {
         self.quota.account(self.quota.largest()?)
     }
 
-    fn take(&mut self, offer: Offer, bill: Option<Bill>, now: Now) -> Result<Accepted, Refusal> {
+    fn take(
+        &mut self,
+        mut offer: Offer,
+        bill: Option<Bill>,
+        now: Now,
+    ) -> Result<Accepted, Refusal> {
+        let class = self.classify(&offer, bill.as_ref(), now)?;
+        let value = VerifiedValue::restored(offer.value.clone(), class);
+        offer.expires = offer.expires.min(end_of(&value, now));
         let latest = self.limits.latest_version(now.wall);
-        self.take_within(latest, offer, bill, now.boot)
+        self.take_within(latest, offer, class, bill, now.boot)
+    }
+
+    /// The class of an offered value. What is held is not verified again; what loses to it by
+    /// generation and sequence number is refused before its signatures are checked.
+    fn classify(&mut self, offer: &Offer, bill: Option<&Bill>, now: Now) -> Result<Class, Refusal> {
+        let held = self.get(&offer.key, now.boot);
+        if let Some(held) = held.filter(|held| held.value == offer.value) {
+            return Ok(held.class);
+        }
+        let envelope = match Claim::of(&offer.key, &offer.value) {
+            Claim::ContentAddressed => return Ok(Class::ContentAddressed),
+            Claim::Plain => return Ok(Class::Plain),
+            Claim::Signed(envelope) => envelope,
+        };
+        let class = Class::Signed(envelope.precedence());
+        if let Some(held) = held.filter(|held| class < held.class) {
+            order::judge(held.rank(), Rank::new(class, &offer.value, offer.version))?;
+        }
+        let seconds = value::seconds(now.wall);
+        if envelope.has_expired(seconds) {
+            return Err(Refusal::Envelope(Refused::Expired));
+        }
+        if let Some(Bill { account, .. }) = bill {
+            self.signatures.admit(account, envelope.signature_checks(), now.mono)?;
+        }
+        envelope.verify(seconds).map_err(Refusal::Envelope)?;
+        Ok(class)
     }
 
     /// Takes an offer, unless its version is beyond `latest`. What is held already passed that test
@@ -388,6 +443,7 @@ impl RecordStore {
         &mut self,
         latest: u64,
         offer: Offer,
+        class: Class,
         bill: Option<Bill>,
         now: BootTime,
     ) -> Result<Accepted, Refusal> {
@@ -395,10 +451,6 @@ impl RecordStore {
             return Err(Refusal::Expired);
         }
         let held = self.get(&offer.key, now);
-        let class = match held {
-            Some(held) if held.value == offer.value => held.class,
-            _ => Class::of(&offer.key, &offer.value),
-        };
         let standing = held.map(|held| standing(held, &offer, class, latest)).transpose()?;
         let is_known = held.is_some_and(|held| held.version == offer.version);
         let is_renewing_copy = standing == Some(Standing::Renews) && offer.maintenance;
@@ -481,12 +533,24 @@ impl RecordStore {
 
 /// How an offer relates to the held record, where it does not lose to it.
 fn standing(held: &Record, offer: &Offer, class: Class, latest: u64) -> Result<Standing, Refusal> {
-    let offered = Rank::in_class(class, &offer.value, offer.version);
+    let offered = Rank::new(class, &offer.value, offer.version);
     let is_held_from_future = held.class == Class::Plain && held.version > latest;
     if is_held_from_future && offer.version <= latest {
         return Ok(Standing::Replaces);
     }
     order::judge(held.rank(), offered)
+}
+
+/// The last moment at which a value may be held: the effective end of an envelope, and what clocks
+/// may differ by.
+pub(crate) fn end_of(value: &VerifiedValue, now: Now) -> BootTime {
+    let is_signed = matches!(value.class(), Class::Signed(_));
+    let envelope = is_signed.then(|| Envelope::parse(value.bytes().clone()).ok()).flatten();
+    let Some(end) = envelope.and_then(|envelope| envelope.effective_end()) else {
+        return BootTime::MAX;
+    };
+    let left = end.saturating_add(CLOCK_TOLERANCE_SECS).saturating_sub(value::seconds(now.wall));
+    now.boot + Duration::from_secs(left)
 }
 
 fn cost(value: &Bytes) -> usize {

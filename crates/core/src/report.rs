@@ -21,6 +21,8 @@ pub struct Report {
     pub agreeing: u32,
     /// Votes for other values.
     pub dissenting: u32,
+    /// Seconds that the value returned still lives, by what the replicas say; `None` if none says.
+    pub ttl_left: Option<u16>,
     /// How long the operation took.
     pub took: Duration,
     /// Each request in the order of its start. Bounded by the lookup's own limit.

@@ -90,6 +90,8 @@ pub(crate) enum Purpose {
     Neighbour,
     /// A record brought to where it belongs.
     Upkeep(Key),
+    /// A newer signed value brought to a node that returned an older one.
+    Repair,
     /// How this node looks from outside, as somebody wants to know.
     Reach(CommandId),
     /// The same, as the node itself wants to know.
@@ -111,6 +113,7 @@ impl Purpose {
             Self::Seed => RequestPurpose::Seed,
             Self::Liveness | Self::Neighbour => RequestPurpose::Liveness,
             Self::Upkeep(_) => RequestPurpose::Upkeep,
+            Self::Repair => RequestPurpose::Repair,
             Self::Reach(_) | Self::DialBack => RequestPurpose::Reach,
             Self::Farewell => RequestPurpose::Farewell,
         }

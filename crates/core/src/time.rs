@@ -49,6 +49,9 @@ impl Add<Duration> for Moment {
 pub struct BootTime(u64);
 
 impl BootTime {
+    /// Later than every other.
+    pub const MAX: Self = Self(u64::MAX);
+
     /// A time from microseconds since the driver's start.
     pub fn from_micros(micros: u64) -> Self {
         Self(micros)

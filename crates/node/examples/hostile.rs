@@ -447,13 +447,13 @@ async fn put(api: SocketAddr, key: Key, value: &[u8]) -> Outcome<u8> {
     let put = Put { ttl: 0, replication: 0, acknowledge: Acknowledge::Count, key, value };
     Ok(match ask(api, &Request::Put(put)).await? {
         Answer::Success { value, .. } => value.first().copied().unwrap_or(0),
-        Answer::Failure { .. } | Answer::FailureBecause { .. } => 0,
+        _ => 0,
     })
 }
 
 async fn get(api: SocketAddr, key: Key) -> Outcome<Option<Vec<u8>>> {
     Ok(match ask(api, &Request::Get { key }).await? {
         Answer::Success { value, .. } => Some(value.to_vec()),
-        Answer::Failure { .. } | Answer::FailureBecause { .. } => None,
+        _ => None,
     })
 }

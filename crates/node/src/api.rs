@@ -13,13 +13,15 @@ use std::time::Duration;
 use tokio::io::BufReader;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
-use voiddht_core::event::{Command, Outcome};
+use voiddht_core::Node;
+use voiddht_core::event::{Command, Outcome, PutIfOutcome};
+use voiddht_core::node::ConditionalPut;
 use voiddht_core::operation::Receipt;
+use voiddht_core::operation::get::ReadMode;
+use voiddht_signed::Precedence;
 use voiddht_wire::Key;
-use voiddht_wire::api::{Acknowledge, Answer, ApiError, DHT_GET, DHT_PUT, Put, Request};
+use voiddht_wire::api::{Acknowledge, Answer, ApiError, Ask, Proof, Put, PutIf, Request, Told};
 use voiddht_wire::frame::FrameError;
-use voiddht_wire::id::ID_BYTES;
-use voiddht_wire::limits::API_PUT_FIXED_BYTES;
 
 use crate::context::Context;
 use crate::counters::{Counters, Limit};
@@ -222,21 +224,19 @@ impl ApiConnection {
         }
         let outbox = Arc::clone(self.link.outbox());
         let counters = Arc::clone(&self.context.counters);
-        let (command, answer) = match request {
-            Request::Get { key } => {
-                self.context.counters.api_gets.add();
-                (
-                    Command::Get { key },
-                    ApiAnswer { counters, outbox, key, wanted: Acknowledge::Count },
-                )
-            }
-            Request::Put(put) => {
-                self.context.counters.api_puts.add();
-                let answer = ApiAnswer { counters, outbox, key: put.key, wanted: put.acknowledge };
-                (put_command(put), answer)
-            }
+        let (key, wanted) = (request.key(), Wanted::of(&request));
+        let count = match request {
+            Request::Get { .. } | Request::Ask(_) => &counters.api_gets,
+            Request::Put(_) | Request::PutIf(_) => &counters.api_puts,
         };
-        Ok(Event::Command { command, answer: AnswerTo::Api(answer) })
+        count.add();
+        let asked = match &request {
+            Request::Put(put) => (put.ttl, put.replication),
+            Request::PutIf(put) => (put.ttl, put.replication),
+            Request::Get { .. } | Request::Ask(_) => (0, 0),
+        };
+        let answer = AnswerTo::Api(ApiAnswer { counters, outbox, key, wanted, asked });
+        Ok(Event::Command { command: command(request), answer })
     }
 
     fn log(&self, end: &LinkEnd<ApiBroken>) {
@@ -270,12 +270,46 @@ impl ApiConnection {
     }
 }
 
-fn put_command(put: Put) -> Command {
-    Command::Put {
-        key: put.key,
-        value: put.value,
-        ttl: (put.ttl != 0).then(|| Duration::from_secs(put.ttl.into())),
-        replication: (put.replication != 0).then_some(put.replication),
+fn command(request: Request) -> Command {
+    let seconds = |ttl: u16| (ttl != 0).then(|| Duration::from_secs(ttl.into()));
+    let nodes = |replication: u8| (replication != 0).then_some(replication);
+    match request {
+        Request::Get { key } => Command::Get { key },
+        Request::Ask(Ask { proved_only, freshness, least_generation, least_seq, key }) => {
+            let least = Precedence { generation: least_generation, seq: least_seq };
+            Command::Ask { key, mode: ReadMode { freshness, proved_only, least } }
+        }
+        Request::Put(Put { key, value, ttl, replication, .. }) => {
+            Command::Put { key, value, ttl: seconds(ttl), replication: nodes(replication) }
+        }
+        Request::PutIf(PutIf { key, value, ttl, replication, expected }) => {
+            let (ttl, replication) = (seconds(ttl), nodes(replication));
+            Command::PutIf(ConditionalPut { key, value, ttl, replication, expected })
+        }
+    }
+}
+
+/// What a program wants to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    /// The value that it gets.
+    Value,
+    /// What has become of a PUT.
+    Put(Acknowledge),
+    /// A value, and how it was verified.
+    Told,
+    /// What has become of a conditional PUT.
+    Conditional,
+}
+
+impl Wanted {
+    fn of(request: &Request) -> Self {
+        match request {
+            Request::Get { .. } => Self::Value,
+            Request::Put(put) => Self::Put(put.acknowledge),
+            Request::Ask(_) => Self::Told,
+            Request::PutIf(_) => Self::Conditional,
+        }
     }
 }
 
@@ -285,15 +319,16 @@ pub(crate) struct ApiAnswer {
     counters: Arc<Counters>,
     outbox: Arc<Outbox>,
     key: Key,
-    /// What the program wants: of a PUT without the flag, nothing.
-    wanted: Acknowledge,
+    wanted: Wanted,
+    /// The TTL and the replication that a PUT asked for; 0 is the node's default.
+    asked: (u16, u8),
 }
 
 impl ApiAnswer {
     /// Sends what the core found out.
-    pub(crate) fn send(self, outcome: Outcome) {
-        if self.wanted != Acknowledge::No {
-            let answer = self.answer(outcome);
+    pub(crate) fn send(self, outcome: Outcome, core: &Node) {
+        if self.wanted != Wanted::Put(Acknowledge::No) {
+            let answer = self.answer(outcome, core);
             // Closed: the program has gone. Every value fits an answer.
             if self.outbox.push(|buffer| answer.encode(buffer)) == Err(PushError::Full) {
                 // It does not read its answers, and others need the memory.
@@ -304,29 +339,55 @@ impl ApiAnswer {
         self.outbox.end_request();
     }
 
-    fn answer(&self, outcome: Outcome) -> Answer {
+    fn answer(&self, outcome: Outcome, core: &Node) -> Answer {
         let key = self.key;
-        match outcome {
-            Outcome::Get { value: Some(value), .. } => Answer::Success { key, value },
-            Outcome::Put { receipt, .. } => self.answer_put(receipt),
+        match (self.wanted, outcome) {
+            (Wanted::Told, Outcome::Get { value, proof, report, .. }) => {
+                let proof = proof.unwrap_or(Proof::Vote);
+                let agreeing = u8::try_from(report.agreeing).unwrap_or(u8::MAX);
+                let ttl = report.ttl_left.unwrap_or(0);
+                Answer::Told(Told { key, proof, agreeing, ttl, value })
+            }
+            // Too many operations are under way: nothing was found.
+            (Wanted::Told, _) => {
+                Answer::Told(Told { key, proof: Proof::Vote, agreeing: 0, ttl: 0, value: None })
+            }
+            (_, Outcome::Get { value: Some(value), .. }) => Answer::Success { key, value },
+            (_, Outcome::Put { receipt, .. }) => self.answer_put(receipt, core),
+            (_, Outcome::PutIf(PutIfOutcome::Put(receipt))) => self.answer_put(receipt, core),
+            (_, Outcome::PutIf(PutIfOutcome::Conflict(value))) => Answer::Conflict { key, value },
             _ => Answer::Failure { key },
         }
     }
 
-    fn answer_put(&self, receipt: Receipt) -> Answer {
+    fn answer_put(&self, receipt: Receipt, core: &Node) -> Answer {
         let key = self.key;
         let count = |nodes| u8::try_from(nodes).unwrap_or(u8::MAX);
         match (receipt.failure, self.wanted) {
-            (None, Acknowledge::Receipt) => {
-                let counts = [count(receipt.stored), count(receipt.outstanding)];
-                Answer::Success { key, value: counts.to_vec().into() }
+            (None, Wanted::Put(Acknowledge::Receipt)) => {
+                let (possible, ttl) = self.terms(core);
+                let [high, low] = ttl.to_be_bytes();
+                let (stored, outstanding) = (count(receipt.stored), count(receipt.outstanding));
+                let value = vec![stored, outstanding, count(possible), high, low];
+                Answer::Success { key, value: value.into() }
             }
             (None, _) => Answer::Success { key, value: vec![count(receipt.stored)].into() },
-            (Some(why), Acknowledge::Receipt) => {
+            (Some(why), Wanted::Put(Acknowledge::Receipt)) => {
                 Answer::FailureBecause { key, why: why.to_string().into() }
             }
             (Some(_), _) => Answer::Failure { key },
         }
+    }
+}
+
+impl ApiAnswer {
+    /// How many nodes could store the value, and for how many seconds it lives.
+    fn terms(&self, core: &Node) -> (usize, u16) {
+        let (config, (ttl, replication)) = (core.config(), self.asked);
+        let asked = if ttl == 0 { config.default_ttl } else { Duration::from_secs(ttl.into()) };
+        let granted = asked.clamp(config.min_ttl, config.max_ttl).as_secs();
+        let wanted = if replication == 0 { config.replication } else { replication.into() };
+        (wanted.min(core.table().len()), u16::try_from(granted).unwrap_or(u16::MAX))
     }
 }
 
@@ -356,12 +417,6 @@ impl FrameRules for ApiRules {
     }
 
     fn admit(&self, kind: u16, body_bytes: usize) -> Result<(), ApiBroken> {
-        Err(match kind {
-            DHT_GET if body_bytes == ID_BYTES => return Ok(()),
-            DHT_PUT if body_bytes > API_PUT_FIXED_BYTES => return Ok(()),
-            DHT_PUT if body_bytes == API_PUT_FIXED_BYTES => ApiError::EmptyValue.into(),
-            DHT_GET | DHT_PUT => ApiError::WrongSize { kind, body_bytes }.into(),
-            other => ApiError::UnexpectedType(other).into(),
-        })
+        Ok(Request::check_size(kind, body_bytes)?)
     }
 }

@@ -208,12 +208,15 @@ impl Counters {
             Notice::AccountLimited { evicted, .. } => {
                 self.records_evicted.add_many(*evicted as u64);
             }
+            Notice::StoreRejected { why } => self.tallies.store_rejected(*why),
             Notice::Banned { .. } => self.banned.add(),
             Notice::Isolated => self.isolated.add(),
             Notice::Misbehaviour { .. } => self.misbehaved.add(),
             Notice::JoinFailed { .. } => self.joins_failed.add(),
             Notice::Joined { .. }
             | Notice::PeerChanged { .. }
+            | Notice::ClockWrong(_)
+            | Notice::ClockRight
             | Notice::Reachable
             | Notice::Unreachable { .. } => {}
         }

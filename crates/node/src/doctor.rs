@@ -285,25 +285,26 @@ fn advice_for_lost(follows: bool) -> &'static str {
 fn clock(found: &Findings<'_>) -> Check {
     let Findings { stores, future_versions: refused, .. } = *found;
     let check = |result, text: String, advice: &str| Check::new("clock", result, text, advice);
-    if refused == 0 {
-        return check(
-            Grade::Well,
-            "No peer's clock is more than a minute ahead of this one's.".into(),
-            "",
-        );
+    match &found.snapshot.clock {
+        Some(clock) if clock.wrong => {
+            let advice = "Have it set by NTP (timedatectl). Until then other nodes refuse values \
+                          from here, or this one refuses theirs.";
+            return check(Grade::Failed, clock.text.clone(), advice);
+        }
+        Some(clock) if refused == 0 => return check(Grade::Well, clock.text.clone(), ""),
+        None if refused == 0 => {
+            let text = "No peer's clock is more than a minute ahead of this one's.";
+            return check(Grade::Well, text.into(), "");
+        }
+        _ => {}
     }
     let text = format!(
         "{refused} of {stores} values were refused because their publishers' clocks are more than \
          a minute ahead."
     );
-    // One node with a wrong clock brings a few of them; one's own wrong clock, nearly all.
-    if 2 * refused > stores {
-        let advice = "This machine's clock is behind: have it set by NTP (timedatectl).";
-        check(Grade::Failed, text, advice)
-    } else {
-        let advice = "Most likely the publishers' fault. To be sure, see timedatectl here.";
-        check(Grade::Warning, text, advice)
-    }
+    // One publisher with a wrong clock may be the only one: how many there are says nothing.
+    let advice = "Most likely the publishers' fault. To be sure, see timedatectl here.";
+    check(Grade::Warning, text, advice)
 }
 
 fn disk(found: &Findings<'_>) -> Check {

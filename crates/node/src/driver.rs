@@ -26,11 +26,13 @@ use voiddht_core::event::{
 };
 use voiddht_core::operation::Receipt;
 use voiddht_core::peer::ConnectionId;
+use voiddht_core::peer_clocks::ClockEstimate;
 use voiddht_core::time::{Moment, Now};
 use voiddht_identity::ProvedPeer;
 use voiddht_wire::peer::{ErrorCode, Message, NodeInfo};
 
 use crate::clock::Clock;
+use crate::contact_log::ContactLog;
 use crate::context::Context as Shared;
 use crate::counters::Limit;
 use crate::descriptors::Share;
@@ -67,6 +69,7 @@ pub(crate) struct Driver {
     commands: HashMap<CommandId, (Asked, AnswerTo)>,
     observer: Observer,
     account_limits: account_limits::AccountLimits,
+    contact_log: ContactLog,
     next_command: u64,
     /// What ends each dial that is under way.
     dials: HashMap<ConnectionId, CancellationToken>,
@@ -114,6 +117,7 @@ impl Driver {
             commands: HashMap::new(),
             observer: Observer::default(),
             account_limits: account_limits::AccountLimits::default(),
+            contact_log: ContactLog::default(),
             next_command: 0,
             dials: HashMap::new(),
             probes,
@@ -420,7 +424,7 @@ impl Driver {
             tracing::info!(%why, "a PUT failed");
         }
         match answer {
-            AnswerTo::Api(answer) => answer.send(outcome),
+            AnswerTo::Api(answer) => answer.send(outcome, &self.core),
             // Whoever asked may have gone.
             AnswerTo::Handle(asking) => drop(asking.send(outcome)),
             AnswerTo::Nobody => {}
@@ -481,12 +485,22 @@ impl Driver {
             }
             Notice::ContactAdded(contact) => {
                 self.trust.set_member(&contact.id, true);
-                tracing::debug!(peer = contact.id.short(), address = %contact.address, "contact");
+                self.contact_log.changed(contact, true, now.mono);
             }
             Notice::ContactRemoved(contact) => {
                 self.trust.set_member(&contact.id, false);
-                tracing::debug!(peer = contact.id.short(), "contact removed");
+                self.contact_log.changed(contact, false, now.mono);
             }
+            Notice::ClockWrong(clock) => {
+                let ClockEstimate { ahead_ms, at_least, contacts } = *clock;
+                tracing::warn!(
+                    ahead_seconds = ahead_ms / 1000,
+                    at_least,
+                    contacts,
+                    "this machine's clock is wrong: set it by NTP, or values will be refused"
+                );
+            }
+            Notice::ClockRight => tracing::info!("this machine's clock is right again"),
             Notice::Unreachable { asked } => {
                 let port = self.context.own_address.now().announced.port();
                 tracing::warn!(
@@ -502,6 +516,7 @@ impl Driver {
             }
             Notice::RequestEnded { .. }
             | Notice::StoreRefused { .. }
+            | Notice::StoreRejected { .. }
             | Notice::LookupEnded { .. } => {}
         }
     }

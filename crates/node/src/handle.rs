@@ -128,7 +128,9 @@ impl Handle {
     /// [`HandleError`].
     pub async fn get(&self, key: Key) -> Result<GetOutcome, HandleError> {
         match self.command(Command::Get { key }).await? {
-            Outcome::Get { value, version, report } => Ok(GetOutcome { value, version, report }),
+            Outcome::Get { value, version, report, .. } => {
+                Ok(GetOutcome { value, version, report })
+            }
             _ => Err(HandleError::Busy),
         }
     }
@@ -185,7 +187,9 @@ impl Handle {
             return Err(HandleError::Stopped);
         }
         match explained.await.map_err(|_| HandleError::Stopped)? {
-            Outcome::Get { value, version, report } => Ok(GetOutcome { value, version, report }),
+            Outcome::Get { value, version, report, .. } => {
+                Ok(GetOutcome { value, version, report })
+            }
             _ => Err(HandleError::Busy),
         }
     }

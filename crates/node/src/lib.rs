@@ -19,6 +19,7 @@ mod api;
 mod callers;
 mod clock;
 mod connection;
+mod contact_log;
 mod context;
 pub mod counters;
 mod descriptors;

@@ -20,7 +20,7 @@ use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{Key, NodeId};
 
 use crate::counters::tallies::OperationOutcome;
-use crate::snapshot::MAX_STEPS;
+use crate::snapshot::{MAX_STEPS, clock_in_words};
 
 /// Operations of users that are remembered. With [`MAX_STEPS`] steps each, 300 KiB; while nobody
 /// watches, 8 KiB.
@@ -111,10 +111,13 @@ impl Observer {
     /// A command comes. With `explain`, its steps are listed in any case.
     pub(crate) fn asked(&mut self, now: Moment, command: &Command, explain: bool) -> Asked {
         let (kind, key, value_bytes) = match command {
-            Command::Get { key } => (Some(OperationKind::Get), Some(*key), None),
+            Command::Get { key } | Command::Ask { key, .. } => {
+                (Some(OperationKind::Get), Some(*key), None)
+            }
             Command::Put { key, value, .. } => {
                 (Some(OperationKind::Put), Some(*key), Some(value.len()))
             }
+            Command::PutIf(put) => (Some(OperationKind::Put), Some(put.key), Some(put.value.len())),
             Command::Lookup { target } => (Some(OperationKind::Lookup), Some(*target), None),
             Command::Join { .. } | Command::SetPeers { .. } | Command::Reach => (None, None, None),
             Command::Leave => {
@@ -138,7 +141,9 @@ impl Observer {
             Outcome::Get { value, report, .. } => (None, value.as_ref().map(Bytes::len), report),
             Outcome::Put { receipt, report } => (Some(receipt.stored), asked.value_bytes, report),
             Outcome::Lookup { nodes, report } => (Some(nodes.len()), None, report),
-            Outcome::Busy
+            // Its three operations have ended one by one, without a report of the whole.
+            Outcome::PutIf(_)
+            | Outcome::Busy
             | Outcome::Joined { .. }
             | Outcome::PeersSet { .. }
             | Outcome::Left { .. }
@@ -169,7 +174,11 @@ impl Observer {
             Notice::ContactRemoved(contact) => {
                 return self.contact_changed(now.wall, *contact, false);
             }
-            Notice::RequestEnded { .. } | Notice::StoreRefused { .. } => return,
+            Notice::RequestEnded { .. }
+            | Notice::StoreRefused { .. }
+            | Notice::StoreRejected { .. } => return,
+            Notice::ClockWrong(clock) => (true, clock_in_words(clock)),
+            Notice::ClockRight => (false, "This machine's clock is right again.".into()),
             Notice::Joined { .. } => {
                 self.was_joined = true;
                 (false, "Joined the network.".into())
@@ -356,7 +365,8 @@ mod tests {
     fn get(observer: &mut Observer, seconds: u64) -> Asked {
         let now = at(seconds);
         let asked = observer.asked(now.mono, &Command::Get { key: Key::default() }, false);
-        let outcome = Outcome::Get { value: None, version: None, report: Report::default() };
+        let outcome =
+            Outcome::Get { value: None, version: None, proof: None, report: Report::default() };
         observer.answered(now, asked, &outcome);
         asked
     }

@@ -6,12 +6,16 @@
 mod assemble;
 mod health;
 mod operation;
+mod value;
 
 use serde::Serialize;
+use voiddht_core::peer_clocks::ClockEstimate;
 
 pub(crate) use assemble::Surroundings;
+pub(crate) use health::clock_in_words;
 pub use health::{Facts, Health, Reason, State};
 pub use operation::{MAX_STEPS, OperationView, StepView};
+pub use value::{ValueView, Verified};
 
 /// Keys of a sample, at most: so many marks can be told apart on a ring.
 pub const MAX_SAMPLED_KEYS: usize = 128;
@@ -43,6 +47,8 @@ pub struct Snapshot {
     pub node: NodeView,
     /// How it feels.
     pub health: Health,
+    /// What contacts' clocks say of its clock; `None` where too few are known.
+    pub clock: Option<ClockView>,
     /// Whom it knows.
     pub table: TableView,
     /// What it stores.
@@ -93,6 +99,30 @@ pub struct NodeView {
     pub disjoint_paths: usize,
     /// Votes that end a GET early.
     pub vote_quorum: usize,
+}
+
+/// This machine's clock, beside those of contacts.
+#[derive(Clone, Debug, Serialize)]
+pub struct ClockView {
+    /// How far it is ahead of them, negative if behind.
+    pub ahead_seconds: f64,
+    /// Contacts whose clocks are known.
+    pub contacts: usize,
+    /// Whether it is so far off that values suffer.
+    pub wrong: bool,
+    /// The same in words.
+    pub text: String,
+}
+
+impl ClockView {
+    pub(crate) fn of(clock: ClockEstimate) -> Self {
+        Self {
+            ahead_seconds: clock.ahead_ms as f64 / 1000.0,
+            contacts: clock.contacts,
+            wrong: clock.is_wrong(),
+            text: clock_in_words(&clock),
+        }
+    }
 }
 
 /// The routing table.

@@ -39,7 +39,7 @@ pub enum Refused {
 }
 
 /// An envelope of which every key and signature was checked. It may expire later:
-/// [`Self::has_expired`].
+/// [`Envelope::has_expired`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VerifiedEnvelope(Envelope);
 

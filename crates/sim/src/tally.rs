@@ -78,7 +78,10 @@ impl Tally {
             | Notice::PeerChanged { .. }
             | Notice::Reachable
             | Notice::LookupEnded { .. }
-            | Notice::StoreRefused { .. } => {}
+            | Notice::StoreRefused { .. }
+            | Notice::StoreRejected { .. }
+            | Notice::ClockWrong(_)
+            | Notice::ClockRight => {}
         }
     }
 

@@ -1,10 +1,14 @@
-//! The VoidPhone module API: DHT PUT, DHT GET and their answers.
+//! The VoidPhone module API: DHT PUT, DHT GET and their answers; and what voiddht adds for programs
+//! that use it first: DHT ASK, DHT PUT IF and their answers.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::frame;
 use crate::id::{ID_BYTES, Key};
-use crate::limits::{API_PUT_FIXED_BYTES, MAX_VALUE_BYTES};
+use crate::limits::{
+    API_ASK_BYTES, API_PUT_FIXED_BYTES, API_PUT_IF_FIXED_BYTES, API_TOLD_FIXED_BYTES,
+    MAX_PUT_IF_VALUE_BYTES, MAX_VALUE_BYTES,
+};
 
 /// Type of DHT PUT.
 pub const DHT_PUT: u16 = 650;
@@ -14,6 +18,14 @@ pub const DHT_GET: u16 = 651;
 pub const DHT_SUCCESS: u16 = 652;
 /// Type of DHT FAILURE.
 pub const DHT_FAILURE: u16 = 653;
+/// Type of DHT ASK: a GET that says how the value must be verified.
+pub const DHT_ASK: u16 = 654;
+/// Type of DHT TOLD, the answer to it.
+pub const DHT_TOLD: u16 = 655;
+/// Type of DHT PUT IF: publishes a signed value if the newest is the one that the program has read.
+pub const DHT_PUT_IF: u16 = 656;
+/// Type of DHT CONFLICT: the newest is another.
+pub const DHT_CONFLICT: u16 = 657;
 
 /// Bit 0 of a PUT's flags: the client wants to know from how many nodes the value can be fetched.
 pub const FLAG_ACKNOWLEDGE: u8 = 1;
@@ -49,6 +61,12 @@ impl Acknowledge {
         }
     }
 }
+/// Bit 0 of an ASK's flags: values that only a vote supports do not count.
+pub const ASK_PROVED_ONLY: u8 = 1;
+/// Bit 1 of an ASK's flags: [`Freshness::First`].
+pub const ASK_FIRST: u8 = 2;
+/// Bit 2 of an ASK's flags: [`Freshness::Thorough`].
+pub const ASK_THOROUGH: u8 = 4;
 
 /// What a local program asks of its node.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +78,10 @@ pub enum Request {
         /// The value's key.
         key: Key,
     },
+    /// Find a value, verified as the program says.
+    Ask(Ask),
+    /// Publish a signed value, unless another has been published meanwhile.
+    PutIf(PutIf),
 }
 
 /// The body of a DHT PUT.
@@ -74,6 +96,91 @@ pub struct Put {
     /// The value's key.
     pub key: Key,
     /// 1 to [`MAX_VALUE_BYTES`] bytes.
+    pub value: Bytes,
+}
+
+/// How much certainty that no newer signed value exists a reader pays for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Freshness {
+    /// A quorum of the closest nodes, on as many paths, has the same signed value and none another;
+    /// otherwise all of the closest nodes are asked.
+    #[default]
+    Latest,
+    /// The first valid signed value that any node returns. A single malicious node can return an
+    /// older one.
+    First,
+    /// All of the closest nodes are asked.
+    Thorough,
+}
+
+/// The body of a DHT ASK.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ask {
+    /// Whether values that only a vote supports do not count.
+    pub proved_only: bool,
+    /// How many nodes must agree that there is no newer one.
+    pub freshness: Freshness,
+    /// Signed values of a lower generation do not count.
+    pub least_generation: u32,
+    /// Nor, within that generation, those with a lower sequence number.
+    pub least_seq: u64,
+    /// The value's key.
+    pub key: Key,
+}
+
+/// How a value was verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Proof {
+    /// Replicas agree on it.
+    Vote,
+    /// Its key is its SHA-256.
+    Hash,
+    /// It is an envelope of its key, and its signatures hold.
+    Signature,
+}
+
+impl Proof {
+    /// The byte that stands for it.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Vote => 0,
+            Self::Hash => 1,
+            Self::Signature => 2,
+        }
+    }
+
+    /// What a byte stands for.
+    pub const fn from_code(code: u8) -> Option<Self> {
+        match code {
+            0 => Some(Self::Vote),
+            1 => Some(Self::Hash),
+            2 => Some(Self::Signature),
+            _ => None,
+        }
+    }
+
+    /// The word for it in tables and JSON.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Vote => "vote",
+            Self::Hash => "hash",
+            Self::Signature => "signature",
+        }
+    }
+}
+
+/// The body of a DHT PUT IF.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutIf {
+    /// Seconds that the value shall live; 0 is the node's default.
+    pub ttl: u16,
+    /// Nodes that shall hold it; 0 is the node's default, k.
+    pub replication: u8,
+    /// The value's key.
+    pub key: Key,
+    /// SHA-256 of the envelope that the program has read; zeros for none.
+    pub expected: [u8; 32],
+    /// An envelope of this key, 1 to [`MAX_PUT_IF_VALUE_BYTES`] bytes.
     pub value: Bytes,
 }
 
@@ -100,6 +207,30 @@ pub enum Answer {
         /// The reason, UTF-8.
         why: Bytes,
     },
+    /// The end of an ASK.
+    Told(Told),
+    /// A PUT IF has lost against this value, which the node has fetched and verified.
+    Conflict {
+        /// The key of the request.
+        key: Key,
+        /// The newest envelope.
+        value: Bytes,
+    },
+}
+
+/// The body of a DHT TOLD.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Told {
+    /// The key of the request.
+    pub key: Key,
+    /// How the value was verified.
+    pub proof: Proof,
+    /// How many nodes returned it.
+    pub agreeing: u8,
+    /// Seconds that it has left.
+    pub ttl: u16,
+    /// `None`: nothing was found.
+    pub value: Option<Bytes>,
 }
 
 /// What was wrong with a frame of the module API.
@@ -114,23 +245,57 @@ pub enum ApiError {
         body_bytes: usize,
     },
     /// A PUT without a value.
-    #[error("a DHT PUT needs a value of at least one byte")]
+    #[error("a PUT needs a value of at least one byte")]
     EmptyValue,
+    /// A flag, a byte or a combination of them that has no meaning.
+    #[error("a message of type {kind} has a reserved or contradictory field")]
+    Reserved {
+        /// Type of the message.
+        kind: u16,
+    },
     /// A type that only the other side may send, or that is not of the DHT module.
     #[error("type {0} is not a message that may be sent here")]
     UnexpectedType(u16),
 }
 
 impl Request {
+    /// Judges the length of a body that a client announces, before anything is read.
+    ///
+    /// # Errors
+    /// [`ApiError`] says which rule the client broke.
+    pub fn check_size(kind: u16, body_bytes: usize) -> Result<(), ApiError> {
+        let (fixed, most) = match kind {
+            DHT_GET if body_bytes == ID_BYTES => return Ok(()),
+            DHT_ASK if body_bytes == API_ASK_BYTES => return Ok(()),
+            DHT_PUT => (API_PUT_FIXED_BYTES, MAX_VALUE_BYTES),
+            DHT_PUT_IF => (API_PUT_IF_FIXED_BYTES, MAX_PUT_IF_VALUE_BYTES),
+            DHT_GET | DHT_ASK => return Err(ApiError::WrongSize { kind, body_bytes }),
+            other => return Err(ApiError::UnexpectedType(other)),
+        };
+        match body_bytes.checked_sub(fixed) {
+            Some(0) => Err(ApiError::EmptyValue),
+            Some(value) if value <= most => Ok(()),
+            _ => Err(ApiError::WrongSize { kind, body_bytes }),
+        }
+    }
+
+    /// The key that it is about.
+    pub fn key(&self) -> Key {
+        match self {
+            Self::Get { key } => *key,
+            Self::Put(put) => put.key,
+            Self::Ask(ask) => ask.key,
+            Self::PutIf(put) => put.key,
+        }
+    }
+
     /// Reads the body of a frame that a client sent.
     ///
     /// # Errors
     /// [`ApiError`] says which rule the client broke.
     pub fn decode(kind: u16, mut body: Bytes) -> Result<Self, ApiError> {
-        let wrong_size = ApiError::WrongSize { kind, body_bytes: body.len() };
+        Self::check_size(kind, body.len())?;
         match kind {
-            DHT_PUT if body.len() == API_PUT_FIXED_BYTES => Err(ApiError::EmptyValue),
-            DHT_PUT if body.len() < API_PUT_FIXED_BYTES => Err(wrong_size),
             DHT_PUT => Ok(Self::Put(Put {
                 ttl: body.get_u16(),
                 replication: body.get_u8(),
@@ -138,28 +303,26 @@ impl Request {
                 key: take_key(&mut body),
                 value: body,
             })),
-            DHT_GET if body.len() == ID_BYTES => Ok(Self::Get { key: take_key(&mut body) }),
-            DHT_GET => Err(wrong_size),
-            other => Err(ApiError::UnexpectedType(other)),
+            DHT_PUT_IF => {
+                let (ttl, replication, _flags) = (body.get_u16(), body.get_u8(), body.get_u8());
+                let key = take_key(&mut body);
+                let expected = take_id(&mut body);
+                Ok(Self::PutIf(PutIf { ttl, replication, key, expected, value: body }))
+            }
+            DHT_ASK => Ask::decode(body).map(Self::Ask),
+            _ => Ok(Self::Get { key: take_key(&mut body) }),
         }
     }
 
     /// Appends the whole frame to `buffer`.
     ///
     /// # Errors
-    /// [`ApiError::EmptyValue`] and [`ApiError::WrongSize`] where the value does not fit a PUT.
+    /// [`ApiError::EmptyValue`] and [`ApiError::WrongSize`] where the value does not fit.
     pub fn encode(&self, buffer: &mut BytesMut) -> Result<(), ApiError> {
         match self {
-            Self::Put(put) if put.value.is_empty() => Err(ApiError::EmptyValue),
-            Self::Put(put) => {
-                put_start(buffer, DHT_PUT, API_PUT_FIXED_BYTES + put.value.len())?;
-                buffer.put_u16(put.ttl);
-                buffer.put_u8(put.replication);
-                buffer.put_u8(put.acknowledge.flags());
-                buffer.put_slice(&put.key.to_bytes());
-                buffer.put_slice(&put.value);
-                Ok(())
-            }
+            Self::Put(put) => put.encode(buffer),
+            Self::PutIf(put) => put.encode(buffer),
+            Self::Ask(ask) => ask.encode(buffer),
             Self::Get { key } => {
                 put_start(buffer, DHT_GET, ID_BYTES)?;
                 buffer.put_slice(&key.to_bytes());
@@ -169,13 +332,83 @@ impl Request {
     }
 }
 
+impl Put {
+    fn encode(&self, buffer: &mut BytesMut) -> Result<(), ApiError> {
+        let body_bytes = API_PUT_FIXED_BYTES + self.value.len();
+        Request::check_size(DHT_PUT, body_bytes)?;
+        put_start(buffer, DHT_PUT, body_bytes)?;
+        buffer.put_u16(self.ttl);
+        buffer.put_u8(self.replication);
+        buffer.put_u8(self.acknowledge.flags());
+        buffer.put_slice(&self.key.to_bytes());
+        buffer.put_slice(&self.value);
+        Ok(())
+    }
+}
+
+impl PutIf {
+    fn encode(&self, buffer: &mut BytesMut) -> Result<(), ApiError> {
+        let body_bytes = API_PUT_IF_FIXED_BYTES + self.value.len();
+        Request::check_size(DHT_PUT_IF, body_bytes)?;
+        put_start(buffer, DHT_PUT_IF, body_bytes)?;
+        buffer.put_u16(self.ttl);
+        buffer.put_u8(self.replication);
+        // Flags: it is always answered.
+        buffer.put_u8(0);
+        buffer.put_slice(&self.key.to_bytes());
+        buffer.put_slice(&self.expected);
+        buffer.put_slice(&self.value);
+        Ok(())
+    }
+}
+
+impl Ask {
+    fn decode(mut body: Bytes) -> Result<Self, ApiError> {
+        let flags = body.get_u8();
+        let reserved = (body.get_u8(), body.get_u16());
+        let freshness = match flags & !ASK_PROVED_ONLY {
+            0 => Freshness::Latest,
+            ASK_FIRST => Freshness::First,
+            ASK_THOROUGH => Freshness::Thorough,
+            _ => return Err(ApiError::Reserved { kind: DHT_ASK }),
+        };
+        if reserved != (0, 0) {
+            return Err(ApiError::Reserved { kind: DHT_ASK });
+        }
+        Ok(Self {
+            proved_only: flags & ASK_PROVED_ONLY != 0,
+            freshness,
+            least_generation: body.get_u32(),
+            least_seq: body.get_u64(),
+            key: take_key(&mut body),
+        })
+    }
+
+    fn encode(&self, buffer: &mut BytesMut) -> Result<(), ApiError> {
+        let freshness = match self.freshness {
+            Freshness::Latest => 0,
+            Freshness::First => ASK_FIRST,
+            Freshness::Thorough => ASK_THOROUGH,
+        };
+        put_start(buffer, DHT_ASK, API_ASK_BYTES)?;
+        buffer.put_u8(freshness | if self.proved_only { ASK_PROVED_ONLY } else { 0 });
+        buffer.put_bytes(0, 3);
+        buffer.put_u32(self.least_generation);
+        buffer.put_u64(self.least_seq);
+        buffer.put_slice(&self.key.to_bytes());
+        Ok(())
+    }
+}
+
 impl Answer {
     /// The key of the request that this answers.
     pub fn key(&self) -> Key {
         match self {
             Self::Success { key, .. }
             | Self::Failure { key }
-            | Self::FailureBecause { key, .. } => *key,
+            | Self::FailureBecause { key, .. }
+            | Self::Conflict { key, .. } => *key,
+            Self::Told(told) => told.key,
         }
     }
 
@@ -189,11 +422,15 @@ impl Answer {
             DHT_SUCCESS if body.len() > ID_BYTES => {
                 Ok(Self::Success { key: take_key(&mut body), value: body })
             }
+            DHT_CONFLICT if body.len() > ID_BYTES => {
+                Ok(Self::Conflict { key: take_key(&mut body), value: body })
+            }
             DHT_FAILURE if body.len() == ID_BYTES => Ok(Self::Failure { key: take_key(&mut body) }),
             DHT_FAILURE if body.len() > ID_BYTES => {
                 Ok(Self::FailureBecause { key: take_key(&mut body), why: body })
             }
-            DHT_SUCCESS | DHT_FAILURE => Err(wrong_size),
+            DHT_TOLD if body.len() >= API_TOLD_FIXED_BYTES => Told::decode(body).map(Self::Told),
+            DHT_SUCCESS | DHT_FAILURE | DHT_TOLD | DHT_CONFLICT => Err(wrong_size),
             other => Err(ApiError::UnexpectedType(other)),
         }
     }
@@ -204,23 +441,41 @@ impl Answer {
     /// [`ApiError::WrongSize`] where the value is longer than any value can be.
     pub fn encode(&self, buffer: &mut BytesMut) -> Result<(), ApiError> {
         match self {
-            Self::Success { key, value } => {
-                put_start(buffer, DHT_SUCCESS, ID_BYTES + value.len())?;
-                buffer.put_slice(&key.to_bytes());
-                buffer.put_slice(value);
-            }
-            Self::Failure { key } => {
-                put_start(buffer, DHT_FAILURE, ID_BYTES)?;
-                buffer.put_slice(&key.to_bytes());
-            }
-            Self::FailureBecause { key, why } => {
-                put_start(buffer, DHT_FAILURE, ID_BYTES + why.len())?;
-                buffer.put_slice(&key.to_bytes());
-                buffer.put_slice(why);
-            }
+            Self::Success { key, value } => put_keyed(buffer, DHT_SUCCESS, key, value),
+            Self::Failure { key } => put_keyed(buffer, DHT_FAILURE, key, &[]),
+            Self::FailureBecause { key, why } => put_keyed(buffer, DHT_FAILURE, key, why),
+            Self::Conflict { key, value } => put_keyed(buffer, DHT_CONFLICT, key, value),
+            Self::Told(told) => told.encode(buffer),
         }
+    }
+}
+
+impl Told {
+    fn decode(mut body: Bytes) -> Result<Self, ApiError> {
+        let key = take_key(&mut body);
+        let proof = Proof::from_code(body.get_u8()).ok_or(ApiError::Reserved { kind: DHT_TOLD })?;
+        let (agreeing, ttl) = (body.get_u8(), body.get_u16());
+        let value = (!body.is_empty()).then_some(body);
+        Ok(Self { key, proof, agreeing, ttl, value })
+    }
+
+    fn encode(&self, buffer: &mut BytesMut) -> Result<(), ApiError> {
+        let value = self.value.as_deref().unwrap_or_default();
+        put_start(buffer, DHT_TOLD, API_TOLD_FIXED_BYTES + value.len())?;
+        buffer.put_slice(&self.key.to_bytes());
+        buffer.put_u8(self.proof.code());
+        buffer.put_u8(self.agreeing);
+        buffer.put_u16(self.ttl);
+        buffer.put_slice(value);
         Ok(())
     }
+}
+
+fn put_keyed(buffer: &mut BytesMut, kind: u16, key: &Key, value: &[u8]) -> Result<(), ApiError> {
+    put_start(buffer, kind, ID_BYTES + value.len())?;
+    buffer.put_slice(&key.to_bytes());
+    buffer.put_slice(value);
+    Ok(())
 }
 
 fn put_start(buffer: &mut BytesMut, kind: u16, body_bytes: usize) -> Result<(), ApiError> {
@@ -233,95 +488,14 @@ fn put_start(buffer: &mut BytesMut, kind: u16, body_bytes: usize) -> Result<(), 
 }
 
 fn take_key(body: &mut Bytes) -> Key {
+    Key::from_bytes(take_id(body))
+}
+
+fn take_id(body: &mut Bytes) -> [u8; ID_BYTES] {
     let mut bytes = [0; ID_BYTES];
     body.copy_to_slice(&mut bytes);
-    Key::from_bytes(bytes)
+    bytes
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn frame_of(request: &Request) -> BytesMut {
-        let mut buffer = BytesMut::new();
-        request.encode(&mut buffer).unwrap();
-        buffer
-    }
-
-    #[test]
-    fn a_put_stands_as_the_protocol_draws_it() {
-        let put = Put {
-            ttl: 0x0102,
-            replication: 3,
-            acknowledge: Acknowledge::Count,
-            key: Key::from_bytes([0xaa; 32]),
-            value: Bytes::from_static(b"v"),
-        };
-        let frame = frame_of(&Request::Put(put.clone()));
-        assert_eq!(&frame[..8], &[0, 41, 0x02, 0x8a, 1, 2, 3, 1]);
-        assert_eq!(&frame[8..], [&[0xaa; 32][..], b"v"].concat());
-        assert_eq!(Request::decode(DHT_PUT, frame.freeze().slice(4..)), Ok(Request::Put(put)));
-    }
-
-    #[test]
-    fn unknown_flags_are_ignored_and_a_receipt_needs_an_acknowledgement() {
-        for (flags, expected) in [
-            (0, Acknowledge::No),
-            (2, Acknowledge::No),
-            (0xfc, Acknowledge::No),
-            (1, Acknowledge::Count),
-            (0xfd, Acknowledge::Count),
-            (3, Acknowledge::Receipt),
-            (0xff, Acknowledge::Receipt),
-        ] {
-            assert_eq!(Acknowledge::of_flags(flags), expected, "{flags:#x}");
-        }
-        for one in [Acknowledge::No, Acknowledge::Count, Acknowledge::Receipt] {
-            assert_eq!(Acknowledge::of_flags(one.flags()), one);
-        }
-    }
-
-    #[test]
-    fn the_largest_value_fits_to_the_byte() {
-        let put = |bytes| {
-            Request::Put(Put {
-                ttl: 0,
-                replication: 0,
-                acknowledge: Acknowledge::No,
-                key: Key::default(),
-                value: Bytes::from(vec![7; bytes]),
-            })
-        };
-        assert_eq!(frame_of(&put(MAX_VALUE_BYTES)).len(), 65_535);
-        let mut buffer = BytesMut::new();
-        assert!(put(MAX_VALUE_BYTES + 1).encode(&mut buffer).is_err());
-        assert_eq!(put(0).encode(&mut buffer), Err(ApiError::EmptyValue));
-        assert!(buffer.is_empty());
-    }
-
-    #[test]
-    fn answers_read_back_and_wrong_bodies_are_named() {
-        let key = Key::from_bytes([1; 32]);
-        for answer in [
-            Answer::Success { key, value: Bytes::from_static(b"x") },
-            Answer::Failure { key },
-            Answer::FailureBecause { key, why: Bytes::from_static(b"superseded") },
-        ] {
-            let mut buffer = BytesMut::new();
-            answer.encode(&mut buffer).unwrap();
-            let kind = u16::from_be_bytes([buffer[2], buffer[3]]);
-            assert_eq!(Answer::decode(kind, buffer.freeze().slice(4..)), Ok(answer));
-        }
-        let body = |bytes: usize| Bytes::from(vec![0; bytes]);
-        assert_eq!(Request::decode(DHT_PUT, body(36)), Err(ApiError::EmptyValue));
-        for (kind, bytes) in [(DHT_PUT, 35), (DHT_GET, 31), (DHT_GET, 33), (DHT_GET, 0)] {
-            assert_eq!(
-                Request::decode(kind, body(bytes)),
-                Err(ApiError::WrongSize { kind, body_bytes: bytes })
-            );
-        }
-        for kind in [DHT_SUCCESS, DHT_FAILURE, 0, 660, u16::MAX] {
-            assert_eq!(Request::decode(kind, body(33)), Err(ApiError::UnexpectedType(kind)));
-        }
-    }
-}
+mod tests;

@@ -15,6 +15,15 @@ pub const API_PUT_FIXED_BYTES: usize = 4 + ID_BYTES;
 /// The largest value of a DHT PUT, and so the largest value there is.
 pub const MAX_VALUE_BYTES: usize = MAX_SHORT_FRAME_BYTES - FRAME_HEADER_BYTES - API_PUT_FIXED_BYTES;
 
+/// `flags u8 · 0 u8 · 0 u16 · least generation u32 · least seq u64 · key 32` of DHT ASK.
+pub const API_ASK_BYTES: usize = 16 + ID_BYTES;
+/// `key 32 · proof u8 · agreeing u8 · ttl u16` of DHT TOLD.
+pub const API_TOLD_FIXED_BYTES: usize = ID_BYTES + 4;
+/// What precedes the value of a DHT PUT IF: as in a DHT PUT, and the expected digest.
+pub const API_PUT_IF_FIXED_BYTES: usize = API_PUT_FIXED_BYTES + 32;
+/// The largest value of a DHT PUT IF.
+pub const MAX_PUT_IF_VALUE_BYTES: usize = MAX_VALUE_BYTES - 32;
+
 /// `sender's node ID 32 · sender's listening port u16 · RPC ID 32`.
 pub const RPC_HEADER_BYTES: usize = ID_BYTES + 2 + ID_BYTES;
 /// A node in a list.
@@ -37,4 +46,7 @@ pub const MAX_LEGACY_VALUE_BYTES: usize =
 pub const MAX_CERTIFICATE_BYTES: usize = 8 * 1024;
 
 const _: () = assert!(MAX_VALUE_BYTES == 65_495, "PROTOCOL, section 1");
+const _: () = assert!(MAX_PUT_IF_VALUE_BYTES == 65_463);
+const _: () =
+    assert!(FRAME_HEADER_BYTES + API_TOLD_FIXED_BYTES + MAX_VALUE_BYTES == MAX_SHORT_FRAME_BYTES);
 const _: () = assert!(MAX_LEGACY_VALUE_BYTES == 65_431, "PROTOCOL, section 3");

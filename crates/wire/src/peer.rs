@@ -160,6 +160,9 @@ pub enum ErrorCode {
     NotAcceptable = 12,
     /// Busy, or over a limit: another node, or later.
     Busy = 13,
+    /// The version of a STORE is too far ahead of this node's clock. A node that does not know the code
+    /// reads it as [`Self::Internal`]. The legacy dialect says [`Self::NotAcceptable`] instead.
+    FutureVersion = 14,
     /// The node's own fault.
     Internal = 20,
 }
@@ -172,6 +175,7 @@ impl ErrorCode {
             11 => Self::NotFound,
             12 => Self::NotAcceptable,
             13 => Self::Busy,
+            14 => Self::FutureVersion,
             _ => Self::Internal,
         }
     }
@@ -365,6 +369,9 @@ impl Body {
                     buffer.put_slice(&node.address.to_bytes());
                     buffer.put_slice(&node.id.to_bytes());
                 }
+            }
+            Self::Error(ErrorCode::FutureVersion) if dialect == Dialect::Legacy => {
+                buffer.put_u16(ErrorCode::NotAcceptable as u16);
             }
             Self::Error(code) => buffer.put_u16(*code as u16),
         }

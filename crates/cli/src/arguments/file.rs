@@ -12,6 +12,7 @@ use clap::{Arg, ArgAction, Command};
 
 use super::complaint;
 use super::ini::{Content, Fault, Ini, Mistake};
+use crate::server::args::{MODULE_PORT, P2P_PORT};
 
 /// What is asked once, and never set for good.
 const QUESTIONS: &[&str] = &["help", "version", "config", "check", "health", "list"];
@@ -221,8 +222,10 @@ impl Reader<'_> {
             None => vec![(key, value.to_owned())],
             Some(Sets::AddressAndPort(address, port)) => {
                 let (host, number) = address_and_port(value).ok_or_else(|| {
-                    let expected =
-                        "must be ADDRESS:PORT, like 192.0.2.1:7402 or [2001:db8::1]:7402";
+                    let usual = if port == "module-port" { MODULE_PORT } else { P2P_PORT };
+                    let expected = format!(
+                        "must be ADDRESS:PORT, like 192.0.2.1:{usual} or [2001:db8::1]:{usual}"
+                    );
                     self.file.mistake(line, format!("{value:?} for {key}: {expected}"))
                 })?;
                 let port = number.map(|number| (port, number.to_owned()));

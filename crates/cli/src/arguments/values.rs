@@ -9,6 +9,8 @@ use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use crate::server::args::{MODULE_PORT, P2P_PORT};
+
 /// A machine by address or by name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Host {
@@ -68,10 +70,16 @@ pub enum Expected {
     YesOrNo,
     /// A name or an address with a port.
     #[error(
-        "must be HOST:PORT, like example.org:7402, 192.0.2.1:7402 or, with brackets, \
-         [2001:db8::1]:7402"
+        "must be HOST:PORT, like example.org:{0}, 192.0.2.1:{0} or, with brackets, \
+         [2001:db8::1]:{0}"
     )]
-    HostPort,
+    HostPort(u16),
+    /// Where a dashboard is.
+    #[error(
+        "must be a port, then on this machine, or HOST:PORT, like example.org:9402, 192.0.2.1:9402 \
+         or, with brackets, [2001:db8::1]:9402"
+    )]
+    Dashboard,
 }
 
 /// Reads an address; an IPv6 address may stand in brackets.
@@ -95,6 +103,14 @@ pub fn serving(text: &str) -> Result<SocketAddr, Expected> {
         Some(port) => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
         None => text.parse().map_err(|_| Expected::Serving),
     }
+}
+
+/// Reads where a module API is.
+///
+/// # Errors
+/// [`Expected::HostPort`], with the port of module APIs in its examples.
+pub fn module_api(text: &str) -> Result<HostPort, Expected> {
+    text.parse().map_err(|_| Expected::HostPort(MODULE_PORT))
 }
 
 /// Reads an address to listen on, with or without its port.
@@ -190,13 +206,13 @@ impl FromStr for HostPort {
 
     /// Spaces around it are skipped: it may be one of several with commas between them.
     fn from_str(text: &str) -> Result<Self, Expected> {
-        let (host, port_text) = text.trim().rsplit_once(':').ok_or(Expected::HostPort)?;
+        let (host, port_text) = text.trim().rsplit_once(':').ok_or(Expected::HostPort(P2P_PORT))?;
         // Without brackets nobody can tell the address from the port.
         if host.contains(':') && !host.starts_with('[') {
-            return Err(Expected::HostPort);
+            return Err(Expected::HostPort(P2P_PORT));
         }
-        let host = host.parse().map_err(|_| Expected::HostPort)?;
-        let port = port(port_text).map_err(|_| Expected::HostPort)?;
+        let host = host.parse().map_err(|_| Expected::HostPort(P2P_PORT))?;
+        let port = port(port_text).map_err(|_| Expected::HostPort(P2P_PORT))?;
         Ok(Self { host, port })
     }
 }
@@ -283,7 +299,7 @@ mod tests {
             "a:b:1",
             "http://a:1",
         ] {
-            assert_eq!(text.parse::<HostPort>(), Err(Expected::HostPort), "{text:?}");
+            assert_eq!(text.parse::<HostPort>(), Err(Expected::HostPort(P2P_PORT)), "{text:?}");
         }
         for text in ["", "x", "-1", "+1", "65536", "1 ", "99999999999999999999"] {
             assert_eq!(listen_port(text), Err(Expected::ListenPort), "{text:?}");

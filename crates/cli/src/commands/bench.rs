@@ -12,7 +12,7 @@ use super::connection::pretty;
 use super::progress::Progress;
 use super::workload::Workload;
 use super::workload::measured::{Load, table};
-use crate::arguments::values::{HostPort, number};
+use crate::arguments::values::{HostPort, module_api, number};
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
 use crate::paint::Paint;
@@ -34,6 +34,7 @@ pub(super) struct Arguments {
         value_name = "HOST:PORT",
         default_value = "localhost:7401",
         value_delimiter = ',',
+        value_parser = module_api,
         action = ArgAction::Append
     )]
     node: Vec<HostPort>,

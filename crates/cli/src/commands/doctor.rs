@@ -19,7 +19,7 @@ use super::connection::{ConnectionArguments, NodeConnection, Preference, pretty}
 use super::shown::{Check, Examination, Status};
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
-use crate::paint::words::millis;
+use crate::paint::words::{millis, plural};
 use crate::paint::{Paint, Tone};
 
 /// Look what is wrong with a node, and say what to do about it
@@ -76,10 +76,11 @@ impl Arguments {
     }
 
     async fn examine(&self, node: &NodeConnection) -> Result<(String, Vec<Check>), Failure> {
-        let api = self.api(node).await?;
+        let Place { api, expected } = self.place(node).await?;
+        // First: what becomes of a value also shows the node whether its clock is right.
+        let mut all = vec![programs(api, expected).await];
         let Examination { node, taken_at_ms, checks } = node.read("/doctor").await?;
         let difference = clock_difference(taken_at_ms);
-        let mut all = vec![programs(api).await];
         for check in checks {
             match check.name.as_str() {
                 "clock" => all.push(worse(check, clocks(difference))),
@@ -89,16 +90,25 @@ impl Arguments {
         Ok((node, all))
     }
 
-    /// Where the node serves local programs.
-    async fn api(&self, node: &NodeConnection) -> Result<Option<SocketAddr>, Failure> {
+    /// Where the node serves local programs, and how many nodes a value should be stored on.
+    async fn place(&self, node: &NodeConnection) -> Result<Place, Failure> {
         let index = self.connection.index.unwrap_or(0);
-        let api = match node.read("/status.json").await? {
-            Status::Node(node) => Some(node.node.api_address),
+        let (api, expected) = match node.read("/status.json").await? {
+            Status::Node(node) => {
+                (Some(node.node.api_address), node.table.contacts.min(node.node.k))
+            }
             Status::Network(network) => {
-                network.nodes.get(index).map(|node| node.api_address.clone())
+                let api = network.nodes.get(index).map(|node| node.api_address.clone());
+                (api, 0)
             }
         };
-        let Some(api) = api.and_then(|api| api.parse::<SocketAddr>().ok()) else { return Ok(None) };
+        let api = self.reached(node, api.and_then(|api| api.parse().ok())).await;
+        Ok(Place { api, expected })
+    }
+
+    /// Where what the node listens on is reached from here, if it can be.
+    async fn reached(&self, node: &NodeConnection, api: Option<SocketAddr>) -> Option<SocketAddr> {
+        let api = api?;
         let host = match node.place().machine() {
             None => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             Some(machine) => {
@@ -106,8 +116,17 @@ impl Arguments {
                 places.ok().and_then(|places| places.first().map(SocketAddr::ip))
             }
         };
-        Ok(from_here(api, host))
+        from_here(api, host)
     }
+}
+
+/// What the trial needs to know of a node.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    /// Where local programs are served, if that can be reached from here.
+    api: Option<SocketAddr>,
+    /// Nodes that a value should be stored on.
+    expected: u64,
 }
 
 /// Where an address that the node at `host` listens on is reached from here, if it can be.
@@ -165,7 +184,7 @@ fn severity(result: &str) -> usize {
 }
 
 /// Puts a value as a local program would, and gets it.
-async fn programs(api: Option<SocketAddr>) -> Check {
+async fn programs(api: Option<SocketAddr>, expected: u64) -> Check {
     let check = |result: &str, text: String, advice: &str| Check {
         name: "programs".into(),
         result: result.into(),
@@ -182,6 +201,14 @@ async fn programs(api: Option<SocketAddr>) -> Check {
             format!("A value that was put at {api} is stored nowhere."),
             "dht explain tells who is asked; the other checks may tell why they refuse.",
         ),
+        Ok((stored, _)) if is_far_fewer(stored.into(), expected) => check(
+            "warning",
+            format!(
+                "A value that was put at {api} is stored on {} where {expected} nodes could take it.",
+                plural(stored.into(), "node")
+            ),
+            "See the other checks, and voiddht_stores_rejected_total in the node's metrics.",
+        ),
         Ok((stored, took)) => {
             let [put, get] = took.map(|took| millis(took.as_secs_f64() * 1e3));
             let text = format!(
@@ -195,6 +222,11 @@ async fn programs(api: Option<SocketAddr>) -> Check {
             "Is the node stopping, or has another program its port? Its log says more.",
         ),
     }
+}
+
+/// Whether a value is stored on far fewer nodes than there are to take it: less than half.
+fn is_far_fewer(stored: u64, expected: u64) -> bool {
+    2 * stored < expected
 }
 
 /// On how many nodes the value lay, and how long PUT and GET took.

@@ -1,11 +1,18 @@
 //! `dht get`: the value of a key, to the byte.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::Args;
+use data_encoding::BASE64;
+use serde_json::{Value, json};
+use voiddht_client::Key;
 
+use super::connection::place::check_directory;
+use super::connection::{NodeConnection, Preference, pretty};
 use super::key;
 use super::node::NodeArguments;
+use super::signed::resolve::ResolveArguments;
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
 
@@ -13,10 +20,29 @@ use crate::output::Output;
 ///
 /// Ends with status 0 if a value was found, with 1 if none was.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
+#[command(
+    after_help = EXAMPLES,
+    override_usage = "dht get [OPTIONS] KEY\n       dht get [OPTIONS] --signed-by PUBLIC_KEY [--salt SALT]"
+)]
 pub(super) struct Arguments {
     /// 64 hexadecimal digits, or any text, of which the SHA-256 is taken
-    key: OsString,
+    #[arg(required_unless_present = "signed_by")]
+    key: Option<OsString>,
+
+    #[command(flatten)]
+    signed: ResolveArguments,
+
+    /// Print JSON, for programs: the value in Base64, how many replicas returned it, how long it still
+    /// lives, its version, and how it was verified
+    ///
+    /// All of it is told on the node's control socket. Where --node names the node, the module API
+    /// tells the value alone, and the rest is null.
+    #[arg(long)]
+    json: bool,
+
+    /// The data directory of the node, for --json; without it, the node of this machine
+    #[arg(long, env = "VOIDDHT_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
 
     #[command(flatten)]
     node: NodeArguments,
@@ -26,12 +52,33 @@ const EXAMPLES: &str = "\
 Examples:
   dht get greeting
   dht get --node 192.0.2.1:7401 greeting
+  dht get --signed-by d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a --salt endpoint
+  dht get --json greeting | jq .ttl_seconds_left
   dht get 2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824 > value";
 
 impl Arguments {
-    pub(super) async fn run(self, output: &Output) -> Result<Exit, Failure> {
+    pub(super) async fn run(
+        self,
+        preference: Preference,
+        output: &Output,
+    ) -> Result<Exit, Failure> {
+        if let Some(directory) = &self.data_dir {
+            check_directory(directory)?;
+        }
+        self.signed.check()?;
+        let key = match (&self.key, self.signed.signed_by) {
+            (_, Some(_)) if self.json || self.key.is_some() => {
+                let text = "--signed-by goes with neither a KEY nor --json";
+                return Err(Failure::Usage(text.to_owned()));
+            }
+            (_, Some(owner)) => return self.signed.run(owner, &self.node, output).await,
+            (Some(key), None) => key::of_text(key),
+            (None, None) => return Err(Failure::Usage("a KEY is needed".to_owned())),
+        };
+        if self.json {
+            return self.report(key, preference, output).await;
+        }
         let client = self.node.connect().await?;
-        let key = key::of_text(&self.key);
         match client.get(key).await.map_err(|error| self.node.explain(error))? {
             Some(value) => {
                 output.raw(&value)?;
@@ -42,5 +89,43 @@ impl Arguments {
                 Ok(Exit::Negative)
             }
         }
+    }
+
+    /// What is known of the value, for programs.
+    async fn report(
+        &self,
+        key: Key,
+        preference: Preference,
+        output: &Output,
+    ) -> Result<Exit, Failure> {
+        let json = match &self.data_dir {
+            _ if preference.names_module_api() => self.without_details(&key).await?,
+            Some(directory) => {
+                let node = NodeConnection::in_directory(directory).await.map_err(|error| {
+                    let directory = directory.display();
+                    Failure::Unreachable(format!("no node runs with {directory}: {error}"))
+                })?;
+                node.read(&format!("/get?key={key}")).await?
+            }
+            None => match NodeConnection::local().await {
+                Ok(node) => node.read(&format!("/get?key={key}")).await?,
+                Err(_) => self.without_details(&key).await?,
+            },
+        };
+        output.line(pretty(&json))?;
+        Ok(if json["found"] == true { Exit::Success } else { Exit::Negative })
+    }
+
+    /// The same, as far as the module API tells.
+    async fn without_details(&self, key: &Key) -> Result<Value, Failure> {
+        let client = self.node.connect().await?;
+        let value = client.get(*key).await.map_err(|error| self.node.explain(error))?;
+        Ok(json!({
+            "key": key.to_string(), "found": value.is_some(),
+            "value_base64": value.as_ref().map(|value| BASE64.encode(value)),
+            "value_bytes": value.as_ref().map(|value| value.len()),
+            "version": null, "ttl_seconds_left": null, "replicas": null, "dissenting": null,
+            "verified": null, "took_ms": null,
+        }))
     }
 }

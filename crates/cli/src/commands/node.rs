@@ -7,7 +7,7 @@ use voiddht_client::{Client, ConnectError, Options, RequestError};
 
 use crate::arguments::file::FileSettings;
 use crate::arguments::ini::{Ini, Mistake};
-use crate::arguments::values::{Host, HostPort, address, number};
+use crate::arguments::values::{Host, HostPort, address, module_api, number};
 use crate::arguments::{self, Program, SECTION};
 use crate::outcome::Failure;
 use crate::server::args::{self as server, MODULE_PORT};
@@ -21,7 +21,8 @@ pub(super) struct NodeArguments {
         long,
         env = "VOIDDHT_NODE",
         value_name = "HOST:PORT",
-        default_value = "localhost:7401"
+        default_value = "localhost:7401",
+        value_parser = module_api
     )]
     pub(super) node: HostPort,
 

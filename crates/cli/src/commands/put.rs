@@ -6,12 +6,17 @@ use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use clap::Args;
+use serde_json::{Value, json};
+use voiddht_client::signed::End;
 use voiddht_client::{Key, MAX_VALUE_BYTES, Put, PutReceipt};
 use voiddht_wire::limits::MAX_NODES;
 
+use super::connection::pretty;
 use super::key;
 use super::node::NodeArguments;
+use super::signed::publish::{EndArguments, Signer, SigningArguments};
 use crate::arguments::values::number;
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
@@ -24,11 +29,11 @@ use crate::output::Output;
 #[derive(Debug, Args)]
 #[command(
     after_help = EXAMPLES,
-    override_usage = "dht put [OPTIONS] KEY [VALUE]\n       dht put [OPTIONS] --content-addressed [VALUE]"
+    override_usage = "dht put [OPTIONS] KEY [VALUE]\n       dht put [OPTIONS] --content-addressed [VALUE]\n       dht put [OPTIONS] --sign KEY_FILE [--salt SALT] [VALUE]"
 )]
 pub(super) struct Arguments {
     /// 64 hexadecimal digits, or any text, of which the SHA-256 is taken
-    #[arg(required_unless_present = "content_addressed")]
+    #[arg(required_unless_present_any = ["content_addressed", "sign"])]
     key: Option<OsString>,
 
     /// The value, 1 to 65495 bytes; without it and without --file, standard input is read
@@ -43,6 +48,12 @@ pub(super) struct Arguments {
     /// Whoever finds such a value can check it, so that a single honest copy is enough.
     #[arg(short, long)]
     content_addressed: bool,
+
+    #[command(flatten)]
+    signing: SigningArguments,
+
+    #[command(flatten)]
+    end: EndArguments,
 
     /// How long the value shall live [default: as the node is set]
     #[arg(
@@ -62,6 +73,10 @@ pub(super) struct Arguments {
     )]
     replication: Option<u8>,
 
+    /// Print JSON, for programs: nodes, and the lifetime that the node has granted
+    #[arg(long)]
+    json: bool,
+
     #[command(flatten)]
     node: NodeArguments,
 }
@@ -71,44 +86,78 @@ Examples:
   dht put greeting hello
   dht put --ttl 600 greeting --file hello.txt
   date | dht put now
+  dht put --sign me.pem --salt endpoint 203.0.113.7:51820
+  dht put --json greeting hello | jq .stored
   key=$(dht put --content-addressed --file photo.jpg) && dht get $key > copy.jpg";
 
 /// A PUT that is ready to be sent.
 #[derive(Debug)]
 pub(super) struct Resolved {
-    put: Put,
-    content_addressed: bool,
+    what: What,
+    ttl: Option<u16>,
+    json: bool,
     node: NodeArguments,
+}
+
+#[derive(Debug)]
+enum What {
+    Value { put: Put, content_addressed: bool },
+    Signed { signer: Box<Signer>, body: Bytes, end: End },
 }
 
 impl Arguments {
     /// Reads the value from where it is, so that nothing is sent before all of it is there.
     pub(super) fn resolve(self) -> Result<Resolved, Failure> {
-        let (key, value) = match (self.content_addressed, self.key, self.value) {
+        let signer = self.signing.signer()?;
+        self.end.check(signer.is_some())?;
+        if signer.is_some() && (self.content_addressed || self.json) {
+            let text = "--sign goes with neither --content-addressed nor --json";
+            return Err(Failure::Usage(text.to_owned()));
+        }
+        let is_keyless = self.content_addressed || signer.is_some();
+        let (key, value) = match (is_keyless, self.key, self.value) {
             (false, key, value) => (key, value),
             // The value stands where the key would, which is not there.
             (true, value, None) => (None, value),
             (true, _, Some(surplus)) => {
                 return Err(Failure::Usage(format!(
-                    "{surplus:?} is one argument too many: the value is its own key"
+                    "{surplus:?} is one argument too many: the key follows from the value or its owner"
                 )));
             }
         };
         let value = read_value(value, self.file.as_deref())?;
+        if let Some(signer) = signer {
+            let (signer, body, end) = (Box::new(signer), value.into(), self.end.end());
+            let what = What::Signed { signer, body, end };
+            return Ok(Resolved { what, ttl: None, json: false, node: self.node });
+        }
         let key = key.map_or_else(|| Key::of_value(&value), |text| key::of_text(&text));
         let put = Put::new(key, value)
             .ttl_seconds(self.ttl.unwrap_or(0))
             .replication(self.replication.unwrap_or(0));
-        Ok(Resolved { put, content_addressed: self.content_addressed, node: self.node })
+        let Self { content_addressed, ttl, json, node, .. } = self;
+        let what = What::Value { put, content_addressed };
+        Ok(Resolved { what, ttl, json, node })
     }
 }
 
 impl Resolved {
     pub(super) async fn run(self, output: &Output) -> Result<Exit, Failure> {
+        let (put, content_addressed) = match self.what {
+            What::Value { put, content_addressed } => (put, content_addressed),
+            What::Signed { signer, body, end } => {
+                return signer.publish(&self.node, body, end, output).await;
+            }
+        };
         let client = self.node.connect().await?;
-        let key = self.put.key();
-        let receipt = client.put_with_receipt(self.put).await;
+        let key = put.key();
+        let receipt = client.put_with_receipt(put).await;
         let receipt = receipt.map_err(|error| self.node.explain(error))?;
+        if self.json {
+            output.line(pretty(&in_json(&key, self.ttl, &receipt)))?;
+            let is_stored = matches!(receipt, PutReceipt::Stored { nodes: 1.., .. });
+            return Ok(if is_stored { Exit::Success } else { Exit::Negative });
+        }
         let stored = match describe(&receipt) {
             Ok(stored) => stored,
             Err(why) => {
@@ -116,24 +165,59 @@ impl Resolved {
                 return Ok(Exit::Negative);
             }
         };
-        if self.content_addressed {
+        if content_addressed {
             output.line(key)?;
             output.notice(stored);
         } else {
             output.line(stored)?;
         }
+        warnings(self.ttl, &receipt).into_iter().for_each(|warning| output.complaint(warning));
         Ok(Exit::Success)
     }
+}
+
+/// A receipt for programs.
+fn in_json(key: &Key, ttl_requested: Option<u16>, receipt: &PutReceipt) -> Value {
+    let (stored, outstanding, terms) = match receipt {
+        PutReceipt::Stored { nodes, outstanding, terms } => (*nodes, *outstanding, *terms),
+        _ => (0, 0, None),
+    };
+    json!({
+        "key": key.to_string(), "stored": stored, "outstanding": outstanding,
+        "possible": terms.map(|terms| terms.possible),
+        "ttl_seconds": terms.map(|terms| terms.ttl_seconds), "ttl_requested": ttl_requested,
+        "failure": match receipt { PutReceipt::Failed { why } => Some(why), _ => None },
+    })
+}
+
+/// What is not as it was asked for, of a value that is stored.
+fn warnings(asked: Option<u16>, receipt: &PutReceipt) -> Vec<String> {
+    let PutReceipt::Stored { terms: Some(terms), .. } = receipt else { return Vec::new() };
+    let mut warnings = Vec::new();
+    if receipt.is_poor() {
+        let possible = terms.possible;
+        warnings.push(format!(
+            "warning: {possible} nodes could have stored it; dht doctor tells what is wrong"
+        ));
+    }
+    let granted = terms.ttl_seconds;
+    if let Some(asked) = asked.filter(|asked| *asked != granted) {
+        warnings.push(format!(
+            "warning: it lives for {granted} s instead of {asked} s: the node's --min-ttl and \
+             --max-ttl allow no other"
+        ));
+    }
+    warnings
 }
 
 /// A receipt in words, or why the PUT failed.
 fn describe(receipt: &PutReceipt) -> Result<String, &str> {
     let nodes = |count: u8| format!("{count} {}", if count == 1 { "node" } else { "nodes" });
     match receipt {
-        PutReceipt::Stored { nodes: stored, outstanding: 0 } => {
+        PutReceipt::Stored { nodes: stored, outstanding: 0, .. } => {
             Ok(format!("stored on {}", nodes(*stored)))
         }
-        PutReceipt::Stored { nodes: stored, outstanding } => {
+        PutReceipt::Stored { nodes: stored, outstanding, .. } => {
             let verb = if *outstanding == 1 { "has" } else { "have" };
             let outstanding = nodes(*outstanding);
             Ok(format!("stored on {}; {outstanding} {verb} not answered yet", nodes(*stored)))

@@ -26,7 +26,7 @@ use self::progress::Progress;
 use super::progress::Progress as LoadProgress;
 use super::workload::Workload;
 use crate::arguments::values::{address, number, serving};
-use crate::logging::{self, LogLevel};
+use crate::logging::{self, LogFormat, LogLevel};
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
 use crate::paint::Paint;
@@ -128,7 +128,7 @@ const SHOWN_ADDRESSES: usize = 5;
 
 impl Arguments {
     pub(super) async fn run(self, output: &Output) -> Result<Exit, Failure> {
-        logging::start(self.loglevel);
+        logging::start(self.loglevel, LogFormat::Text);
         // The nodes share what there is, as soon as the first of them starts.
         process::raise_open_files();
         let mut signals = StopSignals::catch().map_err(Failure::failed)?;
@@ -140,7 +140,12 @@ impl Arguments {
         let page = self.serve_page(&network, output).await?;
         let exit = tokio::select! {
             exit = self.exercise(&network, output) => exit?,
-            signal = signals.next() => std::process::exit(signal.exit_status()),
+            signal = signals.next() => {
+                // An exit drops nothing: processes and directories would stay.
+                drop(page);
+                network.stop();
+                std::process::exit(signal.exit_status())
+            }
         };
         if !self.exit {
             show_how_to_try(&network.apis(), page.as_ref().and_then(HttpServer::address), output)?;

@@ -18,7 +18,7 @@ use crate::arguments::values::{
     Host, HostPort, Listen, address, choice, listen, listen_port, number, port, serving,
 };
 use crate::arguments::{Configuration, Program, SECTION};
-use crate::logging::LogLevel;
+use crate::logging::{LogFormat, LogLevel};
 
 /// Port of the module API, as in the original.
 pub const MODULE_PORT: u16 = 7401;
@@ -304,6 +304,10 @@ pub struct Logging {
     /// How much to log, on standard error; coloured on a terminal unless NO_COLOR is set
     #[arg(short, long, value_name = "LEVEL", default_value = "info", ignore_case = true)]
     pub loglevel: LogLevel,
+
+    /// How log lines are written: as text for people, or as one JSON object each
+    #[arg(long, value_name = "FORMAT", default_value = "text", ignore_case = true)]
+    pub log_format: LogFormat,
 }
 
 /// What the program does instead of running a node.

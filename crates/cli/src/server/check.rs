@@ -2,8 +2,11 @@
 //! prints is itself a configuration file.
 
 use std::fmt;
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
 
 use clap::Arg;
+use rustix::fs::Access;
 use voiddht_node::Settings;
 
 use super::args::Arguments;
@@ -11,9 +14,68 @@ use super::settings::POSITIONS;
 use crate::arguments::file::is_setting;
 use crate::arguments::source::{Source, Sources};
 use crate::arguments::{self, SECTION};
+use crate::outcome::Failure;
 
 /// Beyond this many characters, what is said about a value no longer stands below the others.
 const MAX_COLUMN: usize = 48;
+
+/// What the listener for peers is for.
+const P2P: &str = "p2p";
+
+/// Refuses what could not start on this machine now, apart from ports that are in use: a check is
+/// also made while the node runs.
+///
+/// # Errors
+/// [`Failure::Failed`] with what is impossible.
+pub fn can_start(settings: &Settings) -> Result<(), Failure> {
+    // An announced address that this machine lacks is that of a router: the node then listens on all.
+    let is_announced =
+        |address: SocketAddr| settings.listen.is_none() && address.ip() == settings.host;
+    for (address, purpose) in listeners(settings) {
+        if purpose == P2P && is_announced(address) {
+            continue;
+        }
+        // Any free port: whether this machine has the address is all that is asked.
+        if let Err(error) = TcpListener::bind((address.ip(), 0)) {
+            let ip = address.ip();
+            let text = format!(
+                "cannot listen on {ip} ({purpose}): {error}; see the addresses of this machine: ip address"
+            );
+            return Err(Failure::Failed(text));
+        }
+    }
+    match &settings.data_dir {
+        Some(directory) => can_be_made(directory),
+        None => Ok(()),
+    }
+}
+
+/// Where a node with these settings listens, and what for.
+pub fn listeners(settings: &Settings) -> Vec<(SocketAddr, &'static str)> {
+    let listen = settings.listen.unwrap_or(settings.host);
+    let p2p = SocketAddr::new(listen, settings.p2p_port);
+    let mut all = vec![(p2p, P2P), (settings.api, "module API")];
+    all.extend(settings.http.map(|http| (http, "HTTP")));
+    all
+}
+
+/// Whether a directory is there, or can be made, by this user. Makes nothing.
+fn can_be_made(directory: &Path) -> Result<(), Failure> {
+    let nearest = directory.ancestors().find(|ancestor| ancestor.symlink_metadata().is_ok());
+    let nearest = match nearest {
+        Some(nearest) if !nearest.as_os_str().is_empty() => nearest,
+        _ => Path::new("."),
+    };
+    let why = if !nearest.is_dir() {
+        format!("{} is not a directory", nearest.display())
+    } else if rustix::fs::access(nearest, Access::WRITE_OK | Access::EXEC_OK).is_err() {
+        format!("this user may not write to {}", nearest.display())
+    } else {
+        return Ok(());
+    };
+    let directory = directory.display();
+    Err(Failure::Failed(format!("the data directory {directory} cannot be used: {why}")))
+}
 
 /// Everything that a node would run with.
 #[derive(Debug)]

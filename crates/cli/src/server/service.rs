@@ -15,6 +15,13 @@ pub fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
+/// The settings are being read again; [`ready`] ends that.
+pub fn reloading() {
+    let mut states = vec![NotifyState::Reloading];
+    states.extend(NotifyState::monotonic_usec_now().ok());
+    tell(&states);
+}
+
 /// One line about how the node is.
 pub fn status(text: &str) {
     tell(&[NotifyState::Status(text)]);

@@ -14,6 +14,7 @@ use voiddht_node::resolver::RESOLVE_DEADLINE;
 use voiddht_node::{Limits, Settings};
 
 use super::args::{self, Arguments, Keeping, Network};
+use super::check;
 use crate::arguments::source::Sources;
 use crate::arguments::values::{Host, HostPort};
 use crate::outcome::Failure;
@@ -82,7 +83,7 @@ pub async fn resolve(
     let host = announced_address(&network, towards.as_ref());
     let ports = PeerPorts::of(&network, sources);
     let api_address = network.api_address.unwrap_or_else(|| loopback_like(host));
-    Ok(Settings {
+    let settings = Settings {
         host,
         listen: network.listen.map(|listen| listen.address),
         p2p_port: ports.bound,
@@ -109,7 +110,29 @@ pub async fn resolve(
         },
         core,
         seed: None,
-    })
+    };
+    refuse_shared_ports(&settings)?;
+    Ok(settings)
+}
+
+/// Two listeners cannot have one port of one address.
+fn refuse_shared_ports(settings: &Settings) -> Result<(), Failure> {
+    let listeners = check::listeners(settings);
+    for (index, (one, purpose)) in listeners.iter().enumerate() {
+        for (other, others_purpose) in &listeners[index + 1..] {
+            let overlap =
+                one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+            if one.port() == other.port() && one.port() != 0 && overlap {
+                let port = one.port();
+                let text = format!(
+                    "port {port} is given twice, to {purpose} and {others_purpose}: each needs a \
+                     port of its own"
+                );
+                return Err(Failure::Usage(text));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Where its owner's tools find the node: in its data directory, else where this user's nodes

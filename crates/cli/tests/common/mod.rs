@@ -45,7 +45,7 @@ impl Server {
         });
         let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
         let mut server = Self { process, p2p: unknown, api: unknown, lines };
-        let line = server.line_with(" listening ");
+        let line = server.line_with("listening");
         server.p2p = field(&line, "p2p");
         server.api = field(&line, "api");
         server
@@ -171,6 +171,9 @@ pub(crate) fn read_until(source: &mut impl Read, text: &str) -> String {
 }
 
 fn field(line: &str, name: &str) -> SocketAddr {
+    if let Ok(json) = serde_json::from_str::<serde_json::Value>(line) {
+        return json[name].as_str().unwrap().parse().unwrap();
+    }
     let start = format!("{name}=");
     let word = line.split_whitespace().find_map(|word| word.strip_prefix(start.as_str()));
     word.and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("no {name} in {line:?}"))

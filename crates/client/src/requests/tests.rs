@@ -1,5 +1,5 @@
 use tokio::sync::oneshot::error::TryRecvError;
-use voiddht_wire::api::{Acknowledge, Put};
+use voiddht_wire::api::{Acknowledge, Ask, Proof, Put, PutIf};
 
 use super::*;
 
@@ -46,7 +46,8 @@ fn success(requests: &mut Requests, number: u8, value: &'static [u8]) {
     requests.handle_answer(Answer::Success { key: key(number), value }).unwrap();
 }
 
-/// What goes out now: `G` for a GET, `P` for a PUT, `A` for an acknowledged one, and the key.
+/// What goes out now: `G` for a GET, `P` for a PUT, `A` for an acknowledged one, `I` for
+/// a conditional one, `Q` for an ASK, and the key.
 fn outgoing(requests: &mut Requests) -> String {
     let letters = requests.take_outgoing().into_iter().map(|outgoing| {
         if let Some((waiter, _)) = outgoing.written {
@@ -58,6 +59,8 @@ fn outgoing(requests: &mut Requests) -> String {
                 format!("A{}", put.key.to_bytes()[0])
             }
             Request::Put(put) => format!("P{}", put.key.to_bytes()[0]),
+            Request::Ask(ask) => format!("Q{}", ask.key.to_bytes()[0]),
+            Request::PutIf(put) => format!("I{}", put.key.to_bytes()[0]),
         }
     });
     letters.collect::<Vec<_>>().join(" ")
@@ -168,4 +171,39 @@ fn an_end_reaches_everyone_and_the_first_reason_stays() {
     let request = Request::Get { key: key(3) };
     let late = Pending { key: key(3), request, waiter: Waiter::Value(sender), place: None };
     assert!(matches!(requests.submit(late), Err(RequestError::Closed)));
+}
+
+#[test]
+fn an_ask_and_a_conditional_put_end_with_their_own_answers() {
+    let key = Key::from_bytes([1; 32]);
+    let submit = |requests: &mut Requests, request: Request, waiter: Waiter| {
+        requests.submit(Pending { key, request, waiter, place: None }).unwrap();
+    };
+    let mut requests = Requests::default();
+    let (told_sender, mut told_receiver) = oneshot::channel();
+    let (outcome_sender, mut outcome_receiver) = oneshot::channel();
+    submit(&mut requests, Request::Ask(Ask { key, ..Ask::default() }), Waiter::Told(told_sender));
+    let put = PutIf { ttl: 0, replication: 0, key, expected: [0; 32], value: "new".into() };
+    submit(&mut requests, Request::PutIf(put), Waiter::Conditional(outcome_sender));
+    assert_eq!(requests.take_outgoing().len(), 1, "answers carry only the key");
+
+    let told = Told { key, proof: Proof::Signature, agreeing: 5, ttl: 9, value: None };
+    requests.handle_answer(Answer::Told(told.clone())).unwrap();
+    assert_eq!(told_receiver.try_recv().unwrap().unwrap(), told);
+    assert_eq!(requests.take_outgoing().len(), 1);
+    requests.handle_answer(Answer::Conflict { key, value: "newest".into() }).unwrap();
+    let outcome = outcome_receiver.try_recv().unwrap().unwrap();
+    assert_eq!(outcome, PutIfOutcome::Conflict("newest".into()));
+}
+
+#[test]
+fn an_answer_of_another_type_breaks_the_protocol_and_ends_its_request() {
+    let key = Key::from_bytes([1; 32]);
+    let mut requests = Requests::default();
+    let (sender, mut receiver) = oneshot::channel();
+    let (request, waiter) = (Request::Get { key }, Waiter::Value(sender));
+    requests.submit(Pending { key, request, waiter, place: None }).unwrap();
+    let conflict = Answer::Conflict { key, value: "newest".into() };
+    assert!(matches!(requests.handle_answer(conflict), Err(ProtocolError::WrongAnswer)));
+    assert!(receiver.try_recv().unwrap().is_err());
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rand::RngExt;
+use voiddht_signed::Refused;
+use voiddht_wire::api::Freshness;
 use voiddht_wire::peer::{Body, Message, NodeInfo, Record};
 use voiddht_wire::{Key, NodeId};
 
@@ -16,11 +18,15 @@ use crate::density::SizeEstimate;
 use crate::event::{CommandId, Misbehaviour, Notice, Outcome, RequestOutcome};
 use crate::label::{Limit, LookupPurpose, OperationKind, OperationPurpose};
 use crate::lookup::{Breadth, Lookup};
-use crate::operation::get::ReadPolicy;
-use crate::operation::{Answer, Asked, Find, Found, Get, Next, Put, PutFailure, publication};
+use crate::operation::get::{ReadMode, ReadPolicy};
+use crate::operation::{
+    Answer, Asked, Find, Found, Get, Next, Put, PutFailure, Receipt, publication,
+};
 use crate::peer::Peer;
+use crate::record::end_of;
+use crate::record::value::VerifiedValue;
 use crate::report::{Report, Step, StepAnswer};
-use crate::request::{InFlight, Purpose};
+use crate::request::{InFlight, Kind as Requested, Purpose};
 use crate::scope;
 use crate::time::{Moment, Now};
 
@@ -55,6 +61,8 @@ pub struct OperationView<'a> {
 pub(super) enum Origin {
     /// A user.
     Command(CommandId),
+    /// A conditional publication of a user.
+    Conditional(CommandId),
     /// The node itself.
     Own(LookupPurpose),
     /// The node itself, which compares the network of a configured peer with its own.
@@ -64,7 +72,7 @@ pub(super) enum Origin {
 impl Origin {
     fn purpose(self) -> OperationPurpose {
         match self {
-            Self::Command(_) => OperationPurpose::Command,
+            Self::Command(_) | Self::Conditional(_) => OperationPurpose::Command,
             Self::Own(purpose) => purpose.into(),
             Self::Comparison(_) => LookupPurpose::Join.into(),
         }
@@ -162,25 +170,32 @@ impl Operation {
 }
 
 impl Node {
-    pub(super) fn start_get(&mut self, (id, since): (CommandId, Now), key: Key) {
+    pub(super) fn start_get(&mut self, (origin, since): (Origin, Now), key: Key, mode: ReadMode) {
         let latest = self.latest_version();
         let floor = self.published.get(&key, self.now.boot, latest).cloned();
         // A record from the future has no vote: it may have been taken while the clock was wrong.
         let held = self.held(&key).filter(|held| held.version <= Some(latest));
+        let breadth = match mode.freshness {
+            // One request, and another once it is overdue.
+            Freshness::First => Breadth { alpha: 1, paths: 1, ..self.breadth(self.config.k) },
+            Freshness::Latest | Freshness::Thorough => self.breadth(self.config.k),
+        };
         let policy = ReadPolicy {
+            mode,
+            began: self.now.wall,
             quorum: self.config.vote_quorum,
-            breadth: self.breadth(self.config.k),
+            breadth,
             size: self.size_to_judge_by(),
             salt: self.random.random(),
         };
         let search = self.lookup(key, policy.breadth);
         let get = Get::new(self.own.id, search, policy, floor, held);
-        self.start(Origin::Command(id), Kind::Get(Box::new(get)), since);
+        self.start(origin, Kind::Get(Box::new(get)), since);
     }
 
     pub(super) fn start_put(
         &mut self,
-        (id, since): (CommandId, Now),
+        (origin, since): (Origin, Now),
         key: Key,
         value: Bytes,
         ttl: Option<Duration>,
@@ -192,9 +207,14 @@ impl Node {
             None | Some(0) => self.config.replication,
             Some(wanted) => usize::from(wanted),
         };
-        let expires = since.boot + ttl;
+        let checked = match VerifiedValue::check(&key, &value, self.now.wall) {
+            Ok(checked) => checked,
+            Err(refused) => return self.refuse_put(origin, refused),
+        };
+        let class = checked.class();
+        let expires = (since.boot + ttl).min(end_of(&checked, self.now));
         let latest = self.latest_version();
-        let version = self.published.publish(key, value.clone(), expires, self.now, latest);
+        let version = self.published.publish(key, checked, expires, self.now, latest);
         for _ in 0..self.published.take_evicted() {
             self.notice(Notice::LimitReached { limit: Limit::Publications });
         }
@@ -202,8 +222,26 @@ impl Node {
         let breadth = self.breadth(self.config.alpha.max(self.config.disjoint_paths));
         let search = self.lookup(key, breadth);
         let size = self.size_to_judge_by();
-        let put = Put::new(record, replication, &self.own.id, search, size, latest);
-        self.start(Origin::Command(id), Kind::Put(Box::new(put)), since);
+        let clock = (self.now.wall, latest);
+        let put = Put::new((record, class), replication, &self.own.id, search, size, clock);
+        self.start(origin, Kind::Put(Box::new(put)), since);
+    }
+
+    /// Answers a PUT of an envelope that no replica would hold, before it costs them anything.
+    fn refuse_put(&mut self, origin: Origin, refused: Refused) {
+        let failure = Some(PutFailure::Envelope(refused));
+        let receipt = Receipt { stored: 0, outstanding: 0, failure };
+        self.end_operation(origin, Outcome::Put { receipt, report: Report::default() });
+    }
+
+    /// Tells how an operation of a user ended.
+    fn end_operation(&mut self, origin: Origin, outcome: Outcome) {
+        match origin {
+            Origin::Command(id) => self.answer(id, outcome),
+            Origin::Conditional(id) => self.continue_put_if(id, outcome),
+            // The node starts no GET and no PUT of its own.
+            Origin::Own(_) | Origin::Comparison(_) => {}
+        }
     }
 
     /// A lookup of the closest nodes, on all paths.
@@ -214,7 +252,7 @@ impl Node {
             Origin::Own(LookupPurpose::Join | LookupPurpose::Refresh) => {
                 self.wanted_around(&target)
             }
-            Origin::Command(_) | Origin::Comparison(_) => self.config.k,
+            Origin::Command(_) | Origin::Conditional(_) | Origin::Comparison(_) => self.config.k,
         };
         let breadth = self.breadth(want);
         let search = self.lookup(target, breadth);
@@ -263,7 +301,16 @@ impl Node {
         let answer = match message.body {
             Body::FindNodeReply { nodes } => Answer::Nodes(self.dialable(&peer, nodes)),
             Body::FindValueReply(record) => Answer::Value(record),
-            Body::Error(code) => Answer::Refused(code),
+            Body::Error(code) => {
+                if matches!(request.kind, Requested::Store(..)) {
+                    self.note_rejected(&peer, code);
+                }
+                Answer::Refused(code)
+            }
+            Body::StoreReply { .. } => {
+                self.note_accepted(&peer);
+                Answer::Stored
+            }
             Body::PingReply { observed } => {
                 self.note_seen(&peer, request.to.address, observed);
                 if request.purpose == Purpose::DialBack {
@@ -344,7 +391,7 @@ impl Node {
             }
             Purpose::Upkeep(key) => self.handle_copied(key, request.to, &answer),
             Purpose::Reach(id) => self.handle_reach_answer(id, from, &answer),
-            Purpose::Liveness | Purpose::DialBack | Purpose::Farewell => {}
+            Purpose::Liveness | Purpose::Repair | Purpose::DialBack | Purpose::Farewell => {}
         }
     }
 
@@ -362,7 +409,9 @@ impl Node {
         if self.operations.len() >= self.config.max_operations {
             self.notice(Notice::LimitReached { limit: Limit::MaxOperations });
             match origin {
-                Origin::Command(id) => self.answer(id, Outcome::Busy),
+                Origin::Command(_) | Origin::Conditional(_) => {
+                    self.end_operation(origin, Outcome::Busy);
+                }
                 Origin::Own(purpose) => self.internal_ended(purpose, Looked::Nowhere, &[]),
                 Origin::Comparison(comparison) => {
                     self.handle_compared(comparison, Looked::Nowhere, &[]);
@@ -477,7 +526,6 @@ impl Node {
             Kind::Find(find) => Outcome::Lookup { nodes: find.found(self.config.k), report },
         };
         match (origin, outcome) {
-            (Origin::Command(command), outcome) => self.answer(command, outcome),
             (Origin::Own(purpose), Outcome::Lookup { nodes, report }) => {
                 self.lookup_ended(purpose, target, &nodes, report);
                 self.internal_ended(purpose, Looked::At(target), &nodes);
@@ -486,8 +534,7 @@ impl Node {
                 self.lookup_ended(LookupPurpose::Join, target, &nodes, report);
                 self.handle_compared(comparison, Looked::At(target), &nodes);
             }
-            // The node starts no GET and no PUT of its own.
-            (Origin::Own(_) | Origin::Comparison(_), _) => {}
+            (origin, outcome) => self.end_operation(origin, outcome),
         }
     }
 
@@ -515,14 +562,22 @@ impl Node {
 
     fn finish_get(&mut self, get: &Get, mut report: Report) -> Outcome {
         let mut found = get.found();
+        let held = self.records.get(&get.lookup().target(), self.now.boot);
         if found.value.is_none()
-            && let Some(held) = self.held(&get.lookup().target())
+            && let Some(held) = held.filter(|held| get.may_count(&held.verified()))
         {
             // It had no vote, and there was no other.
-            found = Found { value: Some(held.value), version: held.version, ..found };
+            let (value, version) = (Some(held.verified()), Some(held.version));
+            found = Found { value, version, ..found };
+        }
+        if let Some((record, nodes)) = get.repair() {
+            for node in nodes {
+                self.request(node.into(), Body::Store(record.clone()), Purpose::Repair);
+            }
         }
         report.agreeing = found.agreeing as u32;
         report.dissenting = found.dissenting as u32;
+        report.ttl_left = get.ttl_left(&found);
         let agreeing = get.agreeing(&found);
         for step in &mut report.steps {
             if let StepAnswer::Value { won, .. } = &mut step.answer {
@@ -532,7 +587,9 @@ impl Node {
         for liar in get.liars() {
             self.blame(liar, Misbehaviour::DeniedValue);
         }
-        Outcome::Get { value: found.value, version: found.version, report }
+        let proof = found.value.as_ref().map(|value| value.class().proof());
+        let (value, version) = (found.bytes().cloned(), found.version);
+        Outcome::Get { value, version, proof, report }
     }
 
     /// The highest version that is not from the future, by this node's clock.

@@ -3,16 +3,18 @@
 //! A program that has PUT a value at this node must find it, or a newer one, at this node,
 //! whatever the replicas say. That holds while the publication lives and no replica could call its
 //! version one from the future: what was published while the clock was wrong, and what the replicas
-//! refused for its version, is a floor neither for reads nor for versions. The table is bounded;
+//! refused for its version, is a floor neither for reads nor for versions. A publication that loses to
+//! the floor by the order of records, such as an older signed value, does not lower it. The table is
+//! bounded;
 //! what falls out of it is the oldest publication, whose replicas then speak for themselves.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::Bytes;
 use voiddht_wire::Key;
 use voiddht_wire::peer::Record;
 
 use crate::operation::Published;
+use crate::record::value::VerifiedValue;
 use crate::time::{BootTime, Now};
 
 /// Publications remembered, at most.
@@ -45,17 +47,21 @@ impl Publications {
     pub(super) fn publish(
         &mut self,
         key: Key,
-        value: Bytes,
+        value: VerifiedValue,
         expires: BootTime,
         now: Now,
         latest: u64,
     ) -> u64 {
         let last = self.get(&key, now.boot, latest).map_or(0, |published| published.version);
         let version = now.wall.as_millis().max(last + 1).min(latest);
-        self.forget(&key);
-        self.bytes += value.len();
-        self.by_age.insert((self.next, key));
         let published = Published { value, version };
+        let floor = self.get(&key, now.boot, latest);
+        if floor.is_some_and(|floor| floor.rank() > published.rank()) {
+            return version;
+        }
+        self.forget(&key);
+        self.bytes += published.value.bytes().len();
+        self.by_age.insert((self.next, key));
         self.by_key.insert(key, Entry { published, expires, order: self.next });
         self.next += 1;
         while self.by_key.len() > MAX_PUBLICATIONS || self.bytes > MAX_PUBLISHED_BYTES {
@@ -74,7 +80,7 @@ impl Publications {
     /// The record of a publication was stored with a higher version in the end.
     pub(super) fn raise(&mut self, record: &Record) {
         if let Some(entry) = self.by_key.get_mut(&record.key)
-            && entry.published.value == record.value
+            && *entry.published.value.bytes() == record.value
             && let Some(version) = record.version
         {
             entry.published.version = entry.published.version.max(version);
@@ -98,7 +104,7 @@ impl Publications {
 
     fn forget(&mut self, key: &Key) {
         if let Some(entry) = self.by_key.remove(key) {
-            self.bytes -= entry.published.value.len();
+            self.bytes -= entry.published.value.bytes().len();
             self.by_age.remove(&(entry.order, *key));
         }
     }
@@ -108,8 +114,34 @@ impl Publications {
 mod tests {
     use std::time::Duration;
 
+    use bytes::Bytes;
+    use voiddht_signed::Precedence;
+
     use super::*;
+    use crate::record::order::Class;
     use crate::time::{Moment, WallTime};
+
+    fn plain(value: impl Into<Bytes>) -> VerifiedValue {
+        VerifiedValue::restored(value.into(), Class::Plain)
+    }
+
+    #[test]
+    fn an_older_signed_value_does_not_lower_the_floor() {
+        let mut publications = Publications::default();
+        let (key, expires) = (Key::default(), BootTime::default() + Duration::from_secs(60));
+        let mut publish = |body: &'static str, seq| {
+            let class = Class::Signed(Precedence { generation: 0, seq });
+            let value = VerifiedValue::restored(body.into(), class);
+            publications.publish(key, value, expires, now(5), 100);
+            publications.get(&key, now(5).boot, 100).map(|floor| floor.value.bytes().clone())
+        };
+        assert_eq!(publish("new", 7).unwrap(), "new");
+        assert_eq!(publish("old", 6).unwrap(), "new");
+        assert_eq!(publish("newer", 8).unwrap(), "newer");
+        publications.publish(key, plain("plain"), expires, now(6), 100);
+        let floor = publications.get(&key, now(6).boot, 100).unwrap();
+        assert_eq!(floor.value.bytes(), "newer");
+    }
 
     fn now(millis: u64) -> Now {
         Now::never_suspended(Moment::from_micros(millis * 1000), WallTime::from_millis(millis))
@@ -120,7 +152,7 @@ mod tests {
         let mut publications = Publications::default();
         let expires = BootTime::default() + Duration::from_secs(60);
         let mut publish = |millis| {
-            let value = Bytes::from_static(b"v");
+            let value = plain("v");
             publications.publish(Key::default(), value, expires, now(millis), millis + 10)
         };
         assert_eq!([publish(5), publish(5), publish(2), publish(9)], [5, 6, 7, 9]);
@@ -131,7 +163,7 @@ mod tests {
     #[test]
     fn a_publication_that_has_expired_or_is_from_the_future_is_no_floor() {
         let key = Key::default();
-        let value = || Bytes::from_static(b"v");
+        let value = || plain("v");
         let expires = BootTime::default() + Duration::from_secs(60);
         let mut publications = Publications::default();
         publications.publish(key, value(), expires, now(7_000), 7_010);
@@ -148,11 +180,11 @@ mod tests {
         let key = Key::default();
         let expires = BootTime::default() + Duration::from_secs(60);
         let mut publications = Publications::default();
-        let value = Bytes::from_static(b"v");
+        let value = plain("v");
         let version = publications.publish(key, value.clone(), expires, now(5), 15);
         let refused = |version| Record {
             key,
-            value: value.clone(),
+            value: value.bytes().clone(),
             ttl: 60,
             version: Some(version),
             maintenance: false,
@@ -169,14 +201,14 @@ mod tests {
         let expires = BootTime::default() + Duration::from_secs(60);
         for index in 0..=MAX_PUBLICATIONS {
             let key = Key::of_value(&index.to_be_bytes());
-            publications.publish(key, Bytes::from_static(b"v"), expires, now(0), 10);
+            publications.publish(key, plain("v"), expires, now(0), 10);
         }
         let first = Key::of_value(&0usize.to_be_bytes());
         let last = Key::of_value(&MAX_PUBLICATIONS.to_be_bytes());
         assert_eq!(publications.get(&first, BootTime::default(), 10), None);
         assert!(publications.get(&last, BootTime::default(), 10).is_some());
         assert_eq!(publications.get(&last, expires, 10), None);
-        let big = Bytes::from(vec![0; MAX_PUBLISHED_BYTES + 1]);
+        let big = plain(vec![0; MAX_PUBLISHED_BYTES + 1]);
         publications.publish(first, big, expires, now(0), 10);
         assert_eq!((publications.by_key.len(), publications.bytes), (0, 0));
     }

@@ -207,6 +207,7 @@ impl Node {
         if record.ttl == 0 {
             return Some(Body::Error(ErrorCode::BadRequest));
         }
+        self.note_published(peer, &record);
         let bill = self.bill_of(peer, &record);
         match self.keep(record, Some(bill)) {
             Ok(None) => Some(Body::StoreReply { key }),
@@ -221,6 +222,7 @@ impl Node {
                 }
                 Some(Body::Error(match refusal {
                     Refusal::Full { .. } => ErrorCode::Busy,
+                    Refusal::FutureVersion => ErrorCode::FutureVersion,
                     _ => ErrorCode::NotAcceptable,
                 }))
             }

@@ -28,17 +28,24 @@
 //! None of the states waits for overdue answers once they could not change the outcome, even if all
 //! of them agreed on something else.
 //!
-//! A value that this node published itself is a floor: votes for older versions do not count,
+//! A value that this node published itself is a floor: votes for values that lose to it do not count,
 //! so that a program always reads its own writes.
+//!
+//! A valid envelope voids every vote for a plain value, and the highest that any node returns wins.
+//! How many nodes must contradict an older one is the reader's choice ([`ReadMode`]); an envelope that
+//! does not hold is no answer.
 
-use bytes::Bytes;
+use voiddht_signed::Precedence;
+use voiddht_wire::api::Freshness;
 use voiddht_wire::peer::{Body, NodeInfo, Record};
 use voiddht_wire::{Key, NodeId};
 
 use super::{Answer, Found, Next, Published};
 use crate::density::{Crowds, SizeEstimate, Strictness};
 use crate::lookup::{Ask, Breadth, Lookup, Lots, State};
-use crate::record::order::Rank;
+use crate::record::order::Class;
+use crate::record::value::VerifiedValue;
+use crate::time::WallTime;
 use crate::vote::{Ballot, FULL_WEIGHT, Vote, Winner};
 
 mod election;
@@ -53,9 +60,27 @@ const MAX_REACH: f64 = 2.5;
 /// estimate is a quarter too low.
 const CERTAIN_SHARE: f64 = 0.75;
 
+/// Stale holders that a GET brings up to date.
+const MAX_REPAIRS: usize = 3;
+
+/// What a reader asks of a value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ReadMode {
+    /// How many nodes must have returned no newer signed value.
+    pub freshness: Freshness,
+    /// Whether votes for plain values do not count at all.
+    pub proved_only: bool,
+    /// Signed values that rank below it do not count.
+    pub least: Precedence,
+}
+
 /// How a GET reads: what ends it.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadPolicy {
+    /// What the reader asks for.
+    pub mode: ReadMode,
+    /// This node's clock when the GET began: the ends of envelopes are judged by it.
+    pub began: WallTime,
     /// Replicas that must agree, none dissenting, on as many paths, to end it early.
     pub quorum: usize,
     /// How wide it searches.
@@ -101,8 +126,10 @@ pub struct Get {
 /// A self-verifying value, and the node that returned it; `None` if this node published it.
 #[derive(Clone, Debug)]
 struct Proof {
-    value: Bytes,
+    value: VerifiedValue,
     from: Option<NodeId>,
+    /// Seconds that it still lives, as that node says.
+    ttl: Option<u16>,
 }
 
 #[derive(Clone, Debug)]
@@ -134,14 +161,15 @@ impl Get {
     ) -> Self {
         let key = search.target();
         search.draw_lots(policy.lots());
-        let proof = floor.as_ref().filter(|floor| key.proves(&floor.value));
-        let proof = proof.map(|floor| Proof { value: floor.value.clone(), from: None });
+        let is_hash = |floor: &&Published| floor.value.class() == Class::ContentAddressed;
+        let proof = floor.as_ref().filter(is_hash);
+        let proof = proof.map(|floor| Proof { value: floor.value.clone(), ttl: None, from: None });
         let mut get = Self {
             key,
             own,
             policy,
             floor,
-            ballot: Ballot::on(key),
+            ballot: Ballot::default(),
             electorate: Vec::new(),
             proof,
             search,
@@ -178,11 +206,17 @@ impl Get {
 
     /// A step of the search; `None` if it has ended.
     fn search_step(&mut self) -> Option<Next> {
+        if self.ballot.is_signed() && self.policy.mode.freshness == Freshness::First {
+            return self.decide();
+        }
         if self.ballot.has_dissent() {
             return self.elect();
         }
         if self.has_quorum() {
-            return self.decide();
+            return match self.policy.mode.freshness {
+                Freshness::Thorough => self.elect(),
+                Freshness::Latest | Freshness::First => self.decide(),
+            };
         }
         if self.could_be_enough() {
             return Some(Next::Wait);
@@ -194,7 +228,7 @@ impl Get {
         if !self.search.is_finished() && !self.is_decided_without_late() {
             return Some(Next::Wait);
         }
-        if !self.crowds().is_empty() {
+        if !self.crowds().is_empty() || self.needs_everyone() {
             return self.elect();
         }
         self.decide()
@@ -275,7 +309,7 @@ impl Get {
             let value = Some(proof.value.clone());
             return Found { value, version, agreeing: 1, dissenting: 0 };
         }
-        match (self.winner(), &self.floor) {
+        match (self.winner(), self.floor.as_ref().filter(|floor| self.may_count(&floor.value))) {
             (Some(winner), _) => Found {
                 value: Some(winner.value),
                 version: winner.version,
@@ -285,11 +319,18 @@ impl Get {
             (None, Some(floor)) => Found {
                 value: Some(floor.value.clone()),
                 version: Some(floor.version),
-                agreeing: 0,
-                dissenting: 0,
+                ..Found::default()
             },
             (None, None) => Found::default(),
         }
+    }
+
+    /// Seconds that the value found still lives: the most that a replica that returned it says.
+    pub fn ttl_left(&self, found: &Found) -> Option<u16> {
+        let value = found.value.as_ref()?;
+        let votes = self.ballot.votes().iter().filter(|vote| vote.value == *value);
+        let proof = self.proof.as_ref().and_then(|proof| proof.ttl);
+        votes.map(|vote| vote.ttl).chain(proof).max()
     }
 
     /// The nodes that returned what was found.
@@ -300,6 +341,27 @@ impl Get {
         let votes = self.ballot.votes().iter();
         let agree = votes.filter(|vote| found.value.as_ref() == Some(&vote.value));
         agree.map(|vote| vote.voter).collect()
+    }
+
+    /// Nodes that returned an older envelope than was found, or something else in its place, and the
+    /// record that repairs them: with the smallest TTL and version that its holders name, so that a
+    /// repair neither lengthens its life nor outbids its publisher. None where only original
+    /// peers named it, which know no version.
+    pub fn repair(&self) -> Option<(Record, Vec<NodeInfo>)> {
+        let winner = self.winner().filter(|_| self.ballot.is_signed() && self.proof.is_none())?;
+        let votes = self.ballot.votes().iter().filter(|vote| vote.value == winner.value);
+        let version = votes.filter_map(|vote| vote.version).min()?;
+        let stale = self.ballot.stale(&winner).filter(|id| *id != self.own);
+        let node = |id: NodeId| Some(self.lookup().candidate(&id)?.node);
+        let nodes: Vec<NodeInfo> = stale.filter_map(node).take(MAX_REPAIRS).collect();
+        let record = Record {
+            key: self.key,
+            value: winner.value.bytes().clone(),
+            ttl: winner.ttl,
+            version: Some(version),
+            maintenance: true,
+        };
+        (!nodes.is_empty() && winner.ttl > 0).then_some((record, nodes))
     }
 
     /// Nodes whose vote the others deny, and who cannot have missed an update.
@@ -338,15 +400,26 @@ impl Get {
 
     /// Whether all outstanding answers are overdue, and together could not outvote the others.
     fn is_decided_without_late(&self) -> bool {
-        if !self.search.is_settled() {
+        if !self.search.is_settled() || self.needs_everyone() || self.policy.mode.proved_only {
             return false;
         }
         let unheard = unheard(&self.search, self.policy.breadth.want) as u32;
         self.early_votes(None).weight > unheard.saturating_mul(FULL_WEIGHT)
     }
 
+    /// Whether one more answer could change the outcome, however many agree: the highest envelope wins,
+    /// and one node may have it.
+    fn needs_everyone(&self) -> bool {
+        let is_thorough = self.policy.mode.freshness == Freshness::Thorough;
+        let is_first = self.policy.mode.freshness == Freshness::First;
+        is_thorough || (self.ballot.is_signed() && !is_first)
+    }
+
     /// Whether the winner is further ahead than so much weight can make up for.
     fn is_beyond(&self, outstanding: u32) -> bool {
+        if self.needs_everyone() || self.policy.mode.proved_only {
+            return false;
+        }
         let is_ahead = |winner: Winner| winner.weight > winner.against.saturating_add(outstanding);
         self.winner().is_some_and(is_ahead)
     }
@@ -397,12 +470,12 @@ impl Get {
                 break;
             }
             nearer += usize::from(candidate.distance < own);
-            if self.ballot.has_voted(&candidate.node.id) {
+            if self.ballot.counts(&candidate.node.id) {
                 early.weight += crowds.map_or(FULL_WEIGHT, |it| it.weight(&candidate.distance));
                 early.paths |= candidate.asked_on.map_or(0, |path| 1 << path);
             }
         }
-        if nearer < want && own.as_fraction() <= reach && self.ballot.has_voted(&self.own) {
+        if nearer < want && own.as_fraction() <= reach && self.ballot.counts(&self.own) {
             early.weight += crowds.map_or(FULL_WEIGHT, |it| it.weight(&own));
             early.own = true;
         }
@@ -410,17 +483,34 @@ impl Get {
     }
 
     fn count(&mut self, voter: NodeId, record: Record) {
-        if self.key.proves(&record.value) {
-            self.proof = Some(Proof { value: record.value, from: Some(voter) });
+        let Record { value, version, ttl, .. } = record;
+        let known = self.ballot.known(&value).cloned();
+        let checked = known
+            .map_or_else(|| VerifiedValue::check(&self.key, &value, self.policy.began).ok(), Some);
+        let Some(value) = checked.filter(|value| self.may_count(value)) else {
+            // An envelope that does not hold, or a value that needs a vote: no answer.
+            return self.ballot.void(voter);
+        };
+        if value.class() == Class::ContentAddressed {
+            self.proof = Some(Proof { value, ttl: Some(ttl), from: Some(voter) });
             return;
         }
-        let stale = self.floor.as_ref().is_some_and(|floor| {
-            let rank = Rank::of(&self.key, &record.value, record.version.unwrap_or(0));
-            record.value != floor.value && rank < floor.rank(&self.key)
+        let is_stale = self.floor.as_ref().is_some_and(|floor| {
+            value != floor.value && value.rank(version.unwrap_or(0)) < floor.rank()
         });
-        if !stale {
-            let Record { value, version, ttl, .. } = record;
+        if is_stale {
+            self.ballot.void(voter);
+        } else {
             self.ballot.cast(Vote { voter, value, version, ttl });
+        }
+    }
+
+    /// Whether the reader accepts such a value.
+    pub fn may_count(&self, value: &VerifiedValue) -> bool {
+        match value.class() {
+            Class::Plain => !self.policy.mode.proved_only,
+            Class::Signed(precedence) => precedence >= self.policy.mode.least,
+            Class::ContentAddressed => true,
         }
     }
 }

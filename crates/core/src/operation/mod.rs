@@ -9,6 +9,7 @@ use voiddht_wire::Key;
 use voiddht_wire::peer::{Body, ErrorCode, NodeInfo, Record};
 
 use crate::record::order::Rank;
+use crate::record::value::VerifiedValue;
 
 pub mod find;
 pub mod get;
@@ -84,7 +85,7 @@ impl Asked {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
     /// The value, if any node that answered had one.
-    pub value: Option<Bytes>,
+    pub value: Option<VerifiedValue>,
     /// Its version.
     pub version: Option<u64>,
     /// Replicas that returned it.
@@ -93,19 +94,26 @@ pub struct Found {
     pub dissenting: usize,
 }
 
+impl Found {
+    /// The value's bytes.
+    pub fn bytes(&self) -> Option<&Bytes> {
+        self.value.as_ref().map(VerifiedValue::bytes)
+    }
+}
+
 /// A value that this node published: the floor below which no GET of this node may fall.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
     /// The value.
-    pub value: Bytes,
+    pub value: VerifiedValue,
     /// Its version.
     pub version: u64,
 }
 
 impl Published {
     /// Its place in the order of its key's records.
-    pub fn rank(&self, key: &Key) -> Rank<'_> {
-        Rank::of(key, &self.value, self.version)
+    pub fn rank(&self) -> Rank<'_> {
+        self.value.rank(self.version)
     }
 }
 

@@ -24,6 +24,10 @@
 //! The tolerance is the one that replicas have: if it were less, a publisher ahead of the clock would
 //! lock the key for the difference. A replica that turns out to hold these very bytes has stored them.
 //!
+//! A self-verifying value wins or loses by itself, whatever its version: the replicas that refused it
+//! (five at most) are asked what they hold. What outranks it has superseded it; a replica that
+//! holds anything else has failed, and the next node takes its place.
+//!
 //! The receipt is the number of nodes from which the value can be fetched. This node's own copy
 //! counts only if others can fetch it here, and a PUT that more replicas refused in favour of another
 //! value than confirmed has failed.
@@ -37,9 +41,15 @@ use super::{Answer, Asked, Next};
 use crate::density::{CONTACTS, Crowds, SizeEstimate, Strictness};
 use crate::diversity::DiversityCounter;
 use crate::lookup::Lookup;
+use crate::record::order::{Class, Rank};
+use crate::record::value::VerifiedValue;
+use crate::time::WallTime;
 
 /// How often a record is stored: once, and once more with a version that wins.
 const MAX_ROUNDS: u8 = 2;
+
+/// Replicas that are asked what they hold after they refused a self-verifying value.
+const MAX_FOLLOW_UPS: usize = 5;
 
 /// Which share of the replicas is given the record before the others are known: one in so many. A
 /// third is near enough. Where 6 nodes lie on average there are 20 once in 200 000 times, so that
@@ -50,6 +60,9 @@ const EARLY_SHARE: usize = 3;
 #[derive(Clone, Debug)]
 pub struct Put {
     record: Record,
+    class: Class,
+    /// This node's clock when the PUT began: what replicas hold is verified by it.
+    began: WallTime,
     replication: usize,
     own_distance: Distance,
     lookup: Lookup,
@@ -114,6 +127,12 @@ pub enum PutFailure {
         /// Nodes that stored it.
         confirmed: usize,
     },
+    /// The value is an envelope of the key that no node would hold.
+    #[error("the signed value is refused: {0}")]
+    Envelope(voiddht_signed::Refused),
+    /// A conditional PUT of a value that is no envelope of the key.
+    #[error("only a signed value of this key can be put on a condition")]
+    NotSigned,
     /// No other node answered: this node is cut off.
     #[error(
         "none of the known nodes answered: this node cannot reach its network; try again later"
@@ -161,17 +180,20 @@ impl Placement {
 impl Put {
     /// Stores `record` on the `replication` closest nodes that `lookup` finds; `own` is one of
     /// them where it is close enough. Its version is raised to `highest_version` at the most.
+    /// `began` is this node's clock.
     pub fn new(
-        record: Record,
+        (record, class): (Record, Class),
         replication: usize,
         own: &NodeId,
         lookup: Lookup,
         size: Option<SizeEstimate>,
-        highest_version: u64,
+        (began, highest_version): (WallTime, u64),
     ) -> Self {
         Self {
             own_distance: record.key.distance(own),
             record,
+            class,
+            began,
             replication: replication.max(1),
             sites: DiversityCounter::new(lookup.diversity()),
             lookup,
@@ -218,7 +240,8 @@ impl Put {
         let outstanding =
             self.count(|placement| matches!(placement, Placement::Pending | Placement::Late));
         // Readers that count as many votes for either return what outranks this one.
-        let failure = if refused > 0 && refused >= confirmed && self.is_outranked {
+        let wins = self.class.is_self_verifying() || refused >= confirmed;
+        let failure = if refused > 0 && wins && self.is_outranked {
             Some(PutFailure::Superseded { refused, confirmed })
         } else if refused > confirmed {
             Some(PutFailure::VersionRefused { refused, confirmed })
@@ -280,7 +303,11 @@ impl Put {
                     }
                     let (round, newest) = (*round, *newest);
                     let is_outbid = self.record.version.is_none_or(|version| version > newest);
-                    if is_outbid || round == MAX_ROUNDS || !self.is_refused() {
+                    if self.class.is_self_verifying()
+                        || is_outbid
+                        || round == MAX_ROUNDS
+                        || !self.is_refused()
+                    {
                         // Nothing more can be done: what was learned is for the receipt.
                         self.stage = Stage::Storing { round: MAX_ROUNDS + 1 };
                         continue;
@@ -341,6 +368,10 @@ impl Put {
             && asked.contains(from)
         {
             asked.retain(|one| one != from);
+            if self.class.is_self_verifying() {
+                self.handle_rival(from, &answer);
+                return;
+            }
             let Answer::Value(held) = answer else { return };
             if held.value == self.record.value {
                 self.placements.insert(*from, Placement::Confirmed);
@@ -356,6 +387,25 @@ impl Put {
             Answer::Nodes(nodes) => self.lookup.answered(from, &nodes),
             _ => self.lookup.failed(from),
         };
+    }
+
+    /// What a node holds that refused this self-verifying value.
+    fn handle_rival(&mut self, from: &NodeId, answer: &Answer) {
+        let key = &self.record.key;
+        let rival = match answer {
+            Answer::Value(held) if held.value == self.record.value => {
+                self.placements.insert(*from, Placement::Confirmed);
+                return;
+            }
+            Answer::Value(held) => VerifiedValue::check(key, &held.value, self.began).ok(),
+            _ => None,
+        };
+        let own = Rank::new(self.class, &self.record.value, 0);
+        if rival.is_some_and(|rival| rival.rank(0) > own) {
+            self.is_outranked = true;
+        } else {
+            self.placements.insert(*from, Placement::Failed);
+        }
     }
 
     /// A request is late.
@@ -396,6 +446,7 @@ impl Put {
             .usable()
             .map(|candidate| candidate.node)
             .filter(|node| superseded(&node.id))
+            .take(if self.class.is_self_verifying() { MAX_FOLLOW_UPS } else { usize::MAX })
             .collect();
         self.stage = Stage::Learning { round, open, asked: Vec::new(), newest: 0 };
     }
@@ -472,7 +523,10 @@ impl Put {
         let Some(placement) = self.placements.get_mut(node) else { return };
         *placement = match answer {
             Answer::Stored => Placement::Confirmed,
-            Answer::Refused(ErrorCode::NotAcceptable) => Placement::Superseded,
+            // The others would refuse this version too.
+            Answer::Refused(ErrorCode::NotAcceptable | ErrorCode::FutureVersion) => {
+                Placement::Superseded
+            }
             _ => Placement::Failed,
         };
         if *placement == Placement::Failed

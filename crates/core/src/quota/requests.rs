@@ -45,7 +45,7 @@ pub struct Rate {
 }
 
 impl Rate {
-    fn times(self, factor: u32) -> Self {
+    pub(super) fn times(self, factor: u32) -> Self {
         Self {
             per_second: self.per_second.max(1).saturating_mul(factor),
             burst: self.burst.max(1).saturating_mul(factor),
@@ -132,7 +132,7 @@ impl RequestQuota {
 }
 
 #[derive(Clone, Debug)]
-struct Buckets<K> {
+pub(super) struct Buckets<K> {
     rate: Rate,
     max: usize,
     /// When each bucket will be full.
@@ -145,7 +145,7 @@ struct Buckets<K> {
 }
 
 impl<K: Ord> Buckets<K> {
-    fn new(rate: Rate, max: usize) -> Self {
+    pub(super) fn new(rate: Rate, max: usize) -> Self {
         let start = Moment::default();
         Self {
             rate,
@@ -158,22 +158,31 @@ impl<K: Ord> Buckets<K> {
     }
 
     fn has_token(&mut self, key: &K, now: Moment) -> bool {
+        self.has_tokens(key, 1, now)
+    }
+
+    /// Whether so many tokens, at least one, can be taken.
+    pub(super) fn has_tokens(&mut self, key: &K, count: u32, now: Moment) -> bool {
         self.make_place(key, now);
         let full_at = match self.full_at.get(key) {
             Some(at) => *at,
             None if self.full_at.len() < self.max => return true,
             None => self.shared,
         };
-        full_at.since(now) <= self.rate.tolerance()
+        full_at.since(now) + self.rate.interval() * (count.max(1) - 1) <= self.rate.tolerance()
     }
 
     fn take_token(&mut self, key: K, now: Moment) {
+        self.take_tokens(key, 1, now);
+    }
+
+    pub(super) fn take_tokens(&mut self, key: K, count: u32, now: Moment) {
         let full_at = if self.full_at.len() < self.max || self.full_at.contains_key(&key) {
             self.full_at.entry(key).or_default()
         } else {
             &mut self.shared
         };
-        *full_at = (*full_at).max(now) + self.rate.interval();
+        *full_at = (*full_at).max(now) + self.rate.interval() * count;
     }
 
     fn make_place(&mut self, key: &K, now: Moment) {

@@ -4,19 +4,23 @@
 //! ([`crate::vote`], [`crate::operation::get`]) and upkeep all compare [`Rank`]s, so that nodes
 //! that have seen the same records agree, in whatever order those arrived:
 //!
-//! 1. The higher [`Class`] wins, whatever the versions. A content-addressed value is the only one
-//!    that a GET accepts without a vote; if a higher version could replace it, anyone could destroy
-//!    it with any bytes.
-//! 2. Among plain values the higher version wins.
-//! 3. Of two plain values of one version, the one with the higher SHA-256 wins. The choice is
+//! 1. The higher [`Class`] wins, whatever the versions: content-addressed, then signed, then plain.
+//!    If a higher version could replace a self-verifying value, anyone could destroy it with any
+//!    bytes.
+//! 2. Among signed values, which are verified before they get here, the one of the higher generation
+//!    wins, then the one with the higher sequence number ([`Precedence`]).
+//! 3. Among plain values the higher version wins.
+//! 4. Of two values that are still equal, the one with the higher SHA-256 wins. The choice is
 //!    arbitrary; what matters is that all nodes make the same one.
 //!
-//! A self-verifying value has no rival in its class, and its version decides nothing: the same
-//! bytes offered again are a *renewal*, which [`Standing::Renews`] stands for.
+//! The version of a self-verifying value decides nothing: the same bytes offered again are a
+//! *renewal*, which [`Standing::Renews`] stands for.
 
 use std::cmp::Ordering;
 
+use voiddht_signed::Precedence;
 use voiddht_wire::Key;
+use voiddht_wire::api::Proof;
 
 use super::Refusal;
 
@@ -25,19 +29,33 @@ use super::Refusal;
 pub enum Class {
     /// Nothing: the value needs a vote.
     Plain,
+    /// It is an envelope of its key, and its signatures hold.
+    Signed(Precedence),
     /// The key is the value's SHA-256.
     ContentAddressed,
 }
 
 impl Class {
-    /// The class of a value under a key. Hashes the value.
-    pub fn of(key: &Key, value: &[u8]) -> Self {
-        if key.proves(value) { Self::ContentAddressed } else { Self::Plain }
-    }
-
     /// Whether the value needs no vote.
     pub fn is_self_verifying(self) -> bool {
         self > Self::Plain
+    }
+
+    /// How such a value is verified.
+    pub fn proof(self) -> Proof {
+        match self {
+            Self::Plain => Proof::Vote,
+            Self::Signed(_) => Proof::Signature,
+            Self::ContentAddressed => Proof::Hash,
+        }
+    }
+
+    /// Generation and sequence number, where it is a signed value.
+    pub fn precedence(self) -> Option<Precedence> {
+        match self {
+            Self::Signed(precedence) => Some(precedence),
+            Self::Plain | Self::ContentAddressed => None,
+        }
     }
 }
 
@@ -50,13 +68,8 @@ pub struct Rank<'a> {
 }
 
 impl<'a> Rank<'a> {
-    /// The rank of a value whose class is not known. Hashes the value.
-    pub fn of(key: &Key, value: &'a [u8], version: u64) -> Self {
-        Self::in_class(Class::of(key, value), value, version)
-    }
-
-    /// The rank of a value whose class is known.
-    pub fn in_class(class: Class, value: &'a [u8], version: u64) -> Self {
+    /// The rank of a value of this class.
+    pub fn new(class: Class, value: &'a [u8], version: u64) -> Self {
         Self { class, version, value }
     }
 }
@@ -68,6 +81,7 @@ impl Ord for Rank<'_> {
                 .version
                 .cmp(&other.version)
                 .then_with(|| compare_by_hash(self.value, other.value)),
+            Class::Signed(_) => compare_by_hash(self.value, other.value),
             Class::ContentAddressed => Ordering::Equal,
         })
     }
@@ -117,9 +131,18 @@ pub fn judge(held: Rank<'_>, offered: Rank<'_>) -> Result<Standing, Refusal> {
     match offered.cmp(&held) {
         Ordering::Greater => Ok(Standing::Replaces),
         Ordering::Equal => Ok(Standing::Same),
-        Ordering::Less if offered.class < held.class => Err(Refusal::Outproved),
-        Ordering::Less if offered.version < held.version => Err(Refusal::Older),
-        Ordering::Less => Err(Refusal::Outranked),
+        Ordering::Less => Err(loss(held, offered)),
+    }
+}
+
+/// Why an offer loses.
+fn loss(held: Rank<'_>, offered: Rank<'_>) -> Refusal {
+    let is_signed = |rank: Rank<'_>| matches!(rank.class, Class::Signed(_));
+    match offered.class.cmp(&held.class) {
+        Ordering::Less if is_signed(held) && is_signed(offered) => Refusal::Older,
+        Ordering::Less => Refusal::Outproved,
+        _ if offered.class == Class::Plain && offered.version < held.version => Refusal::Older,
+        _ => Refusal::Outranked,
     }
 }
 
@@ -132,13 +155,21 @@ mod tests {
     proptest! {
         #[test]
         fn ranks_are_a_total_order_in_which_only_equal_values_are_equal(
-            records in prop::collection::vec((0..4u8, 0..3u64), 3)
+            records in prop::collection::vec((0..7u8, 0..3u64), 3)
         ) {
-            // The value 0 is content-addressed under the key.
-            let key = Key::of_value(&[0]);
+            // The value 0 is content-addressed, and the values from 3 on are signed.
             let values: Vec<([u8; 1], u64)> =
                 records.iter().map(|(value, version)| ([*value], *version)).collect();
-            let rank = |n: usize| Rank::of(&key, &values[n].0, values[n].1);
+            let rank = |n: usize| {
+                let class = match values[n].0[0] {
+                    0 => Class::ContentAddressed,
+                    signed @ 3.. => {
+                        Class::Signed(Precedence { generation: 0, seq: u64::from(signed % 2) })
+                    }
+                    _ => Class::Plain,
+                };
+                Rank::new(class, &values[n].0, values[n].1)
+            };
             let (a, b, c) = (rank(0), rank(1), rank(2));
             prop_assert_eq!(a.cmp(&b), b.cmp(&a).reverse());
             if a <= b && b <= c {

@@ -109,7 +109,8 @@ impl Rules {
     pub(crate) fn commanded(&mut self, id: CommandId, command: &Command) {
         let name = match command {
             Command::Put { .. } => "put",
-            Command::Get { .. } => "get",
+            Command::Get { .. } | Command::Ask { .. } => "get",
+            Command::PutIf(_) => "put if",
             Command::Lookup { .. } => "lookup",
             Command::Join { peers } => {
                 self.configured(peers);
@@ -264,6 +265,7 @@ impl Rules {
         let (answered, value) = match outcome {
             Outcome::Put { .. } => ("put", None),
             Outcome::Get { value, .. } => ("get", value.as_ref()),
+            Outcome::PutIf(_) => ("put if", None),
             Outcome::Lookup { .. } => ("lookup", None),
             Outcome::Joined { .. } => ("join", None),
             Outcome::PeersSet { .. } => ("set_peers", None),

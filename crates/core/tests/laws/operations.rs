@@ -5,8 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use voiddht_core::density::{MAX_WIDENING, NetworkSize, SizeEstimate};
 use voiddht_core::lookup::{Breadth, Lookup, MAX_REQUESTS};
-use voiddht_core::operation::get::ReadPolicy;
+use voiddht_core::operation::get::{ReadMode, ReadPolicy};
 use voiddht_core::operation::{Answer, Asked as Question, Get, Next, Published, Put};
+use voiddht_core::record::order::Class;
+use voiddht_core::time::WallTime;
 use voiddht_wire::peer::{Body, ErrorCode, NodeInfo, Record};
 use voiddht_wire::{Key, NodeId};
 
@@ -73,12 +75,21 @@ pub(crate) fn get(bytes: &[u8]) {
     let key = source.one_of(&[Key::default(), Key::of_value(&value(1)), Key::of_value(b"any")]);
     let (breadth, quorum) = (breadth(&mut source), 1 + source.below(6));
     let search = Lookup::new(key, source::own(), breadth, &source::nodes(&mut source, 20));
-    let floor = source.flag().then(|| Published { value: value(source.byte()), version: 7 });
+    let floor = source
+        .flag()
+        .then(|| Published { value: source::verified(&key, &value(source.byte())), version: 7 });
     let held = source.flag().then(|| record(key, &mut source));
     let mut given: Vec<(NodeId, Record)> = Vec::new();
     given.extend(held.clone().map(|record| (source::own(), record)));
     let size = size(&mut source);
-    let policy = ReadPolicy { quorum, breadth, size, salt: source.byte().into() };
+    let policy = ReadPolicy {
+        mode: ReadMode::default(),
+        began: WallTime::default(),
+        quorum,
+        breadth,
+        size,
+        salt: source.byte().into(),
+    };
     let mut get = Get::new(source::own(), search, policy, floor.clone(), held);
     let mut waiting: Vec<Asked> = Vec::new();
     let mut asked = 0;
@@ -122,11 +133,12 @@ pub(crate) fn get(bytes: &[u8]) {
 
 fn check_found(get: &Get, key: Key, given: &[(NodeId, Record)], floor: Option<Published>) {
     let found = get.found();
-    let of_floor = |value: &Bytes| floor.as_ref().is_some_and(|floor| floor.value == *value);
+    let of_floor = |value: &Bytes| floor.as_ref().is_some_and(|floor| floor.value.bytes() == value);
     let values = given.iter().map(|(_, record)| &record.value);
-    let proof = values.chain(floor.as_ref().map(|floor| &floor.value)).find(|it| key.proves(it));
-    assert!(proof.is_none_or(|proof| found.value.as_ref() == Some(proof)), "proof is not believed");
-    let Some(value) = &found.value else {
+    let proof =
+        values.chain(floor.as_ref().map(|floor| floor.value.bytes())).find(|it| key.proves(it));
+    assert!(proof.is_none_or(|proof| found.bytes() == Some(proof)), "proof is not believed");
+    let Some(value) = found.bytes() else {
         assert!(given.is_empty() && floor.is_none(), "finds nothing, and was given something");
         return;
     };
@@ -152,7 +164,10 @@ pub(crate) fn put(bytes: &[u8]) {
     let record = Record { version: Some(7), ..record(key, &mut source) };
     let (replication, size) = (1 + source.below(24), size(&mut source));
     let own = source::own();
-    let mut put = Put::new(record, replication, &own, search, size, HIGHEST_VERSION);
+    let class =
+        if record.key.proves(&record.value) { Class::ContentAddressed } else { Class::Plain };
+    let clock = (WallTime::default(), HIGHEST_VERSION);
+    let mut put = Put::new((record, class), replication, &own, search, size, clock);
     let mut run = PutRun::default();
     loop {
         match put.next_step() {

@@ -2,9 +2,17 @@
 
 use std::net::Ipv4Addr;
 
+use bytes::Bytes;
 use voiddht_core::diversity::DiversityLimits;
+use voiddht_core::record::value::VerifiedValue;
+use voiddht_core::time::WallTime;
 use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{Key, NodeId, PeerAddress};
+
+/// A value of a key, which is no envelope.
+pub(crate) fn verified(key: &Key, value: &Bytes) -> VerifiedValue {
+    VerifiedValue::check(key, value, WallTime::default()).expect("it is no envelope")
+}
 
 /// Bytes that choices are made from; zeros once they are used up.
 pub(crate) struct Source<'a>(&'a [u8]);

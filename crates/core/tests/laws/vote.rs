@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use voiddht_core::record::value::VerifiedValue;
 use voiddht_core::vote::{Ballot, Vote};
 use voiddht_wire::{Key, NodeId};
 
@@ -18,19 +19,20 @@ pub(crate) fn vote(bytes: &[u8]) {
         let voter = source::node(source.byte() % 40).id;
         let (value, version) = (source.byte(), source.byte());
         let value = Bytes::from(vec![value % 4; 1 + usize::from(value % 3)]);
+        let value = source::verified(&Key::default(), &value);
         let version = (version % 8 != 7).then_some(u64::from(version % 8));
         votes.push(Vote { voter, value, version, ttl: 60 });
     }
     // Whoever votes twice is heard the first time: then the order does not matter.
     let mut heard: BTreeMap<NodeId, Vote> = BTreeMap::new();
-    let mut ballot = Ballot::on(Key::default());
+    let mut ballot = Ballot::default();
     for vote in &votes {
         ballot.cast(vote.clone());
         heard.entry(vote.voter).or_insert_with(|| vote.clone());
     }
     let votes: Vec<Vote> = heard.into_values().collect();
     assert_eq!(ballot.votes().len(), votes.len());
-    let mut shuffled = Ballot::on(Key::default());
+    let mut shuffled = Ballot::default();
     let mut order = votes.clone();
     for turn in 0..votes.len() {
         shuffled.cast(order.swap_remove((from + stride * turn) % order.len()));
@@ -42,7 +44,7 @@ pub(crate) fn vote(bytes: &[u8]) {
         return;
     };
 
-    let count = |value: &Bytes| votes.iter().filter(|vote| vote.value == *value).count();
+    let count = |value: &VerifiedValue| votes.iter().filter(|vote| vote.value == *value).count();
     assert_eq!(winner.agreeing, count(&winner.value));
     assert_eq!(winner.agreeing + winner.dissenting, votes.len());
     assert!(votes.iter().all(|vote| count(&vote.value) <= winner.agreeing), "not the most votes");

@@ -4,9 +4,10 @@
 
 use std::time::Duration;
 
-use voiddht_core::event::Outcome;
+use voiddht_core::event::{Outcome, PutIfOutcome};
 use voiddht_core::label::{
     LookupPurpose, OperationKind, RefusalReason, RequestKind, RequestOutcome, RequestPurpose,
+    StoreRejection,
 };
 use voiddht_core::operation::Receipt;
 use voiddht_core::report::Report;
@@ -46,6 +47,8 @@ impl OperationOutcome {
             Outcome::Get { value: None, .. } => Some(Self::GetMissing),
             Outcome::Put { receipt: Receipt { stored: 0, .. }, .. } => Some(Self::PutFailed),
             Outcome::Put { .. } => Some(Self::PutStored),
+            Outcome::PutIf(PutIfOutcome::Put(Receipt { stored: 1.., .. })) => Some(Self::PutStored),
+            Outcome::PutIf(_) => Some(Self::PutFailed),
             Outcome::Lookup { .. } => Some(Self::LookupDone),
             Outcome::Busy => Some(match kind {
                 OperationKind::Get => Self::GetBusy,
@@ -77,6 +80,7 @@ pub(crate) struct Tallies {
     upkeep_requests: [Count; RequestOutcome::COUNT],
     served: [Count; RequestKind::COUNT],
     stores_refused: [Count; RefusalReason::COUNT],
+    stores_rejected: [Count; StoreRejection::COUNT],
     operations: [Count; OperationOutcome::COUNT],
     operation_durations: [DurationHistogram; OperationKind::COUNT],
     put_copies: CopiesHistogram,
@@ -97,6 +101,8 @@ pub struct Tally {
     pub served: [u64; RequestKind::COUNT],
     /// STOREs of peers that were not taken, by [`RefusalReason`].
     pub stores_refused: [u64; RefusalReason::COUNT],
+    /// STOREs of this node that peers did not take, by [`StoreRejection`].
+    pub stores_rejected: [u64; StoreRejection::COUNT],
     /// Operations of users that have ended, by [`OperationOutcome`].
     pub operations: [u64; OperationOutcome::COUNT],
     /// How long they took, by [`OperationKind`].
@@ -139,6 +145,11 @@ impl Tallies {
         self.stores_refused[why.slot()].add();
     }
 
+    /// A peer did not take a STORE of this node.
+    pub(crate) fn store_rejected(&self, why: StoreRejection) {
+        self.stores_rejected[why.slot()].add();
+    }
+
     /// An operation of this kind has ended.
     pub(crate) fn operation_ended(&self, kind: OperationKind, outcome: &Outcome) {
         let Some(ended) = OperationOutcome::of(kind, outcome) else { return };
@@ -170,6 +181,7 @@ impl Tallies {
             upkeep_requests: read_all(&self.upkeep_requests),
             served: read_all(&self.served),
             stores_refused: read_all(&self.stores_refused),
+            stores_rejected: read_all(&self.stores_rejected),
             operations: read_all(&self.operations),
             operation_durations: std::array::from_fn(|kind| self.operation_durations[kind].read()),
             put_copies: self.put_copies.read(),
@@ -246,7 +258,8 @@ mod tests {
     fn operations_are_counted_by_what_came_of_them() {
         let tallies = Tallies::default();
         let report = Report { agreeing: 5, dissenting: 1, ..Report::default() };
-        let get = |value| Outcome::Get { value, version: None, report: report.clone() };
+        let get =
+            |value| Outcome::Get { value, version: None, proof: None, report: report.clone() };
         let receipt = Receipt { stored: 0, outstanding: 0, failure: Some(PutFailure::Unreachable) };
         tallies.operation_ended(OperationKind::Get, &get(Some("v".into())));
         tallies.operation_ended(OperationKind::Get, &get(None));

@@ -47,6 +47,10 @@ const ADVICE: &[(&str, &str)] = &[
     ("max_corrections", "Many peers hold outdated records: see whether clocks differ."),
     ("max_operations", "Local programs ask more than the node can do at once; they were told so."),
     ("max_records", "Raise --max-records, or add nodes."),
+    (
+        "max_signature_checks",
+        "Peers bring more signed values than this node verifies; they come again. If it lasts: an attack.",
+    ),
     ("max_unsynced", "The disk is slower than the values come: a faster one, or more nodes."),
     ("movements", "Many nodes joined or failed at once; the next renewal serves the rest."),
     (

@@ -1,12 +1,13 @@
 use std::net::SocketAddr;
 
+use voiddht_core::peer_clocks::ClockEstimate;
 use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{NodeId, PeerAddress};
 
 use super::*;
 use crate::snapshot::{
-    BanView, ConfiguredPeerView, ConnectionsView, Health, LimitView, NodeView, OperationsView,
-    Reason, RecordsView, StorageView, TableView, TrustView,
+    BanView, ClockView, ConfiguredPeerView, ConnectionsView, Health, LimitView, NodeView,
+    OperationsView, Reason, RecordsView, StorageView, TableView, TrustView,
 };
 
 fn snapshot() -> Snapshot {
@@ -28,6 +29,7 @@ fn snapshot() -> Snapshot {
             vote_quorum: 5,
         },
         health: Health { state: State::Joined, ready: true, reasons: Vec::new() },
+        clock: None,
         table: TableView { contacts: 9, ..TableView::default() },
         records: RecordsView::default(),
         storage: StorageView { directory: None, failing: false },
@@ -153,12 +155,28 @@ fn a_lost_network_is_a_failure_and_an_own_one_is_none() {
 }
 
 #[test]
-fn whose_clock_is_wrong_is_told_by_how_many_disagree() {
+fn whose_clock_is_wrong_is_told_by_the_clocks_of_contacts() {
     let snapshot = snapshot();
     let few = Findings { future_versions: 3, ..findings(&snapshot) };
     check(&few, "clock", Grade::Warning, "3 of 100 values");
     let most = Findings { future_versions: 90, ..findings(&snapshot) };
-    check(&most, "clock", Grade::Failed, "This machine's clock is behind");
+    // Nine in ten may all be of one publisher: the clocks of contacts decide.
+    check(&most, "clock", Grade::Warning, "90 of 100 values");
+    let clock = |ahead_ms| {
+        let estimate = ClockEstimate { ahead_ms, at_least: false, contacts: 4 };
+        Snapshot { clock: Some(ClockView::of(estimate)), ..self::snapshot() }
+    };
+    let ahead = clock(7_200_000);
+    check(
+        &findings(&ahead),
+        "clock",
+        Grade::Failed,
+        "clock is 7200 s ahead of those of 4 contacts",
+    );
+    check(&findings(&clock(-20)), "clock", Grade::Well, "0 s behind those of 4");
+    let right = clock(5);
+    let others = Findings { future_versions: 3, ..findings(&right) };
+    check(&others, "clock", Grade::Warning, "3 of 100 values");
 }
 
 #[test]

@@ -102,7 +102,7 @@ impl Driver {
         let (requests, operations) = self.core.load();
         Observation {
             now,
-            facts: self.facts(),
+            facts: self.facts(now),
             parameters: Parameters {
                 k: config.k,
                 alpha: config.alpha,
@@ -135,7 +135,7 @@ impl Driver {
         }
     }
 
-    fn facts(&self) -> Facts {
+    fn facts(&self, now: Now) -> Facts {
         let limits = self.core.config().records;
         let records = self.core.records();
         let table = self.core.table();
@@ -151,6 +151,7 @@ impl Driver {
             records: [records.len(), limits.max_records],
             bytes: [records.bytes(), limits.max_bytes],
             connections: [self.pool.len(), self.most_connections()],
+            clock: self.core.clock_estimate(now),
         }
     }
 

@@ -8,6 +8,7 @@
 //! | `/history.json?window=hour&node=N` | the rates of its charts, over five minutes or an hour |
 //! | `/explain?key=HEX` or `?text=WORDS` | a GET with all its steps, without the value |
 //! | `/doctor?node=N` | what is wrong with the node, if anything, and what to do about it |
+//! | `/get?key=HEX` | a GET with its value; on the Unix socket alone |
 //! | `/pins.json?node=N` | whose certificates are pinned; on the Unix socket alone |
 //! | `DELETE /pins/ID?node=N` | forgets a pin; on the Unix socket alone |
 //! | `/metrics` | for Prometheus |
@@ -36,7 +37,7 @@ use super::page::PAGE;
 use super::view::{ViewError, Viewer, look};
 use super::{Watched, events, exposition, metrics};
 use crate::counters::Limit;
-use crate::snapshot::{OperationView, SnapshotRequest};
+use crate::snapshot::{OperationView, SnapshotRequest, ValueView};
 
 /// Live streams at once. Each costs a view a second.
 const STREAMS: usize = 16;
@@ -96,6 +97,7 @@ impl Routes {
     fn routed(&self, audience: Audience) -> Routed {
         let router = match audience {
             Audience::Tools => Router::new()
+                .route("/get", get(get_value))
                 .route("/pins.json", get(list_pins))
                 .route("/pins/{id}", delete(forget_pin)),
             Audience::Browsers(_) => Router::new(),
@@ -212,6 +214,18 @@ async fn explain(
     let _place = routes.question()?;
     match watched.handle.explain(key).await {
         Ok(outcome) => Ok(json(&OperationView::explained(&key, &outcome, wall_millis()))),
+        Err(error) => Err(busy(&error.to_string())),
+    }
+}
+
+async fn get_value(
+    State(routes): State<Routes>,
+    Query(WhichKey { node, key, .. }): Query<WhichKey>,
+) -> Result<Response, Refusal> {
+    let key = key.unwrap_or_default();
+    let key: Key = key.parse().map_err(|error| bad(format!("key: {error}")))?;
+    match routes.watched(node)?.handle.get(key).await {
+        Ok(outcome) => Ok(json(&ValueView::of(&key, &outcome))),
         Err(error) => Err(busy(&error.to_string())),
     }
 }

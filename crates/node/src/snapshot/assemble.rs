@@ -13,9 +13,9 @@ use voiddht_wire::NodeId;
 use super::health::SPLIT_ADVICE;
 use super::operation::millis;
 use super::{
-    BanView, BucketView, ConfiguredPeerView, ConnectionsView, ContactChangeView, ContactView,
-    EventView, Health, LimitView, MAX_STEPS, NodeView, OperationView, OperationsView, RecordView,
-    RecordsView, Snapshot, StorageView, TableView, TrustView,
+    BanView, BucketView, ClockView, ConfiguredPeerView, ConnectionsView, ContactChangeView,
+    ContactView, EventView, Health, LimitView, MAX_STEPS, NodeView, OperationView, OperationsView,
+    RecordView, RecordsView, Snapshot, StorageView, TableView, TrustView,
 };
 use crate::counters::{Counts, limit_names};
 use crate::driver::observe::{Observation, ObservedBucket, Running};
@@ -44,6 +44,7 @@ impl Snapshot {
             node: node(&seen, around),
             health: Health::of(&seen.facts).with_peers(&seen.peers),
             peers: seen.peers.iter().map(|(peer, state)| configured(peer, *state)).collect(),
+            clock: seen.facts.clock.map(ClockView::of),
             connections: connections(around),
             limits: limits(&seen, around),
             trust: TrustView {

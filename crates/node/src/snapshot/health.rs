@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 use voiddht_core::configured::{ConfiguredPeer, PeerState};
+use voiddht_core::peer_clocks::ClockEstimate;
 
 /// How a node feels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -70,6 +71,8 @@ pub struct Facts {
     pub bytes: [usize; 2],
     /// Connections open, and allowed.
     pub connections: [usize; 2],
+    /// What contacts' clocks say of this machine's.
+    pub clock: Option<ClockEstimate>,
 }
 
 impl Health {
@@ -149,6 +152,15 @@ impl Health {
     }
 }
 
+/// By how much this machine's clock is wrong.
+pub(crate) fn clock_in_words(clock: &ClockEstimate) -> String {
+    let seconds = clock.ahead_ms.unsigned_abs() / 1000;
+    let side = if clock.ahead_ms > 0 { "ahead of" } else { "behind" };
+    let least = if clock.at_least { "at least " } else { "" };
+    let contacts = clock.contacts;
+    format!("This machine's clock is {least}{seconds} s {side} those of {contacts} contacts.")
+}
+
 /// Whether there are contacts, and none of them answered the last time.
 fn is_unanswered(facts: &Facts) -> bool {
     facts.contacts > 0 && facts.suspects == facts.contacts
@@ -190,6 +202,13 @@ fn complaints(facts: &Facts) -> Vec<Reason> {
                 facts.suspects, facts.contacts
             ),
             hint: "Either they are gone, or this machine's network loses packets.",
+        });
+    }
+    if let Some(clock) = facts.clock.filter(ClockEstimate::is_wrong) {
+        reasons.push(Reason {
+            code: "clock",
+            text: clock_in_words(&clock),
+            hint: "Have it set by NTP (timedatectl).",
         });
     }
     if facts.disk_failing {
@@ -253,6 +272,12 @@ mod tests {
             ..well
         };
         check(full, State::Degraded, &["disk", "records", "connections"]);
+        let clock = |ahead_ms| Facts {
+            clock: Some(ClockEstimate { ahead_ms, at_least: false, contacts: 5 }),
+            ..well
+        };
+        check(clock(59_000), State::Joined, &[]);
+        check(clock(-7_200_000), State::Degraded, &["clock"]);
     }
 
     #[test]

@@ -68,7 +68,7 @@ async fn the_page_draws_what_the_node_knows_and_shows_what_happens() {
     browser.until("document.querySelectorAll('#rtts rect').length").await;
     browser.evaluate("document.getElementById('examine').click()").await;
     let checks = browser.until("document.querySelectorAll('#checks li').length").await;
-    assert_eq!(checks, 7, "each has a line");
+    assert_eq!(checks, 8, "each has a line");
 
     let changes = "[...document.querySelectorAll('#changes .joined')].map((one) => one.title)";
     browser.until(&are(&format!("{changes}.sort()"), &contacts)).await;

@@ -121,7 +121,8 @@ fn the_ledger_sees_what_nobody_published_and_what_outlives_its_publication() {
         let mut ledger = ledger();
         ledger.commanded(&at(1), CommandId(2), &Command::Get { key: key() });
         let value = Some(Bytes::from_static(value));
-        let outcome = Outcome::Get { value, version: Some(1), report: Report::default() };
+        let (version, proof, report) = (Some(1), None, Report::default());
+        let outcome = Outcome::Get { value, version, proof, report };
         found_by(&mut ledger, &[(at(2), Output::Answer { id: CommandId(2), outcome })])
     };
     assert_eq!((got(b"value"), got(b"another")), (0, 1));
@@ -138,7 +139,8 @@ fn small_world(checker: impl Checker + 'static) -> World {
     let end = world.now() + Duration::from_secs(30);
     while let Some(ended) = world.run_until_ended(end) {
         if let Outcome::Put { receipt, .. } = ended.outcome {
-            assert_eq!(receipt.stored, 20);
+            // A neighbourhood that is dense by chance gets some more.
+            assert!((20..=24).contains(&receipt.stored), "{}", receipt.stored);
         }
     }
     world

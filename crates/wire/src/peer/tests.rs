@@ -61,6 +61,18 @@ fn bodies() -> Vec<Body> {
     ]
 }
 
+/// A decoder of `voiddht/1` that does not know 14 takes an ERROR of two bytes, and no other, and reads
+/// the code as the answering node's own trouble.
+#[test]
+fn a_refused_version_is_an_error_of_two_bytes_for_those_that_do_not_know_it_too() {
+    let body = Body::Error(ErrorCode::FutureVersion);
+    let frame = encode(Dialect::V1, body.clone()).unwrap();
+    assert_eq!(frame.len(), 4 + RPC_HEADER_BYTES + 2);
+    assert_eq!(frame[4 + RPC_HEADER_BYTES..], [0, 14]);
+    let bare = encode(Dialect::Legacy, body).unwrap();
+    assert_eq!(bare[4..], [0, 12], "the original knows no other");
+}
+
 #[test]
 fn every_message_reads_back_in_our_dialect() {
     for body in bodies() {

@@ -7,7 +7,7 @@
 use std::ops::RangeInclusive;
 
 use bytes::{Bytes, BytesMut};
-use voiddht_wire::api::{self, Answer, Request};
+use voiddht_wire::api::{self, Answer, Request, Told};
 use voiddht_wire::frame::{self, FrameStart};
 use voiddht_wire::peer::{self, Body, Decoded, Dialect, ErrorCode, Message};
 
@@ -26,20 +26,34 @@ pub(crate) fn api_request(kind: u16, body: &[u8]) {
     let allowed = match kind {
         api::DHT_PUT => bytes.len() > 36,
         api::DHT_GET => bytes.len() == 32,
+        api::DHT_ASK => bytes.len() == 48 && is_ask(&bytes),
+        api::DHT_PUT_IF => bytes.len() > 68,
         _ => false,
     };
     assert_eq!(decoded.is_ok(), allowed, "{kind} with {} bytes", bytes.len());
     let Ok(request) = decoded else { return };
     let mut as_it_came = bytes.to_vec();
-    if let Request::Put(put) = &request {
-        assert_lies_within(&put.value, &bytes);
-        // A receipt is no more than an acknowledgement that says more.
-        as_it_came[3] &= if as_it_came[3] & 1 == 0 { 0 } else { 3 };
+    match &request {
+        Request::Put(put) => {
+            assert_lies_within(&put.value, &bytes);
+            // A receipt is no more than an acknowledgement that says more.
+            as_it_came[3] &= if as_it_came[3] & 1 == 0 { 0 } else { 3 };
+        }
+        Request::PutIf(put) => {
+            assert_lies_within(&put.value, &bytes);
+            as_it_came[3] = 0;
+        }
+        Request::Get { .. } | Request::Ask(_) => {}
     }
     let mut written = BytesMut::new();
     assert_eq!(request.encode(&mut written), Ok(()));
     assert_eq!(written, short_frame(kind, &as_it_came));
     assert_eq!(Request::decode(kind, written.freeze().slice(4..)), Ok(request));
+}
+
+/// Whether an ASK's first word has no reserved bit, and one kind of freshness.
+fn is_ask(bytes: &[u8]) -> bool {
+    [0, 1, 2, 3, 4, 5].contains(&bytes[0]) && bytes[1..4] == [0; 3]
 }
 
 /// A body that a node sent to a client, likewise.
@@ -49,13 +63,19 @@ pub(crate) fn api_answer(kind: u16, body: &[u8]) {
     let allowed = match kind {
         api::DHT_SUCCESS => bytes.len() > 32,
         api::DHT_FAILURE => bytes.len() >= 32,
+        api::DHT_TOLD => bytes.len() >= 36 && bytes[32] <= 2,
+        api::DHT_CONFLICT => bytes.len() > 32,
         _ => false,
     };
     assert_eq!(decoded.is_ok(), allowed, "{kind} with {} bytes", bytes.len());
     let Ok(answer) = decoded else { return };
     assert_eq!(answer.key().to_bytes(), bytes[..32]);
-    if let Answer::Success { value, .. } = &answer {
-        assert_lies_within(value, &bytes);
+    match &answer {
+        Answer::Success { value, .. }
+        | Answer::Conflict { value, .. }
+        | Answer::Told(Told { value: Some(value), .. }) => assert_lies_within(value, &bytes),
+        Answer::FailureBecause { why, .. } => assert_lies_within(why, &bytes),
+        Answer::Failure { .. } | Answer::Told(_) => {}
     }
     let mut written = BytesMut::new();
     assert_eq!(answer.encode(&mut written), Ok(()));
@@ -150,7 +170,7 @@ fn without_reserved(dialect: Dialect, kind: u16, body: &[u8]) -> Vec<u8> {
             body[HEADER + 2] &= 1;
             body[HEADER + 3] = 0;
         }
-        (Dialect::V1, peer::ERROR) if !matches!(body[HEADER..], [0, 10..=13 | 20]) => {
+        (Dialect::V1, peer::ERROR) if !matches!(body[HEADER..], [0, 10..=14 | 20]) => {
             body[HEADER..].copy_from_slice(&[0, 20]);
         }
         _ => {}

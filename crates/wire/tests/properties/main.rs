@@ -15,15 +15,16 @@ use voiddht_wire::{Key, NodeId, PeerAddress, RpcId, limits};
 
 /// Bodies of the lengths that matter, a byte around them, and any others.
 fn bodies() -> impl Strategy<Value = Vec<u8>> {
-    let edges = [0, 1, 2, 32, 36, 66, 68, 84, 98, 100, 110, 116, 1066, 65_471, 65_531, 65_605];
+    let edges = [0, 1, 2, 32, 36, 48, 66, 68, 84, 98, 100, 110, 116, 1066, 65_471, 65_531, 65_605];
     let length = prop_oneof![
         4 => (prop::sample::select(edges.to_vec()), 0usize..3)
             .prop_map(|(edge, more)| (edge + more).saturating_sub(1)),
         2 => (0usize..=21).prop_map(|nodes| 66 + 50 * nodes),
         4 => 0usize..400,
     ];
-    (length, vec(any::<u8>(), 128))
-        .prop_map(|(length, pattern)| pattern.into_iter().cycle().take(length).collect())
+    // Small bytes too: flags and reserved fields are refused when they are not.
+    let bytes = prop_oneof![vec(any::<u8>(), 128), vec(0_u8..4, 128), vec(Just(0_u8), 128)];
+    (length, bytes).prop_map(|(length, pattern)| pattern.into_iter().cycle().take(length).collect())
 }
 
 fn kinds(known: Vec<u16>) -> impl Strategy<Value = u16> {
@@ -76,7 +77,7 @@ fn messages() -> impl Strategy<Value = Message> {
 proptest! {
     #[test]
     fn requests_of_the_module_api_keep_their_laws(
-        kind in kinds(vec![650, 651]),
+        kind in kinds(vec![650, 651, 654, 656]),
         body in bodies(),
     ) {
         laws::api_request(kind, &body);
@@ -84,7 +85,7 @@ proptest! {
 
     #[test]
     fn answers_of_the_module_api_keep_their_laws(
-        kind in kinds(vec![652, 653]),
+        kind in kinds(vec![652, 653, 655, 657]),
         body in bodies(),
     ) {
         laws::api_answer(kind, &body);

@@ -93,6 +93,10 @@ fn mistakes_name_their_line_and_what_would_be_right() {
         ("[dht]\nbootstrapper = ::1:7402", "f:2: \"::1:7402\" for bootstrapper: must be HOST:PORT"),
         ("[dht]\np2p_address = [::1", "f:2: \"[::1\" for p2p_address: must be ADDRESS:PORT"),
         (
+            "[dht]\napi_address = [::1",
+            "f:2: \"[::1\" for api_address: must be ADDRESS:PORT, like 192.0.2.1:7401",
+        ),
+        (
             "[dht]\np2p_address = host:1",
             "f:2: \"host\" for p2p_address: must be an IPv4 or IPv6 address",
         ),

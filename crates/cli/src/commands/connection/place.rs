@@ -46,12 +46,19 @@ pub(super) struct Wanted<'a> {
 pub(in crate::commands) struct Preference {
     data_dir: bool,
     http: bool,
+    node: bool,
 }
 
 impl Preference {
     /// As the command line has it.
     pub(in crate::commands) fn of(sources: &Sources) -> Self {
-        Self { data_dir: sources.is_typed_below("data_dir"), http: sources.is_typed_below("http") }
+        let is_typed = |id| sources.is_typed_below(id);
+        Self { data_dir: is_typed("data_dir"), http: is_typed("http"), node: is_typed("node") }
+    }
+
+    /// Whether the command line names a module API.
+    pub(in crate::commands) fn names_module_api(self) -> bool {
+        self.node
     }
 }
 
@@ -146,7 +153,7 @@ pub(super) async fn find(wanted: Wanted<'_>, preference: Preference) -> Result<P
     let control = wanted.data_dir.map(Place::in_directory);
     let http = wanted.http.cloned().map(Place::Http);
     match (preference, control, http) {
-        (Preference { data_dir: true, http: true }, ..) => {
+        (Preference { data_dir: true, http: true, .. }, ..) => {
             let twice = "--data-dir and --http each name a node: give one of them";
             Err(Failure::Usage(twice.to_owned()))
         }
@@ -160,7 +167,7 @@ pub(super) async fn find(wanted: Wanted<'_>, preference: Preference) -> Result<P
 }
 
 /// Refuses a data directory that is not there: a mistake in its name.
-pub(super) fn check_directory(directory: &Path) -> Result<(), Failure> {
+pub(in crate::commands) fn check_directory(directory: &Path) -> Result<(), Failure> {
     match std::fs::metadata(directory) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let text = format!("{}: there is no such data directory", directory.display());
@@ -266,7 +273,7 @@ impl FromStr for HttpAddress {
         if let Ok(port) = port(text) {
             return Ok(Self::here(port));
         }
-        let place: HostPort = text.parse()?;
+        let place: HostPort = text.parse().map_err(|_| Expected::Dashboard)?;
         // What is served on all addresses is served on loopback too.
         match place.host {
             Host::Address(address) if address.is_unspecified() => Ok(Self::here(place.port)),
@@ -315,9 +322,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let http = HttpAddress::here(1);
         let wanted = Wanted { data_dir: Some(directory.path()), http: Some(&http) };
-        let both = Preference { data_dir: true, http: true };
+        let both = Preference { data_dir: true, http: true, node: false };
         assert!(matches!(find(wanted, both).await, Err(Failure::Usage(_))));
-        let typed = Preference { data_dir: true, http: false };
+        let typed = Preference { data_dir: true, http: false, node: false };
         assert!(matches!(find(wanted, typed).await, Err(Failure::Unreachable(_))));
         // Neither was typed, and no node has made the control socket.
         let dashboard = Place::Http(http.clone());
@@ -327,7 +334,7 @@ mod tests {
         let control = Place::Control(path);
         assert_eq!(find(wanted, Preference::default()).await.unwrap(), control);
         assert_eq!(find(wanted, typed).await.unwrap(), control);
-        let typed = Preference { data_dir: false, http: true };
+        let typed = Preference { data_dir: false, http: true, node: false };
         assert_eq!(find(wanted, typed).await.unwrap(), dashboard);
     }
 }

@@ -7,24 +7,16 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use bytes::BytesMut;
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
-use rustls::pki_types::ServerName;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, BufStream};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
-use voiddht_identity::certificate::pushed_length;
-use voiddht_identity::{Certificate, Identity, KeyKind, Policy, client_config, dialed_peer};
-use voiddht_wire::frame::{self, FrameStart};
-use voiddht_wire::limits::{FRAME_HEADER_BYTES, LONG_LENGTH_BYTES};
-use voiddht_wire::peer::{Body, Decoded, Dialect, ErrorCode, Header, Message};
+use voiddht_identity::{Identity, KeyKind, Policy};
+use voiddht_wire::peer::{Body, ErrorCode, Message};
 use voiddht_wire::{Key, RpcId};
 
+use super::super::peer_connection::{Error, PeerConnection};
 use super::load::Stored;
 use crate::outcome::Failure;
 
@@ -34,9 +26,6 @@ const AT_ONCE: usize = 64;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// The pause before a node is asked again that was busy.
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
-
-/// Why a node could not be asked.
-type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// On how many nodes each value lies, in the order of the values.
 pub(super) async fn holders(
@@ -71,14 +60,14 @@ async fn ask(
     node: SocketAddr,
     identity: &Identity,
     values: &[Stored],
-    random: ChaCha8Rng,
+    mut random: ChaCha8Rng,
 ) -> Result<Vec<bool>, Error> {
-    let mut peer = Peer::connect(node, identity, random).await?;
+    let mut peer = PeerConnection::connect(node, identity, 0).await?;
     let mut held: BTreeMap<Key, bool> = BTreeMap::new();
     for some in values.chunks(AT_ONCE) {
         let mut open: Vec<&Stored> = some.iter().collect();
         while !open.is_empty() {
-            let batch = peer.find(&open);
+            let batch = find(&mut peer, &open, &mut random);
             let answers = tokio::time::timeout(PATIENCE, batch).await??;
             open.retain(|stored| match answers.get(&stored.key) {
                 Some(Some(holds)) => {
@@ -95,79 +84,29 @@ async fn ask(
     Ok(values.iter().map(|stored| held.get(&stored.key) == Some(&true)).collect())
 }
 
-/// A connection with a node.
-struct Peer {
-    stream: BufStream<TlsStream<TcpStream>>,
-    own: Header,
-    random: ChaCha8Rng,
-}
-
-impl Peer {
-    async fn connect(
-        node: SocketAddr,
-        identity: &Identity,
-        random: ChaCha8Rng,
-    ) -> Result<Self, Error> {
-        let mut tcp = TcpStream::connect(node).await?;
-        tcp.set_nodelay(true)?;
-        let mut length = [0; 4];
-        tcp.read_exact(&mut length).await?;
-        let mut pushed = vec![0; pushed_length(length)?];
-        tcp.read_exact(&mut pushed).await?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-        let pushed = Certificate::parse_pushed(&pushed, identity.policy(), now)?;
-        let config = client_config(identity, pushed.clone(), None)?;
-        let name = ServerName::IpAddress(node.ip().into());
-        let tls = TlsConnector::from(config).connect(name, tcp).await?;
-        dialed_peer(tls.get_ref().1, &pushed, identity)?;
-        let own = Header { sender: identity.node_id(), port: 0, rpc_id: RpcId::default() };
-        Ok(Self { stream: BufStream::new(tls), own, random })
+/// Whether the node holds each of these; `None` for what it was too busy to say.
+async fn find(
+    peer: &mut PeerConnection,
+    wanted: &[&Stored],
+    random: &mut ChaCha8Rng,
+) -> Result<BTreeMap<Key, Option<bool>>, Error> {
+    let mut awaited = BTreeMap::new();
+    for stored in wanted {
+        awaited.insert(RpcId::from_bytes(random.random()), *stored);
     }
-
-    /// Whether the node holds each of these; `None` for what it was too busy to say.
-    async fn find(&mut self, wanted: &[&Stored]) -> Result<BTreeMap<Key, Option<bool>>, Error> {
-        let mut awaited = BTreeMap::new();
-        let mut buffer = BytesMut::new();
-        for stored in wanted {
-            let rpc_id = RpcId::from_bytes(self.random.random());
-            awaited.insert(rpc_id, *stored);
-            let header = Header { rpc_id, ..self.own };
-            let message = Message { header, body: Body::FindValue { key: stored.key } };
-            message.encode(Dialect::V1, &mut buffer)?;
-        }
-        self.stream.write_all(&buffer).await?;
-        self.stream.flush().await?;
-        let mut answers = BTreeMap::new();
-        while !awaited.is_empty() {
-            let Message { header, body } = self.receive().await?;
-            // The node may ask us something, too; it can do without an answer.
-            let Some(stored) = awaited.remove(&header.rpc_id) else { continue };
-            let holds = match body {
-                Body::FindValueReply(record) => Some(record.value == stored.value),
-                Body::Error(ErrorCode::Busy) => None,
-                _ => Some(false),
-            };
-            answers.insert(stored.key, holds);
-        }
-        Ok(answers)
-    }
-
-    async fn receive(&mut self) -> Result<Message, Error> {
-        let mut start = [0; FRAME_HEADER_BYTES];
-        self.stream.read_exact(&mut start).await?;
-        let (kind, body_bytes) = match frame::parse_start(start, true)? {
-            FrameStart::Short { kind, body_bytes } => (kind, body_bytes),
-            FrameStart::Long { kind } => {
-                let mut length = [0; LONG_LENGTH_BYTES];
-                self.stream.read_exact(&mut length).await?;
-                (kind, frame::long_body_bytes(length)?)
-            }
+    let ask = |(rpc_id, stored): (&RpcId, &&Stored)| (*rpc_id, Body::FindValue { key: stored.key });
+    peer.send(awaited.iter().map(ask)).await?;
+    let mut answers = BTreeMap::new();
+    while !awaited.is_empty() {
+        let Message { header, body } = peer.receive().await?;
+        // The node may ask us something, too; it can do without an answer.
+        let Some(stored) = awaited.remove(&header.rpc_id) else { continue };
+        let holds = match body {
+            Body::FindValueReply(record) => Some(record.value == stored.value),
+            Body::Error(ErrorCode::Busy) => None,
+            _ => Some(false),
         };
-        let mut body = vec![0; body_bytes];
-        self.stream.read_exact(&mut body).await?;
-        match Message::decode(Dialect::V1, kind, body.into())? {
-            Decoded::Message(message) => Ok(message),
-            Decoded::BareError(_) => Err("it speaks another dialect".into()),
-        }
+        answers.insert(stored.key, holds);
     }
+    Ok(answers)
 }

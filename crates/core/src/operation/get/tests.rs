@@ -1,3 +1,5 @@
+use bytes::Bytes;
+
 use super::*;
 use crate::diversity::DiversityLimits;
 
@@ -20,7 +22,14 @@ fn get(key: Key, nodes: u8, floor: Option<Published>) -> Get {
 }
 
 fn policy(breadth: Breadth, quorum: usize) -> ReadPolicy {
-    ReadPolicy { quorum, breadth, size: None, salt: 0 }
+    ReadPolicy {
+        mode: ReadMode::default(),
+        began: WallTime::default(),
+        quorum,
+        breadth,
+        size: None,
+        salt: 0,
+    }
 }
 
 fn value(text: &'static str, version: u64) -> Answer {
@@ -92,7 +101,7 @@ fn is_done(get: &mut Get) -> bool {
 }
 
 fn found(get: &Get) -> String {
-    String::from_utf8(get.found().value.expect("a value was found").to_vec()).unwrap()
+    String::from_utf8(get.found().bytes().expect("a value was found").to_vec()).unwrap()
 }
 
 #[test]
@@ -215,7 +224,8 @@ fn a_value_that_proves_itself_needs_no_vote() {
 
 #[test]
 fn votes_for_less_than_this_node_published_do_not_count() {
-    let floor = Published { value: Bytes::from_static(b"mine"), version: 5 };
+    let floor =
+        Published { value: VerifiedValue::restored("mine".into(), Class::Plain), version: 5 };
     let mut get = get(Key::default(), 3, Some(floor.clone()));
     asked(&mut get);
     for number in 1..=3 {
@@ -336,7 +346,7 @@ fn ground_ids_have_the_votes_of_the_nodes_that_should_be_there() {
         }
     }
     let found = get.found();
-    assert_eq!(found.value.as_deref(), Some("true".as_bytes()));
+    assert_eq!(found.bytes().map(|value| &value[..]), Some("true".as_bytes()));
     assert_eq!((found.agreeing, found.dissenting), (20, 20), "as many, and they count less");
     assert!(get.agreeing(&found).iter().all(|id| !is_forger(id)), "winners are not forgers");
 }

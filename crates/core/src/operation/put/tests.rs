@@ -13,6 +13,11 @@ fn node(number: u8) -> NodeInfo {
     NodeInfo { address: address.into(), id: NodeId::from_bytes([number; 32]) }
 }
 
+/// This node's clock, and the highest version that replicas accept by it.
+fn clock() -> (WallTime, u64) {
+    (WallTime::default(), 1000)
+}
+
 /// A PUT of version 100 to `replication` of the nodes 1 to `nodes`, located already.
 fn located(nodes: u8, replication: usize) -> Put {
     let seeds: Vec<NodeInfo> = (1..=nodes).map(node).collect();
@@ -26,7 +31,7 @@ fn located(nodes: u8, replication: usize) -> Put {
         version: Some(100),
         maintenance: false,
     };
-    let mut put = Put::new(record, replication, &own, lookup, None, 1000);
+    let mut put = Put::new((record, Class::Plain), replication, &own, lookup, None, clock());
     let asked = asked(&mut put);
     assert_eq!(asked, [1], "the closest is asked for its neighbours");
     put.handle_answer(&node(1).id, FIND, Answer::Nodes(Vec::new()));
@@ -42,7 +47,7 @@ fn early() -> Put {
     let mut size = NetworkSize::default();
     size.observe(&[Key::default().distance(&node(8).id); 20]);
     let record = located(1, 1).record;
-    let mut put = Put::new(record, 18, &own, lookup, size.estimate(), 1000);
+    let mut put = Put::new((record, Class::Plain), 18, &own, lookup, size.estimate(), clock());
     assert_eq!(asked(&mut put), [1, 1, 2, 2, 3], "two are given the record too");
     put
 }

@@ -1,6 +1,6 @@
 //! Records, and the disk that they are on.
 
-use voiddht_core::label::RefusalReason;
+use voiddht_core::label::{RefusalReason, StoreRejection};
 
 use super::{Kind, Metric};
 
@@ -32,6 +32,31 @@ pub(super) const METRICS: &[Metric] = &[
         },
     )
     .watch("PUTs of others fail here: `full`; a clock is wrong: `future_version`"),
+    Metric::labelled(
+        "voiddht_stores_rejected_total",
+        Kind::Counter,
+        &["reason"],
+        "STOREs of this node that peers refused, by reason.",
+        |one, family| {
+            for (why, count) in StoreRejection::ALL.iter().zip(one.counts.tally.stores_rejected) {
+                family.sample(&[("reason", why.name())], count);
+            }
+        },
+    )
+    .watch("PUTs reach few nodes; this machine's clock is ahead: `future_version`"),
+    Metric::labelled(
+        "voiddht_clock_offset_seconds",
+        Kind::Gauge,
+        &[],
+        "How far this machine's clock is ahead of its contacts', negative if behind; missing while \
+         fewer than three are known.",
+        |one, family| {
+            if let Some(clock) = one.seen.as_ref().and_then(|seen| seen.clock.as_ref()) {
+                family.sample(&[], clock.ahead_seconds);
+            }
+        },
+    )
+    .watch("beyond a minute the clock is wrong, and values are refused"),
     Metric::gauge("voiddht_storage_failing", "Whether the disk refused the last write.", |one| {
         one.seen(|it| it.storage.failing.into())
     }),

@@ -1,0 +1,109 @@
+//! A connection with a node as one of its peers, over TLS: for tools that ask what only peers are
+//! told.
+
+use std::net::SocketAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::BytesMut;
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, BufStream};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use voiddht_identity::certificate::pushed_length;
+use voiddht_identity::{Certificate, Identity, client_config, dialed_peer};
+use voiddht_wire::RpcId;
+use voiddht_wire::frame::{self, FrameStart};
+use voiddht_wire::limits::{FRAME_HEADER_BYTES, LONG_LENGTH_BYTES};
+use voiddht_wire::peer::{Body, Decoded, Dialect, Header, Message};
+
+/// Why a node could not be asked.
+pub(super) type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// See the module's description.
+pub(super) struct PeerConnection {
+    stream: BufStream<TlsStream<TcpStream>>,
+    own: Header,
+    dialect: Dialect,
+}
+
+impl PeerConnection {
+    /// Connects as the node of this identity, which listens on `port`; 0: nowhere, so that no node
+    /// takes it for a contact.
+    pub(super) async fn connect(
+        node: SocketAddr,
+        identity: &Identity,
+        port: u16,
+    ) -> Result<Self, Error> {
+        let mut tcp = TcpStream::connect(node).await?;
+        let pushed = read_pushed(&mut tcp).await?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let pushed = Certificate::parse_pushed(&pushed, identity.policy(), now)?;
+        Self::over(tcp, &pushed, identity, port).await
+    }
+
+    /// The same, over a connection on which the node has pushed this certificate.
+    pub(super) async fn over(
+        tcp: TcpStream,
+        pushed: &Certificate,
+        identity: &Identity,
+        port: u16,
+    ) -> Result<Self, Error> {
+        tcp.set_nodelay(true)?;
+        let name = ServerName::IpAddress(tcp.peer_addr()?.ip().into());
+        let config = client_config(identity, pushed.clone(), None)?;
+        let tls = TlsConnector::from(config).connect(name, tcp).await?;
+        let dialect = dialed_peer(tls.get_ref().1, pushed, identity)?.dialect();
+        let own = Header { sender: identity.node_id(), port, rpc_id: RpcId::default() };
+        Ok(Self { stream: BufStream::new(tls), own, dialect })
+    }
+
+    /// How the node speaks.
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Sends these requests, each with its ID, in one write.
+    pub(super) async fn send(
+        &mut self,
+        requests: impl IntoIterator<Item = (RpcId, Body)>,
+    ) -> Result<(), Error> {
+        let mut buffer = BytesMut::new();
+        for (rpc_id, body) in requests {
+            let message = Message { header: Header { rpc_id, ..self.own }, body };
+            message.encode(self.dialect, &mut buffer)?;
+        }
+        self.stream.write_all(&buffer).await?;
+        self.stream.flush().await?;
+        Ok(())
+    }
+
+    /// The next message.
+    pub(super) async fn receive(&mut self) -> Result<Message, Error> {
+        let mut start = [0; FRAME_HEADER_BYTES];
+        self.stream.read_exact(&mut start).await?;
+        let (kind, body_bytes) = match frame::parse_start(start, self.dialect.has_long_frames())? {
+            FrameStart::Short { kind, body_bytes } => (kind, body_bytes),
+            FrameStart::Long { kind } => {
+                let mut length = [0; LONG_LENGTH_BYTES];
+                self.stream.read_exact(&mut length).await?;
+                (kind, frame::long_body_bytes(length)?)
+            }
+        };
+        let mut body = vec![0; body_bytes];
+        self.stream.read_exact(&mut body).await?;
+        match Message::decode(self.dialect, kind, body.into())? {
+            Decoded::Message(message) => Ok(message),
+            Decoded::BareError(code) => Err(format!("it answered with an error: {code:?}").into()),
+        }
+    }
+}
+
+/// The certificate that a node pushes to a client at once.
+pub(super) async fn read_pushed(tcp: &mut TcpStream) -> Result<Vec<u8>, Error> {
+    let mut length = [0; 4];
+    tcp.read_exact(&mut length).await?;
+    let mut pushed = vec![0; pushed_length(length)?];
+    tcp.read_exact(&mut pushed).await?;
+    Ok(pushed)
+}

@@ -1,0 +1,174 @@
+//! `dht ping`: what is at an address, and whether it can dial back.
+//!
+//! `probe` finds that out; here are the words.
+
+mod probe;
+
+use std::fmt::Write;
+
+use clap::Args;
+use serde_json::json;
+
+use self::probe::{Found, Peer};
+use super::connection::pretty;
+use crate::arguments::values::{HostPort, listen_port, number};
+use crate::outcome::{Exit, Failure};
+use crate::output::Output;
+use crate::paint::words::millis;
+use crate::paint::{Paint, Tone};
+
+/// Say what is at an address: a node, which kind, and whether it can dial back
+///
+/// Tells a voiddht node (and its identity policy), a node of the original network, a module API, a
+/// dashboard and anything else apart. A node is pinged, and dials the port back on which this command
+/// listens meanwhile: whether other machines can reach this one. No running node is needed.
+#[derive(Clone, Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(super) struct Arguments {
+    /// Where to look: the address for peers, which --peer takes
+    #[arg(value_name = "HOST:PORT")]
+    address: HostPort,
+
+    /// The port to be dialled back on; 0 is any that is free
+    ///
+    /// To see whether a port is open before a node uses it: --port 7402 while none does.
+    #[arg(long, value_name = "PORT", default_value_t = 0, value_parser = listen_port)]
+    port: u16,
+
+    /// How long each step may take
+    #[arg(long, env = "VOIDDHT_TIMEOUT", value_name = "SECONDS", default_value = "5", value_parser = number::<u64>(1..=86_400))]
+    timeout: u64,
+
+    /// Print JSON, for programs
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  dht ping 192.0.2.1:7402
+  dht ping --port 7402 one.example.org:7402     whether that port can be reached from there
+  dht ping --json 192.0.2.1:7402 | jq -r .what
+
+Exit status:
+  0  a node is there, and dialled back
+  1  a node is there that did not dial back, or something that is no port for peers
+  2  a wrong argument
+  3  nothing answers there";
+
+impl Arguments {
+    pub(super) async fn run(self, output: &Output) -> Result<Exit, Failure> {
+        let patience = std::time::Duration::from_secs(self.timeout);
+        let found = probe::probe(&self.address, self.port, patience).await?;
+        if self.json {
+            output.line(pretty(&json(&self.address, &found)))?;
+        } else {
+            output.line(words(&self.address, &found, Paint::of_stdout()))?;
+        }
+        Ok(exit(&found))
+    }
+}
+
+fn exit(found: &Found) -> Exit {
+    match found {
+        Found::Nothing { .. } => Exit::Unreachable,
+        Found::Peer(peer) if peer.dialed_back => Exit::Success,
+        _ => Exit::Negative,
+    }
+}
+
+/// The name of what was found, for programs.
+fn name(found: &Found) -> &'static str {
+    match found {
+        Found::Nothing { .. } => "nothing",
+        Found::Peer(peer) if peer.original => "original",
+        Found::Peer(_) | Found::SilentPeer { .. } => "voiddht",
+        Found::ModuleApi => "module_api",
+        Found::Dashboard => "dashboard",
+        Found::Http => "http",
+        Found::Other => "other",
+    }
+}
+
+fn json(address: &HostPort, found: &Found) -> serde_json::Value {
+    let mut json = json!({ "address": address.to_string(), "what": name(found) });
+    match found {
+        Found::Peer(peer) => {
+            json["id"] = json!(peer.id.to_string());
+            json["policy"] = json!(peer.policy.to_string());
+            json["key"] = json!(peer.key.to_string());
+            json["rtt_ms"] = json!(peer.rtt.as_secs_f64() * 1e3);
+            json["sees_this_machine_at"] = json!(peer.observed.map(|seen| seen.ip().to_string()));
+            json["dialed_back"] = json!(peer.dialed_back);
+            json["port"] = json!(peer.port);
+        }
+        Found::SilentPeer { why } | Found::Nothing { why } => json["why"] = json!(why),
+        _ => {}
+    }
+    json
+}
+
+fn words(address: &HostPort, found: &Found, paint: Paint) -> String {
+    let line = |tone, text: String| format!("{} {text}", paint.tone(tone, "●"));
+    match found {
+        Found::Peer(peer) => of_peer(address, peer, paint),
+        Found::SilentPeer { why } => line(
+            Tone::Bad,
+            format!("{address}: a port for peers whose node does not answer as one: {why}"),
+        ),
+        Found::Nothing { why } => {
+            line(Tone::Bad, format!("{address}: nothing answers there: {why}"))
+        }
+        Found::ModuleApi => line(
+            Tone::Warning,
+            format!(
+                "{address}: a module API, for local programs (dht put --node {address}). Peers use \
+                 another port: that of dht_server --p2p-port, 7402 by default."
+            ),
+        ),
+        Found::Dashboard => line(
+            Tone::Warning,
+            format!(
+                "{address}: a node's dashboard (dht status --http {address}). Peers use another \
+                 port: that of dht_server --p2p-port, 7402 by default."
+            ),
+        ),
+        Found::Http => {
+            line(Tone::Bad, format!("{address}: an HTTP server that is no voiddht node's"))
+        }
+        Found::Other => line(Tone::Bad, format!("{address}: something that is no voiddht node")),
+    }
+}
+
+fn of_peer(address: &HostPort, peer: &Peer, paint: Paint) -> String {
+    let kind = if peer.original { "a node of the original network" } else { "a voiddht node" };
+    let tone = if peer.dialed_back { Tone::Well } else { Tone::Warning };
+    let mut text = format!("{} {address}: {kind}, {}\n", paint.tone(tone, "●"), millis(ms(peer)));
+    let _ = write!(text, "\n  ID         {}", peer.id);
+    let _ = write!(
+        text,
+        "\n  policy     {}, with a key of kind {}; its peers start with --identity {}",
+        peer.policy, peer.key, peer.policy
+    );
+    if let Some(seen) = peer.observed {
+        let _ = write!(text, "\n  it sees    this machine at {}", seen.ip());
+    }
+    let _ = match (peer.dialed_back, peer.original) {
+        (true, _) => write!(text, "\n  dial back  it reached port {} here", peer.port),
+        (false, true) => {
+            write!(text, "\n  dial back  nodes of the original network do not do that")
+        }
+        (false, false) => write!(
+            text,
+            "\n  dial back  it did not reach port {} here: open it in the firewall, and forward it \
+             where\n             a router translates addresses (try the node's own: --port 7402 \
+             while it is stopped)",
+            peer.port
+        ),
+    };
+    text
+}
+
+fn ms(peer: &Peer) -> f64 {
+    peer.rtt.as_secs_f64() * 1e3
+}

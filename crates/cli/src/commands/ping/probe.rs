@@ -1,0 +1,221 @@
+//! Finding out what is at an address.
+//!
+//! A port for peers pushes a certificate at once; everything else waits for its client. So a
+//! connection is read first. Where nothing comes, a module API answers a GET of its own form, and a
+//! dashboard one of HTTP, each on a connection of its own.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::BytesMut;
+use rand::TryRng;
+use rand::rngs::SysRng;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
+use voiddht_client::Key;
+use voiddht_identity::{Certificate, Identity, KeyKind, Policy};
+use voiddht_wire::api::{DHT_FAILURE, DHT_SUCCESS, Request};
+use voiddht_wire::peer::{Body, Dialect};
+use voiddht_wire::{NodeId, PeerAddress, RpcId};
+
+use super::super::peer_connection::{Error, PeerConnection, read_pushed};
+use crate::arguments::values::HostPort;
+use crate::outcome::Failure;
+
+/// How long a server may take to push its certificate before it counts as one that waits.
+const PUSH_PATIENCE: Duration = Duration::from_secs(1);
+/// Bytes of an answer that are looked at.
+const LOOKED_AT: usize = 512;
+
+/// What is at an address.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// Nothing that accepts connections.
+    Nothing {
+        /// Why not.
+        why: String,
+    },
+    /// A node, at its port for peers.
+    Peer(Peer),
+    /// A port for peers, whose node refuses this one or breaks off.
+    SilentPeer {
+        /// What it did.
+        why: String,
+    },
+    /// A module API.
+    ModuleApi,
+    /// A node's dashboard.
+    Dashboard,
+    /// Another HTTP server.
+    Http,
+    /// Anything else.
+    Other,
+}
+
+/// A node that has answered a PING.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) id: NodeId,
+    pub(super) policy: Policy,
+    pub(super) key: KeyKind,
+    /// Whether it speaks the original's dialect.
+    pub(super) original: bool,
+    pub(super) rtt: Duration,
+    /// Where it sees this machine.
+    pub(super) observed: Option<PeerAddress>,
+    /// Whether it dialled back.
+    pub(super) dialed_back: bool,
+    /// The port at which it was expected.
+    pub(super) port: u16,
+}
+
+/// Looks at each address of a name until something accepts a connection.
+pub(super) async fn probe(
+    address: &HostPort,
+    port: u16,
+    patience: Duration,
+) -> Result<Found, Failure> {
+    let addresses = timeout(patience, address.resolve()).await;
+    let addresses = match addresses {
+        Ok(Ok(addresses)) => addresses,
+        Ok(Err(error)) => {
+            return Ok(Found::Nothing { why: format!("the name cannot be resolved: {error}") });
+        }
+        Err(_) => return Ok(Found::Nothing { why: "the name is not resolved in time".into() }),
+    };
+    let mut why = String::new();
+    for address in addresses {
+        match timeout(patience, TcpStream::connect(address)).await {
+            Ok(Ok(tcp)) => return look(tcp, address, port, patience).await,
+            Ok(Err(error)) => why = format!("{address}: {error}"),
+            Err(_) => why = format!("{address}: no answer within {} s", patience.as_secs()),
+        }
+    }
+    Ok(Found::Nothing { why })
+}
+
+async fn look(
+    mut tcp: TcpStream,
+    address: SocketAddr,
+    port: u16,
+    patience: Duration,
+) -> Result<Found, Failure> {
+    match timeout(PUSH_PATIENCE.min(patience), read_pushed(&mut tcp)).await {
+        Ok(Ok(pushed)) => {
+            let asked = timeout(2 * patience, ask(tcp, &pushed, port, patience)).await;
+            Ok(match asked {
+                Ok(Ok(peer)) => Found::Peer(peer),
+                Ok(Err(error)) => Found::SilentPeer { why: error.to_string() },
+                Err(_) => Found::SilentPeer { why: "it takes too long".into() },
+            })
+        }
+        // It spoke first, and said something else.
+        Ok(Err(error)) if !is_end(&error) => Ok(Found::Other),
+        _ => waiting(address, patience).await,
+    }
+}
+
+/// Whether a connection ended before anything was said.
+fn is_end(error: &Error) -> bool {
+    error.downcast_ref::<io::Error>().is_some()
+}
+
+/// What waits for its client to speak.
+async fn waiting(address: SocketAddr, patience: Duration) -> Result<Found, Failure> {
+    let mut key = [0; 32];
+    SysRng.try_fill_bytes(&mut key).map_err(Failure::failed)?;
+    let mut get = BytesMut::new();
+    Request::Get { key: Key::from_bytes(key) }.encode(&mut get).map_err(Failure::failed)?;
+    let answer = exchange(address, &get, patience).await;
+    if let [_, _, high, low, rest @ ..] = answer.as_slice()
+        && [DHT_SUCCESS, DHT_FAILURE].contains(&u16::from_be_bytes([*high, *low]))
+        && rest.starts_with(&key)
+    {
+        return Ok(Found::ModuleApi);
+    }
+    let request = format!("GET /healthz HTTP/1.0\r\nhost: {address}\r\n\r\n");
+    let answer = exchange(address, request.as_bytes(), patience).await;
+    if !answer.starts_with(b"HTTP/1.") {
+        return Ok(Found::Other);
+    }
+    // Two headers that every answer of a dashboard has together.
+    let head = String::from_utf8_lossy(&answer).to_ascii_lowercase();
+    let is_ours = head.contains("x-frame-options: deny")
+        && head.contains("cross-origin-resource-policy: same-origin");
+    Ok(if is_ours { Found::Dashboard } else { Found::Http })
+}
+
+/// The beginning of what is answered, if anything.
+async fn exchange(address: SocketAddr, request: &[u8], patience: Duration) -> Vec<u8> {
+    let asked = async {
+        let mut tcp = TcpStream::connect(address).await?;
+        tcp.write_all(request).await?;
+        let mut answer = vec![0; LOOKED_AT];
+        let mut filled = 0;
+        // An answer of either kind has this many bytes, or ends with the connection.
+        while filled < 4 + 32 {
+            match tcp.read(&mut answer[filled..]).await? {
+                0 => break,
+                read => filled += read,
+            }
+        }
+        answer.truncate(filled);
+        Ok::<_, io::Error>(answer)
+    };
+    timeout(patience, asked).await.ok().and_then(Result::ok).unwrap_or_default()
+}
+
+/// Pings the node that has pushed this certificate, and waits for it to dial back.
+async fn ask(tcp: TcpStream, pushed: &[u8], port: u16, patience: Duration) -> Result<Peer, Error> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let certificate = Certificate::parse_pushed(pushed, Policy::SelfCertifying, now)
+        .or_else(|_| Certificate::parse_pushed(pushed, Policy::Tofu, now))?;
+    let is_self_certifying = certificate.check_policy(Policy::SelfCertifying).is_ok();
+    let policy = if is_self_certifying { Policy::SelfCertifying } else { Policy::Tofu };
+    let (own, remote) = (tcp.local_addr()?.ip(), tcp.peer_addr()?.ip());
+    let identity = Identity::generate(KeyKind::default(), policy, own)?;
+    let listener = TcpListener::bind((own, port)).await?;
+    let port = listener.local_addr()?.port();
+    let mut peer = PeerConnection::over(tcp, &certificate, &identity, port).await?;
+    let begun = Instant::now();
+    let observed = ping(&mut peer).await?;
+    let rtt = begun.elapsed();
+    let original = peer.dialect() == Dialect::Legacy;
+    let dialed_back = !original && timeout(patience, dialed_back(&listener, remote)).await.is_ok();
+    let (id, key) = (certificate.node_id(), certificate.key_kind());
+    Ok(Peer { id, policy, key, original, rtt, observed, dialed_back, port })
+}
+
+/// Sends a PING, and waits for its reply. The node may ask something, too; it can do without an
+/// answer.
+async fn ping(peer: &mut PeerConnection) -> Result<Option<PeerAddress>, Error> {
+    let mut rpc_id = [0; 32];
+    SysRng.try_fill_bytes(&mut rpc_id)?;
+    let rpc_id = RpcId::from_bytes(rpc_id);
+    peer.send([(rpc_id, Body::Ping)]).await?;
+    loop {
+        let message = peer.receive().await?;
+        match message.body {
+            Body::PingReply { observed } if message.header.rpc_id == rpc_id => return Ok(observed),
+            Body::Error(code) if message.header.rpc_id == rpc_id => {
+                return Err(format!("it answered with an error: {code:?}").into());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Waits until the node comes. It is shown no certificate: so it takes this side for no contact, which
+/// would be gone in a moment.
+async fn dialed_back(listener: &TcpListener, remote: IpAddr) {
+    loop {
+        match listener.accept().await {
+            Ok((_, from)) if from.ip().to_canonical() == remote.to_canonical() => return,
+            Ok(_) => {}
+            // Out of files, mostly: the caller's patience ends this.
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}

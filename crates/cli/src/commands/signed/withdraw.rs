@@ -1,0 +1,45 @@
+//! `dht withdraw`: replaces a signed value by nothing.
+
+use bytes::Bytes;
+use clap::Args;
+use voiddht_client::signed::{End, Freshness};
+
+use super::super::node::NodeArguments;
+use super::publish::SigningArguments;
+use super::{explain, in_force};
+use crate::outcome::{Exit, Failure};
+use crate::output::Output;
+
+/// Withdraw a signed value: readers then find nothing
+///
+/// What is published is a signed value without a body, valid for as long as the one it replaces,
+/// so that no older copy comes back.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(in crate::commands) struct Arguments {
+    #[command(flatten)]
+    signing: SigningArguments,
+
+    #[command(flatten)]
+    node: NodeArguments,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  dht withdraw --sign me.pem --salt endpoint";
+
+impl Arguments {
+    pub(in crate::commands) async fn run(self, output: &Output) -> Result<Exit, Failure> {
+        let signer = self.signing.signer()?;
+        let signer = signer.ok_or_else(|| {
+            Failure::Usage("--sign KEY_FILE is needed: only the owner can withdraw".to_owned())
+        })?;
+        let client = self.node.connect().await?;
+        let newest = client.resolve(signer.name(), Freshness::Thorough).await;
+        if in_force(newest.map_err(|error| explain(&self.node, error))?).is_none() {
+            output.complaint("nothing to withdraw: no value of this name was found");
+            return Ok(Exit::Negative);
+        }
+        signer.publish(&self.node, Bytes::new(), End::AsReplaced, output).await
+    }
+}

@@ -1,0 +1,62 @@
+//! A value under its key, with what makes it the value of that key.
+
+use bytes::Bytes;
+use voiddht_signed::{Claim, Precedence, Refused};
+use voiddht_wire::Key;
+
+use super::order::{Class, Rank};
+use crate::time::WallTime;
+
+/// A value whose [`Class`] under its key has been checked. Only that check makes one, and the disk,
+/// which holds nothing unchecked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VerifiedValue {
+    bytes: Bytes,
+    class: Class,
+}
+
+impl VerifiedValue {
+    /// Checks a value: hashes it, and verifies its signatures where it is an envelope of the key.
+    ///
+    /// # Errors
+    /// [`Refused`] of an envelope of this key that does not hold, or has expired: it is no value of
+    /// the key at all.
+    pub fn check(key: &Key, value: &Bytes, now: WallTime) -> Result<Self, Refused> {
+        let class = match Claim::of(key, value) {
+            Claim::ContentAddressed => Class::ContentAddressed,
+            Claim::Plain => Class::Plain,
+            Claim::Signed(envelope) => Class::Signed(envelope.verify(seconds(now))?.precedence()),
+        };
+        Ok(Self { bytes: value.clone(), class })
+    }
+
+    /// A value that passed the check before it was written to this node's disk.
+    pub(crate) fn restored(bytes: Bytes, class: Class) -> Self {
+        Self { bytes, class }
+    }
+
+    /// The value.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// What makes it the value of its key.
+    pub fn class(&self) -> Class {
+        self.class
+    }
+
+    /// Generation and sequence number, where it is a signed value.
+    pub fn precedence(&self) -> Option<Precedence> {
+        self.class.precedence()
+    }
+
+    /// Its place in the order of its key's records, with this version.
+    pub fn rank(&self, version: u64) -> Rank<'_> {
+        Rank::new(self.class, &self.bytes, version)
+    }
+}
+
+/// Seconds since 1970, as the ends of envelopes are written.
+pub(crate) fn seconds(now: WallTime) -> u64 {
+    now.as_millis() / 1000
+}
