@@ -10,7 +10,7 @@ use voiddht_wire::frame::{self, FrameStart};
 use voiddht_wire::limits::{
     FRAME_HEADER_BYTES, LONG_LENGTH_BYTES, MAX_FRAME_BYTES, MAX_SHORT_FRAME_BYTES,
 };
-use voiddht_wire::peer::{Decoded, Dialect, ERROR, Message, PING, PING_REPLY};
+use voiddht_wire::peer::{Body, Decoded, Dialect, ERROR, Message, PING, PING_REPLY};
 
 fuzz_target!(|data: &[u8]| {
     let mut source = Source(data);
@@ -30,6 +30,10 @@ fuzz_target!(|data: &[u8]| {
     let bytes = body.len();
     let Ok(Decoded::Message(message)) = Message::decode(dialect, kind, body) else { return };
     assert_eq!(message.body.kind(), kind);
+    // A type of a later version: its body is left unread, so that it cannot be written again.
+    if matches!(message.body, Body::Unknown { .. }) {
+        return;
+    }
     let mut buffer = BytesMut::new();
     message.encode(dialect, &mut buffer).expect("what was read can be written");
     let body = unframed(dialect, kind, buffer);
