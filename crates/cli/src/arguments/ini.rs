@@ -152,7 +152,9 @@ impl Ini {
 
     /// A mistake in a line of this file.
     pub fn mistake(&self, line: usize, text: impl Into<String>) -> Mistake {
-        Mistake { path: self.path.clone(), line: Some(line), text: text.into() }
+        // What is quoted from the file must not break the line, nor move the cursor.
+        let text = text.into().replace(char::is_control, "\u{fffd}");
+        Mistake { path: self.path.clone(), line: Some(line), text }
     }
 }
 
