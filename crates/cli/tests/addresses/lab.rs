@@ -6,6 +6,7 @@
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,9 @@ const PREFIX: &str = "vad";
 const PATIENCE: Duration = Duration::from_secs(150);
 /// Where nodes show themselves.
 pub(crate) const HTTP: &str = "127.0.0.1:9402";
+/// Whether this process can make labs. Found out once: tests that try it at the same time would
+/// make the same namespace, and each mount the folder of all namespaces.
+static TOOLS: OnceLock<Result<(), String>> = OnceLock::new();
 /// Labs of this process.
 static MADE: AtomicU32 = AtomicU32::new(0);
 
@@ -49,7 +53,7 @@ pub(crate) struct Seen {
 impl Lab {
     /// A lab with an empty link; `None`, with a message, where this process may not make one.
     pub(crate) fn make() -> Option<Self> {
-        if let Err(why) = tools() {
+        if let Err(why) = TOOLS.get_or_init(tools) {
             assert!(std::env::var_os("VOIDDHT_REQUIRE_TOOLS").is_none(), "{why}");
             eprintln!("passed over: {why}");
             return None;
@@ -260,11 +264,15 @@ fn tools() -> Result<(), String> {
         let output = Command::new(program).arg(argument).output();
         output.map_err(|error| format!("{program} is needed: {error}"))?;
     }
-    let probe = format!("{PREFIX}{}probe", std::process::id());
+    let probe = format!("{PREFIX}{}xprobe", std::process::id());
     let made = Command::new("ip").args(["netns", "add", &probe]).output();
-    let made = made.is_ok_and(|output| output.status.success());
+    let made = made.map_err(|error| error.to_string());
     remove(&probe);
-    made.then_some(()).ok_or_else(|| "network namespaces cannot be made here".to_owned())
+    match made {
+        Ok(output) if output.status.success() => Ok(()),
+        Ok(output) => Err(format!("network namespaces cannot be made here: {output:?}")),
+        Err(why) => Err(format!("network namespaces cannot be made here: {why}")),
+    }
 }
 
 /// Removes what processes left that are no more.
