@@ -4,7 +4,7 @@
 //! Every public machine has an address in a /24 of its own. Needs root, iproute2 and nftables.
 //! Everything is removed when the lab is dropped, and what a killed test left by the next one.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -40,6 +40,9 @@ pub(crate) struct Lab {
 pub(crate) struct Machine {
     namespace: String,
 }
+
+/// A name server that is on no machine: questions to it are not answered.
+const NAME_SERVER: &str = "nameserver 45.8.8.8\n";
 
 /// What was seen of a node: three ways to look at one.
 #[derive(Debug)]
@@ -152,6 +155,16 @@ impl Machine {
             }
             false => self.ip(&["address", "add", &format!("{address}/8"), "dev", "eth0"]),
         }
+    }
+
+    /// Gives the machine a name service: this list of hosts, and beyond it a name server that does
+    /// not answer. Before the first program starts on it; another list replaces this one.
+    pub(crate) fn set_hosts(&self, hosts: &str) {
+        let directory = name_service(&self.namespace);
+        std::fs::create_dir_all(&directory).unwrap();
+        std::fs::write(directory.join("resolv.conf"), NAME_SERVER).unwrap();
+        // In place: the file that running programs have over /etc/hosts stays the same one.
+        std::fs::write(directory.join("hosts"), format!("127.0.0.1 localhost\n{hosts}\n")).unwrap();
     }
 
     /// Takes an address from the machine.
@@ -289,8 +302,14 @@ fn remove_orphans() {
     }
 }
 
+/// What `ip netns exec` mounts over /etc for the programs of a namespace.
+fn name_service(namespace: &str) -> PathBuf {
+    Path::new("/etc/netns").join(namespace)
+}
+
 fn remove(namespace: &str) {
     // What was never made is not missed.
+    let _ = std::fs::remove_dir_all(name_service(namespace));
     let _ = Command::new("ip").args(["netns", "delete", namespace]).output();
 }
 

@@ -174,3 +174,53 @@ fn a_node_with_a_configured_address_says_that_the_machine_lost_it() {
     let _node = machine.node(&with_peer(&["-a", "45.5.5.5"])).joined();
     check_replica(&machine, &nodes[0].0, "45.5.5.5:7402");
 }
+
+#[test]
+fn a_node_whose_name_service_fails_joins_once_it_works() {
+    let Some(mut lab) = Lab::make() else { return };
+    let nodes = lab.network();
+    let machine = lab.public("late", &["45.4.4.4"]);
+    machine.set_hosts("");
+    // No route leads to an unknown address, so there is none to take for its own.
+    let node = machine.node(&["--peer", "seed.example:7402"]);
+    assert!(node.p2p.ip().is_loopback());
+    node.line_with("seed.example:7402");
+    machine.wait_for("it says so", |machine| machine.http("/readyz").0 == 503);
+    let seen = machine.look();
+    assert!(seen.doctor.contains("✗ join") && seen.doctor.contains("seed.example"), "{seen:#?}");
+    machine.set_hosts("45.1.1.1 seed.example");
+    node.line_with("moved to another address of this machine");
+    check_replica(&machine, &nodes[0].0, "45.4.4.4:7402");
+}
+
+#[test]
+fn a_node_that_starts_before_its_machine_has_a_network_joins_when_it_has() {
+    let Some(mut lab) = Lab::make() else { return };
+    let nodes = lab.network();
+    let machine = lab.public("early", &[]);
+    let node = machine.node(&PEER);
+    assert!(node.p2p.ip().is_loopback());
+    assert_eq!(machine.http("/readyz").0, 503);
+    machine.add_address("45.4.4.4");
+    node.line_with("moved to another address of this machine");
+    check_replica(&machine, &nodes[0].0, "45.4.4.4:7402");
+}
+
+#[test]
+fn a_node_finds_its_peer_again_where_the_name_has_moved() {
+    let Some(mut lab) = Lab::make() else { return };
+    let seed = lab.public("seed", &["45.1.1.1"]);
+    let first = seed.node(&["-a", "45.1.1.1"]);
+    let machine = lab.public("node", &["45.4.4.4"]);
+    machine.set_hosts("45.1.1.1 seed.example");
+    let _node = machine.node(&["-a", "45.4.4.4", "--peer", "seed.example:7402"]).joined();
+    assert_eq!(machine.put("before"), 2);
+    drop(first);
+    machine.wait_for("it is alone", |machine| machine.http("/readyz").0 == 503);
+    // Another node, of another identity, at another address.
+    let elsewhere = lab.public("elsewhere", &["45.7.7.7"]);
+    let _second = elsewhere.node(&["-a", "45.7.7.7"]);
+    machine.set_hosts("45.7.7.7 seed.example");
+    machine.wait_for("it has joined again", |machine| machine.http("/readyz").0 == 200);
+    elsewhere.wait_for("it holds the value", |elsewhere| elsewhere.has("before"));
+}

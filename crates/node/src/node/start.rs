@@ -13,7 +13,6 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use voiddht_core::config::ConfigError;
-use voiddht_core::configured::ConfiguredPeer;
 use voiddht_core::event::{Command, StoredRecord};
 use voiddht_identity::{Identity, IdentityError, server_config};
 use voiddht_store::{Loaded, LoadedRecord, OpenError, Pin, SaveIdentityError, StoredIdentity};
@@ -137,7 +136,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
         joined: joined_sender,
     });
     context.tasks.spawn(driver.run());
-    let watch = Watch::new(Arc::clone(&context), p2p, addresses_of(&settings.peers));
+    let watch = Watch::new(Arc::clone(&context), p2p, &settings.peers);
     spawn_listener(&context, watch.run());
     let api = spawn_listener(&context, api::run(Arc::clone(&context), api));
     let join = Command::Join { peers: settings.peers };
@@ -205,14 +204,6 @@ async fn bind_http(settings: &Settings, api: SocketAddr) -> Result<Option<BoundH
 
 /// Those of the configured peers that are given by address; the others are known once they are
 /// contacts.
-fn addresses_of(peers: &[ConfiguredPeer]) -> Vec<SocketAddr> {
-    let address = |peer: &ConfiguredPeer| match peer {
-        ConfiguredPeer::Address(address) => Some(address.socket_addr()),
-        ConfiguredPeer::Name(_) => None,
-    };
-    peers.iter().filter_map(address).collect()
-}
-
 fn not_bound((address, source): (SocketAddr, io::Error)) -> StartError {
     StartError::Listen { address, purpose: "p2p", source }
 }

@@ -2,8 +2,9 @@
 //!
 //! Looked at every [`INTERVAL`]. Where the node dials from a certain address, the machine loses it by
 //! DHCP, by a new prefix or by hand; connections from it are dead then, and no new one can be made.
-//! A node that chose the address itself moves to the one from which its peers are reached now. A node
-//! that leaves the choice to the system only needs new connections.
+//! A node that chose the address itself moves to the one from which its peers are reached now, and so
+//! does one that took the loopback address because it started before this machine had a network or
+//! its name service. A node that leaves the choice to the system only needs new connections.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -12,12 +13,14 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
+use voiddht_core::configured::ConfiguredPeer;
 use voiddht_wire::PeerAddress;
 
 use super::{Addresses, address_towards, has_address};
 use crate::context::Context;
 use crate::event::Event;
 use crate::listener;
+use crate::resolver::Resolver;
 
 /// How often the machine's addresses are looked at: a few system calls.
 const INTERVAL: Duration = Duration::from_secs(2);
@@ -27,8 +30,12 @@ const MAX_TOWARDS: usize = 8;
 /// The listener for peers, which moves with the address, and what it takes to move it.
 pub(crate) struct Watch {
     context: Arc<Context>,
-    /// Configured peers: the way to them is asked of the routing table.
+    /// Addresses of configured peers: the route to them tells the node's own.
     peers: Vec<SocketAddr>,
+    /// The configured peer from which a node on the loopback address learns that it should move.
+    /// `None` once that peer is known to run on this machine.
+    first: Option<ConfiguredPeer>,
+    resolver: Resolver,
     /// Ends the listener.
     listening: CancellationToken,
     /// The address that the system chose to dial from, where it chooses.
@@ -42,10 +49,18 @@ impl Watch {
     pub(crate) fn new(
         context: Arc<Context>,
         listener: TcpListener,
-        peers: Vec<SocketAddr>,
+        peers: &[ConfiguredPeer],
     ) -> Self {
         let listening = listen(&context, listener);
-        Self { context, peers, listening, chosen: None, is_stuck: false }
+        Self {
+            context,
+            peers: peers.iter().filter_map(address_of).collect(),
+            first: peers.first().cloned(),
+            resolver: Resolver::default(),
+            listening,
+            chosen: None,
+            is_stuck: false,
+        }
     }
 
     /// Looks after the addresses until the node stops.
@@ -65,6 +80,9 @@ impl Watch {
     /// Where the node dials from a certain address.
     async fn look_at(&mut self, source: IpAddr, addresses: Addresses) {
         match (has_address(source), addresses.lost) {
+            (true, None) if source.is_loopback() && self.context.own_address.follows() => {
+                self.leave_loopback(source, addresses).await;
+            }
             (true, None) => {}
             (true, Some(_)) => {
                 tracing::info!(address = %source, "this machine has its address again");
@@ -88,9 +106,30 @@ impl Watch {
         let towards = self.towards().await;
         let new = towards.into_iter().filter_map(address_towards);
         // The loopback address reaches peers on this machine alone.
-        let Some(new) = new.into_iter().find(|new| !new.is_loopback() || old.is_loopback()) else {
-            return;
+        if let Some(new) = new.into_iter().find(|new| !new.is_loopback() || old.is_loopback()) {
+            self.move_to(new, old, addresses).await;
+        }
+    }
+
+    /// Moves from the loopback address once the route to the first configured peer leads elsewhere,
+    /// as it would have been chosen at the start.
+    async fn leave_loopback(&mut self, old: IpAddr, addresses: Addresses) {
+        let towards: Vec<SocketAddr> = match &self.first {
+            None => return,
+            Some(ConfiguredPeer::Address(address)) => vec![address.socket_addr()],
+            Some(ConfiguredPeer::Name(name)) => {
+                let resolved = self.resolver.resolve(name.clone(), old).await;
+                resolved.unwrap_or_default().iter().map(|address| address.socket_addr()).collect()
+            }
         };
+        match towards.into_iter().find_map(address_towards) {
+            Some(new) if new.is_loopback() => self.first = None,
+            Some(new) => self.move_to(new, old, addresses).await,
+            None => {}
+        }
+    }
+
+    async fn move_to(&mut self, new: IpAddr, old: IpAddr, addresses: Addresses) {
         let bound = SocketAddr::new(new, addresses.bound.port());
         match TcpListener::bind(bound).await {
             Ok(listener) => {
@@ -138,6 +177,13 @@ impl Watch {
         }
         towards.truncate(MAX_TOWARDS);
         towards
+    }
+}
+
+fn address_of(peer: &ConfiguredPeer) -> Option<SocketAddr> {
+    match peer {
+        ConfiguredPeer::Address(address) => Some(address.socket_addr()),
+        ConfiguredPeer::Name(_) => None,
     }
 }
 
