@@ -115,16 +115,31 @@ function showLimits({ limits }) {
   })));
 }
 
-function showPeers({ connections, trust, taken_at_ms: taken }) {
+const REACHES = {
+  reachable: "yes",
+  unreachable: "no: a client until one can",
+  client: "no: a client by choice",
+  unknown: "not known yet",
+};
+
+function clockOf(clock) {
+  if (clock == null) return "not known yet";
+  const by = `${Math.abs(clock.ahead_seconds).toFixed(1)} s ${clock.ahead_seconds > 0 ? "ahead" : "behind"}`;
+  return make("span", { class: clock.wrong ? "alarm" : "", title: clock.text }, by);
+}
+
+function showPeers({ node, clock, connections, trust, taken_at_ms: taken }) {
   const bans = trust.bans.map((ban) => `${short(ban.id)} for ${span(ban.seconds_left)}`);
   fill(byId("peers"), make("dl", { class: "pairs" },
+    ...pair("Peers can dial this node", make("span", { class: node.reach === "unreachable" ? "alarm" : "" }, REACHES[node.reach] ?? node.reach)),
+    ...pair("Clock, beside its contacts'", clockOf(clock)),
     ...pair("Open connections", number(connections.open)),
     ...pair("Handshakes as caller", `${number(connections.dialed)} · ${number(connections.dials_failed)} failed`),
     ...pair("Handshakes as called", `${number(connections.accepted)} · ${number(connections.handshakes_failed)} ended early`),
     ...pair("A peer last came", connections.last_caller_ms == null ? "never" : `${span(Math.max(0, (taken - connections.last_caller_ms) / 1000))} ago`),
     ...pair("Rules broken by peers", number(trust.misbehaved)),
     ...(trust.pins == null ? [] : pair("Certificates pinned", number(trust.pins))),
-    ...pair("Banned", bans.length > 0 ? bans.join(", ") : "nobody")));
+    ...pair("Banned", bans.length > 0 ? bans.join(", ") : "none")));
 }
 
 // How quickly the contacts answer: how many within which time, each step of the axis longer than the

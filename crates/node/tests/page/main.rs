@@ -70,6 +70,12 @@ async fn the_page_draws_what_the_node_knows_and_shows_what_happens() {
     let checks = browser.until("document.querySelectorAll('#checks li').length").await;
     assert_eq!(checks, 8, "each has a line");
 
+    let peers = "document.getElementById('peers').innerText";
+    browser.until(&format!("{peers}.includes('Peers can dial this node')")).await;
+    let clock =
+        browser.evaluate(&format!("{peers}.includes(\"Clock, beside its contacts'\")")).await;
+    assert_eq!(clock, true);
+
     let changes = "[...document.querySelectorAll('#changes .joined')].map((one) => one.title)";
     browser.until(&are(&format!("{changes}.sort()"), &contacts)).await;
     let healthy_icon = browser.evaluate("document.getElementById('icon').href").await;
