@@ -279,6 +279,12 @@ impl Node {
         self.operations.values().map(Operation::view)
     }
 
+    /// Whether a program put a value under this key at this node, and its TTL has not ended. The
+    /// oldest publications are forgotten beyond a few thousand.
+    pub fn has_published(&self, key: &Key, now: Now) -> bool {
+        self.published.has(key, now.boot)
+    }
+
     /// Whether operations that start from now on list every step in their reports: see
     /// [`Config::trace_steps`], with which a node begins. Makes no difference to what they do.
     pub fn set_trace_steps(&mut self, trace: bool) {

@@ -238,6 +238,10 @@ impl Driver {
                 let _ = asking.send(self.trust.forget(&id));
                 self.settle_pins(now);
             }
+            Event::HasPublished { key, asking } => {
+                // Whoever asked may have gone.
+                let _ = asking.send(self.core.has_published(&key, now));
+            }
             Event::Status(asking) => {
                 // Whoever asked may have gone.
                 let _ = asking.send(CoreStatus::of(&self.core));

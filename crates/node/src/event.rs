@@ -103,6 +103,13 @@ pub(crate) enum Event {
         /// Who gets the answer.
         asking: oneshot::Sender<bool>,
     },
+    /// Asks whether a program put a value under this key here, and its TTL has not ended.
+    HasPublished {
+        /// Under which key.
+        key: Key,
+        /// Who gets the answer.
+        asking: oneshot::Sender<bool>,
+    },
     /// Somebody wants to know how the core is.
     Status(oneshot::Sender<CoreStatus>),
 }

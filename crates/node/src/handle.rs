@@ -219,6 +219,19 @@ impl Handle {
         Ok(Snapshot::assemble(*seen, &around))
     }
 
+    /// Whether a program put a value under this key at this node, and its TTL has not ended: how a
+    /// tool makes sure that the module API which it uses is this node's.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`].
+    pub async fn has_published(&self, key: Key) -> Result<bool, HandleError> {
+        let (asking, answer) = oneshot::channel();
+        if !self.context.tell(Event::HasPublished { key, asking }).await {
+            return Err(HandleError::Stopped);
+        }
+        answer.await.map_err(|_| HandleError::Stopped)
+    }
+
     /// Has some contacts look whether this node can be reached, looks at everything else that
     /// operators stumble over, and says what is to be mended. Takes some seconds where nobody dials
     /// back.

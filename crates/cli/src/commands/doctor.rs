@@ -13,10 +13,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 use rand::TryRng;
 use rand::rngs::SysRng;
 use serde_json::json;
-use voiddht_client::{Client, Options, Put};
+use voiddht_client::{Client, Key, Options, Put};
 
 use super::connection::{ConnectionArguments, NodeConnection, Preference, pretty};
-use super::shown::{Check, Examination, Status};
+use super::shown::{Check, Examination, Published, Status};
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
 use crate::paint::words::{millis, plural};
@@ -78,7 +78,7 @@ impl Arguments {
     async fn examine(&self, node: &NodeConnection) -> Result<(String, Vec<Check>), Failure> {
         let Place { api, expected } = self.place(node).await?;
         // First: what becomes of a value also shows the node whether its clock is right.
-        let mut all = vec![programs(api, expected).await];
+        let mut all = vec![programs(node, api, expected).await?];
         let Examination { node, taken_at_ms, checks } = node.read("/doctor").await?;
         let difference = clock_difference(taken_at_ms);
         for check in checks {
@@ -183,45 +183,75 @@ fn severity(result: &str) -> usize {
     ["well", "unknown", "warning", "failed"].iter().position(|known| *known == result).unwrap_or(1)
 }
 
-/// Puts a value as a local program would, and gets it.
-async fn programs(api: Option<SocketAddr>, expected: u64) -> Check {
-    let check = |result: &str, text: String, advice: &str| Check {
-        name: "programs".into(),
-        result: result.into(),
-        text,
-        advice: advice.into(),
-    };
+/// Puts a value as a local program would, gets it, and makes sure that this very node was used:
+/// behind a tunnel or a mapped port, the address that it names may be another node's.
+async fn programs(
+    node: &NodeConnection,
+    api: Option<SocketAddr>,
+    expected: u64,
+) -> Result<Check, Failure> {
     let Some(api) = api else {
         let text = "The module API is served on the node's own machine alone.".to_owned();
-        return check("unknown", text, "To try it, run this there.");
+        return Ok(programs_check("unknown", text, "To try it, run this there."));
     };
-    match trial(api).await {
-        Ok((0, _)) => check(
+    let trial = match trial(api).await {
+        Ok(trial) => trial,
+        Err(why) => {
+            return Ok(programs_check(
+                "failed",
+                format!("Local programs cannot put and get at {api}: {why}"),
+                "Is the node stopping, or has another program its port? Its log says more.",
+            ));
+        }
+    };
+    let Published { node, published } = node.read(&format!("/published?key={}", trial.key)).await?;
+    Ok(judge(api, expected, &trial, Some(node).filter(|_| !published)))
+}
+
+/// What the trial shows. `other` is the node examined, where the trial was made at another one.
+fn judge(api: SocketAddr, expected: u64, trial: &Trial, other: Option<String>) -> Check {
+    let Trial { stored, took, .. } = *trial;
+    let nodes = plural(stored.into(), "node");
+    if let Some(examined) = other {
+        let text = format!(
+            "The module API at {api} is not the one of the node examined, {}.",
+            examined.chars().take(16).collect::<String>()
+        );
+        let advice = "Run this on the node's machine, or forward its module API's port too.";
+        programs_check("warning", text, advice)
+    } else if stored == 0 {
+        programs_check(
             "failed",
             format!("A value that was put at {api} is stored nowhere."),
             "dht explain tells who is asked; the other checks may tell why they refuse.",
-        ),
-        Ok((stored, _)) if is_far_fewer(stored.into(), expected) => check(
+        )
+    } else if is_far_fewer(stored.into(), expected) {
+        programs_check(
             "warning",
             format!(
-                "A value that was put at {api} is stored on {} where {expected} nodes could take it.",
-                plural(stored.into(), "node")
+                "A value that was put at {api} is stored on {nodes} where {expected} nodes could take it."
             ),
             "See the other checks, and voiddht_stores_rejected_total in the node's metrics.",
-        ),
-        Ok((stored, took)) => {
-            let [put, get] = took.map(|took| millis(took.as_secs_f64() * 1e3));
-            let text = format!(
-                "A value was put at {api} on {stored} nodes in {put}, and got back in {get}."
-            );
-            check("well", text, "")
-        }
-        Err(why) => check(
-            "failed",
-            format!("Local programs cannot put and get at {api}: {why}"),
-            "Is the node stopping, or has another program its port? Its log says more.",
-        ),
+        )
+    } else {
+        let [put, get] = took.map(|took| millis(took.as_secs_f64() * 1e3));
+        let text = format!("A value was put at {api} on {nodes} in {put}, and got back in {get}.");
+        programs_check("well", text, "")
     }
+}
+
+fn programs_check(result: &str, text: String, advice: &str) -> Check {
+    Check { name: "programs".into(), result: result.into(), text, advice: advice.into() }
+}
+
+/// What became of a value that was put and got.
+#[derive(Clone, Copy, Debug)]
+struct Trial {
+    key: Key,
+    /// On how many nodes it was stored.
+    stored: u8,
+    /// How long PUT and GET took.
+    took: [Duration; 2],
 }
 
 /// Whether a value is stored on far fewer nodes than there are to take it: less than half.
@@ -229,8 +259,7 @@ fn is_far_fewer(stored: u64, expected: u64) -> bool {
     2 * stored < expected
 }
 
-/// On how many nodes the value lay, and how long PUT and GET took.
-async fn trial(api: SocketAddr) -> Result<(u8, [Duration; 2]), String> {
+async fn trial(api: SocketAddr) -> Result<Trial, String> {
     let options = Options {
         connect_timeout: TRIAL_PATIENCE,
         request_timeout: TRIAL_PATIENCE,
@@ -244,10 +273,12 @@ async fn trial(api: SocketAddr) -> Result<(u8, [Duration; 2]), String> {
     let stored = client.put_acknowledged(put).await.map_err(|error| error.to_string())?;
     let (put_took, begun) = (begun.elapsed(), Instant::now());
     if stored == 0 {
-        return Ok((0, [put_took; 2]));
+        return Ok(Trial { key, stored, took: [put_took; 2] });
     }
     match client.get(key).await.map_err(|error| error.to_string())? {
-        Some(found) if found == value => Ok((stored, [put_took, begun.elapsed()])),
+        Some(found) if found == value => {
+            Ok(Trial { key, stored, took: [put_took, begun.elapsed()] })
+        }
         _ => Err("the value was not found again".to_owned()),
     }
 }
@@ -308,6 +339,16 @@ mod tests {
         let all = address("0.0.0.0:7401");
         assert_eq!(from_here(all, host("192.0.2.1")), Some(address("192.0.2.1:7401")));
         assert_eq!(from_here(local, None), None);
+    }
+
+    #[test]
+    fn a_trial_at_another_node_says_nothing_about_this_one() {
+        let api = "127.0.0.1:7401".parse().unwrap();
+        let trial = Trial { key: Key::of_value(b"x"), stored: 20, took: [Duration::ZERO; 2] };
+        assert_eq!(judge(api, 20, &trial, None).result, "well");
+        let other = judge(api, 20, &trial, Some("ab".repeat(32)));
+        assert_eq!(other.result, "warning");
+        assert!(other.text.contains("not the one of the node examined, abababababababab."));
     }
 
     #[test]

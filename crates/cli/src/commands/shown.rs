@@ -227,6 +227,13 @@ pub(super) struct Examination {
     pub(super) checks: Vec<Check>,
 }
 
+/// `/published`: whether a value was put at this very node.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Published {
+    pub(super) node: String,
+    pub(super) published: bool,
+}
+
 /// One thing that was looked at.
 #[derive(Clone, Debug, Deserialize, serde::Serialize)]
 pub(super) struct Check {

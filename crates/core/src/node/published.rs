@@ -94,6 +94,11 @@ impl Publications {
         is_floor.then_some(&entry.published)
     }
 
+    /// Whether something was published under this key that has not expired.
+    pub(super) fn has(&self, key: &Key, now: BootTime) -> bool {
+        self.by_key.get(key).is_some_and(|entry| entry.expires > now)
+    }
+
     /// The replicas refused a publication for its version: it is nowhere to be read.
     pub(super) fn withdraw(&mut self, record: &Record) {
         let is_last = |entry: &Entry| Some(entry.published.version) == record.version;

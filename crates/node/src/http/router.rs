@@ -8,6 +8,7 @@
 //! | `/history.json?window=hour&node=N` | the rates of its charts, over five minutes or an hour |
 //! | `/explain?key=HEX` or `?text=WORDS` | a GET with all its steps, without the value |
 //! | `/doctor?node=N` | what is wrong with the node, if anything, and what to do about it |
+//! | `/published?key=HEX&node=N` | whether a program put a value under that key at the node |
 //! | `/get?key=HEX` | a GET with its value; on the Unix socket alone |
 //! | `/pins.json?node=N` | whose certificates are pinned; on the Unix socket alone |
 //! | `DELETE /pins/ID?node=N` | forgets a pin; on the Unix socket alone |
@@ -109,6 +110,7 @@ impl Routes {
             .route("/history.json", get(history))
             .route("/explain", get(explain))
             .route("/doctor", get(doctor))
+            .route("/published", get(published))
             .route("/metrics", get(prometheus))
             .route("/healthz", get(healthz))
             .route("/readyz", get(readyz))
@@ -218,12 +220,34 @@ async fn explain(
     }
 }
 
+/// The answer of `/published`.
+#[derive(Debug, Serialize)]
+struct Published {
+    node: String,
+    published: bool,
+}
+
+async fn published(
+    State(routes): State<Routes>,
+    Query(WhichKey { node, key, .. }): Query<WhichKey>,
+) -> Result<Response, Refusal> {
+    let key = parse_key(key)?;
+    let handle = &routes.watched(node)?.handle;
+    match handle.has_published(key).await {
+        Ok(published) => Ok(json(&Published { node: handle.id().to_string(), published })),
+        Err(error) => Err(busy(&error.to_string())),
+    }
+}
+
+fn parse_key(key: Option<String>) -> Result<Key, Refusal> {
+    key.unwrap_or_default().parse().map_err(|error| bad(format!("key: {error}")))
+}
+
 async fn get_value(
     State(routes): State<Routes>,
     Query(WhichKey { node, key, .. }): Query<WhichKey>,
 ) -> Result<Response, Refusal> {
-    let key = key.unwrap_or_default();
-    let key: Key = key.parse().map_err(|error| bad(format!("key: {error}")))?;
+    let key = parse_key(key)?;
     match routes.watched(node)?.handle.get(key).await {
         Ok(outcome) => Ok(json(&ValueView::of(&key, &outcome))),
         Err(error) => Err(busy(&error.to_string())),
