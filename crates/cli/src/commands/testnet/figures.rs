@@ -35,8 +35,8 @@ impl Figures {
         };
         let joined = format!("{:.2} s", self.joined_after.as_secs_f64());
         let mut text = format!(
-            "{place}, all joined after {joined}; values of {value_bytes} \
-             bytes, seed {seed}\n\n{}\n",
+            "{place}, all joined after {joined}\n\
+             values of {value_bytes} bytes, seed {seed}\n\n{}\n",
             table(&self.loads, width, paint)
         );
         if let Some(bytes) = self.bytes_per_node {
@@ -91,7 +91,7 @@ mod tests {
         let text = figures(0).words(80, Paint::PLAIN);
         assert!(figures(0).is_flawless());
         for needle in [
-            "20 nodes on 2 threads, all joined after 0.25 s; values of 100 bytes, seed 7\n",
+            "20 nodes on 2 threads, all joined after 0.25 s\nvalues of 100 bytes, seed 7\n",
             "200 of 200\n",
             "memory of a node: 0.50 MiB",
             "get, 64 at once: 0.20 ms each",
@@ -99,6 +99,9 @@ mod tests {
         ] {
             assert!(text.contains(needle), "{needle} in\n{text}");
         }
+        let most = Figures { nodes: 10_000, seed: u64::MAX, ..figures(0) };
+        let lines = most.words(80, Paint::PLAIN);
+        assert!(lines.lines().all(|line| line.chars().count() <= 80), "{lines}");
         assert!(!figures(3).is_flawless());
         assert!(figures(3).words(80, Paint::PLAIN).contains("100 of 103"));
     }
