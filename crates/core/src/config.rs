@@ -126,8 +126,8 @@ pub struct Config {
     pub requests: RequestLimits,
     /// See [`MAX_OPERATIONS`].
     pub max_operations: usize,
-    /// Whether this node is a client: it announces no port, holds no replica, and is in nobody's
-    /// routing table.
+    /// Whether this node is a client: it announces no port, holds no replica, and is in no other
+    /// node's routing table.
     pub client: bool,
     /// See [`DIAL_BACK_PATIENCE`].
     pub dial_back_patience: Duration,

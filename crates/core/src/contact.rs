@@ -11,7 +11,7 @@ use voiddht_wire::{NodeId, PeerAddress};
 use crate::peer::Peer;
 use crate::time::Moment;
 
-/// Failures in a row after which a contact is forgotten even if nobody could take its place.
+/// Failures in a row after which a contact is forgotten even without a replacement candidate.
 /// Kademlia, section 4.1, calls a contact stale after five.
 pub const MAX_FAILURES_IN_A_ROW: u8 = 5;
 
@@ -35,8 +35,8 @@ pub const MAX_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct AdmittedContact(NodeInfo);
 
 impl AdmittedContact {
-    /// A peer that this node dialled at `address` and that proved its ID there. `None` if it
-    /// proved nothing, or if nobody else could dial that address.
+    /// A peer that this node dialled at `address` and that authenticated its ID there. `None` if it
+    /// is not authenticated, or if other nodes could not dial that address.
     pub fn dialed(peer: &Peer, address: PeerAddress) -> Option<Self> {
         (peer.is_proved() && address.is_dialable())
             .then(|| Self(NodeInfo { address, id: peer.id() }))

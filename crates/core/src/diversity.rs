@@ -1,8 +1,8 @@
 //! How many nodes of one network neighbourhood may sit together: in a bucket, in the table, among
 //! those that a lookup asks, in a replica set.
 //!
-//! IDs cost nothing, addresses do: whoever rents one IPv4 /24, or is given one IPv6 /48, must not
-//! fill a bucket with what lies behind it (Sybil and eclipse attacks). Loopback and private
+//! IDs cost nothing, addresses do: an attacker with one IPv4 /24 or one IPv6 /48 must not
+//! fill a bucket with nodes behind it (Sybil and eclipse attacks). Loopback and private
 //! addresses are exempt unless the operator says otherwise: a test network, or one behind a
 //! router, lives in a single prefix.
 //!

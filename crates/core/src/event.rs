@@ -60,8 +60,8 @@ pub enum Input {
         /// Why.
         why: Undelivered,
     },
-    /// A STORE was handed to a peer whose dialect has no answer to it. Whether the record is kept
-    /// there, nobody knows.
+    /// A STORE was handed to a peer whose dialect has no answer to it. Whether the record is stored
+    /// there is unknown.
     Delivered {
         /// The request.
         rpc_id: RpcId,
@@ -79,7 +79,7 @@ pub enum Input {
         /// The contact that was not probed.
         contact: NodeInfo,
     },
-    /// Somebody connected to the listening port and was shown the certificate. The driver may leave
+    /// A client connected to the listening port and was shown the certificate. The driver may leave
     /// out what comes from the same address within [`crate::node::CALLER_PAUSE`].
     Called {
         /// From where.
@@ -128,7 +128,7 @@ pub enum Input {
 pub enum Output {
     /// Send a request: over a live connection with the peer, or over a new one.
     Request {
-        /// To whom.
+        /// The recipient.
         to: Destination,
         /// What. If it cannot be delivered, the driver answers with [`Input::Undelivered`]; if it
         /// was and can have no answer, with [`Input::Delivered`].
@@ -145,7 +145,7 @@ pub enum Output {
     /// and compare the certificate that is pushed with the proved one. Answer with
     /// [`Input::Probed`], or with [`Input::NotProbed`].
     Probe {
-        /// Whom, and where.
+        /// The peer and its address.
         contact: NodeInfo,
     },
     /// Find out the addresses of a configured peer's name, within seconds; answer with
@@ -156,7 +156,7 @@ pub enum Output {
     },
     /// Close every connection with this peer, after what is queued has gone out.
     HangUp {
-        /// Whom.
+        /// The peer.
         peer: NodeId,
     },
     /// Bring these writes to disk, in this order; answer with [`Input::Persisted`]. A driver
@@ -306,7 +306,7 @@ pub enum Misbehaviour {
     #[error("a header with another node's ID")]
     ForeignSender,
     /// A reply to nothing that was asked.
-    #[error("a reply that nobody awaits")]
+    #[error("a reply to no outstanding request")]
     UnawaitedReply,
     /// A reply of another kind, or about another key, than was asked.
     #[error("a reply that does not fit its request")]
@@ -513,13 +513,13 @@ pub enum Notice {
         /// Its state now.
         state: PeerState,
     },
-    /// Enough contacts were asked to dial this node back, and nobody came: from now on it behaves as
+    /// Enough contacts were asked to dial this node back, and none did: from now on it behaves as
     /// a client.
     Unreachable {
         /// Contacts that were asked.
         asked: usize,
     },
-    /// Somebody came to the listening port, for the first time or after [`Self::Unreachable`].
+    /// A peer dialled the listening port, for the first time or after [`Self::Unreachable`].
     Reachable,
     /// A contact entered the routing table.
     ContactAdded(NodeInfo),

@@ -62,7 +62,7 @@ pub struct Breadth {
 /// A node to ask now, and the path it is asked on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// Whom.
+    /// The node to query.
     pub node: NodeInfo,
     /// On which path, from 0.
     pub path: u8,
@@ -356,7 +356,7 @@ impl Lookup {
             .filter(|candidate| candidate.state != State::Failed && !self.is_doubtful(candidate))
     }
 
-    /// Those about whom there is doubt, nearest first: where records may be put if nowhere else.
+    /// Doubtful candidates, nearest first: records are stored on them only as a last resort.
     pub fn doubtful(&self) -> impl Iterator<Item = &Candidate> + '_ {
         self.candidates.iter().filter(|candidate| self.is_doubtful(candidate))
     }
@@ -472,15 +472,15 @@ impl Lookup {
         !self.has_enough() && self.in_flight() == 0
     }
 
-    /// Whether so many have answered that nobody needs those about whom there is doubt: half of what
-    /// is wanted, and of k at the most. A search may want more than anybody names, if it was widened
+    /// Whether enough nodes have answered to do without doubtful candidates: half of what
+    /// is wanted, and of k at the most. A search may want more nodes than exist, if it was widened
     /// or some of the closest are dead, and would end with a timeout for each invented node.
     fn has_enough(&self) -> bool {
         2 * self.answers >= self.want.min(K)
     }
 
-    /// Whether so many have answered that those who are late need not be waited for: half of what is
-    /// wanted, or of all whom this node has not found silent before, in a network that has no more.
+    /// Whether enough nodes have answered not to wait for overdue ones: half of what is
+    /// wanted, or of all nodes not known to be unresponsive, in a smaller network.
     fn has_most(&self) -> bool {
         let is_known = |one: &&Candidate| match one.state {
             State::Failed => false,

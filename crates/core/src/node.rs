@@ -23,7 +23,7 @@
 //! `join` finds the network and notices its loss, `lost` remembers who may come back,
 //! `suspects` asks those again that did not answer, `reach` finds out how others see this node and
 //! whether they can dial it, `moved` tells contacts a new address, `parking` holds operations until there is
-//! somebody to ask, `upkeep` keeps records where they belong.
+//! a contact to ask, `upkeep` keeps records on their k closest nodes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -443,8 +443,8 @@ impl Node {
     }
 
     /// The closest contacts that answered the last time they were asked. Suspects keep their
-    /// places in the table for long; whoever counted them among the k closest would leave records
-    /// with the dead, and name the dead to others.
+    /// slots in the table for long; counting them among the k closest would leave records
+    /// on dead nodes, and refer others to them.
     fn closest(&self, target: &Key, count: usize) -> Vec<NodeInfo> {
         let mut nodes = Vec::with_capacity(count);
         self.table.closest_responsive(target, count, &mut nodes);

@@ -17,7 +17,7 @@
 //! Keys are opaque. A key that looks like the hash of a value holds ordinary records like any
 //! other, until the value of which it is the hash arrives.
 //!
-//! What makes room when the store is full is in [`room`], to whom a record is charged in
+//! What is evicted when the store is full is in [`room`], to which account a record is charged in
 //! [`crate::quota::storage`].
 //!
 //! Invariants: no more records and bytes than the limits; each record is in the expiry index
@@ -108,7 +108,7 @@ impl Default for RecordLimits {
     }
 }
 
-/// A record that somebody wants held here.
+/// A record offered for storage here.
 #[derive(Clone, Debug)]
 pub struct Offer {
     /// The value's key.
@@ -346,7 +346,7 @@ impl RecordStore {
     }
 
     /// Says whether a record is another node's to hold (this one is not among the k closest):
-    /// then it is kept as long as nobody needs the room.
+    /// then it is kept until the space is needed.
     pub fn mark_cached(&mut self, key: &Key, cached: bool) {
         let Some(record) = self.records.get_mut(key) else { return };
         self.places.remove(&room::place(&self.own, key, record));
@@ -500,8 +500,8 @@ impl RecordStore {
     }
 
     /// To which account an offer goes. The very value that is held stays where it is charged,
-    /// whoever publishes it anew: otherwise a flood could draw the values of others into its
-    /// account, and have them dropped with its own.
+    /// whichever account publishes it again: otherwise a flood could draw the values of others into
+    /// its account, and have them dropped with its own.
     fn bill_for(&self, offer: &Offer, bill: Option<Bill>) -> Option<Bill> {
         let bill = bill?;
         match self.records.get(&offer.key) {

@@ -15,7 +15,7 @@ pub struct Report {
     pub refused: u32,
     /// Requests that timed out or could not be delivered.
     pub failed: u32,
-    /// The longest chain of nodes, each named by the one before it; 0 if nobody was asked.
+    /// The longest chain of nodes, each named by the one before it; 0 if no node was asked.
     pub hops: u32,
     /// Votes for the value that was returned.
     pub agreeing: u32,

@@ -19,7 +19,7 @@ use crate::pace::Patience;
 use crate::time::Moment;
 
 /// A STORE is late after so many times what other requests may take: it is acknowledged once the
-/// disk has it, and whoever is taken for late in error costs a copy more.
+/// disk has it, and a replica wrongly taken for overdue costs one more copy.
 const STORE_PATIENCE: u32 = 2;
 /// Requests that were given up and whose late reply is still no violation. 32 bytes each.
 const MAX_GIVEN_UP: usize = 4096;
@@ -92,11 +92,11 @@ pub(crate) enum Purpose {
     Upkeep(Key),
     /// A newer signed value brought to a node that returned an older one.
     Repair,
-    /// How this node looks from outside, as somebody wants to know.
+    /// A query for how this node looks from outside.
     Reach(CommandId),
     /// The same, as the node itself wants to know.
     DialBack,
-    /// Nobody: a goodbye.
+    /// None: a goodbye.
     Farewell,
 }
 

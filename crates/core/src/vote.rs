@@ -5,7 +5,7 @@
 //! cannot push a value's version into the future by agreeing with it.
 //!
 //! A signed value needs no majority: it voids every vote for a plain one, and among signed values the
-//! highest wins, whoever returned it.
+//! highest wins, no matter which node returned it.
 
 use std::cmp::Ordering;
 

@@ -187,7 +187,7 @@ fn lost_contacts_are_tried_less_and_less_often() {
 #[test]
 fn contacts_say_where_a_node_comes_from_and_dial_it_back() {
     let mut network = Network::new(12);
-    // Whoever was pinged while the network came together has dialled back then.
+    // Nodes that were pinged while the network formed have dialled back then.
     network.run_for(Duration::from_secs(61));
     network.probes.clear();
     network.command(3, Command::Reach);
@@ -269,6 +269,6 @@ fn a_contact_that_does_not_answer_sees_nothing() {
     assert_eq!(answered, [(address(1), false), (address(2), true)].into());
     let mut alone = Network::new(1);
     alone.command(0, Command::Reach);
-    let nobody = alone.finish(0);
-    assert!(matches!(nobody, Outcome::Reach { sightings } if sightings.is_empty()));
+    let result = alone.finish(0);
+    assert!(matches!(result, Outcome::Reach { sightings } if sightings.is_empty()));
 }

@@ -248,7 +248,7 @@ fn who_names_what_does_not_answer_is_soon_believed_no_more() {
     assert!(lookup.usable().all(|candidate| candidate.named_by != Some(liar)));
 }
 
-/// Where too few answer, those about whom there is doubt are asked too: after a mass death an
+/// Where too few answer, doubtful candidates are asked too: after a mass death an
 /// honest node has named many dead ones.
 #[test]
 fn the_doubtful_are_asked_where_too_few_have_answered() {
@@ -350,7 +350,7 @@ fn peers_that_confirm_each_others_inventions_lose_influence_together() {
     let (mut in_vain, mut pending) = (0, Vec::new());
     while !lookup.is_finished() {
         pending.extend(std::iter::from_fn(|| lookup.next_ask()));
-        // Whoever exists answers before another is overdue.
+        // Nodes that exist answer before another is overdue.
         let (vain, real): (Vec<Ask>, Vec<Ask>) =
             pending.drain(..).partition(|ask| invented.contains(&ask.node));
         for ask in real {

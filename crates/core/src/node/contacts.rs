@@ -24,8 +24,8 @@ use crate::routing::{Failure, Insertion};
 use crate::scope;
 use crate::time::Moment;
 
-/// Checks of listening addresses under way at once. Whoever is not checked now is a candidate,
-/// and is checked when a place becomes free or when it speaks again.
+/// Concurrent checks of listening addresses. A peer that is not checked now is a candidate,
+/// and is checked when a slot becomes free or when it speaks again.
 const MAX_PROBES: usize = 64;
 /// How long an address that did not hold is not checked again.
 const PROBE_PAUSE: Duration = Duration::from_secs(30);
@@ -33,8 +33,8 @@ const PROBE_PAUSE: Duration = Duration::from_secs(30);
 const MAX_REFUSED: usize = 256;
 /// How long a peer that pings is not dialled back again.
 pub const DIAL_BACK_PAUSE: Duration = Duration::from_secs(60);
-/// Peers that were dialled back within that time and are remembered; while there are more, nobody
-/// else is. 40 bytes each.
+/// Peers that were dialled back within that time and are remembered; beyond it, no further peer
+/// is dialled back. 40 bytes each.
 const MAX_DIALED_BACK: usize = 256;
 /// How long a check may take before its place is given to another: both deadlines of a dial.
 const PROBE_PATIENCE: Duration = Duration::from_secs(10);
@@ -219,10 +219,10 @@ impl Node {
         }
     }
 
-    /// A proved peer pings: whether it can be reached where it says is looked at anew, even if it
-    /// is a contact long since. It may be what the peer wants to know, and a contact that none can
-    /// reach is of no use to those whom this node tells of it. Costs a TCP connection to the host
-    /// that the PING came from, once in a while.
+    /// An authenticated peer pings: whether it can be reached where it says is looked at anew, even
+    /// if it is a contact long since. It may be what the peer wants to know, and a contact that
+    /// none can reach is useless to the nodes that are referred to it. Costs a TCP connection to
+    /// the host that the PING came from, once in a while.
     pub(super) fn dial_back(&mut self, peer: &Peer, port: u16) {
         let contact = NodeInfo { address: peer.remote().with_port(port), id: peer.id() };
         if peer.is_proved()
@@ -320,7 +320,7 @@ impl Node {
         }
     }
 
-    /// Those of these nodes that this node has itself found silent a moment ago. Whoever named them
+    /// Those of these nodes that recently failed to answer this node. The referrer
     /// may not have noticed yet.
     pub(super) fn silent_among(&self, nodes: &[NodeInfo]) -> Vec<NodeId> {
         if self.suspects.is_empty() && self.probes.refused.is_empty() {

@@ -77,7 +77,7 @@ impl Node {
     /// peers. To be called once, before the first input.
     pub fn restore_contacts(&mut self, mut contacts: Vec<NodeInfo>) {
         contacts.retain(|contact| !self.is_own(&contact.id) && contact.address.is_dialable());
-        // Nobody knows which of them live. Nodes that come back together should not all begin
+        // It is unknown which of them live. Nodes that come back together should not all begin
         // with the same.
         contacts.shuffle(&mut self.random);
         for contact in contacts {

@@ -30,7 +30,7 @@ use crate::request::{InFlight, Kind as Requested, Purpose};
 use crate::scope;
 use crate::time::{Moment, Now};
 
-/// An operation under way, and for whom.
+/// An operation in flight, and its requester.
 #[derive(Debug)]
 pub(super) struct Operation {
     origin: Origin,
@@ -602,7 +602,7 @@ impl Node {
         self.network_size().filter(|_| self.config.widen_dense)
     }
 
-    /// Learns the size of the network from a lookup of a point that nobody else has chosen.
+    /// Learns the size of the network from a lookup of a point that no other party has chosen.
     fn observe_density(&mut self, lookup: &Lookup) {
         let target = lookup.target();
         // Of nodes beyond those that were wanted some may have been passed over.

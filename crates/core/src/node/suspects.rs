@@ -1,7 +1,7 @@
 //! Suspects: contacts that did not answer when they were last asked.
 //!
 //! They are asked again, at growing pauses, until they answer or have failed too often. Without
-//! that, contacts that nobody needs would stay suspects for hours, and a node whose network is
+//! that, unused contacts would stay suspects for hours, and a node whose network is
 //! gone would not notice that it is alone.
 
 use std::collections::BTreeMap;

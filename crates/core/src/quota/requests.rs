@@ -1,9 +1,9 @@
 //! How many requests a peer, and all peers of its prefix together, may send: token buckets.
 //!
-//! A bucket is kept as the moment at which it will be full again (the "virtual scheduling" form
-//! of the generic cell rate algorithm, ITU-T I.371): eight bytes, exact, and a bucket that is full
-//! is the same as one that was never kept. So forgetting changes nothing, and the table stays
-//! small: at its limit, and until buckets have filled, those for whom there is no place share one.
+//! A bucket is kept as the moment at which it will be full again (the "virtual scheduling" form of
+//! the generic cell rate algorithm, ITU-T I.371): eight bytes, exact, and a bucket that is full is
+//! the same as one that was never kept. So forgetting changes nothing, and the table stays small:
+//! at its limit, and until buckets have filled, peers without a bucket of their own share one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -27,9 +27,9 @@ pub const PREFIX_BURST: u32 = 4 * PEER_BURST;
 pub const PRIVATE_FACTOR: u32 = 40;
 /// Peers, and as many prefixes again, whose buckets are kept apart. About 100 bytes each.
 pub const MAX_TRACKED: usize = 16_384;
-/// Buckets below which nobody looks for full ones to forget. Beyond, that is done whenever their
-/// number has doubled, so that a table is never much larger than the number of those who sent
-/// something just now.
+/// Number of buckets below which full ones are not searched for and dropped. Beyond, that is done
+/// whenever their number has doubled, so that a table is never much larger than the number of those
+/// who sent something just now.
 const FIRST_SWEEP: usize = 64;
 /// How often full buckets are looked for at most, once the table is at its limit.
 const SWEEP_PAUSE: Duration = Duration::from_secs(1);
@@ -137,7 +137,7 @@ pub(super) struct Buckets<K> {
     max: usize,
     /// When each bucket will be full.
     full_at: BTreeMap<K, Moment>,
-    /// The bucket of all for whom there is no place.
+    /// The shared bucket of all peers without one of their own.
     shared: Moment,
     swept: Moment,
     /// At how many buckets full ones are looked for.

@@ -28,7 +28,7 @@ pub(crate) const MAX_STEPS: usize = 1024;
 /// Times that the node is woken within one step before time is made to jump.
 const MAX_WAKES: u64 = 300;
 /// How long users wait for their answers at the end of a run, in the node's own time: a PUT that
-/// nobody answers asks some hundred nodes, one after the other, and waits for each.
+/// gets no answer asks some hundred nodes, one after the other, and waits for each.
 const PATIENCE: Duration = Duration::from_secs(4 * 3600);
 
 /// A request of the node that the world has not ended.
@@ -368,7 +368,7 @@ impl World {
             if !self.rules.is_anybody_waiting(honest) {
                 break;
             }
-            let next = self.node.next_wakeup().expect("somebody waits: there is a deadline");
+            let next = self.node.next_wakeup().expect("a user waits: there is a deadline");
             assert!(next <= end, "a user waits for ever for {:?}", self.rules.waiting());
             self.mono = self.mono.max(next);
             self.feed(Input::WakeUp);

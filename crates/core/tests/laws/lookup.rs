@@ -10,7 +10,7 @@ use voiddht_wire::{Key, NodeId};
 
 use super::source::{self, Source};
 
-/// What is known outside of the lookup of whom it heard of, and from where.
+/// A model, outside of the lookup, of the referrals that it received and their sources.
 struct Model {
     target: Key,
     told: BTreeMap<NodeId, BTreeSet<u8>>,
@@ -19,7 +19,7 @@ struct Model {
     answered: BTreeSet<NodeId>,
 }
 
-/// It asks nobody twice, nobody who was not named on that very path, nobody who cannot be
+/// It asks no node twice, none that was not named on that very path, none that cannot be
 /// dialled; has no more in flight than it may; always ends; and ends only when the closest that
 /// it was told of have answered or failed.
 pub(crate) fn lookup(bytes: &[u8]) {
@@ -70,7 +70,7 @@ impl Model {
 
     fn check_ask(&mut self, lookup: &Lookup, ask: Ask) {
         assert!(ask.node.address.is_dialable() && ask.node.id != source::own());
-        let told = self.told.get(&ask.node.id).expect("asks whom nobody named");
+        let told = self.told.get(&ask.node.id).expect("asks a node that was not named");
         assert!(told.contains(&ask.path), "asks on a path that was not told of it");
         assert!(self.asked.insert(ask.node.id, ask).is_none(), "asks a node twice");
         assert!(self.asked.len() <= MAX_REQUESTS as usize);

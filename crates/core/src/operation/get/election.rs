@@ -71,7 +71,7 @@ impl Election {
         let crowds = policy.size.map(|size| size.crowds(&search.distances(), SUSPICIOUS));
         let crowds = crowds.unwrap_or_default();
         lookup.ask_again(|id| {
-            // Whom its members know does not matter once they have voted.
+            // The referrals of its members do not matter once they have voted.
             let is_crowd = crowds.contains(&key.distance(id));
             polls.get(id) != Some(&Poll::Done) && !(is_crowd && ballot.has_voted(id))
         });
