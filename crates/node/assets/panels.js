@@ -124,7 +124,7 @@ function showPeers({ connections, trust, taken_at_ms: taken }) {
     ...pair("A peer last came", connections.last_caller_ms == null ? "never" : `${span(Math.max(0, (taken - connections.last_caller_ms) / 1000))} ago`),
     ...pair("Rules broken by peers", number(trust.misbehaved)),
     ...(trust.pins == null ? [] : pair("Certificates pinned", number(trust.pins))),
-    ...pair("Banned", bans.length > 0 ? bans.join(", ") : "nobody")));
+    ...pair("Banned", bans.length > 0 ? bans.join(", ") : "none")));
 }
 
 // How quickly the contacts answer: how many within which time, each step of the axis longer than the

@@ -411,7 +411,7 @@ impl FrameRules for ApiRules {
         false
     }
 
-    /// No: whoever does not read its answers has asked enough.
+    /// No: a client that does not read its answers must not send more requests.
     fn reads_while_writing(&self) -> bool {
         false
     }

@@ -41,7 +41,7 @@ pub(crate) struct Context {
     /// Cancelled when the node is told to stop: local programs are answered what they have asked,
     /// and are not listened to any more.
     pub(crate) finish: CancellationToken,
-    /// Cancelled when the node stops: whoever accepts, dials or shakes hands ends then.
+    /// Cancelled when the node stops: tasks that accept, dial or shake hands end then.
     pub(crate) stop: CancellationToken,
     pub(crate) connection_ids: ConnectionIds,
 }

@@ -20,7 +20,7 @@ use crate::snapshot::{Snapshot, State};
 /// How long contacts have to dial back: what a dial may take until the certificate is there, and a
 /// little for their being busy.
 pub(crate) const DIAL_BACK_PATIENCE: Duration = Duration::from_secs(4);
-/// Somebody who came so short a time ago shows as well that the node can be reached: contacts do
+/// A caller within this time shows as well that the node can be reached: contacts do
 /// not dial back twice in a minute.
 const RECENTLY: Duration = Duration::from_secs(120);
 /// Less free room on the disk is worth a warning. A guess: what a busy hour of values takes.
@@ -75,10 +75,10 @@ pub(crate) struct Findings<'a> {
     pub(crate) follows_address: bool,
     /// How the contacts that were asked see it.
     pub(crate) sightings: &'a [Sighting],
-    /// From where somebody came after they were asked, or in the minute before: they do not dial back
-    /// twice.
+    /// Addresses that connected after they were asked, or in the minute before: they do not dial
+    /// back twice.
     pub(crate) dialed_back: &'a [IpAddr],
-    /// When somebody last came.
+    /// When a caller last connected.
     pub(crate) last_caller: Option<SystemTime>,
     /// STOREs that were asked of this node, and those of them that came from the future.
     pub(crate) stores: u64,
@@ -139,7 +139,7 @@ fn network(found: &Findings<'_>) -> Check {
         (_, Some(why)) => check(Grade::Warning, why.text.clone(), why.hint),
         _ if table.contacts == 0 => check(
             Grade::Unknown,
-            "The node knows nobody, and was told of nobody: it is a network of its own.".into(),
+            "The node has no contacts and no configured peers: it is a network of its own.".into(),
             "If there is one to join, start the node with --peer HOST:PORT.",
         ),
         _ => {
@@ -201,7 +201,7 @@ fn reachable(found: &Findings<'_>) -> Check {
     }
     let before = match ago {
         Some(ago) => format!("The last one came {} min ago.", ago.as_secs() / 60),
-        None => "Nobody ever has.".to_owned(),
+        None => "None ever has.".to_owned(),
     };
     if answered == 0 {
         let text = format!("No contact could be asked to dial port {port} back. {before}");
@@ -339,7 +339,7 @@ fn disk(found: &Findings<'_>) -> Check {
 fn peers(found: &Findings<'_>) -> Check {
     let trust = &found.snapshot.trust;
     if trust.bans.is_empty() {
-        let text = format!("Nobody is banned; peers broke {} rules.", trust.misbehaved);
+        let text = format!("No peer is banned; peers broke {} rules.", trust.misbehaved);
         return Check::new("peers", Grade::Well, text, "");
     }
     Check::new(

@@ -49,7 +49,7 @@ use crate::status::CoreStatus;
 use crate::trust::Trust;
 
 /// Events handled before other tasks have their turn. So many messages leave in one write per
-/// connection, and so long, some tenths of a millisecond, nobody else runs.
+/// connection, and so long, some tenths of a millisecond, no other task runs.
 const EVENTS_PER_TURN: usize = 64;
 /// How often the pool looks after itself, while there is something to look after.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -231,7 +231,7 @@ impl Driver {
                 self.command(now, Command::Get { key }, AnswerTo::Handle(answer), true);
             }
             Event::ListPins(asking) => {
-                // Whoever asked may have gone.
+                // The requester may have gone.
                 let _ = asking.send(self.trust.list().map(PinView::from).collect());
             }
             Event::ForgetPin { id, asking } => {
@@ -239,11 +239,11 @@ impl Driver {
                 self.settle_pins(now);
             }
             Event::Status(asking) => {
-                // Whoever asked may have gone.
+                // The requester may have gone.
                 let _ = asking.send(CoreStatus::of(&self.core));
             }
             Event::Observe { request, asking } => {
-                // Whoever asked may have gone.
+                // The requester may have gone.
                 let _ = asking.send(Box::new(self.observe(now, request)));
             }
         }
@@ -425,7 +425,7 @@ impl Driver {
         }
         match answer {
             AnswerTo::Api(answer) => answer.send(outcome, &self.core),
-            // Whoever asked may have gone.
+            // The requester may have gone.
             AnswerTo::Handle(asking) => drop(asking.send(outcome)),
             AnswerTo::Nobody => {}
         }

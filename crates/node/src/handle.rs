@@ -176,8 +176,8 @@ impl Handle {
         })
     }
 
-    /// Finds a value, and says how: every step is in the report. Steps are listed in no other way
-    /// while nobody watches.
+    /// Like `get`, but the report lists every request. Ordinary operations record steps only while
+    /// a dashboard is connected.
     ///
     /// # Errors
     /// [`HandleError`].
@@ -220,8 +220,8 @@ impl Handle {
     }
 
     /// Has some contacts look whether this node can be reached, looks at everything else that
-    /// operators stumble over, and says what is to be mended. Takes some seconds where nobody dials
-    /// back.
+    /// operators stumble over, and says what is to be mended. Takes some seconds where no contact
+    /// dials back.
     ///
     /// # Errors
     /// [`HandleError`].

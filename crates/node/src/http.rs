@@ -1,5 +1,5 @@
-//! HTTP for people and their tools: metrics for Prometheus, health for whoever restarts things, a
-//! page to look at, and the JSON that the page shows.
+//! HTTP for people and their tools: metrics for Prometheus, health for supervisors, a
+//! dashboard, and the JSON that it shows.
 //!
 //! The same router answers on a TCP address (off unless asked for, and best on loopback) and on
 //! a Unix socket, by which the tools of this machine's owner speak to the running node. What

@@ -188,7 +188,7 @@ async fn note_caller(context: &Context, remote: SocketAddr) {
     }
 }
 
-/// A connection that ends before it begins is a probe, or somebody's changed mind.
+/// A connection that ends before it begins is a probe, or was abandoned.
 fn log_failure(counters: &Counters, address: SocketAddr, error: &HandshakeError) {
     if error.is_violation() {
         log_limited!(counters.logs, Line::HandshakeRefused, warn, %address, rule = %error,

@@ -71,7 +71,7 @@ impl Node {
 
     /// Waits until the node is part of a network: it has a contact, or knows of no peer to ask.
     pub async fn joined(&self) {
-        // An error means that the node has stopped: nobody will join it any more.
+        // An error means that the node has stopped: it will not join any more.
         let _ = self.joined.clone().wait_for(|joined| *joined).await;
     }
 
@@ -94,7 +94,7 @@ impl Node {
         if timeout(STOP_DEADLINE, self.context.tasks.wait()).await.is_err() {
             tracing::warn!("some tasks did not end in time");
         }
-        // Last, so that whoever looks sees the node leave.
+        // Last, so that observers see the node leave.
         if let Some(http) = self.http.take() {
             http.shutdown().await;
         }

@@ -1,9 +1,9 @@
 //! What waits to be written to one connection, as bytes.
 //!
-//! Whoever has a message encodes it straight into the buffer here; the connection's task takes
+//! Senders encode messages straight into the buffer here; the connection's task takes
 //! the whole buffer and writes it at once. So a burst of messages costs one wake-up, one write
 //! and no allocation of its own, and a bound on bytes is a bound on memory. Nothing here waits:
-//! a full outbox refuses, and its caller says so to whoever asked.
+//! a full outbox refuses, and its caller reports that to the requester.
 //!
 //! The same place counts the requests that were read from the connection and not answered yet.
 

@@ -34,7 +34,7 @@ use crate::event::Ending;
 use crate::outbox::{Outbox, PushError};
 
 /// How long an inbound connection is left alone after its last use, when room is needed. Long
-/// enough for whoever dialled to send what it dialled for: a round trip or two on any path.
+/// enough for the dialling peer to send its request: a round trip or two on any path.
 const INBOUND_REST: Duration = Duration::from_secs(5);
 /// How long a request waits for a place in a full pool. Within that time most connections answer
 /// and are idle; and no request's own timeout is shorter.
@@ -290,7 +290,7 @@ impl Pool {
         outbox.end_request();
     }
 
-    /// Notes that a message came, and says from whom. `None`: the connection is closing, and
+    /// Notes that a message came, and returns its sender. `None`: the connection is closing, and
     /// nothing that comes from it matters any more.
     pub(crate) fn received(
         &mut self,
@@ -562,8 +562,8 @@ impl Pool {
         }));
     }
 
-    /// Takes a connection out of use: nothing is sent on it any more, and whoever awaits
-    /// something on it is told.
+    /// Takes a connection out of use: nothing is sent on it any more, and requests that await
+    /// something on it fail.
     fn retire(&mut self, id: ConnectionId, clean: bool) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         if connection.closing {

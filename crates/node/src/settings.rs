@@ -1,4 +1,4 @@
-//! What a node is started with: where it listens, whom it knows, and every limit of the
+//! What a node is started with: where it listens, its configured peers, and every limit of the
 //! connection layer with its default and the reason for it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -12,7 +12,7 @@ use crate::http::ControlSocket;
 
 /// Connections with peers. A node that knows a few hundred others keeps one with each that it
 /// hears from: 512 cost some 5 MiB, and half of the 1 024 open files that a process may have
-/// where nobody raised that.
+/// unless that limit was raised.
 pub const CONNECTIONS: usize = 512;
 /// Connections from one public address, or one /64 of IPv6. A guess: the nodes of one household
 /// or one small host.
@@ -105,7 +105,7 @@ pub struct Limits {
     /// See [`CONNECTIONS_PER_ADDRESS`].
     pub connections_per_address: usize,
     /// Whether loopback and private addresses may exceed it: the nodes of a test network share
-    /// one, and nobody from outside can have one.
+    /// one, and remote hosts cannot have one.
     pub private_addresses_exempt: bool,
     /// See [`HANDSHAKES`].
     pub handshakes: usize,

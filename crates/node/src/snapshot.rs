@@ -1,4 +1,4 @@
-//! What a node shows of itself: to its page, to `dht status`, to whoever reads `/status.json`.
+//! Views of a running node: for the dashboard, `dht status`, and readers of `/status.json`.
 //!
 //! Plain data for serde. Names carry their units. IDs and keys are 64 hexadecimal digits. Of a
 //! value, its key, size and remaining life are shown, and never its content.
@@ -49,7 +49,7 @@ pub struct Snapshot {
     pub health: Health,
     /// What contacts' clocks say of its clock; `None` where too few are known.
     pub clock: Option<ClockView>,
-    /// Whom it knows.
+    /// The routing table.
     pub table: TableView,
     /// What it stores.
     pub records: RecordsView,
@@ -61,7 +61,7 @@ pub struct Snapshot {
     pub connections: ConnectionsView,
     /// The configured peers, and how far joining through each has come.
     pub peers: Vec<ConfiguredPeerView>,
-    /// Whom it does not trust.
+    /// Bans and pins.
     pub trust: TrustView,
     /// Its limits, those in use first, each with how often it was reached.
     pub limits: Vec<LimitView>,
@@ -261,7 +261,7 @@ pub struct ConnectionsView {
     pub handshakes_failed: u64,
     /// Connections of local programs, open now.
     pub api: u64,
-    /// When somebody last came to the port for peers, in milliseconds since 1970: this node can be
+    /// When a peer last dialled the peer port, in milliseconds since 1970: this node can be
     /// reached from there.
     pub last_caller_ms: Option<u64>,
 }
@@ -285,7 +285,7 @@ pub struct ConfiguredPeerView {
     pub advice: String,
 }
 
-/// Whom a node does not trust, and whom it knows by its certificate.
+/// Banned peers, and pinned certificates.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct TrustView {
     /// Who is banned.

@@ -1,4 +1,4 @@
-//! Whom this node takes for who it says: the pins, and how their conflicts are settled (PROTOCOL,
+//! Trust in peer identities: the pins, and how their conflicts are resolved (PROTOCOL,
 //! section 4).
 //!
 //! The pins themselves are a state machine in `voiddht_identity`. Here is what it needs of the
@@ -30,7 +30,7 @@ use crate::counters::{Counters, Limit};
 use crate::log_limit::{Line, log_limited};
 use crate::pool::{Opened, Pool, Proved};
 
-/// How long an answer to a PING is told from one that nobody awaits: the span in which no more
+/// How long an answer to a PING is distinguished from an unsolicited one: the span in which no more
 /// than [`MAX_PINGS_PER_MINUTE`] are sent, which bounds how many are remembered.
 const REMEMBERED: Duration = Duration::from_secs(60);
 

@@ -17,9 +17,9 @@ use axum::response::{IntoResponse, Response};
 /// Who is answered on one of the two ways in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Audience {
-    /// Whoever reaches this address.
+    /// All clients that reach this address.
     Browsers(SocketAddr),
-    /// Whoever may open the Unix socket.
+    /// All processes that may open the Unix socket.
     Tools,
 }
 

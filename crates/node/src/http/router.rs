@@ -41,7 +41,7 @@ use crate::snapshot::{OperationView, SnapshotRequest, ValueView};
 
 /// Live streams at once. Each costs a view a second.
 const STREAMS: usize = 16;
-/// Questions at once, each of which is real work for several nodes: GETs that somebody wants
+/// Questions at once, each of which is real work for several nodes: GETs that a user wants
 /// explained, examinations.
 const QUESTIONS: usize = 4;
 

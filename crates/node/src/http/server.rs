@@ -1,6 +1,6 @@
 //! Accepting HTTP connections: how many, for how long, and until when.
 //!
-//! Whoever is one too many is closed at once. A connection has a deadline for each request's
+//! Connections beyond the limit are closed at once. A connection has a deadline for each request's
 //! head, which is also how long it may be idle, and one for its whole life, so that a client that
 //! does not read cannot keep its place for ever; browsers and Prometheus come again by themselves.
 
@@ -71,7 +71,7 @@ impl Listener for UnixListener {
     }
 }
 
-/// Serves whoever comes, until the server stops.
+/// Serves connections until the server stops.
 pub(super) async fn serve(listener: impl Listener, routed: Routed, place: Place) {
     let places = Arc::new(Semaphore::new(HTTP_CONNECTIONS));
     let logs = LogLimits::default();

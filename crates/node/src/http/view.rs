@@ -121,7 +121,7 @@ pub(super) struct Viewer {
 }
 
 impl Viewer {
-    /// Somebody who looks at one node, or at the whole network if there are several.
+    /// A dashboard that looks at one node, or at the whole network if there are several.
     pub(super) fn new(
         watched: Arc<[Watched]>,
         history: Option<Arc<History>>,

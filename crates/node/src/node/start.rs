@@ -222,7 +222,7 @@ async fn listen(address: SocketAddr, purpose: &'static str) -> Result<TcpListene
     bound.map_err(|source| StartError::Listen { address, purpose, source })
 }
 
-/// A bound socket has an address; if the system will not tell it, nobody can be told either.
+/// A bound socket has an address; if the system does not report it, it cannot be announced either.
 fn address(listener: &TcpListener) -> SocketAddr {
     listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)))
 }

@@ -1,4 +1,4 @@
-//! Peers of the original network: one request per connection, and a STORE that nobody answers.
+//! Peers of the original network: one request per connection, and STOREs without an answer.
 //!
 //! Such a connection is in no way one of its peer's: it carries the one request for which it was
 //! dialled, and is closed with the answer. Requests to one peer are dialled side by side, up to a

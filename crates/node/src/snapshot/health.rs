@@ -53,7 +53,7 @@ pub struct Facts {
     pub contacts: usize,
     /// Those that failed to answer the last time.
     pub suspects: usize,
-    /// Whether the node has a contact, or was told of nobody to find.
+    /// Whether the node has a contact, or has no peer to find.
     pub joined: bool,
     /// Whether enough contacts were asked to dial the node, and none did.
     pub unreachable: bool,

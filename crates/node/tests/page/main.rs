@@ -74,7 +74,7 @@ async fn the_page_draws_what_the_node_knows_and_shows_what_happens() {
     browser.until(&are(&format!("{changes}.sort()"), &contacts)).await;
     let healthy_icon = browser.evaluate("document.getElementById('icon').href").await;
 
-    let value = Bytes::from_static(b"a value that nobody sees");
+    let value = Bytes::from_static(b"a value that must not be shown");
     let put = soon(node.handle().put(key(1), value, None, None)).await.unwrap();
     let shown = &key(1).to_string()[..16];
     let row = format!(
@@ -105,7 +105,7 @@ async fn the_page_draws_what_the_node_knows_and_shows_what_happens() {
     assert_eq!(steps, flights, "each step is drawn");
 
     let text = browser.evaluate("document.documentElement.outerHTML").await;
-    assert!(!text.as_str().unwrap().contains("a value that nobody sees"));
+    assert!(!text.as_str().unwrap().contains("a value that must not be shown"));
     assert_eq!(browser.complaints(), Vec::<String>::new());
     assert_eq!(browser.fetched_elsewhere(address), Vec::<String>::new());
 
