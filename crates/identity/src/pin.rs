@@ -11,7 +11,7 @@
 //! over one ID share one check; checks at once and PINGs in a minute have limits; and an ID that
 //! was just defended is not asked about again for a while. At a limit the newcomer is turned away.
 //!
-//! A certificate with the pinned *key* is no conflict: whoever proved it holds the owner's key and
+//! A certificate with the pinned *key* is no conflict: its holder has the owner's key and
 //! could have proved the pinned one. It takes the pin's place unasked, as when a node's address has
 //! changed. Under the self-certifying policy this is the only way in which certificates of one ID
 //! can differ, so there no check is ever made.
@@ -46,11 +46,11 @@ use table::{Pin, Standing, Table};
 /// is not taken for absence (PROTOCOL, section 4).
 pub const TAKEOVER_GRACE: Duration = Duration::from_secs(10);
 /// After an owner has answered, how long conflicts over its ID are refused without asking it again.
-/// A guess: whoever keeps trying to take an ID costs its owner one answer a minute.
+/// A guess: repeated takeover attempts cost the owner one answer a minute.
 pub const COOL_DOWN: Duration = Duration::from_secs(60);
-/// After an owner was silent, how long its ID is free for whoever proves it next. A guess: long
-/// enough for a node that was turned away to come again after its own backoff, short enough that
-/// the owner's absence is still fresh.
+/// After an owner failed to respond, how long its ID is open to the next node that authenticates
+/// it. A guess: long enough for a node that was turned away to come again after its own backoff,
+/// short enough that the owner's absence is still fresh.
 pub const VACANCY: Duration = Duration::from_secs(10 * 60);
 
 /// The bounds of the pins. See the constants for what each default rests on.
@@ -100,7 +100,7 @@ pub struct Pins {
 }
 
 impl Pins {
-    /// No pins yet. `own` is this node's certificate: nobody else is trusted under its ID.
+    /// No pins yet. `own` is this node's certificate: no other is trusted under its ID.
     pub fn new(own: Certificate, limits: PinLimits) -> Self {
         Self {
             own,
@@ -210,7 +210,7 @@ impl Pins {
     }
 
     /// Tells how a [`PinOutput::Ping`] ended. A late answer still counts: an owner that lives keeps
-    /// its ID for as long as nobody was pinned in its place.
+    /// its ID until another certificate is pinned in its place.
     pub fn ping_ended(&mut self, ping: &TakeoverPing, result: PingResult, now: Moment) {
         match result {
             PingResult::Answered => {

@@ -17,7 +17,7 @@ pub const PINGS_PER_CHECK: u32 = 3;
 /// Checks under way at once. A guess: a network in which more than eight keys change hands within
 /// ten seconds is under attack, and its newcomers can come again.
 pub const MAX_CHECKS: usize = 8;
-/// PINGs to old owners within any minute, whoever causes them: twenty checks. What an attacker can
+/// PINGs to old owners within any minute, whatever causes them: twenty checks. What an attacker can
 /// make this node send to others is this, and less than a connection costs the attacker.
 pub const MAX_PINGS_PER_MINUTE: usize = 60;
 

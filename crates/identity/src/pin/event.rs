@@ -83,7 +83,7 @@ pub enum PinOutput {
 pub struct TakeoverPing {
     /// Whose owner is asked.
     pub node_id: NodeId,
-    /// Where. If nobody can listen there and no connection lives, that is silence.
+    /// Where. If no node can listen there and no connection lives, that is silence.
     pub address: PeerAddress,
     /// Under which certificate.
     pub certificate: Certificate,
@@ -94,7 +94,7 @@ pub struct TakeoverPing {
 pub enum PingResult {
     /// The owner answered under the pinned certificate.
     Answered,
-    /// Nobody did: refused, too late, or somebody else is there.
+    /// It did not: refused, too late, or another node is there.
     Silent,
     /// A limit of this node kept it from asking. This says nothing about the owner.
     NotAsked,
@@ -117,7 +117,7 @@ pub enum Outcome {
     /// The owner lives; the takeover is refused.
     #[error("the owner answered and keeps the ID")]
     OwnerAnswered,
-    /// The owner is gone; whoever proves the ID next is pinned.
+    /// The owner is gone; the next node to authenticate the ID is pinned.
     #[error("the owner was silent, and the next to prove the ID is pinned")]
     OwnerSilent,
     /// The owner could not be asked often enough; the pin stays.
