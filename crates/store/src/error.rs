@@ -91,8 +91,8 @@ pub enum OpenError {
     },
     /// The private key can be read or changed by other users.
     #[error(
-        "{path} is open to other users (mode {mode:04o}): make sure that nobody has taken or \
-         changed the key, then chmod {wanted} {path}",
+        "{path} is open to other users (mode {mode:04o}): make sure that it was not taken or \
+         changed, then chmod {wanted} {path}",
         path = path.display(),
         wanted = if *directory { "o-w" } else { "600" }
     )]
@@ -180,7 +180,7 @@ pub(crate) fn is_full(kind: io::ErrorKind) -> bool {
 /// Why the database could not be opened or written.
 #[derive(Debug)]
 pub(crate) enum Fault {
-    /// Somebody else has it open.
+    /// Another process has it open.
     Busy,
     /// The disk said no.
     Io(io::Error),

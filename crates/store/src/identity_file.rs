@@ -126,7 +126,7 @@ impl IdentityFile {
         }
         match file.set_permissions(Permissions::from_mode(0o600)) {
             Ok(()) => tracing::info!(file = %path.display(), "key closed to the volume's group"),
-            // The file is another user's, of whom the group is all that this one has.
+            // The file belongs to another user; this process has only group access.
             Err(error) => tracing::debug!(%error, "the key stays open to the volume's group"),
         }
         Ok(())
