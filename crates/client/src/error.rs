@@ -16,7 +16,7 @@ pub enum ConnectError {
     /// The name means no address.
     #[error("the node's name cannot be resolved: {0}")]
     Resolve(#[source] io::Error),
-    /// Nobody listens there, or the network says that it cannot be reached.
+    /// Nothing listens there, or the network says that it cannot be reached.
     #[error("no node can be reached at {address}: {source}")]
     Unreachable {
         /// The address that was tried last.
