@@ -43,7 +43,7 @@ impl PeerAddress {
         Ipv6Addr::from(self.ip).to_canonical()
     }
 
-    /// The TCP port; 0 means that nobody listens there.
+    /// The TCP port; 0 means that no node listens there.
     pub fn port(&self) -> u16 {
         self.port
     }
