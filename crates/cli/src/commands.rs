@@ -143,7 +143,7 @@ Signed values, which only their owner can replace (put --sign, get --signed-by):
   withdraw  Withdraw a signed value: readers then find nothing
 
 A running node:
-  status    Show how a node is: whom it knows, what it holds and does, what is to be looked at
+  status    Show the state of a node: health, contacts, records, operations, warnings
   peers     List the contacts of a node, with their state and round-trip time
   ping      Say what is at an address: a node, which kind, and whether it can dial back
   explain   Get a value, and show how: who was asked, what each answered, how the vote went

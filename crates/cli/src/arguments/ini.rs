@@ -35,7 +35,7 @@ pub struct Line {
     pub number: usize,
     /// The section that it is in, in the spelling of the file; `None` before the first.
     pub section: Option<String>,
-    /// What it says, or what is wrong with it: in another program's section, nobody minds.
+    /// What it says, or what is wrong with it: in another program's section, errors are ignored.
     pub content: Result<Content, Fault>,
 }
 

@@ -98,7 +98,7 @@ fn words(operation: &Operation, asked: &str, width: usize, paint: Paint) -> Stri
     let _ = writeln!(text, "  {}", counts(operation));
     let _ = write!(text, "  {}", vote(operation));
     if operation.steps.is_empty() {
-        return text + "\n  Nobody had to be asked: the node itself had what it needed.";
+        return text + "\n  No node had to be asked: this one had what it needed.";
     }
     let ends = operation.steps.iter().map(|step| step.asked_after_ms + step.took_ms.unwrap_or(0.0));
     let whole = ends.fold(operation.took_ms, f64::max);
@@ -138,7 +138,7 @@ fn vote(operation: &Operation) -> String {
             "The key is the SHA-256 of the value: it proves itself, and needs no vote.".to_owned()
         }
         ("found", 0, _) => {
-            "Nobody else has it: it is what this node itself has published.".to_owned()
+            "No other node has it: it is what this node itself has published.".to_owned()
         }
         ("found", agreeing, 0) => {
             let replicas = plural(*agreeing, "replica");
@@ -277,6 +277,6 @@ mod tests {
         let proved = Operation { proves_itself: true, ..operation("found", [1, 0], Vec::new()) };
         assert!(vote(&proved).contains("proves itself"));
         let text = words(&operation("missing", [0, 0], Vec::new()), "x", 80, Paint::PLAIN);
-        assert!(text.contains("● Not found") && text.contains("Nobody had to be asked"), "{text}");
+        assert!(text.contains("● Not found") && text.contains("No node had to be asked"), "{text}");
     }
 }

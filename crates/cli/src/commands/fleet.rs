@@ -215,7 +215,7 @@ impl Fleet {
         self.ended(number).await
     }
 
-    /// Sends a signal that ends nobody.
+    /// Sends a signal that ends no process.
     pub(super) fn signal(&mut self, number: usize, signal: Signal) -> Result<(), Failure> {
         self.process(number)?.signal(signal)
     }
@@ -246,7 +246,7 @@ impl Fleet {
         self.places[number].data()
     }
 
-    /// Keeps the directories and logs, for whoever wants to know what went wrong.
+    /// Keeps the directories and logs, to find out what went wrong.
     pub(super) fn keep(mut self) -> PathBuf {
         self.running.clear();
         self.directory.disable_cleanup(true);

@@ -23,7 +23,8 @@ const LEAST_DIGITS: usize = 8;
 /// List and forget the certificates that a node trusts for the IDs that it knows
 ///
 /// A node remembers the certificate that it first saw for each ID. A node that shows another one is
-/// turned away while the owner answers. To forget a pin is to trust whoever proves the ID next.
+/// turned away while the owner answers. Without a pin the next node that authenticates the ID is
+/// trusted.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -50,7 +51,7 @@ struct List {
     place: Place,
 }
 
-/// Forget one pin, so that whoever proves the ID next is trusted with it
+/// Forget one pin, so that the next node that authenticates the ID is trusted
 ///
 /// For when the owner of an ID has a new key, and says so on another way: a conflict settles itself
 /// once the old key does not answer any more.

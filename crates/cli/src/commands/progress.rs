@@ -70,7 +70,7 @@ impl Progress {
     }
 
     /// Shows how a load goes on that lasts so long, and how many operations are done in a second,
-    /// until whoever awaits it has enough.
+    /// until the caller stops polling.
     pub(super) async fn follow(&self, what: &str, lasts: Duration, done: &Cell<u64>) -> Infallible {
         let begun = Instant::now();
         self.step(what, usize::try_from(lasts.as_millis()).unwrap_or(usize::MAX));

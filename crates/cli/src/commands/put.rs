@@ -45,7 +45,7 @@ pub(super) struct Arguments {
 
     /// Put the value under its own SHA-256, and print that key instead
     ///
-    /// Whoever finds such a value can check it, so that a single honest copy is enough.
+    /// Readers verify such a value by its hash, so that a single honest copy is enough.
     #[arg(short, long)]
     content_addressed: bool,
 

@@ -21,7 +21,7 @@ use crate::output::Output;
 use crate::paint::Paint;
 use crate::paint::table::width_of_stdout;
 
-/// Show how a node is: whom it knows, what it holds and does, what is to be looked at
+/// Show the state of a node: health, contacts, records, operations, warnings
 ///
 /// The dashboard in words; of a test network (dht testnet --http), all its nodes. With HOSTs, one
 /// line for each.

@@ -48,7 +48,7 @@ pub struct Arguments {
     /// The first five options by position.
     #[command(flatten)]
     pub positions: Positions,
-    /// Where the node listens and whom it knows.
+    /// Where the node listens, and its configured peers.
     #[command(flatten)]
     pub network: Network,
     /// What it keeps.
@@ -122,7 +122,7 @@ pub struct Positions {
     pub peer_port_position: Option<u16>,
 }
 
-/// Where the node listens and whom it knows.
+/// Where the node listens, and its configured peers.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Network")]
 pub struct Network {
@@ -155,7 +155,7 @@ pub struct Network {
     #[arg(long, value_name = "PORT", value_parser = port)]
     pub announce_port: Option<u16>,
 
-    /// Be a client: put and get, hold nothing for others, and be in nobody's routing table
+    /// Be a client: put and get, hold nothing for others, and stay out of routing tables
     ///
     /// For a machine that no peer can dial. A node that finds this out by itself behaves the same
     /// until one can.
@@ -182,15 +182,15 @@ pub struct Network {
 
     /// Where local programs are served, with the port of --module-port
     ///
-    /// Without it, the loopback address: whoever reaches the module API may put and get, so it is
-    /// never open to other machines unasked.
+    /// Without it, the loopback address: every program that reaches the module API may put and get,
+    /// so it is never open to other machines unasked.
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub api_address: Option<IpAddr>,
 
     /// Where to serve a page that shows the node, metrics for Prometheus, and its health
     ///
-    /// A port alone is one on loopback. Nothing is served without it. Whoever reaches it sees whom
-    /// the node knows and which keys it holds, and can change nothing.
+    /// A port alone is one on loopback. Nothing is served without it. Its visitors see the contacts
+    /// of the node and the keys that it holds, and can change nothing.
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = serving)]
     pub http: Option<SocketAddr>,
 
@@ -322,7 +322,7 @@ pub struct Questions {
 
     /// Ask the node that runs with these options whether it answers, and end: with 0 if it does
     ///
-    /// It is asked for a key that nobody has. For the health check of a container.
+    /// It is asked for a key that no node holds. For the health check of a container.
     #[arg(long, conflicts_with = "check")]
     pub health: bool,
 }

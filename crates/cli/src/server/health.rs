@@ -11,11 +11,11 @@ use voiddht_node::Settings;
 
 use crate::outcome::{Exit, Failure};
 
-/// How long the node may take. A lookup that meets the silent dead needs a few seconds; whoever
-/// starts this gives up later.
+/// How long the node may take. A lookup that meets unresponsive nodes needs a few seconds; the
+/// caller gives up later.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// Gets a key that nobody has: the answer comes through everything that a GET goes through.
+/// Gets a key that no node holds: the answer comes through everything that a GET goes through.
 ///
 /// # Errors
 /// [`Failure::Failed`] with the reason.

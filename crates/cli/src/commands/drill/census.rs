@@ -1,7 +1,7 @@
 //! Who holds what: each node is asked for each value, as a peer asks it, over TLS. A node that
 //! holds a value answers FIND_VALUE with it; one that does not names other nodes.
 //!
-//! The census is no part of the network: it says that it listens nowhere, so that nobody takes it
+//! The census is no part of the network: it says that it listens nowhere, so that no node takes it
 //! for a contact.
 
 use std::collections::BTreeMap;

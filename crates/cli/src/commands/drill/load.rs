@@ -41,7 +41,7 @@ pub(super) struct Tally {
     pub(super) stored: usize,
     /// PUTs that a node could store nowhere.
     pub(super) refused: usize,
-    /// PUTs of which nobody knows: the node ended before its answer.
+    /// PUTs with unknown outcome: the node ended before its answer.
     pub(super) unknown: usize,
     /// GETs that brought the value.
     pub(super) found: usize,

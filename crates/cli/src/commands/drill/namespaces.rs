@@ -1,5 +1,5 @@
-//! Two network namespaces on one bridge, which can be parted: then no frame passes between them,
-//! and nobody is told. This process, on a port of its own, reaches both all the while.
+//! Two network namespaces on one bridge, which can be partitioned: then no frame passes between
+//! them, and no error is reported. This process, on a port of its own, reaches both all the while.
 //!
 //! The bridge lies in a third namespace: in that of the machine, a firewall that forwards nothing,
 //! as container engines set up, would hold its frames too.

@@ -20,9 +20,9 @@ use super::{AT_ONCE, Drill};
 use crate::outcome::Failure;
 use crate::server::args::{MODULE_PORT, P2P_PORT};
 
-/// How many nodes, where nobody says.
+/// Default number of nodes.
 const NODES: usize = 16;
-/// How long the halves are apart, where nobody says: long enough to give each other up.
+/// Default duration of the partition: long enough for the halves to give each other up.
 const SECONDS: u64 = 60;
 
 pub(super) async fn run(drill: &mut Drill) -> Result<Report, Failure> {

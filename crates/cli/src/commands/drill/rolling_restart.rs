@@ -7,7 +7,7 @@ use super::report::{Report, seconds};
 use super::{AT_ONCE, Drill};
 use crate::outcome::Failure;
 
-/// How many nodes, where nobody says.
+/// Default number of nodes.
 const NODES: usize = 16;
 /// Programs that put, and that get, all the while.
 const PROGRAMS: usize = 8;

@@ -40,7 +40,7 @@ pub(crate) struct Chosen {
 /// Why there is none.
 #[derive(Debug)]
 pub(crate) enum NotChosen {
-    /// The drill has ended the node that was chosen, or nobody runs now: another may do.
+    /// The drill has ended the node that was chosen, or none runs now: another may do.
     Ended,
     /// A node that runs cannot be reached.
     Unreachable(String),

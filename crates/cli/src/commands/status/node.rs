@@ -185,7 +185,7 @@ fn bans(trust: &super::super::shown::Trust, paint: Paint) -> String {
         .collect();
     let broken = format!("peers broke {}", plural(trust.misbehaved, "rule"));
     match bans.is_empty() {
-        true => format!("nobody; {broken}"),
+        true => format!("none; {broken}"),
         false => format!("{}; {broken}", paint.tone(Tone::Warning, bans.join(", "))),
     }
 }

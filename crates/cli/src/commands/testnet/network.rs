@@ -69,7 +69,7 @@ impl Network {
         Ok(Self { nodes, threads, joined_after, bytes_per_node: grown })
     }
 
-    /// The nodes, for whoever wants to look at them.
+    /// The nodes, to be observed.
     pub(super) fn watched(&self) -> Vec<Watched> {
         let nodes = self.nodes.iter().enumerate();
         nodes
@@ -99,7 +99,7 @@ impl Network {
         self.bytes_per_node
     }
 
-    /// Ends all nodes at once. They say no goodbye: nobody is left who would hear it.
+    /// Ends all nodes at once. They say no goodbye: no peer is left to receive it.
     pub(super) fn stop(self) {
         let Self { nodes, threads, .. } = self;
         drop(nodes);
@@ -121,7 +121,7 @@ async fn join_all(
     let mut joining = JoinSet::new();
     let mut next = 0;
     loop {
-        // Nobody can join before the first node is there.
+        // No node can join before the first one is up.
         let at_once = if known.is_empty() { 1 } else { JOINING_AT_ONCE };
         while next < plan.nodes && joining.len() < at_once {
             let settings = plan.settings(next, known.iter().take(KNOWN_PEERS).copied().collect());
