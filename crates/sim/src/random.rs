@@ -1,7 +1,7 @@
 //! Random scenarios: from a seed follow the size of a network, its faults, its adversaries and its
 //! work, and everything that happens. Every checker watches; what was stored must be found.
 //!
-//! A scenario is short, so that hundreds of fresh ones can be run by whoever changes something.
+//! A scenario is short, so that hundreds of fresh ones can be run after each change.
 //! `plan` draws it, [`run`] carries it out, `judge` says what each GET should have brought.
 
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Nodes that name their accomplices to whoever asks, or nodes that do not exist.
+//! Nodes that name their accomplices in their answers, or nodes that do not exist.
 
 use voiddht_sim::adversary::{Infiltration, Kind, Placement};
 use voiddht_sim::attack::{Around, Trial};

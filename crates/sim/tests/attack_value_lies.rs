@@ -38,7 +38,7 @@ fn without_a_vote_they_are_believed() {
     assert!(wrong > gets / 100, "{scores:?}");
 }
 
-/// An honest node that missed nothing and lied to nobody is not banned, whatever it is brought to
+/// An honest node that missed no update is not banned, whatever it is brought to
 /// serve: half of the values here are asked for by nodes that hold the truth beside liars.
 #[test]
 fn no_honest_node_is_banned_while_a_fifth_lies() {

@@ -1,7 +1,7 @@
 //! Confirms what it is given to keep and throws it away, and ends every lookup that comes its way.
 //!
 //! To a third of those who ask it is silent, which costs them a timeout; the others get an empty
-//! list at once, which looks like the answer of somebody who is alive and knows nobody. It answers
+//! list at once, which looks like the answer of a live node without contacts. It answers
 //! PINGs, so that it keeps its places in routing tables. This is the adversary of S/Kademlia's
 //! figure 4.
 

@@ -6,13 +6,13 @@ use super::{Checker, Site, Violations};
 
 /// Requests that a node has in flight for itself, at most: copies of upkeep (32), contacts that are
 /// checked (64), suspects and lost ones that are asked again (64 every tenth of a second, each for
-/// ten seconds where nobody answers), lookups of its own.
+/// ten seconds without an answer), lookups of its own.
 const OWN_REQUESTS: usize = 2048;
 
 /// See the [module](self).
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
-    /// Requests in flight of a node that serves nobody, at most.
+    /// Requests in flight of a node without clients, at most.
     pub requests: usize,
     /// Requests in flight for each operation, at most.
     pub requests_per_operation: usize,

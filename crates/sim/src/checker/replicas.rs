@@ -1,4 +1,4 @@
-//! Replica sets against the true k closest, as only somebody who sees the whole world can tell.
+//! Replica sets against the true k closest, as seen with full knowledge of the world.
 
 use std::collections::BTreeMap;
 

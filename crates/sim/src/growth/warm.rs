@@ -44,7 +44,7 @@ impl World {
             let own = self.host(host).info().id;
             let mut contacts = Vec::new();
             self.draw_contacts(&all, 0, &own, (k, b), &mut contacts);
-            // Least recently seen is whoever came first: nobody in particular.
+            // Which contact is least recently seen is left to chance.
             contacts.shuffle(self.random());
             self.seed_table(host, &contacts);
             if index % TELL_EVERY == 0 {

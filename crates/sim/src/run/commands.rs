@@ -45,7 +45,7 @@ impl Stage<'_> {
             }
             let end = self.world.now() + PATIENCE;
             let Some(one) = self.world.run_until_ended(end) else {
-                // Nothing ends any more: whoever was asked is gone.
+                // Nothing ends any more: the nodes that were asked are gone.
                 for (_, with) in sorted(open) {
                     ended(self, with, None);
                 }

@@ -191,7 +191,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Somebody comes: a new node, or one that was there before.
+    /// A node joins: a new one, or one that was there before.
     fn replace(&mut self, sessions: &Sessions) -> Result<HostId, ConfigError> {
         let random = self.world.random();
         let returns = random.random_range(0.0..1.0) < sessions.returning;

@@ -127,7 +127,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Starts a dead host, and lets it join by whom it remembers, or by whom it is told of.
+    /// Starts a dead host, and lets it join through its remembered contacts, or through given ones.
     pub(super) fn start_again(&mut self, host: HostId) -> Result<(), ConfigError> {
         let mut peers = self.world.remembered(host);
         peers.extend(self.some_addresses());

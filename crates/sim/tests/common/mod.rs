@@ -36,7 +36,7 @@ pub(crate) fn watched(config: WorldConfig, seed: u64) -> World {
     world
 }
 
-/// Nothing that the checkers watch was broken, and nobody honest was blamed for anything.
+/// Nothing that the checkers watch was broken, and no honest node was blamed for anything.
 pub(crate) fn assert_clean(world: &World) {
     let violations = world.violations();
     assert_eq!(violations.count(), 0, "{:#?}", violations.kept());
