@@ -421,7 +421,7 @@ impl Driver {
         self.observer.answered(now, asked, &outcome);
         if let Outcome::Put { receipt: Receipt { failure: Some(why), .. }, .. } = &outcome {
             // No more lines than PUTs of local programs.
-            tracing::info!(%why, "a PUT failed");
+            tracing::info!(%why, "PUT failed");
         }
         match answer {
             AnswerTo::Api(answer) => answer.send(outcome, &self.core),

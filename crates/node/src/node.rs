@@ -84,15 +84,15 @@ impl Node {
         let leaving = async { tokio::join!(handle.command(Command::Leave), &mut self.api) };
         match timeout(self.context.limits.leave_deadline, leaving).await {
             Ok((Ok(Outcome::Left { handed_over }), _)) => {
-                tracing::info!(records = handed_over, "handed over, and said goodbye");
+                tracing::info!(records = handed_over, "left the network: records handed over");
             }
             Ok(_) => {}
-            Err(_) => tracing::warn!("leaving took too long: not everything was handed over"),
+            Err(_) => tracing::warn!("leave deadline reached: not all records were handed over"),
         }
         self.context.stop.cancel();
         self.context.tasks.close();
         if timeout(STOP_DEADLINE, self.context.tasks.wait()).await.is_err() {
-            tracing::warn!("some tasks did not end in time");
+            tracing::warn!("some tasks did not stop in time");
         }
         // Last, so that observers see the node leave.
         if let Some(http) = self.http.take() {

@@ -92,7 +92,7 @@ impl Persistence {
         let Self::Directory(directory) = self else { return };
         let closed = tokio::task::spawn_blocking(|| directory.store.close()).await;
         if let Ok(Err(error)) = closed {
-            tracing::error!(%error, "the data directory was not closed in good order");
+            tracing::error!(%error, "the data directory was not closed cleanly");
         }
     }
 }
@@ -104,10 +104,10 @@ impl Directory {
         match &result {
             Err(error) if !self.failing => tracing::error!(
                 %error,
-                "values can be read, and new ones are refused until the disk takes them"
+                "values are served, new ones are refused until the disk accepts writes"
             ),
             Ok(()) if self.failing => {
-                tracing::warn!("the data directory can be written again: new values are kept");
+                tracing::warn!("the data directory can be written again: new values are accepted");
             }
             _ => {}
         }

@@ -74,7 +74,7 @@ impl Trust {
     pub(crate) fn restore(&mut self, identity: &Identity, kept: Vec<Pin>, now: Now) {
         let records = kept.into_iter().map(record_of).collect();
         for (id, reason) in self.pins.restore(records, identity.policy(), now) {
-            tracing::warn!(peer = id.short(), %reason, "a pin of an earlier run is forgotten");
+            tracing::warn!(peer = id.short(), %reason, "pin of an earlier run dropped");
         }
     }
 
@@ -98,15 +98,15 @@ impl Trust {
                     counters.limit_reached(Limit::TakeoverChecks);
                 }
                 log_limited!(logs, Line::PinConflict, warn, peer, %address, %why,
-                    "a peer was turned away");
+                    "peer refused: its ID is pinned to another key");
             }
             Verdict::Refused(why) => {
                 log_limited!(logs, Line::PinConflict, warn, peer, %address, %why,
-                    "a takeover was refused");
+                    "takeover refused");
             }
             Verdict::Replaced => {
                 log_limited!(logs, Line::PinConflict, warn, peer, %address,
-                    "an ID was reassigned to a new key: its owner did not respond");
+                    "ID reassigned to a new key: its owner did not respond");
             }
             Verdict::Known | Verdict::Pinned | Verdict::Renewed => {}
         }
@@ -221,7 +221,7 @@ impl Trust {
     pub(crate) fn forget(&mut self, id: &NodeId) -> bool {
         let forgotten = self.pins.forget(id);
         if forgotten {
-            tracing::warn!(peer = id.short(), "a pin was forgotten, by command");
+            tracing::warn!(peer = id.short(), "pin forgotten by command");
         }
         forgotten
     }
@@ -266,7 +266,7 @@ fn log_settled(counters: &Counters, settlement: &Settlement) {
     let Settlement { node_id, outcome, turned_away } = settlement;
     let peer = node_id.short();
     log_limited!(counters.logs, Line::PinConflict, warn, peer, turned_away, %outcome,
-        "a conflict over an ID has ended");
+        "pin conflict ended");
 }
 
 fn pin_of(record: PinRecord) -> Pin {

@@ -218,7 +218,7 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         if let Err(error) = self.end() {
-            tracing::warn!(%error, "the data directory was not closed in good order");
+            tracing::warn!(%error, "the data directory was not closed cleanly");
         }
     }
 }

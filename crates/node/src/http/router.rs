@@ -298,7 +298,7 @@ fn json(value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
         Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Err(error) => {
-            tracing::error!(%error, "a status could not be written as JSON");
+            tracing::error!(%error, "cannot serialize the status as JSON");
             http::StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

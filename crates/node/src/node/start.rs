@@ -158,7 +158,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
 fn begin(settings: &Settings) -> Result<Beginning, StartError> {
     let fresh = || Identity::generate(settings.key_kind, settings.policy, settings.host);
     let Some(path) = &settings.data_dir else {
-        tracing::info!("no data directory: nothing is kept on disk");
+        tracing::info!("no data directory: nothing is stored on disk");
         let identity = fresh()?;
         let persistence = Persistence::Nowhere;
         let (records, contacts, pins) = (Vec::new(), Vec::new(), Vec::new());
@@ -196,7 +196,7 @@ async fn bind_http(settings: &Settings, api: SocketAddr) -> Result<Option<BoundH
     }
     match BoundHttp::bind(HttpSettings { address, control }).await {
         Err(error @ HttpError::Control { .. }) => {
-            tracing::warn!(%error, "local tools cannot speak to this node");
+            tracing::warn!(%error, "no control socket: local tools cannot reach this node");
             Ok(Some(BoundHttp::bind(HttpSettings { address, control: None }).await?))
         }
         bound => bound.map(Some),
