@@ -33,12 +33,12 @@ pub const UPKEEP_INTERVAL: Duration = Duration::from_secs(3600);
 /// The first timeout, while nothing is known of how quickly anybody answers, and the longest one of
 /// peers that were not measured themselves: it covers a TCP and a TLS handshake over half the globe.
 pub const STRANGER_TIMEOUT: Duration = Duration::from_secs(1);
-/// Below this no request counts as late: a scheduler's pause is not a slow peer.
+/// Below this no request counts as overdue: a scheduler's pause is not a slow peer.
 pub const MIN_LATE: Duration = Duration::from_millis(20);
 /// As [`MIN_LATE`], for a request that needs a connection first: a peer may be about to shake hands
 /// with many.
 pub const MIN_LATE_DIAL: Duration = Duration::from_millis(100);
-/// A late request fails after this many times the time after which it was late.
+/// An overdue request fails after this many times the time after which it was overdue.
 pub const FAIL_FACTOR: u32 = 10;
 /// Bounds of the time after which a request has failed.
 pub const FAIL_AFTER: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10));
@@ -52,7 +52,7 @@ pub const LEAVE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long contacts have to dial a node back before it takes itself for unreachable: as long as a
 /// contact pauses between two such dials.
 pub const DIAL_BACK_PATIENCE: Duration = Duration::from_secs(60);
-/// Operations under way at once. Each holds at most a few hundred candidates of 120 bytes.
+/// Operations in flight. Each holds at most a few hundred candidates of 120 bytes.
 pub const MAX_OPERATIONS: usize = 4096;
 
 /// How many nodes of one address prefix count, and where. Loopback and private addresses are

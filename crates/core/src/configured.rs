@@ -110,7 +110,7 @@ impl fmt::Display for Service {
             Self::ModuleApi => "a module API (--module-port)",
             Self::Http => "an HTTP server (a dashboard, --http, perhaps)",
             Self::Tls => "a TLS server that is no node",
-            Self::Silent => "something that takes connections and says nothing",
+            Self::Silent => "a service that accepts connections and sends nothing",
             Self::Other => "something that speaks another protocol",
         })
     }

@@ -43,8 +43,8 @@ impl AdmittedContact {
     }
 
     /// The end of an [`Output::Probe`](crate::event::Output::Probe), as
-    /// [`Input::Probed`](crate::event::Input::Probed) tells it. `None` unless the proved peer's
-    /// own certificate was pushed at that address.
+    /// [`Input::Probed`](crate::event::Input::Probed) tells it. `None` unless the authenticated
+    /// peer's own certificate was pushed at that address.
     pub fn probed(contact: NodeInfo, listening: bool) -> Option<Self> {
         (listening && contact.address.is_dialable()).then_some(Self(contact))
     }
@@ -136,7 +136,8 @@ impl Contact {
         self.failures >= MAX_FAILURES_IN_A_ROW
     }
 
-    /// The peer has proved another address. The times measured on the way to the old one go.
+    /// The peer has authenticated at another address. The times measured on the way to the old one
+    /// go.
     pub(crate) fn moved(&mut self, address: PeerAddress) {
         self.address = address;
         self.rtt = None;

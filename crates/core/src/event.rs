@@ -73,7 +73,7 @@ pub enum Input {
         /// Whether the peer's own certificate was pushed at that address.
         listening: bool,
     },
-    /// An [`Output::Probe`] could not be carried out: this node has no room for it, which says
+    /// An [`Output::Probe`] could not be executed: this node has no room for it, which says
     /// nothing of the contact.
     NotProbed {
         /// The contact that was not probed.
@@ -142,7 +142,7 @@ pub enum Output {
         message: Message,
     },
     /// Find out whether the peer, with which there is a live connection, also listens here: dial,
-    /// and compare the certificate that is pushed with the proved one. Answer with
+    /// and compare the certificate that is pushed with the authenticated one. Answer with
     /// [`Input::Probed`], or with [`Input::NotProbed`].
     Probe {
         /// The peer and its address.
@@ -288,7 +288,7 @@ impl Undelivered {
             }
             Self::OtherNetwork => "Check the address: this node cannot join that network.",
             Self::OwnNode => "Remove this node's own address from --peer.",
-            Self::WrongIdentity => "See the peer's log: it could not prove who it is.",
+            Self::WrongIdentity => "See the peer's log: it failed to authenticate.",
             Self::ConnectionLost => "See the peer's log: it closed the connection.",
             Self::LocalLimit => "Raise --max-connections, and the limit of open files.",
             Self::DoesNotFit => "",
@@ -302,7 +302,7 @@ pub enum Misbehaviour {
     /// A frame that cannot be read.
     #[error("malformed message: {0}")]
     Malformed(#[from] MessageError),
-    /// A header whose sender is not the one that the certificate proved.
+    /// A header whose sender is not the one that the certificate authenticated.
     #[error("a header with another node's ID")]
     ForeignSender,
     /// A reply to nothing that was asked.
@@ -436,7 +436,7 @@ pub enum Outcome {
         /// One for each contact that was asked.
         sightings: Vec<Sighting>,
     },
-    /// Too many operations are under way: later.
+    /// Too many operations are in progress: later.
     Busy,
 }
 

@@ -220,7 +220,7 @@ label! {
         Publications = "publications",
         /// Copies of records that wait to be sent.
         QueuedCopies = "queued_copies",
-        /// Questions under way of how others reach this node.
+        /// Questions in progress of how others reach this node.
         ReachChecks = "reach_checks",
         /// Configured peers; further ones are ignored.
         ConfiguredPeers = "configured_peers",

@@ -269,12 +269,12 @@ impl Node {
         self.size.estimate().map(|size| size.at_least(self.table.len() + 1))
     }
 
-    /// Requests in flight and operations under way.
+    /// Requests in flight and operations in progress.
     pub fn load(&self) -> (usize, usize) {
         (self.requests.len(), self.operations.len())
     }
 
-    /// The operations under way, the oldest first.
+    /// The operations in progress, the oldest first.
     pub fn operations(&self) -> impl Iterator<Item = OperationView<'_>> {
         self.operations.values().map(Operation::view)
     }

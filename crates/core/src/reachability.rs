@@ -24,7 +24,7 @@ pub const WITNESS_PREFIXES: usize = 2;
 /// Contacts of different prefixes that must agree on this node's public address.
 pub const AGREEING_PREFIXES: usize = 3;
 /// Sightings that are remembered, the latest of each prefix. 64 bytes each. A few more than must
-/// agree: a change of the address is believed as soon as the majority has seen it.
+/// agree: a change of the address is accepted as soon as the majority has seen it.
 const MAX_SIGHTINGS: usize = 8;
 /// Callers that are remembered, the latest of each address. 40 bytes each.
 const MAX_CALLERS: usize = 16;
@@ -251,7 +251,7 @@ mod tests {
         assert_eq!(see("10.0.0.1", "203.0.113.5"), None, "a private contact");
         assert_eq!(see("11.0.0.1", "10.0.0.5"), None, "a private address");
         assert_eq!(see("11.0.0.1", "203.0.113.5"), Some(ip("203.0.113.5")));
-        // A liar changes nothing; a change that the majority sees does.
+        // A malicious node changes nothing; a change that the majority sees does.
         assert_eq!(see("12.0.0.1", "203.0.113.6"), Some(ip("203.0.113.5")));
         assert_eq!(see("11.0.0.1", "203.0.113.6"), None, "two against two");
         assert_eq!(see("192.0.2.1", "203.0.113.6"), Some(ip("203.0.113.6")));

@@ -76,7 +76,7 @@ pub struct RecordLimits {
     pub max_bytes: usize,
     /// See [`FUTURE_VERSION_TOLERANCE`].
     pub future_version_tolerance: Duration,
-    /// How much of it on the bill of one peer, and of one address prefix.
+    /// How much of it on the quota account of one peer, and of one address prefix.
     pub quota: StorageLimits,
     /// How many signatures are verified.
     pub signatures: SignatureLimits,

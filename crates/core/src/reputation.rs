@@ -158,7 +158,7 @@ impl Reputation {
         Self { opinions: BTreeMap::new(), max: max.max(1) }
     }
 
-    /// A peer broke a rule. It must have proved its ID on the connection on which it did.
+    /// A peer broke a rule. It must have authenticated its ID on the connection on which it did.
     pub fn charge(&mut self, peer: &NodeId, what: Misbehaviour, now: Moment) -> Verdict {
         if !self.opinions.contains_key(peer) {
             self.make_room(now);

@@ -206,8 +206,8 @@ fn contacts_say_where_a_node_comes_from_and_dial_it_back() {
     assert_eq!(pairs.len(), network.probes.len(), "and not again so soon");
 }
 
-/// A node that had no room to look where those listened that came to it took them for liars, and did
-/// not look again for half a minute.
+/// A node that had no room to look where those listened that came to it took them for malicious
+/// nodes, and did not look again for half a minute.
 #[test]
 fn who_could_not_be_probed_is_probed_when_it_speaks_again() {
     let mut network = Network::strangers(8);
@@ -237,8 +237,8 @@ fn took(network: &mut Network, command: Command) -> Duration {
     network.now.since(before)
 }
 
-/// A PUT in a network with fewer nodes than replicas waited for one that was silent until it had
-/// failed, and so did a GET.
+/// A PUT in a network with fewer nodes than replicas waited for one that was unresponsive until it
+/// had failed, and so did a GET.
 #[test]
 fn one_silent_node_among_few_is_not_waited_for() {
     let mut network = Network::new(6);
@@ -253,7 +253,7 @@ fn one_silent_node_among_few_is_not_waited_for() {
         assert!(get < Duration::from_millis(100), "{get:?}");
     }
     network.apart.clear();
-    // The silent one has what it was sent last once it is brought up to date.
+    // The unresponsive one has what it was sent last once it is brought up to date.
     network.run_for(Config::default().upkeep_interval);
     assert_eq!(network.closest_holders(key()), 6);
 }

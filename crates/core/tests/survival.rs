@@ -22,7 +22,7 @@ fn a_node_alone_with_records_does_not_spin() {
 }
 
 /// A second STORE of what is held already was acknowledged at once, though the first one's write
-/// was still under way, or had failed.
+/// was still in progress, or had failed.
 #[test]
 fn nothing_is_acknowledged_before_it_is_on_disk_however_often_it_is_stored() {
     let mut network = Network::new(2);
@@ -119,8 +119,8 @@ fn a_restarted_node_answers_the_first_get() {
     }
 }
 
-/// All the known contacts of the last run were silent, and were waited for before anyone else was
-/// asked.
+/// All the known contacts of the last run were unresponsive, and were waited for before anyone else
+/// was asked.
 #[test]
 fn silent_contacts_of_an_earlier_run_keep_nobody_from_joining() {
     let mut network = Network::new(50);
@@ -246,7 +246,7 @@ fn missing(network: &Network, count: usize) -> usize {
     (0..count).map(|number| k - network.closest_holders(numbered_key(number))).sum()
 }
 
-/// Renewal alone noticed the dead, half an interval later on average: with sessions of an hour a
+/// Renewal alone noticed dead nodes, half an interval later on average: with sessions of an hour a
 /// value lost a third of its replicas meanwhile.
 #[test]
 fn the_places_of_the_dead_are_filled_long_before_the_next_renewal() {
@@ -261,7 +261,7 @@ fn the_places_of_the_dead_are_filled_long_before_the_next_renewal() {
         network.run_for(20 * SECOND);
         assert_eq!(missing(&network, 60), 0, "after {dead:?} were killed");
     }
-    // Silent ones are given up after half a minute.
+    // Unresponsive ones are given up after half a minute.
     for number in [12, 13, 14] {
         network.apart.insert(address(number));
     }

@@ -92,7 +92,7 @@ impl Probes {
         self.refused.retain(|refused, _| refused.id != *id);
     }
 
-    /// A check came to nothing, for a reason that says nothing of the address.
+    /// A check failed, for a reason that says nothing of the address.
     fn abandon(&mut self, contact: &NodeInfo) {
         self.under_way.remove(&contact.id);
     }
@@ -163,7 +163,7 @@ impl Node {
         self.table.remember_candidate(contact);
     }
 
-    /// A peer broke a rule. Only who has proved its ID can be judged under it.
+    /// A peer broke a rule. Only who has authenticated its ID can be judged under it.
     pub(super) fn handle_misbehaved(&mut self, peer: Peer, what: Misbehaviour) {
         if peer.is_proved() {
             self.blame(peer.id(), what);
@@ -249,7 +249,7 @@ impl Node {
         }
     }
 
-    /// A request to this contact came to nothing.
+    /// A request to this contact failed.
     pub(super) fn contact_failed(&mut self, id: NodeId) {
         let last_heard = self.last_heard(&id);
         let candidate = match self.table.failed(&id, self.now.mono) {
@@ -271,7 +271,7 @@ impl Node {
         }
     }
 
-    /// A request came to nothing. That says something of a contact if the request was sent on a
+    /// A request failed. That says something of a contact if the request was sent on a
     /// connection with it, or to the address at which this node knows it. Elsewhere it was said to
     /// listen by peers, which may be wrong.
     pub(super) fn request_failed(&mut self, request: &InFlight) {
@@ -341,7 +341,7 @@ impl Node {
     }
 
     /// Finds out whether a contact listens where it is said to. `proved` is whether it has a live
-    /// connection on which it proved its ID: then no handshake is needed.
+    /// connection on which it authenticated its ID: then no handshake is needed.
     pub(super) fn check_address(&mut self, contact: NodeInfo, proved: bool) {
         if !contact.address.is_dialable() || self.is_banned(&contact.id) {
             return;

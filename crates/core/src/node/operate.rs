@@ -41,7 +41,7 @@ pub(super) struct Operation {
     report: Report,
 }
 
-/// What can be seen of an operation under way.
+/// What can be seen of an operation in progress.
 #[derive(Clone, Copy, Debug)]
 pub struct OperationView<'a> {
     /// Its kind.

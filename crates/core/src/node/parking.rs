@@ -15,7 +15,7 @@ use crate::time::Now;
 /// The longest that an operation waits: then it has to do with what the node knows.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Operations that wait, in order. No more of them than operations may be under way.
+/// Operations that wait, in order. No more of them than operations may be in progress.
 #[derive(Debug, Default)]
 pub(super) struct Parked(Vec<Waiting>);
 

@@ -2,8 +2,8 @@
 //!
 //! No message exists for that question, and none is needed. A PING_REPLY says from where the
 //! requester seems to come: another address than its own means that something between the two
-//! translates addresses. And a node that is pinged by a proved peer dials the listening address
-//! of that peer back, as it does before it takes a peer into its table: see
+//! translates addresses. And a node that is pinged by an authenticated peer dials the listening
+//! address of that peer back, as it does before it takes a peer into its table: see
 //! [`Node::dial_back`](super::Node). The driver watches the port.
 //!
 //! The node asks by itself after a while without an incoming connection, and judges by the callers:
@@ -38,7 +38,7 @@ use crate::time::Moment;
 
 /// Contacts that are pinged for one answer: a few may be new, busy or behind the same wall.
 pub const REACH_PEERS: usize = 8;
-/// Answers under way at once. A person asks for one.
+/// Answers in flight. A person asks for one.
 const MAX_REACHES: usize = 4;
 /// How long after its first contact a node is taken to be reachable although no other node has come
 /// to its address yet: what a dial takes at most.

@@ -19,7 +19,7 @@ pub(super) enum Task {
     Upkeep,
     /// Bring records to nodes that have appeared, or have taken the place of some that died.
     Movement,
-    /// Send copies again that came to nothing.
+    /// Send copies again that failed.
     CopiesAgain,
     /// Try contacts that were given up: a healed partition is found so.
     LostContacts,

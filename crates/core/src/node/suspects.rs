@@ -16,7 +16,8 @@ use crate::request::Purpose;
 use crate::time::Moment;
 
 /// The pause after the first failure; each further one doubles it. With
-/// [`crate::contact::MAX_FAILURES_IN_A_ROW`] a silent contact is given up after half a minute.
+/// [`crate::contact::MAX_FAILURES_IN_A_ROW`] an unresponsive contact is given up after half a
+/// minute.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// Suspects asked in one step; with more, the next step follows soon.
 const ASKED_AT_ONCE: usize = 64;

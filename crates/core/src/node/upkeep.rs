@@ -39,7 +39,7 @@ use movement::Movement;
 
 /// Records of one region renewed after one lookup, at most.
 const MAX_REGION: usize = 256;
-/// While more operations than this are under way, renewal waits.
+/// While more operations than this are in progress, renewal waits.
 const BUSY_OPERATIONS: usize = 64;
 /// How long it waits then.
 const BUSY_PAUSE: Duration = Duration::from_millis(250);

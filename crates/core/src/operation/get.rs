@@ -294,7 +294,7 @@ impl Get {
         }
     }
 
-    /// This node was found silent before.
+    /// This node was found unresponsive before.
     pub fn doubt(&mut self, node: &NodeId) {
         match &mut self.stage {
             Stage::Electing(election) => election.lookup.doubt(node),

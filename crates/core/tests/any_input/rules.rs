@@ -24,7 +24,7 @@ use voiddht_wire::{Key, NodeId, PeerAddress, RpcId};
 
 /// Outputs of any one input.
 const OUTPUTS: usize = 400;
-/// Further outputs for each thing that the node has under way or holds, all of which may come
+/// Further outputs for each thing that the node has in progress or holds, all of which may come
 /// to an end at one input: a request that fails brings a notice, a contact's removal and the next
 /// request; a record that is handed over, its copies.
 const OUTPUTS_EACH: usize = 24;
@@ -59,7 +59,7 @@ pub(crate) struct Rules {
     pub(crate) transcript: String,
 }
 
-/// How much was under way before an input.
+/// How much was in progress before an input.
 #[derive(Clone, Copy)]
 pub(crate) struct Load(usize);
 
@@ -322,7 +322,7 @@ impl Rules {
     }
 }
 
-/// What is under way, or held.
+/// What is in progress, or held.
 fn load(node: &Node) -> usize {
     let (requests, operations) = node.load();
     requests + operations + node.records().len() + node.table().len()

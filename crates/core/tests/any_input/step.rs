@@ -9,7 +9,7 @@ use voiddht_wire::frame::FrameError;
 pub(crate) const STEP_BYTES: usize = 4;
 
 /// What happens next. Numbers are resolved by [`super::universe`] and, where they mean something
-/// that is under way, by [`super::world`], modulo how many there are.
+/// that is in progress, by [`super::world`], modulo how many there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// A connection is ready.

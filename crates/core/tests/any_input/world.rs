@@ -317,7 +317,7 @@ impl World {
         self.feed(Input::Command { id, command });
     }
 
-    /// Feeds one input, and carries out what the node asks: everything waits for later steps.
+    /// Feeds one input, and executes what the node asks: everything waits for later steps.
     fn feed(&mut self, input: Input) {
         let before = self.rules.before(&self.node);
         self.node.handle_input(self.now(), input);
@@ -360,7 +360,7 @@ impl World {
     }
 
     /// Time runs on until every user has an answer: with a network in which every peer is honest,
-    /// or with one that is silent. The disk works again.
+    /// or with one that is unresponsive. The disk works again.
     fn finish(&mut self, honest: bool) {
         let end = self.mono + PATIENCE;
         loop {
@@ -376,7 +376,7 @@ impl World {
         self.rules.check_end();
     }
 
-    /// Answers everything that is under way, until nothing is.
+    /// Answers everything that is in progress, until nothing is.
     fn settle(&mut self, honest: bool) {
         loop {
             if let Some(ticket) = self.tickets.pop() {

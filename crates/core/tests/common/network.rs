@@ -79,7 +79,7 @@ pub(crate) fn address(number: usize) -> PeerAddress {
     std::net::SocketAddr::from(([127, 0, 0, 1], 10_000 + number as u16)).into()
 }
 
-/// A key that no value proves.
+/// A key that is the hash of no value.
 pub(crate) fn key() -> Key {
     numbered_key(0)
 }

@@ -77,7 +77,7 @@ impl Model {
         self.check_state(lookup);
     }
 
-    /// One of those that are asked is late, fails, or answers; sometimes one that is not asked.
+    /// One of those that are asked is overdue, fails, or answers; sometimes one that is not asked.
     fn step(&mut self, lookup: &mut Lookup, source: &mut Source<'_>) {
         let waiting = self.waiting();
         let ask = waiting[source.below(waiting.len())];
@@ -130,7 +130,8 @@ impl Model {
         all.retain(|node| node.id != source::own() && node.address.is_dialable());
         all.sort_unstable_by_key(|node| self.target.distance(&node.id));
         let state = |node: &NodeInfo| lookup.candidate(&node.id).map(|candidate| candidate.state);
-        // Who was named by a liar alone may be left out, once half as many others have answered.
+        // Who was named by a malicious node alone may be left out, once half as many others have
+        // answered.
         let is_doubtful = |node: &&NodeInfo| {
             lookup.candidate(&node.id).is_some_and(|candidate| lookup.is_doubtful(candidate))
         };

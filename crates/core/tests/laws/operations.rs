@@ -226,7 +226,7 @@ impl PutRun {
         }
     }
 
-    /// One of those that are waited for answers, or is late.
+    /// One of those that are waited for answers, or is overdue.
     fn go_on(&mut self, put: &mut Put, source: &mut Source<'_>) {
         let waits_for_disk = self.local_open && !self.local_kept;
         assert!(waits_for_disk || !self.waiting.is_empty(), "waits for nothing");

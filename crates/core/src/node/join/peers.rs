@@ -44,7 +44,7 @@ struct Entry {
     next: Moment,
 }
 
-/// An attempt under way.
+/// An attempt in progress.
 #[derive(Debug, Default)]
 struct Attempt {
     resolving: bool,

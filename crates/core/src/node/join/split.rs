@@ -26,7 +26,7 @@ use crate::peer::Peer;
 use crate::request::Purpose;
 use crate::time::Moment;
 
-/// Comparisons under way, at most; one more is put off. Each is a lookup.
+/// Comparisons in progress, at most; one more is put off. Each is a lookup.
 const MAX_COMPARISONS: usize = 8;
 /// A node whose next lookup of its own ID is closer than this finds its neighbours by itself.
 const LOOKS_SOON: Duration = Duration::from_secs(10);
@@ -47,7 +47,7 @@ const MAX_ASKED_BACK: usize = 64;
 /// Comparisons of a peer's network with this node's.
 #[derive(Debug, Default)]
 pub(crate) struct Comparisons {
-    /// Whether the join under way is to introduce nodes to each other.
+    /// Whether the join in progress is to introduce nodes to each other.
     introduces: bool,
     merged_at: Option<Moment>,
     asked_back: BTreeMap<NodeId, Moment>,

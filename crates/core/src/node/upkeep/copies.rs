@@ -1,5 +1,5 @@
 //! Copies of records on their way to other nodes: so many in flight, so many that wait, and those
-//! that came to nothing tried again, or brought to the node that takes the place of the one that
+//! that failed tried again, or brought to the node that takes the place of the one that
 //! did not answer.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -46,7 +46,7 @@ pub(super) struct Copies {
 struct Copy {
     key: Key,
     to: NodeInfo,
-    /// Tries that came to nothing.
+    /// Tries that failed.
     failed: usize,
 }
 

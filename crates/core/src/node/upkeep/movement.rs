@@ -110,7 +110,7 @@ impl Movement {
         }
     }
 
-    /// The pass under way, or one for all who wait.
+    /// The pass in progress, or one for all who wait.
     fn begin(&mut self) -> Pass {
         self.pass.take().unwrap_or_else(|| Pass {
             came: std::mem::take(&mut self.came),

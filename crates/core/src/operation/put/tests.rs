@@ -129,7 +129,8 @@ fn it_ends_with_what_it_has_when_nobody_is_left() {
     assert_eq!(put.confirmed(), 2);
 }
 
-/// A PUT in a network with fewer nodes than replicas waited for a silent one until it had failed.
+/// A PUT in a network with fewer nodes than replicas waited for an unresponsive one until it had
+/// failed.
 #[test]
 fn who_is_late_is_waited_for_only_while_few_have_acknowledged() {
     let mut put = located(4, 20);
