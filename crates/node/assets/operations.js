@@ -8,7 +8,7 @@ const MOST_LISTED = 60;
 const SHOWN_AT_LEAST_MS = 3000;
 
 const RESULTS = {
-  running: "under way",
+  running: "in progress",
   found: "found",
   missing: "not found",
   stored: "stored",
@@ -219,7 +219,7 @@ function nameOf(operation) {
 function verdict({ kind, result, agreeing, dissenting, proves_itself: proved, steps }) {
   if (kind !== "get" || result === "running") return "";
   if (result !== "found") return "No node that answered has a value.";
-  if (proved) return "The key is the hash of the value: it proves itself, without a vote.";
+  if (proved) return "The key is the hash of the value: it is self-verifying, without a vote.";
   if (agreeing === 0) return "It is what this node itself has published.";
   const asked = steps.filter((step) => step.answer === "value").length;
   const self = steps.length > 0 && agreeing > asked ? ", the asking node among them," : "";

@@ -348,7 +348,7 @@ impl ApiAnswer {
                 let ttl = report.ttl_left.unwrap_or(0);
                 Answer::Told(Told { key, proof, agreeing, ttl, value })
             }
-            // Too many operations are under way: nothing was found.
+            // Too many operations are in progress: nothing was found.
             (Wanted::Told, _) => {
                 Answer::Told(Told { key, proof: Proof::Vote, agreeing: 0, ttl: 0, value: None })
             }

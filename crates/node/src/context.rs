@@ -76,7 +76,7 @@ impl Context {
         }
     }
 
-    /// The answer to a request that is not carried out.
+    /// The answer to a request that is not executed.
     pub(crate) fn error(&self, request: &Message, code: ErrorCode) -> Message {
         let header = voiddht_wire::peer::Header {
             sender: self.own.id,

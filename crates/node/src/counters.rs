@@ -34,25 +34,25 @@ voiddht_core::label! {
         ConnectionsPerAddress = "connections_per_address",
         /// Connections with one authenticated peer.
         ConnectionsPerPeer = "connections_per_peer",
-        /// Handshakes under way.
+        /// Handshakes in progress.
         Handshakes = "handshakes",
         /// Handshakes of one address in a time.
         HandshakesPerAddress = "handshakes_per_address",
         /// Connections of browsers.
         HttpConnections = "http_connections",
-        /// Explanations under way.
+        /// Explanations in progress.
         HttpQuestions = "http_questions",
         /// Event streams.
         HttpStreams = "http_streams",
         /// Events that wait for the driver.
         InboxEvents = "inbox_events",
-        /// Probes of listening addresses under way.
+        /// Probes of listening addresses in progress.
         Probes = "probes",
         /// Bytes that wait to be sent to peers.
         QueuedBytes = "queued_bytes",
         /// Requests in flight on one connection. Counted under the name of the core's quota too.
         RequestsPerPeer = "requests_per_peer",
-        /// Takeover checks under way.
+        /// Takeover checks in progress.
         TakeoverChecks = "takeover_checks",
         /// Groups of writes that the disk has not taken.
         UnfinishedWrites = "unfinished_writes",

@@ -2,8 +2,8 @@
 //!
 //! An [`Examination`] is a judgement over [`Findings`], without a look at anything else, so that
 //! `/doctor` and `dht doctor` say the same, and each sentence has its test. Most findings are what
-//! the page shows; whether the node can be reached from outside is found out for it: some contacts
-//! are pinged, each dials this node back, and [`callers`](crate::callers) sees who came.
+//! the dashboard shows; whether the node can be reached from outside is found out for it: some
+//! contacts are pinged, each dials this node back, and [`callers`](crate::callers) sees who came.
 
 mod limits;
 
@@ -132,7 +132,7 @@ fn network(found: &Findings<'_>) -> Check {
         .iter()
         .find(|reason| matches!(reason.code, "isolated" | "joining" | "suspects" | "split"));
     match (health.state, own_reason) {
-        (State::Leaving, _) => check(Grade::Failed, "The node was told to stop.".into(), ""),
+        (State::Leaving, _) => check(Grade::Failed, "The node is stopping.".into(), ""),
         (State::Joining | State::Isolated, Some(why)) => {
             check(Grade::Failed, why.text.clone(), why.hint)
         }
@@ -249,7 +249,7 @@ fn address(found: &Findings<'_>) -> Check {
             let text = format!("The node is at {own}; contacts see it come from {seen}.");
             return check(Grade::Well, text, "");
         }
-        let text = format!("The node says that it is at {own}; contacts see it come from {seen}.");
+        let text = format!("The node announces {own}; contacts see it come from {seen}.");
         return check(
             Grade::Warning,
             text,
@@ -269,7 +269,7 @@ fn address(found: &Findings<'_>) -> Check {
         );
     }
     let agree = found.sightings.iter().filter(|one| one.seen.is_some()).count();
-    check(Grade::Well, format!("{agree} contacts see the node at {own}, as it says."), "")
+    check(Grade::Well, format!("{agree} contacts see the node at {own}, as announced."), "")
 }
 
 fn advice_for_lost(follows: bool) -> &'static str {
@@ -349,7 +349,7 @@ fn peers(found: &Findings<'_>) -> Check {
             1 => "1 peer is banned.".to_owned(),
             some => format!("{some} peers are banned."),
         },
-        "The log says for what. A ban ends by itself; nothing has to be done.",
+        "The log has the reasons. Bans expire; no action is needed.",
     )
 }
 

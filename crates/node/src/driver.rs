@@ -1,4 +1,4 @@
-//! The one task that owns the core, and carries out what it asks (see `voiddht_core::node` for
+//! The one task that owns the core, and executes what it asks (see `voiddht_core::node` for
 //! the contract).
 //!
 //! It waits in one place only: for the next event, the next wake-up, the disk, or the end. It
@@ -71,7 +71,7 @@ pub(crate) struct Driver {
     account_limits: account_limits::AccountLimits,
     contact_log: ContactLog,
     next_command: u64,
-    /// What ends each dial that is under way.
+    /// What ends each dial that is in progress.
     dials: HashMap<ConnectionId, CancellationToken>,
     probes: Probes,
     resolver: Resolver,
@@ -336,7 +336,7 @@ impl Driver {
         }
     }
 
-    /// Carries out what the pool wants, until it wants nothing more.
+    /// Executes what the pool wants, until it wants nothing more.
     fn settle(&mut self, now: Now) {
         while let Some(effect) = self.pool.poll_effect() {
             match effect {

@@ -110,7 +110,7 @@ pub(crate) enum Event {
 /// How a probe ended.
 #[derive(Debug)]
 pub(crate) enum ProbeEnd {
-    /// This certificate is pushed there, and it is the proved one.
+    /// This certificate is pushed there, and it is the authenticated one.
     Listens(Certificate),
     /// Nothing, or another node, listens there.
     ListensNot,

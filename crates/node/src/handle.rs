@@ -43,8 +43,8 @@ pub enum HandleError {
     /// The node has stopped, or is stopping.
     #[error("the node has stopped")]
     Stopped,
-    /// Too many operations are under way: later.
-    #[error("too many operations are under way")]
+    /// Too many operations are in progress: later.
+    #[error("too many operations in flight")]
     Busy,
     /// A value that no message can carry.
     #[error("a value has 1 to {MAX_VALUE_BYTES} bytes, not {0}")]

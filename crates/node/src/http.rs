@@ -145,12 +145,12 @@ impl BoundHttp {
         Ok(Self { tcp, control })
     }
 
-    /// Begins to serve on the current runtime. With one node the page shows that node, with
+    /// Begins to serve on the current runtime. With one node the dashboard shows that node, with
     /// several the network that they are.
     pub fn serve(self, watched: Vec<Watched>) -> HttpServer {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let watched: Arc<[Watched]> = watched.into();
-        // Only the page shows the last minutes.
+        // Only the dashboard shows the last minutes.
         let history = self.tcp.is_some().then(|| Arc::new(History::new(watched.len())));
         if let Some(history) = &history {
             let sampler = Arc::clone(history).run(Arc::clone(&watched));

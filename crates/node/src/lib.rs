@@ -2,7 +2,7 @@
 //!
 //! [`Node::start`] starts one, [`Handle`] speaks to it.
 //!
-//! * `driver`: the one task that owns the core, and carries out what it asks.
+//! * `driver`: the one task that owns the core, and executes what it asks.
 //! * `pool`: which connection carries what, and which goes when there is no room. No sockets.
 //! * `connection`, `link`, `frame_reader`, `outbox`: one connection, from its task down to its bytes.
 //! * `listener`, `dialer`, `handshake`: how a connection comes about.

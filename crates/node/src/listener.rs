@@ -194,6 +194,6 @@ fn log_failure(counters: &Counters, address: SocketAddr, error: &HandshakeError)
         log_limited!(counters.logs, Line::HandshakeRefused, warn, %address, rule = %error,
             "a peer was refused");
     } else {
-        tracing::debug!(%address, %error, "a handshake came to nothing");
+        tracing::debug!(%address, %error, "handshake failed");
     }
 }

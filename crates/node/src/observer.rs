@@ -1,4 +1,4 @@
-//! What the driver remembers for people who look: the last operations, and what happened of late.
+//! What the driver remembers for people who look: the last operations, and what happened recently.
 //!
 //! Written by the driver alone, so without a lock. Everything is bounded, and an operation that
 //! is not looked at costs one copy of its report's counts.

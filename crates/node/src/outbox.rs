@@ -239,7 +239,7 @@ impl Outbox {
         Taken::Nothing { read }
     }
 
-    /// For the connection's task, while a write is under way: whether it is still wanted.
+    /// For the connection's task, while a write is in progress: whether it is still wanted.
     pub(crate) fn is_killed(&self, cx: &Context<'_>) -> bool {
         let mut state = self.lock();
         state.keep_waker(cx);

@@ -28,7 +28,7 @@ pub(crate) struct Directory {
     store: Store,
     completions: mpsc::Receiver<Completion>,
     unfinished: usize,
-    /// Whether the last write came to nothing: said once, and once when it is over.
+    /// Whether the last write failed: said once, and once when it is over.
     failing: bool,
 }
 

@@ -74,7 +74,7 @@ pub struct Settings {
     /// Configured peers, by address or by name; names are resolved before each attempt to join.
     /// Empty: the first node of a network.
     pub peers: Vec<ConfiguredPeer>,
-    /// What proves a node ID: a property of the whole network.
+    /// How a node ID is authenticated: a property of the whole network.
     pub policy: Policy,
     /// The kind of key that is made where there is none yet.
     pub key_kind: KeyKind,
@@ -82,7 +82,7 @@ pub struct Settings {
     pub pins: PinLimits,
     /// Where the node keeps what it must not forget; `None`: nowhere.
     pub data_dir: Option<PathBuf>,
-    /// Where metrics, health and the page are served; `None`: nowhere.
+    /// Where metrics, health and the dashboard are served; `None`: nowhere.
     pub http: Option<SocketAddr>,
     /// The Unix socket by which its owner's tools speak to the node; `None`: there is none. A node
     /// that cannot make it warns, and goes on without.

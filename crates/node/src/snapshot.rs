@@ -19,7 +19,7 @@ pub use value::{ValueView, Verified};
 
 /// Keys of a sample, at most: so many marks can be told apart on a ring.
 pub const MAX_SAMPLED_KEYS: usize = 128;
-/// Operations under way that are listed, at most; all are counted.
+/// Operations in progress that are listed, at most; all are counted.
 pub const MAX_RUNNING_SHOWN: usize = 16;
 
 /// Which parts of a [`Snapshot`] are wanted.
@@ -65,7 +65,7 @@ pub struct Snapshot {
     pub trust: TrustView,
     /// Its limits, those in use first, each with how often it was reached.
     pub limits: Vec<LimitView>,
-    /// What happened of late, the latest last.
+    /// What happened recently, the latest last.
     pub events: Vec<EventView>,
 }
 
@@ -87,7 +87,7 @@ pub struct NodeView {
     pub api_address: String,
     /// The version of this program.
     pub version: &'static str,
-    /// What proves a node ID in its network: `self-certifying` or `tofu`.
+    /// How a node ID is authenticated in its network: `self-certifying` or `tofu`.
     pub policy: &'static str,
     /// How long it has been running.
     pub uptime_seconds: u64,
@@ -236,11 +236,11 @@ pub struct StorageView {
 /// What a node does.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct OperationsView {
-    /// How many operations are under way.
+    /// How many operations are in progress.
     pub running_count: usize,
     /// Requests that await their answer.
     pub requests_in_flight: usize,
-    /// The oldest operations under way, [`MAX_RUNNING_SHOWN`] at most.
+    /// The oldest operations in progress, [`MAX_RUNNING_SHOWN`] at most.
     pub running: Vec<OperationView>,
     /// The last that ended, the latest last; while many do, some of them.
     pub finished: Vec<OperationView>,
@@ -294,7 +294,7 @@ pub struct TrustView {
     pub misbehaved: u64,
     /// Certificates that are pinned.
     pub pins: usize,
-    /// Connections, since the start, that proved a pinned ID under another key.
+    /// Connections, since the start, that authenticated a pinned ID under another key.
     pub conflicts: u64,
 }
 

@@ -32,7 +32,7 @@ pub struct CoreStatus {
     pub records: usize,
     /// Requests that await their answer.
     pub requests: usize,
-    /// Operations under way.
+    /// Operations in progress.
     pub operations: usize,
     /// Whether the node is part of a network, or was told of none.
     pub joined: bool,

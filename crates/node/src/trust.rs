@@ -2,10 +2,10 @@
 //! section 4).
 //!
 //! The pins themselves are a state machine in `voiddht_identity`. Here is what it needs of the
-//! outside: every proved peer is shown to it, pins go to the data directory and come back from it,
-//! and old owners are asked. An owner is asked on the live connection that proved the pinned
-//! certificate, where there is one; if that brought no answer before, or there is none, on a new
-//! connection to the pinned address.
+//! outside: every authenticated peer is shown to it, pins go to the data directory and come back
+//! from it, and old owners are asked. An owner is asked on the live connection that authenticated
+//! the pinned certificate, where there is one; if that brought no answer before, or there is none,
+//! on a new connection to the pinned address.
 //!
 //! All of it costs something per connection. Per message it costs one look at an empty list.
 
@@ -199,7 +199,7 @@ impl Trust {
         self.pins.next_wakeup()
     }
 
-    /// Goes on with the checks under way.
+    /// Goes on with the checks in progress.
     pub(crate) fn handle_wakeup(&mut self, now: Moment) {
         self.pins.handle_wakeup(now);
     }

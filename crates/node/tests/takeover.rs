@@ -1,5 +1,5 @@
-//! Whose an ID is: what becomes of a node that proves a known ID with another key, before and after
-//! the owner is gone, and what a node remembers of it when it comes back.
+//! Whose an ID is: what becomes of a node that authenticates a known ID with another key, before
+//! and after the owner is gone, and what a node remembers of it when it comes back.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 

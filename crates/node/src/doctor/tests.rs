@@ -102,7 +102,7 @@ fn a_node_that_is_dialled_back_is_well() {
     let examination = Examination::of(&found);
     assert_eq!(examination.worst(), Grade::Well, "{examination:#?}");
     check(&found, "reachable", Grade::Well, "from 192.0.2.9");
-    check(&found, "address", Grade::Well, "192.0.2.1, as it says");
+    check(&found, "address", Grade::Well, "192.0.2.1, as announced");
 }
 
 #[test]

@@ -71,7 +71,7 @@ pub(crate) struct ObservedRecords {
     pub(crate) sample: Vec<(Key, usize, Duration, bool)>,
 }
 
-/// An operation under way.
+/// An operation in progress.
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) kind: OperationKind,

@@ -1,4 +1,5 @@
-//! The live stream of the page: server-sent events, each a [`View`](super::view::View) as JSON.
+//! The live stream of the dashboard: server-sent events, each a [`View`](super::view::View) as
+//! JSON.
 //!
 //! A view is made only when the one before has been taken, so a reader that is slow, or has
 //! fallen asleep, costs nothing.

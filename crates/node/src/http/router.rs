@@ -2,7 +2,7 @@
 //!
 //! | path | what |
 //! |---|---|
-//! | `/` | the page; with `?key=HEX` or `?key=WORDS`, it looks that key up |
+//! | `/` | the dashboard; with `?key=HEX` or `?key=WORDS`, it looks that key up |
 //! | `/events?node=N` | what it shows, live |
 //! | `/status.json?node=N` | the same, once |
 //! | `/history.json?window=hour&node=N` | the rates of its charts, over five minutes or an hour |
@@ -281,7 +281,7 @@ async fn readyz(State(routes): State<Routes>) -> Result<String, Refusal> {
         let health = look(watched, SnapshotRequest::default()).await.map_err(refusal)?.health;
         is_ready &= health.ready;
         if !health.ready && health.reasons.is_empty() {
-            reasons.push_str("The node was told to stop.\n");
+            reasons.push_str("The node is stopping.\n");
         }
         for reason in health.reasons {
             reasons.push_str(&format!("{} {}\n", reason.text, reason.hint));

@@ -1,4 +1,5 @@
-//! What the page shows, as JSON: one node, or the network that several nodes of this process are.
+//! What the dashboard shows, as JSON: one node, or the network that several nodes of this process
+//! are.
 
 use std::sync::Arc;
 use std::time::Duration;

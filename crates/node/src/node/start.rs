@@ -63,7 +63,7 @@ pub enum StartError {
     /// The core's settings contradict each other.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The page and the metrics cannot be served.
+    /// The dashboard and the metrics cannot be served.
     #[error(transparent)]
     Http(#[from] HttpError),
     /// The operating system gave no randomness.
@@ -186,8 +186,8 @@ fn begin(settings: &Settings) -> Result<Beginning, StartError> {
     Ok(Beginning { identity, persistence, records, contacts, pins })
 }
 
-/// A node without its control socket is still a node; without the page that was asked for, it is
-/// not what its operator wants.
+/// A node without its control socket is still a node; without the dashboard that was asked for, it
+/// is not what its operator wants.
 async fn bind_http(settings: &Settings, api: SocketAddr) -> Result<Option<BoundHttp>, HttpError> {
     let address = settings.http;
     let control = settings.control.as_ref().map(|control| control.path(api));

@@ -15,7 +15,7 @@ use voiddht_wire::peer::{Body, Message};
 
 use super::{Dial, Effect, Pool};
 
-/// Dials under way to one such peer. A guess: as many as a GET and a PUT at once make, and few
+/// Dials in progress to one such peer. A guess: as many as a GET and a PUT at once make, and few
 /// enough for a peer that starts a thread for each.
 const DIALS_AT_ONCE: usize = 8;
 /// Peers of which it is remembered how they speak. 32 bytes each; when there are more, all are

@@ -1,6 +1,6 @@
 //! How a node feels, and why: one state, and the reasons in words.
 //!
-//! A judgement over a few facts, so that the page, `/readyz` and `dht status` say the same.
+//! A judgement over a few facts, so that the dashboard, `/readyz` and `dht status` say the same.
 
 use std::net::IpAddr;
 
@@ -171,7 +171,7 @@ fn lost_address(facts: &Facts) -> Option<Reason> {
     Some(Reason {
         code: "address",
         text: format!("This machine no longer has the address {lost}."),
-        hint: "See what `dht doctor` says of the address.",
+        hint: "`dht doctor` has details on the address.",
     })
 }
 
@@ -182,7 +182,7 @@ fn complaints(facts: &Facts) -> Vec<Reason> {
             code: "unreachable",
             text: "Contacts cannot dial this node: it is a client, and holds nothing for others."
                 .into(),
-            hint: "See what `dht doctor` says of the port; --client if it is meant so.",
+            hint: "`dht doctor` has details on the port; use --client if this is intended.",
         });
     }
     if is_unanswered(facts) {

@@ -10,10 +10,10 @@ use crate::handle::GetOutcome;
 /// million nodes. 140 bytes each in memory.
 pub const MAX_STEPS: usize = 64;
 
-/// An operation, under way or ended.
+/// An operation, in progress or ended.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct OperationView {
-    /// Counts the node's operations as they end, from 1; 0 for those under way. See
+    /// Counts the node's operations as they end, from 1; 0 for those in progress. See
     /// [`super::SnapshotRequest::after`].
     pub number: u64,
     /// `get`, `put` or `lookup`.

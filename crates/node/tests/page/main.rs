@@ -1,4 +1,4 @@
-//! The page in a real browser: what it draws is what the node knows, what happens shows up, it
+//! The dashboard in a real browser: what it draws is what the node knows, what happens shows up, it
 //! fetches nothing from elsewhere, and it holds together at any size.
 //!
 //! Pictures are left in `target/tmp/page/`.
@@ -31,7 +31,8 @@ fn ids_of(selector: &str) -> String {
     format!("[...document.querySelectorAll('{selector}')].map((one) => one.dataset.id).sort()")
 }
 
-/// Whether a script says just that. What a node knows may still change while the page shows it.
+/// Whether a script says just that. What a node knows may still change while the dashboard shows
+/// it.
 fn are(script: &str, wanted: &Value) -> String {
     format!("JSON.stringify({script}) === JSON.stringify({wanted})")
 }

@@ -1,4 +1,4 @@
-//! Finding things on the page: links to keys, filters, the window of the charts.
+//! Finding things on the dashboard: links to keys, filters, the window of the charts.
 
 use super::*;
 
