@@ -5,7 +5,7 @@
 //!   each rule that one can break.
 //! * [`tls`]: the two rustls configurations, and the verifiers behind them.
 //! * [`proof`]: what a finished handshake has proved.
-//! * [`pin`]: which certificate each node ID was first proved with, and what happens when another
+//! * [`pin`]: which certificate each node ID was first authenticated with, and what happens when another
 //!   one is shown.
 //! * [`network`]: the secrets of a private network, the sealed push and the proof of membership.
 //! * [`policy`]: the choices of a network and of a node.
