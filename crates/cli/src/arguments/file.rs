@@ -31,7 +31,7 @@ pub struct Alias {
 pub enum Sets {
     /// `ADDRESS:PORT`, or the address alone.
     AddressAndPort(&'static str, &'static str),
-    /// A list, its items parted by commas or blanks.
+    /// A list, its items separated by commas or blanks.
     List(&'static str),
 }
 

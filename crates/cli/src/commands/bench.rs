@@ -18,7 +18,7 @@ use crate::output::Output;
 use crate::paint::Paint;
 use crate::paint::table::width_of_stdout;
 
-/// Put and get through running nodes, and tell how long that takes
+/// Put and get through running nodes, and measure how long that takes
 ///
 /// Puts random values under random keys, first one at a time, then many at once, and gets them
 /// again, each through another node than it was put through where several are given. The values

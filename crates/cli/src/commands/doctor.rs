@@ -22,7 +22,7 @@ use crate::output::Output;
 use crate::paint::words::{millis, plural};
 use crate::paint::{Paint, Tone};
 
-/// Look what is wrong with a node, and say what to do about it
+/// Check a node, and say what to fix
 ///
 /// Is it part of its network, can others reach it (some contacts dial it back), is its address
 /// right, its clock, its disk; was a limit reached; can local programs put and get. A value of 32
@@ -199,7 +199,7 @@ async fn programs(api: Option<SocketAddr>, expected: u64) -> Check {
         Ok((0, _)) => check(
             "failed",
             format!("A value that was put at {api} is stored nowhere."),
-            "dht explain tells who is asked; the other checks may tell why they refuse.",
+            "dht explain shows which nodes are asked; the other checks may show why they refuse.",
         ),
         Ok((stored, _)) if is_far_fewer(stored.into(), expected) => check(
             "warning",

@@ -40,7 +40,7 @@ const BUSY_PATIENCE: Duration = Duration::from_secs(60);
 /// Operations in flight where a drill puts or gets many values.
 const AT_ONCE: usize = 32;
 
-/// Kill, restart, replace and part real nodes, and see whether any value is lost
+/// Kill, restart, replace and partition real nodes, and check that no value is lost
 ///
 /// Starts a network of dht_server processes on loopback, each with a data directory of its own in
 /// a temporary directory, and ends them in the ways in which networks end. The table shows what
@@ -120,7 +120,7 @@ enum Case {
     All,
 }
 
-/// One case under way.
+/// One case in progress.
 #[derive(Debug)]
 struct Drill {
     options: Options,

@@ -15,7 +15,7 @@ use crate::paint::table::{self, Cell, Column, Table};
 use crate::paint::words::{bytes, millis, plural, span};
 use crate::paint::{Paint, Tone, track};
 
-/// Get a value, and show how: who was asked, what each answered, how the vote went
+/// Get a value, and show each request, each answer, and the vote
 ///
 /// The node does a GET as for any program, and tells its steps instead of the value: on which of
 /// the disjoint paths each node was asked, who had named it, how near it is to the key, when it
@@ -130,12 +130,13 @@ fn counts(operation: &Operation) -> String {
     format!("{text}; the longest chain of names has {}.", plural(*hops, "hop"))
 }
 
-/// Why the value is believed, or why there is none.
+/// Why the value is accepted, or why there is none.
 fn vote(operation: &Operation) -> String {
     let Operation { agreeing, dissenting, .. } = operation;
     match (operation.result.as_str(), agreeing, dissenting) {
         ("found", ..) if operation.proves_itself => {
-            "The key is the SHA-256 of the value: it proves itself, and needs no vote.".to_owned()
+            "The key is the SHA-256 of the value: it is self-verifying and needs no vote."
+                .to_owned()
         }
         ("found", 0, _) => {
             "No other node has it: it is what this node itself has published.".to_owned()
@@ -275,7 +276,7 @@ mod tests {
         assert!(verdict("found", [0, 0]).contains("itself has published"));
         assert!(verdict("missing", [0, 0]).contains("No node"));
         let proved = Operation { proves_itself: true, ..operation("found", [1, 0], Vec::new()) };
-        assert!(vote(&proved).contains("proves itself"));
+        assert!(vote(&proved).contains("self-verifying"));
         let text = words(&operation("missing", [0, 0], Vec::new()), "x", 80, Paint::PLAIN);
         assert!(text.contains("● Not found") && text.contains("No node had to be asked"), "{text}");
     }

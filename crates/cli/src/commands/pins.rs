@@ -23,7 +23,7 @@ const LEAST_DIGITS: usize = 8;
 /// List and forget the certificates that a node trusts for the IDs that it knows
 ///
 /// A node remembers the certificate that it first saw for each ID. A node that shows another one is
-/// turned away while the owner answers. Without a pin the next node that authenticates the ID is
+/// refused while the owner answers. Without a pin the next node that authenticates the ID is
 /// trusted.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {

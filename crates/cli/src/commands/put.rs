@@ -197,7 +197,7 @@ fn warnings(asked: Option<u16>, receipt: &PutReceipt) -> Vec<String> {
     if receipt.is_poor() {
         let possible = terms.possible;
         warnings.push(format!(
-            "warning: {possible} nodes could have stored it; dht doctor tells what is wrong"
+            "warning: {possible} nodes could have stored it; dht doctor says what is wrong"
         ));
     }
     let granted = terms.ttl_seconds;

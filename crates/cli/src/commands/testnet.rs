@@ -199,7 +199,7 @@ impl Arguments {
         })
     }
 
-    /// Serves the page, if it is wanted: from the start, so that the load can be watched.
+    /// Serves the dashboard, if it is wanted: from the start, so that the load can be watched.
     async fn serve_page(
         &self,
         network: &Started,

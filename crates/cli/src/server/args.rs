@@ -39,7 +39,7 @@ pub const ALIASES: &[Alias] = &[
 #[command(
     name = "dht_server",
     version,
-    about = "A node of a voiddht network: keeps its share of the values, and serves local programs",
+    about = "A node of a voiddht network: stores its share of the values and serves local programs",
     override_usage = "dht_server [OPTIONS] [HOST_ADDRESS [MODULE_PORT [P2P_PORT [PEER_ADDRESS [PEER_PORT]]]]]",
     after_help = EXAMPLES,
     mut_arg("config", |config| config.short('c'))
@@ -251,7 +251,7 @@ pub struct Limits {
     #[arg(long, value_name = "NUMBER", default_value_t = settings::CONNECTIONS_PER_ADDRESS, value_parser = number::<usize>(1..=65_536))]
     pub max_connections_per_address: usize,
 
-    /// Accepted connections whose handshake is under way
+    /// Accepted connections whose handshake is in progress
     #[arg(long, value_name = "NUMBER", default_value_t = settings::HANDSHAKES, value_parser = number::<usize>(1..=65_536))]
     pub max_handshakes: usize,
 

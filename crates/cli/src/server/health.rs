@@ -29,7 +29,8 @@ pub async fn ask(settings: &Settings, is_family_known: bool) -> Result<Exit, Fai
     SysRng.try_fill_bytes(&mut key).map_err(Failure::failed)?;
     let options =
         Options { connect_timeout: PATIENCE, request_timeout: PATIENCE, ..Options::default() };
-    let unwell = |error: String| Failure::Failed(format!("the node at {api} is not well: {error}"));
+    let unwell =
+        |error: String| Failure::Failed(format!("the node at {api} is unhealthy: {error}"));
     let client = Client::connect_with(&places(api, is_family_known)[..], options).await;
     let client = client.map_err(|error| unwell(error.to_string()))?;
     let got = client.get(Key::from_bytes(key)).await;

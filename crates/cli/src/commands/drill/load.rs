@@ -203,7 +203,7 @@ impl Load {
         .await
     }
 
-    /// Ends [`Load::run`] after what is under way.
+    /// Ends [`Load::run`] after what is in progress.
     pub(super) fn stop(&self) {
         self.stop.set(true);
     }

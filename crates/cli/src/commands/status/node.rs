@@ -156,7 +156,7 @@ fn facts(node: &Node, paint: Paint) -> Vec<(&'static str, String)> {
         (
             "operations",
             format!(
-                "{} under way, {} in flight",
+                "{} in progress, {} in flight",
                 number(operations.running_count),
                 plural(operations.requests_in_flight, "request")
             ),
