@@ -53,7 +53,7 @@ pub struct NetworkConfig {
     pub handshake_round_trips: u32,
     /// When a dial without an answer is given up.
     pub dial_timeout: Duration,
-    /// When a connection breaks whose other end is silent: keep-alives, or data that is not
+    /// When a connection breaks whose other end is unresponsive: keep-alives, or data that is not
     /// acknowledged.
     pub break_after: Duration,
     /// Connections that one host has at most. The least recently used one without a request in

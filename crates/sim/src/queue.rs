@@ -34,7 +34,7 @@ impl Entry {
 /// Events, each with its time.
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
-    /// Everything in this slot, and whatever is late, is in `current`.
+    /// Everything in this slot, and whatever is overdue, is in `current`.
     slot: u64,
     current: BinaryHeap<Reverse<Entry>>,
     wheel: Vec<Vec<Entry>>,

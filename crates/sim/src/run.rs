@@ -105,7 +105,7 @@ pub fn point_seed(seed: u64, point: &Point, repetition: u32) -> u64 {
     state
 }
 
-/// Carries out one world of a scenario, and tells how far it is.
+/// Executes one world of a scenario, and tells how far it is.
 ///
 /// # Errors
 /// If the settings of the nodes contradict each other.

@@ -1,4 +1,4 @@
-//! Requests in flight and operations under way stay within limits, at every step.
+//! Requests in flight and operations in progress stay within limits, at every step.
 
 use voiddht_core::{Config, Node};
 
@@ -16,7 +16,7 @@ pub struct Load {
     pub requests: usize,
     /// Requests in flight for each operation, at most.
     pub requests_per_operation: usize,
-    /// Operations of one node under way, at most.
+    /// Operations of one node in progress, at most.
     pub operations: usize,
 }
 
@@ -25,7 +25,7 @@ impl Load {
     pub fn of(config: &Config) -> Self {
         Self {
             requests: OWN_REQUESTS,
-            // Late ones are in flight beside those that took their place.
+            // Overdue ones are in flight beside those that took their place.
             requests_per_operation: voiddht_core::lookup::MAX_REQUESTS as usize + 8 * config.k,
             operations: config.max_operations,
         }
@@ -45,7 +45,7 @@ impl Checker for Load {
                 self.name(),
                 at,
                 format!(
-                    "{requests} requests in flight, {operations} operations under way; allowed are \
+                    "{requests} requests in flight, {operations} operations in progress; allowed are \
                      {allowed} and {}",
                     self.operations
                 ),

@@ -1,4 +1,4 @@
-//! Many commands, some of them under way at any time.
+//! Many commands, some of them in progress at any time.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -14,8 +14,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const TELL_EVERY: u64 = 64;
 
 impl Stage<'_> {
-    /// Gives commands as `next` yields them, `at_once` under way at any time, and hands each one's
-    /// outcome to `ended`, with what `next` gave along. `of` is how many there will be.
+    /// Gives commands as `next` yields them, `at_once` in progress at any time, and hands each
+    /// one's outcome to `ended`, with what `next` gave along. `of` is how many there will be.
     pub(super) fn run_commands<T>(
         &mut self,
         of: u64,

@@ -35,7 +35,7 @@ impl World {
             traffic.unanswered()
         }
         match there {
-            // There may be a connection with the host there, or a dial under way, while
+            // There may be a connection with the host there, or a dial in progress, while
             // another node is wanted: it is found out without a second one.
             Some(peer) if peer != from && self.hosts[from.index()].link(peer).is_none() => {
                 let serial = self.new_serial();
@@ -183,7 +183,7 @@ impl World {
         }
     }
 
-    /// Closes the connection with a peer in good order, after what is under way has arrived.
+    /// Closes the connection with a peer in good order, after what is in progress has arrived.
     pub(super) fn hang_up(&mut self, at: HostId, peer: &NodeId) {
         if let Some(peer) = self.by_id.get(peer).copied() {
             self.close(at, peer);
@@ -214,7 +214,7 @@ impl World {
         true
     }
 
-    /// Forgets one end of a connection; what was awaited on it, or waited for it, comes to nothing.
+    /// Forgets one end of a connection; what was awaited on it, or waited for it, fails.
     pub(super) fn lose(&mut self, at: HostId, peer: HostId, why: Undelivered) {
         let Some(link) = self.hosts[at.index()].links.remove(peer) else { return };
         let run = self.hosts[at.index()].run;
