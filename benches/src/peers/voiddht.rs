@@ -1,5 +1,5 @@
-//! voiddht: `crates/node`, as `dht testnet` starts it. TCP, TLS 1.3 with both sides proved, 20
-//! replicas, five agreeing votes. Everything is at its default; keys are random, so no value
+//! voiddht: `crates/node`, as `dht testnet` starts it. TCP, TLS 1.3 with both sides authenticated,
+//! 20 replicas, five agreeing votes. Everything is at its default; keys are random, so no value
 //! proves itself. PUT returns when every replica has confirmed or failed.
 //!
 //! A node that holds the record counts it as one vote, and still asks others.
