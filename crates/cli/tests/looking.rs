@@ -71,7 +71,7 @@ fn a_node_that_is_not_part_of_its_network_is_status_1() {
     let node = Server::start(&["-a", "127.0.0.1", "--peer", &dead, "--http", "127.0.0.1:0"]);
     let http = node.http();
     let text = said(&["status"], &http, 1);
-    assert!(text.contains("Looking for its network.") && text.contains("--peer"), "{text}");
+    assert!(text.contains("Joining its network.") && text.contains("--peer"), "{text}");
     let text = said(&["doctor"], &http, 1);
     assert!(text.contains("✗ network"), "{text}");
 }

@@ -24,9 +24,9 @@ use crate::paint::{Paint, Tone};
 
 /// Check a node, and say what to fix
 ///
-/// Is it part of its network, can others reach it (some contacts dial it back), is its address
-/// right, its clock, its disk; was a limit reached; can local programs put and get. A value of 32
-/// bytes is put for a minute and got back.
+/// Checks membership, reachability (some contacts dial the node back), address, clock, disk, limits
+/// that were reached, and whether local programs can put and get: a value of 32 bytes is put for a
+/// minute and got back.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
@@ -193,7 +193,7 @@ async fn programs(api: Option<SocketAddr>, expected: u64) -> Check {
     };
     let Some(api) = api else {
         let text = "The module API is served on the node's own machine alone.".to_owned();
-        return check("unknown", text, "To try it, run this there.");
+        return check("unknown", text, "Run this there to test it.");
     };
     match trial(api).await {
         Ok((0, _)) => check(
@@ -219,7 +219,7 @@ async fn programs(api: Option<SocketAddr>, expected: u64) -> Check {
         Err(why) => check(
             "failed",
             format!("Local programs cannot put and get at {api}: {why}"),
-            "Is the node stopping, or has another program its port? Its log says more.",
+            "The node may be stopping, or another program may use its port. See its log.",
         ),
     }
 }
@@ -256,8 +256,8 @@ fn words(node: &str, checks: &[Check], paint: Paint) -> String {
     let count = |result: &str| checks.iter().filter(|check| check.result == result).count();
     let (tone, verdict) = match (count("failed"), count("warning")) {
         (0, 0) => (Tone::Well, "Nothing is wrong.".to_owned()),
-        (0, 1) => (Tone::Warning, "It works; one thing is to be looked at.".to_owned()),
-        (0, some) => (Tone::Warning, format!("It works; {some} things are to be looked at.")),
+        (0, 1) => (Tone::Warning, "It works, with one warning.".to_owned()),
+        (0, some) => (Tone::Warning, format!("It works, with {some} warnings.")),
         (1, _) => (Tone::Bad, "One thing is wrong.".to_owned()),
         (some, _) => (Tone::Bad, format!("{some} things are wrong.")),
     };

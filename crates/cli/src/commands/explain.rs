@@ -17,13 +17,13 @@ use crate::paint::{Paint, Tone, track};
 
 /// Get a value, and show each request, each answer, and the vote
 ///
-/// The node does a GET as for any program, and tells its steps instead of the value: on which of
-/// the disjoint paths each node was asked, who had named it, how near it is to the key, when it
-/// was asked and how long it took.
+/// The node executes an ordinary GET and reports its steps instead of the value: the disjoint path
+/// of each request, the referrer of the node, its distance from the key, the start and the
+/// duration.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// 64 hexadecimal digits, or any text, of which the SHA-256 is taken
+    /// 64 hexadecimal digits, or any other text, which is hashed with SHA-256
     key: OsString,
 
     #[command(flatten)]

@@ -39,7 +39,7 @@ enum Command {
 
 /// List the pins in a node's data directory
 ///
-/// Whether or not the node runs. Each line has the ID, where its owner was last reached, and when.
+/// Whether or not the node runs. Each line has the ID, the owner's last known address, and the time.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -53,8 +53,8 @@ struct List {
 
 /// Forget one pin, so that the next node that authenticates the ID is trusted
 ///
-/// For when the owner of an ID has a new key, and says so on another way: a conflict settles itself
-/// once the old key does not answer any more.
+/// For an owner that has a new key and confirmed it by other means. Without this command a conflict
+/// ends once the old key no longer answers.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -62,7 +62,7 @@ Examples:
 
 Ends with status 1 if there is no such pin.")]
 struct Forget {
-    /// The node ID, 64 hexadecimal digits; the first 8 or more will do, where no other has them
+    /// The node ID, 64 hexadecimal digits; the first 8 or more will do, if no other begins with them
     #[arg(value_name = "ID")]
     id: String,
 

@@ -32,7 +32,7 @@ use crate::output::Output;
     override_usage = "dht put [OPTIONS] KEY [VALUE]\n       dht put [OPTIONS] --content-addressed [VALUE]\n       dht put [OPTIONS] --sign KEY_FILE [--salt SALT] [VALUE]"
 )]
 pub(super) struct Arguments {
-    /// 64 hexadecimal digits, or any text, of which the SHA-256 is taken
+    /// 64 hexadecimal digits, or any other text, which is hashed with SHA-256
     #[arg(required_unless_present_any = ["content_addressed", "sign"])]
     key: Option<OsString>,
 
@@ -55,7 +55,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     end: EndArguments,
 
-    /// How long the value shall live [default: as the node is set]
+    /// TTL of the value [default: the node's]
     #[arg(
         short,
         long,
@@ -64,7 +64,7 @@ pub(super) struct Arguments {
     )]
     ttl: Option<u16>,
 
-    /// On how many nodes the value shall lie [default: as the node is set]
+    /// Number of replicas [default: the node's]
     #[arg(
         short,
         long,
@@ -73,7 +73,7 @@ pub(super) struct Arguments {
     )]
     replication: Option<u8>,
 
-    /// Print JSON, for programs: nodes, and the lifetime that the node has granted
+    /// Print JSON, for programs: nodes, and the TTL that the node has granted
     #[arg(long)]
     json: bool,
 

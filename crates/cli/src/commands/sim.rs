@@ -34,14 +34,13 @@ const RANDOM_SCENARIOS: u64 = 200;
 
 /// Simulate a large network, with faults and attackers, in one process
 ///
-/// A scenario is a file that says how large the network is, what happens in it, what is measured,
-/// and what is promised. Those that come with the program have names; --list shows them. Time is
-/// virtual, and everything follows from the seed: the same seed gives the same run, to the last
-/// message.
+/// A scenario file defines the network, its events, what is measured, and what is asserted. Those
+/// that come with the program have names; --list shows them. Time is virtual, and runs are
+/// deterministic: the same seed gives the same run, message by message.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// A name of --list, a file of your own, "figures" for all that have pictures, or "random"
+    /// A name of --list, a file of your own, "figures" for all that have plots, or "random"
     #[arg(value_name = "SCENARIO", required_unless_present = "list")]
     scenario: Option<String>,
 
@@ -62,7 +61,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',', value_parser = assignment)]
     only: Vec<(String, Setting)>,
 
-    /// Where pictures (SVG and PNG) and figures (CSV) are written
+    /// Directory for plots (SVG and PNG) and figures (CSV)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 

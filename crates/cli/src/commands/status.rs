@@ -23,8 +23,8 @@ use crate::paint::table::width_of_stdout;
 
 /// Show the state of a node: health, contacts, records, operations, warnings
 ///
-/// The dashboard in words; of a test network (dht testnet --http), all its nodes. With HOSTs, one
-/// line for each.
+/// The dashboard as text; for a test network (dht testnet --http), all its nodes. With HOSTs, one
+/// line each.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
