@@ -20,10 +20,10 @@ pub const DISJOINT_PATHS: usize = 5;
 /// Replicas that must agree, none dissenting, to end a GET early. Where a fifth of all nodes
 /// are hostile, five agree on a wrong value once in 3 000.
 pub const VOTE_QUORUM: usize = 5;
-/// Life of a value whose publisher named none. A guess: long enough to outlive a restart of the
+/// TTL of a value whose publisher named none. A guess: long enough to outlive a restart of the
 /// publisher, short enough that abandoned values go.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(6 * 3600);
-/// The longest life of a value: what `ttl u16` can say.
+/// The longest TTL of a value: what `ttl u16` can say.
 pub const MAX_TTL: Duration = Duration::from_secs(u16::MAX as u64);
 /// Interval of bucket refresh (Kademlia, section 2.3).
 pub const REFRESH_INTERVAL: Duration = Duration::from_secs(3600);
@@ -108,9 +108,9 @@ pub struct Config {
     pub replication: usize,
     /// See [`DEFAULT_TTL`].
     pub default_ttl: Duration,
-    /// The shortest life that a local program may ask for; a shorter one is raised to it.
+    /// The shortest TTL that a local program may ask for; a shorter one is raised to it.
     pub min_ttl: Duration,
-    /// The longest life that anybody may ask for; a longer one is cut to it.
+    /// The longest TTL that anybody may ask for; a longer one is cut to it.
     pub max_ttl: Duration,
     /// See [`REFRESH_INTERVAL`].
     pub refresh_interval: Duration,

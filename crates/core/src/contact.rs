@@ -136,7 +136,7 @@ impl Contact {
         self.failures >= MAX_FAILURES_IN_A_ROW
     }
 
-    /// The peer has authenticated at another address. The times measured on the way to the old one
+    /// The peer has authenticated at another address. The times measured on the path to the old one
     /// go.
     pub(crate) fn moved(&mut self, address: PeerAddress) {
         self.address = address;

@@ -117,7 +117,7 @@ impl DiversityLimits {
         prefixes(address).filter(move |_| counts)
     }
 
-    /// Whether a newcomer may join these members: for sets so small that counting them anew is
+    /// Whether a newcomer may join these members: for sets so small that counting them again is
     /// cheaper than keeping count.
     pub fn admits(
         &self,

@@ -360,7 +360,7 @@ pub enum Command {
         /// The point.
         target: Key,
     },
-    /// Join the network through these peers, tried side by side, again with backoff until one
+    /// Join the network through these peers, tried concurrently, again with backoff until one
     /// answers. The answer comes when the routing table has been filled, or when another join
     /// takes its place.
     Join {

@@ -399,7 +399,7 @@ impl Lookup {
         self.late
     }
 
-    /// The most requests that may be in flight at once.
+    /// The most requests that may be in flight.
     pub fn parallelism(&self) -> usize {
         (0..self.paths).map(|path| usize::from(self.limit(path))).sum()
     }

@@ -290,7 +290,7 @@ impl Node {
         self.joining.peers()
     }
 
-    /// Whether this node is part of a network: it has a contact, or was told of no peer to find.
+    /// Whether this node is part of a network: it has a contact, or has no configured peer to find.
     pub fn is_joined(&self) -> bool {
         !self.table.is_empty() || (!self.joining.has_peers() && self.lost.is_empty())
     }
@@ -306,7 +306,7 @@ impl Node {
         }
     }
 
-    /// Begins what was asked for at `since`: the life of a value is counted from there.
+    /// Begins what was asked for at `since`: the TTL of a value is counted from there.
     fn start_operation(&mut self, id: CommandId, operation: Command, since: Now) {
         match operation {
             Command::Put { key, value, ttl, replication } => {

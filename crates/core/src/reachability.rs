@@ -16,7 +16,7 @@ use voiddht_wire::{NodeId, PeerAddress};
 use crate::diversity::{AddressPrefix, is_private, prefixes};
 use crate::time::Moment;
 
-/// Contacts that must have been asked in vain before a node takes itself for unreachable.
+/// Contacts that must have been asked without success before a node takes itself for unreachable.
 pub const WITNESSES: usize = 3;
 /// Address prefixes that these contacts must come from: those behind one firewall may not reach a
 /// node that everybody else reaches.

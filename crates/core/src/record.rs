@@ -7,8 +7,8 @@
 //! let anyone delete it with a copy that has one second left. A higher version is a publication
 //! with a TTL of its own.
 //!
-//! A self-verifying record has no versions to tell publications apart: each publication of the same
-//! bytes moves the deadline to the later of the two, and a maintenance copy never moves it.
+//! A self-verifying record has no versions to distinguish publications: each publication of the
+//! same bytes moves the deadline to the later of the two, and a maintenance copy never moves it.
 //! Otherwise any stranger could delete it by publishing it again with a TTL of one second.
 //!
 //! A plain record whose version this node's clock would refuse today (it was taken, or published

@@ -1,6 +1,6 @@
 //! The vote of a key's replicas on its value.
 //!
-//! A vote is one node's answer to FIND_VALUE. Values are told apart by their bytes; the version
+//! A vote is one node's answer to FIND_VALUE. Values are distinguished by their bytes; the version
 //! that goes with the winner is the one that most of its voters name, so that a single malicious
 //! node cannot push a value's version into the future by agreeing with it.
 //!

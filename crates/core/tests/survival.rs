@@ -87,8 +87,8 @@ fn check_all_found(network: &mut Network, count: usize, at: std::ops::Range<usiz
 }
 
 /// The last to be killed had seen all others die, and had removed them from its disk. The first to
-/// be started dialled the others in vain, and for half a minute did not look at any of them when
-/// they came.
+/// be started dialled the others without success, and for half a minute did not look at any of them
+/// when they came.
 #[test]
 fn a_network_of_which_every_node_was_killed_comes_back_from_what_each_remembers() {
     let mut network = Network::with_config(12, narrow());

@@ -219,10 +219,10 @@ impl Node {
         }
     }
 
-    /// An authenticated peer pings: whether it can be reached where it says is looked at anew, even
-    /// if it is a contact long since. It may be what the peer wants to know, and a contact that
-    /// none can reach is useless to the nodes that are referred to it. Costs a TCP connection to
-    /// the host that the PING came from, once in a while.
+    /// An authenticated peer pings: whether it can be reached where it says is looked at again,
+    /// even if it is a contact long since. It may be what the peer wants to know, and a contact
+    /// that none can reach is useless to the nodes that are referred to it. Costs a TCP connection
+    /// to the host that the PING came from, once in a while.
     pub(super) fn dial_back(&mut self, peer: &Peer, port: u16) {
         let contact = NodeInfo { address: peer.remote().with_port(port), id: peer.id() };
         if peer.is_proved()

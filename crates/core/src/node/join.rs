@@ -1,6 +1,6 @@
 //! Finding the network, staying in it, and noticing its loss.
 //!
-//! Joining (Kademlia, section 2.3): FIND_NODE for the own ID at every known peer, side by side;
+//! Joining (Kademlia, section 2.3): FIND_NODE for the own ID at every known peer, concurrently;
 //! with the first answer a lookup of the own ID, then a lookup in every bucket. In the own
 //! neighbourhood it asks as many nodes as a bucket holds, so that both sides know each other; a
 //! bucket that gained another contact since, or was split, is looked into again in the next round.
@@ -37,7 +37,7 @@ use crate::operation::Answer;
 use crate::request::{InFlight, Purpose};
 use crate::routing::BucketRange;
 
-/// Peers tried side by side, at most. One that is overdue leaves its place to the next.
+/// Peers tried concurrently, at most. One that is overdue leaves its place to the next.
 const SEEDS_AT_ONCE: usize = 32;
 /// Lost contacts tried before the configured peers; the others come after those.
 const LOST_FIRST: usize = SEEDS_AT_ONCE;

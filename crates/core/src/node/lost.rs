@@ -26,7 +26,7 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs
 /// The longest pause is no longer than the upkeep interval divided by this: within one interval
 /// the parts of a network that can meet again have met, and have exchanged what they hold.
 const TRIES_PER_UPKEEP: u32 = 8;
-/// Contacts tried at once.
+/// Contacts tried concurrently.
 const TRIED_AT_ONCE: usize = 4;
 /// A contact is forgotten after this many tries: about a day at the longest pause, if it is alone.
 const MAX_TRIES: u32 = 2160;

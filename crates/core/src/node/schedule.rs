@@ -29,7 +29,7 @@ pub(super) enum Task {
     CheckSize,
     /// Ask contacts to dial this node back, or judge by who came.
     Reach,
-    /// Tell contacts the new address.
+    /// Announce the new address to contacts.
     Reintroduce,
     /// Begin operations that have waited long enough.
     Unpark,

@@ -2,7 +2,7 @@
 //!
 //! * *Renewal*: once per upkeep interval each record is stored again on the k closest nodes, by
 //!   one holder. All holders plan it; the closest goes first, and each node that sees its copy arrive
-//!   plans anew. Records are renewed by region: one lookup finds the nodes for all keys nearby.
+//!   plans again. Records are renewed by region: one lookup finds the nodes for all keys nearby.
 //!   It mends whatever went unnoticed; what is noticed is mended at once:
 //! * *Movement* (`movement`): a node that appears among the k closest of a key is given the record,
 //!   and where one of them died, the node that took its place is.

@@ -10,7 +10,7 @@
 //!
 //! Those who are overdue are not waited for while there are others to take their places, nor, where
 //! there are none, once as many have acknowledged: few that are overdue are unresponsive, but where
-//! most are, it is rather the way to them that is slow.
+//! most are, it is rather the path to them that is slow.
 //!
 //! Where the nodes around the key are denser than the size of the network explains, the record
 //! goes to as many more as are too many; and no address prefix gets more than a few copies.

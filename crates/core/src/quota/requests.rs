@@ -12,14 +12,14 @@ use super::{Account, Owner, QuotaReached};
 use crate::diversity::{AddressPrefix, is_private, prefixes};
 use crate::time::Moment;
 
-/// Requests of one peer per second in the long run: a node that serves 100 users at once asks one
-/// peer less often. A guess.
+/// Requests of one peer per second in the long run: a node that serves 100 concurrent users asks
+/// one peer less often. A guess.
 pub const PEER_RATE: u32 = 500;
-/// Requests of one peer at once, after silence: a hand-over of some thousand records. A guess.
+/// Burst of one peer after an idle time: a hand-over of some thousand records. A guess.
 pub const PEER_BURST: u32 = 5_000;
 /// The same for all peers of a /24, /64 or /48 together: as many as four peers. A guess.
 pub const PREFIX_RATE: u32 = 4 * PEER_RATE;
-/// Requests at once of all peers of a prefix, after silence.
+/// Burst of all peers of a prefix after an idle time.
 pub const PREFIX_BURST: u32 = 4 * PEER_BURST;
 /// How many times as much a peer at a loopback or private address may ask, where those are not
 /// counted like others: one gateway often serves all programs of a small network. 20 000 requests
@@ -40,7 +40,7 @@ pub struct Rate {
     /// Requests per second in the long run; 0 reads as 1. Kept to a microsecond per request, so
     /// that more than a million is no limit.
     pub per_second: u32,
-    /// Requests at once after silence; 0 reads as 1.
+    /// Burst after an idle time; 0 reads as 1.
     pub burst: u32,
 }
 

@@ -163,7 +163,7 @@ impl Peers {
         is_configured
     }
 
-    /// An address was tried in vain.
+    /// An address was tried without success.
     pub(crate) fn failed(&mut self, at: PeerAddress, why: JoinProblem, now: Moment, jitter: f64) {
         for entry in &mut self.entries {
             let Some(attempt) = &mut entry.attempt else { continue };

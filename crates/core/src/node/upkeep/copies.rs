@@ -18,7 +18,7 @@ use crate::peer::Peer;
 use crate::request::Purpose;
 use crate::time::Moment;
 
-/// Copies in flight at once.
+/// Copies in flight.
 const IN_FLIGHT: usize = 32;
 /// Copies that wait to be sent, at most, and as many again that wait for another try. Who plans
 /// more waits from half of it on. 96 bytes each.

@@ -23,7 +23,7 @@ use crate::vote::{Ballot, FULL_WEIGHT};
 
 /// What the neighbourhood is judged by: the replicas contradict each other.
 const SUSPICIOUS: Strictness = Strictness::SUSPICIOUS;
-/// Votes that are asked for at once. Each may bring a value of 64 KiB.
+/// Votes requested concurrently. Each may bring a value of 64 KiB.
 const POLLS_IN_FLIGHT: usize = 10;
 
 /// See the [module](self).
