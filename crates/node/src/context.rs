@@ -28,7 +28,7 @@ pub(crate) struct Context {
     pub(crate) own: NodeInfo,
     /// Where it listens, dials from and is reached now.
     pub(crate) own_address: OwnAddress,
-    /// Where the node keeps what it must not forget.
+    /// The data directory.
     pub(crate) data_dir: Option<PathBuf>,
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
@@ -38,7 +38,7 @@ pub(crate) struct Context {
     pub(crate) inbox: mpsc::Sender<Event>,
     /// Every task of the node, so that its end can be awaited.
     pub(crate) tasks: TaskTracker,
-    /// Cancelled when the node is told to stop: local programs are answered what they have asked,
+    /// Cancelled when the node is asked to stop: local programs are answered what they have asked,
     /// and are not listened to any more.
     pub(crate) finish: CancellationToken,
     /// Cancelled when the node stops: tasks that accept, dial or shake hands end then.

@@ -32,7 +32,7 @@ const LITTLE_ROOM: u64 = 1 << 30;
 pub enum Grade {
     /// As it should be.
     Well,
-    /// It cannot be told.
+    /// It is unknown.
     Unknown,
     /// The node works, and there is something to look at.
     Warning,

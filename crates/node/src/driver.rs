@@ -128,7 +128,7 @@ impl Driver {
         }
     }
 
-    /// Works until the node is told to stop, and then ends everything.
+    /// Works until the node is asked to stop, and then ends everything.
     pub(crate) async fn run(mut self) {
         let context = Arc::clone(&self.context);
         let mut stopped = std::pin::pin!(context.stop.cancelled());

@@ -273,7 +273,7 @@ impl Handle {
         answer.await.map_err(|_| HandleError::Stopped)
     }
 
-    /// Forgets the pin of an ID: the next node to prove it is trusted with it. Whether there was
+    /// Forgets the pin of an ID: the next node to authenticate it is trusted. Whether there was
     /// one.
     ///
     /// # Errors

@@ -78,7 +78,7 @@ pub(crate) enum HandshakeError {
 }
 
 impl HandshakeError {
-    /// What the core is told.
+    /// What the core is notified of.
     pub(crate) fn undelivered(&self) -> Undelivered {
         match self {
             Self::NoSocket(_) => Undelivered::LocalLimit,

@@ -38,7 +38,7 @@ use self::history::History;
 use self::router::Routes;
 use crate::handle::Handle;
 
-/// HTTP connections at once, on the TCP address and on the Unix socket each: a few people, a
+/// Concurrent HTTP connections, on the TCP address and on the Unix socket each: a few people, a
 /// few tools. Each takes some 20 KiB.
 pub const HTTP_CONNECTIONS: usize = 64;
 /// The name of a node's control socket in its data directory.

@@ -10,7 +10,7 @@
 //! * `resolver`: names of configured peers. `service`: what is there instead of a peer.
 //! * `trust`: the pins, and how conflicts over an ID are settled.
 //! * `api`: the module API server.
-//! * `persistence`: the way to the disk and back.
+//! * `persistence`: the path to the disk and back.
 //!
 //! Nothing here decides about Kademlia: who is asked, who is a contact, what a value's replicas
 //! are. That is `voiddht_core`.

@@ -87,7 +87,7 @@ impl Door {
                 Room::Now => return,
                 Room::Later => freed.await,
                 Room::At(moment) => {
-                    // Either way the room is looked at anew.
+                    // Either way the room is looked at again.
                     let _ = tokio::time::timeout_at(context.clock.instant(moment), freed).await;
                 }
             }

@@ -18,7 +18,7 @@ use crate::http::HttpServer;
 use crate::settings::Settings;
 pub use start::StartError;
 
-/// How long the tasks of a node may take to end once it has been told to stop: what the driver
+/// How long the tasks of a node may take to end once it has been asked to stop: what the driver
 /// allows its connections, and their goodbyes, and the disk a moment.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 

@@ -56,7 +56,7 @@ pub(crate) struct OutboxLimits {
     /// As many bytes may wait even while the budget of all outboxes is spent, so that those who
     /// do not read cannot keep others from being answered.
     pub(crate) guaranteed: usize,
-    /// Requests of the other side that may be unanswered at once.
+    /// Requests of the other side that may be outstanding.
     pub(crate) unanswered: usize,
 }
 

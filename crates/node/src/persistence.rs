@@ -1,4 +1,4 @@
-//! The way to the disk and back: the core's writes go to the store's own thread, and what that
+//! The path to the disk and back: the core's writes go to the store's own thread, and what that
 //! has brought to disk comes back to the driver. Without a data directory nothing is written, and
 //! every write counts as done at once.
 

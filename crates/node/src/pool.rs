@@ -50,7 +50,7 @@ const DRAINED_BY_ACCEPTOR_AFTER: Duration = Duration::from_secs(20);
 /// What the driver is to do for the pool.
 #[derive(Debug)]
 pub(crate) enum Effect {
-    /// Tell the core.
+    /// Notify the core.
     Input(Input),
     /// Dial, and name the connection so.
     Dial {
@@ -545,7 +545,7 @@ impl Pool {
         }
     }
 
-    /// Tells the core of a connection.
+    /// Notifies the core of a connection.
     fn announce(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         connection.announced = true;

@@ -20,7 +20,7 @@ pub const CONNECTIONS_PER_ADDRESS: usize = 16;
 /// Accepted connections whose handshake is not over. Each may take
 /// [`crate::handshake::ACCEPT_DEADLINE`] and some 30 KiB.
 pub const HANDSHAKES: usize = 256;
-/// Requests to or from one peer that are unanswered. 64 operations at once ask each of the k
+/// Requests to or from one peer that are unanswered. 64 concurrent operations ask each of the k
 /// closest for a thing or two.
 pub const REQUESTS_PER_PEER: usize = 256;
 /// Bytes that wait to be written to one connection: 64 of the largest values.
@@ -50,7 +50,7 @@ pub const API_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 /// Answers that may wait on one module API connection in any case. With [`API_CONNECTIONS`], 80 MiB
 /// more.
 pub const API_QUEUED_BYTES_GUARANTEED: usize = 256 * 1024;
-/// How long handing over and saying goodbye may take when the node is told to stop.
+/// How long handing over and saying goodbye may take when the node is asked to stop.
 pub const LEAVE_DEADLINE: Duration = Duration::from_secs(10);
 
 /// See the module's description.
@@ -80,7 +80,7 @@ pub struct Settings {
     pub key_kind: KeyKind,
     /// The bounds of pins, and of the checks when another key is proved for a pinned ID.
     pub pins: PinLimits,
-    /// Where the node keeps what it must not forget; `None`: nowhere.
+    /// The data directory; `None`: nowhere.
     pub data_dir: Option<PathBuf>,
     /// Where metrics, health and the dashboard are served; `None`: nowhere.
     pub http: Option<SocketAddr>,

@@ -1,7 +1,7 @@
 //! Views of a running node: for the dashboard, `dht status`, and readers of `/status.json`.
 //!
 //! Plain data for serde. Names carry their units. IDs and keys are 64 hexadecimal digits. Of a
-//! value, its key, size and remaining life are shown, and never its content.
+//! value, its key, size and remaining TTL are shown, and never its content.
 
 mod assemble;
 mod health;
@@ -17,7 +17,7 @@ pub use health::{Facts, Health, Reason, State};
 pub use operation::{MAX_STEPS, OperationView, StepView};
 pub use value::{ValueView, Verified};
 
-/// Keys of a sample, at most: so many marks can be told apart on a ring.
+/// Keys of a sample, at most: so many marks can be distinguished on a ring.
 pub const MAX_SAMPLED_KEYS: usize = 128;
 /// Operations in progress that are listed, at most; all are counted.
 pub const MAX_RUNNING_SHOWN: usize = 16;
@@ -224,7 +224,7 @@ pub struct RecordView {
     pub cached: bool,
 }
 
-/// Where a node keeps what it must not forget.
+/// The data directory of a node.
 #[derive(Clone, Debug, Serialize)]
 pub struct StorageView {
     /// The data directory, if there is one: nothing is kept on disk otherwise.

@@ -1,4 +1,4 @@
-//! How a node is, as it tells people.
+//! The status of a node.
 
 use std::net::SocketAddr;
 
@@ -34,7 +34,7 @@ pub struct CoreStatus {
     pub requests: usize,
     /// Operations in progress.
     pub operations: usize,
-    /// Whether the node is part of a network, or was told of none.
+    /// Whether the node is part of a network, or has no configured peer.
     pub joined: bool,
 }
 

@@ -118,7 +118,7 @@ impl Trust {
         self.pins.located(certificate, address, now);
     }
 
-    /// Tells whether a node is a member of the routing table.
+    /// Reports whether a node is a member of the routing table.
     pub(crate) fn set_member(&mut self, id: &NodeId, member: bool) {
         self.pins.set_member(id, member);
     }

@@ -39,9 +39,9 @@ use super::{Watched, events, exposition, metrics};
 use crate::counters::Limit;
 use crate::snapshot::{OperationView, SnapshotRequest, ValueView};
 
-/// Live streams at once. Each costs a view a second.
+/// Concurrent live streams. Each costs a view a second.
 const STREAMS: usize = 16;
-/// Questions at once, each of which is real work for several nodes: GETs that a user wants
+/// Concurrent questions, each of which is real work for several nodes: GETs that a user wants
 /// explained, examinations.
 const QUESTIONS: usize = 4;
 

@@ -26,7 +26,7 @@ use crate::sockets::{self, CLIENT_KEEPALIVE};
 /// How long a request's head may take, and a connection be idle: longer than the usual interval
 /// of Prometheus, 15 s.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
-/// How long a connection lives at most. A live stream that ends is opened anew by the browser.
+/// How long a connection lives at most. A live stream that ends is opened again by the browser.
 const CONNECTION_LIFE: Duration = Duration::from_secs(15 * 60);
 /// How long a connection whose life is over may take to finish what it is sending.
 const LAST_WORDS: Duration = Duration::from_secs(5);

@@ -13,9 +13,9 @@ use super::{DRIVER_DEADLINE, Watched};
 use crate::handle::HandleError;
 use crate::snapshot::{EventView, OperationView, Snapshot, SnapshotRequest, State};
 
-/// Operations of a network that are told at once, at most: more cannot be followed by eye.
+/// Operations of a network that are shown together, at most: more cannot be followed by eye.
 const MAX_NETWORK_OPERATIONS: usize = 48;
-/// Events of a network that are told at once, the latest.
+/// Events of a network that are shown together, the latest.
 const MAX_NETWORK_EVENTS: usize = 48;
 /// With more contacts than this they are told with every [`CONTACTS_EVERY`]th look only.
 const MANY_CONTACTS: usize = 200;

@@ -27,7 +27,7 @@ const MAX_TOWARDS: usize = 8;
 /// The listener for peers, which moves with the address, and what it takes to move it.
 pub(crate) struct Watch {
     context: Arc<Context>,
-    /// Configured peers: the way to them is asked of the routing table.
+    /// Configured peers: the path to them is asked of the routing table.
     peers: Vec<SocketAddr>,
     /// Ends the listener.
     listening: CancellationToken,

@@ -20,7 +20,7 @@ pub enum State {
     Joining,
     /// It has lost its network.
     Isolated,
-    /// It was told to stop.
+    /// It was asked to stop.
     Leaving,
 }
 
@@ -61,7 +61,7 @@ pub struct Facts {
     pub lost_address: Option<IpAddr>,
     /// Whether it ever had a contact.
     pub was_joined: bool,
-    /// Whether it was told to stop.
+    /// Whether it was asked to stop.
     pub leaving: bool,
     /// Whether the disk refuses writes.
     pub disk_failing: bool,
