@@ -1,15 +1,15 @@
 //! Trust on first use: which certificate each node ID was first authenticated with, and what
 //! happens when another one is (PROTOCOL, section 4).
 //!
-//! [`Pins`] is a state machine without clock, sockets or tasks. The driver tells it of every proved
-//! peer with [`Pins::observe`], obeys the [`Verdict`], and then drains [`Pins::poll_output`]; it
-//! calls [`Pins::handle_wakeup`] at [`Pins::next_wakeup`], and [`Pins::ping_ended`] for each PING
-//! that it was asked to send. Only what TLS has authenticated comes in: a certificate that was
-//! merely pushed cannot be made into a [`ProvedPeer`], so it can neither write a pin nor cause a
-//! PING.
+//! [`Pins`] is a state machine without clock, sockets or tasks. The driver reports to it every
+//! authenticated peer with [`Pins::observe`], obeys the [`Verdict`], and then drains
+//! [`Pins::poll_output`]; it calls [`Pins::handle_wakeup`] at [`Pins::next_wakeup`], and
+//! [`Pins::ping_ended`] for each PING that it was asked to send. Only what TLS has authenticated
+//! comes in: a certificate that was merely pushed cannot be made into a [`ProvedPeer`], so it can
+//! neither write a pin nor cause a PING.
 //!
 //! The check of a conflict must not be a lever. It is aimed at the pinned address alone; conflicts
-//! over one ID share one check; checks at once and PINGs in a minute have limits; and an ID that
+//! over one ID share one check; concurrent checks and PINGs per minute have limits; and an ID that
 //! was just defended is not asked about again for a while. At a limit the newcomer is refused.
 //!
 //! A certificate with the pinned *key* is no conflict: its holder has the owner's key and could
@@ -211,8 +211,8 @@ impl Pins {
         }
     }
 
-    /// Tells how a [`PinOutput::Ping`] ended. A late answer still counts: an owner that lives keeps
-    /// its ID until another certificate is pinned in its place.
+    /// Reports how a [`PinOutput::Ping`] ended. A late answer still counts: an owner that lives
+    /// keeps its ID until another certificate is pinned in its place.
     pub fn ping_ended(&mut self, ping: &TakeoverPing, result: PingResult, now: Moment) {
         match result {
             PingResult::Answered => {
@@ -227,7 +227,7 @@ impl Pins {
         }
     }
 
-    /// Tells that a node listens at `address`: there the certificate is pushed that the node has
+    /// Reports that a node listens at `address`: there the certificate is pushed that the node has
     /// authenticated on a live connection, which it opened itself. Moves the pin's address, and
     /// nothing else: a pushed certificate is not a proof.
     pub fn located(&mut self, certificate: &Certificate, address: PeerAddress, now: Now) {
@@ -268,7 +268,7 @@ impl Pins {
         self.outputs.pop_front()
     }
 
-    /// Tells whether a node is a member of the routing table: its pin is kept longer.
+    /// Reports whether a node is a member of the routing table: its pin is kept longer.
     pub fn set_member(&mut self, id: &NodeId, member: bool) {
         self.table.set_member(id, member);
     }
