@@ -219,7 +219,7 @@ impl From<redb::Error> for Fault {
 pub struct Full;
 
 /// What kind of failure kept writes from the disk. All of them can pass: the next group of writes
-/// is tried anew.
+/// is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// No room is left on the disk.

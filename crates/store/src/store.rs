@@ -139,7 +139,7 @@ impl Store {
     /// opening, once for every ticket that was taken. Everything that waits when the writer is
     /// free goes into one transaction, in the order of submission.
     ///
-    /// A record's life is `expires` less `written`; only the difference counts.
+    /// A record's lifetime is `expires` less `written`; only the difference counts.
     ///
     /// # Errors
     /// [`Full`] if too much waits for the disk; nothing was taken, and no completion will come.
