@@ -170,7 +170,7 @@ impl Waiter {
         }
     }
 
-    /// Tells that the request was written, where that is what is waited for.
+    /// Reports that the request was written, where that is what is waited for.
     pub(crate) fn written(self) {
         if let Self::Written(sender) = self {
             let _ = sender.send(Ok(()));
