@@ -20,7 +20,7 @@ use crate::paint::table::width_of_stdout;
 
 /// Put and get through running nodes, and measure how long that takes
 ///
-/// Puts random values under random keys, first one at a time, then many at once, and gets them
+/// Puts random values under random keys, first one at a time, then many concurrently, and gets them
 /// again, each through another node than it was put through where several are given. The values
 /// expire with their TTL; until then they use storage of the network.
 #[derive(Clone, Debug, Args)]

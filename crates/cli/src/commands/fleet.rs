@@ -24,7 +24,7 @@ use crate::outcome::Failure;
 
 /// Peers that a node is started with. One would do, were it sure to live.
 const KNOWN_PEERS: usize = 3;
-/// Nodes that are started side by side, so that a machine with few processors is not all starts.
+/// Nodes that are started concurrently, so that a machine with few processors is not all starts.
 const STARTED_AT_ONCE: usize = 8;
 
 /// See the module's description. Nodes are numbered in the order in which they were first

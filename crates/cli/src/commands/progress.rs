@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::output::Output;
 use crate::paint::words::number;
 
-/// How often the time is shown anew, where nothing else happens.
+/// How often the time is shown again, where nothing else happens.
 const TICK: Duration = Duration::from_millis(250);
 
 /// How far it is.

@@ -164,7 +164,7 @@ impl Arguments {
     }
 }
 
-/// What the runs took, and how they are told apart.
+/// What the runs took, and how they are distinguished.
 fn cost(ran: &[Ran], began: Instant) -> String {
     let events: u64 = ran.iter().map(|run| run.events).sum();
     let busy: f64 = ran.iter().map(|run| run.wall_time.as_secs_f64()).sum();

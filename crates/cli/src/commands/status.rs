@@ -75,7 +75,7 @@ impl Arguments {
         Ok(if is_ready(&status) { Exit::Success } else { Exit::Negative })
     }
 
-    /// All of them side by side, so that one that does not answer delays no other.
+    /// All of them concurrently, so that one that does not answer delays no other.
     async fn lines(&self, output: &Output) -> Result<Exit, Failure> {
         self.connection.check()?;
         let timeout = Duration::from_secs(self.connection.timeout);

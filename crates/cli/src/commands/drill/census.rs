@@ -20,7 +20,7 @@ use super::super::peer_connection::{Error, PeerConnection};
 use super::load::Stored;
 use crate::outcome::Failure;
 
-/// Requests to one node that are unanswered at once: fewer than it allows a peer.
+/// Requests to one node that are outstanding: fewer than it allows a peer.
 const AT_ONCE: usize = 64;
 /// How long a node may take for one batch of them.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -41,7 +41,7 @@ impl Side {
         }
     }
 
-    /// The bridge's end of the way to it.
+    /// The bridge's end of the path to it.
     fn port(self) -> &'static str {
         match self {
             Self::Left => "left",

@@ -8,7 +8,7 @@ use voiddht_sim::run;
 
 use crate::output::Output;
 
-/// How often the time is shown anew, where nothing else happens.
+/// How often the time is shown again, where nothing else happens.
 const TICK: Duration = Duration::from_millis(250);
 
 /// How far all worlds of a scenario are.

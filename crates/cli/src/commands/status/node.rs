@@ -12,7 +12,7 @@ const SPARKLINE: usize = 48;
 const BUCKET_ROWS: usize = 16;
 /// Width of the longest bar.
 const BAR: usize = 20;
-/// Events that are told, the latest.
+/// Events that are shown, the latest.
 const EVENTS: usize = 6;
 
 /// Everything that there is to say.

@@ -16,7 +16,7 @@ use super::progress::Progress;
 use crate::outcome::Failure;
 use crate::process;
 
-/// Nodes that join at once. More of them would learn of one another later, not sooner.
+/// Nodes that join concurrently. More of them would learn of one another later, not sooner.
 const JOINING_AT_ONCE: usize = 8;
 /// Peers that a node is started with. One would do, were it sure to live.
 const KNOWN_PEERS: usize = 3;
@@ -40,7 +40,7 @@ pub(super) struct Network {
     bytes_per_node: Option<u64>,
 }
 
-/// A thread that drives a runtime until it is told to stop.
+/// A thread that drives a runtime until it is asked to stop.
 #[derive(Debug)]
 struct NodeThread {
     runtime: Handle,
