@@ -2,7 +2,7 @@
 //! work, and everything that happens. Every checker watches; what was stored must be found.
 //!
 //! A scenario is short, so that hundreds of fresh ones can be run after each change.
-//! `plan` draws it, [`run`] carries it out, `judge` says what each GET should have brought.
+//! `plan` draws it, [`run`] executes it, `judge` says what each GET should have brought.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -36,7 +36,7 @@ const SETTLE: Duration = Duration::from_secs(45);
 pub struct Ran {
     /// What happened.
     pub plan: Plan,
-    /// Tells two runs apart: the same seed has the same one.
+    /// Distinguishes two runs: the same seed has the same one.
     pub trace_hash: u64,
     /// Events that happened.
     pub events: u64,

@@ -45,7 +45,7 @@ pub struct Ran {
     pub repetition: u32,
     /// One for each round.
     pub rows: Vec<Row>,
-    /// Tells two runs apart: the same run has the same one.
+    /// Distinguishes two runs: the same run has the same one.
     pub trace_hash: u64,
     /// Events that happened.
     pub events: u64,

@@ -7,7 +7,7 @@
 //! that `[[setup]]` has made. `without` leaves combinations out. Wherever a file says `"$name"`, the value of that variable stands; and a unit may follow, as in
 //! `"$minutes min"`.
 //!
-//! [`Plan::parse`] reads a file; [`crate::run`] carries it out; [`shipped`] names those that come
+//! [`Plan::parse`] reads a file; [`crate::run`] executes it; [`shipped`] names those that come
 //! with the program. `docs/scenarios.md` is the page for those who write one.
 
 use serde::Deserialize;

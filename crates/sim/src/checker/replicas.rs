@@ -83,7 +83,7 @@ impl Checker for ReplicaSets {
             && let Some((key, ends)) = self.under_way.remove(id)
             && matches!(outcome, Outcome::Put { receipt: Receipt { stored: 1.., .. }, .. })
         {
-            // A shorter life than that of an earlier publication may be the one that counts.
+            // A shorter TTL than that of an earlier publication may be the one that counts.
             let place = self.stored.entry(key).or_insert(ends);
             *place = ends.min(*place);
         }

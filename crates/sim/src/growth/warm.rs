@@ -3,7 +3,7 @@
 //!
 //! Each table gets what a table can hold: every bucket that splitting would make, filled with
 //! random nodes of its range. What is skipped is the joining. Who enters which bucket is decided by
-//! the shipped code, which is told of each contact as if it had just dialled it.
+//! the shipped code, which is given each contact as if it had just dialled it.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::Grown;
 use crate::host::{HostId, HostOptions};
 use crate::world::World;
 
-/// How often progress is told.
+/// How often progress is reported.
 const TELL_EVERY: usize = 256;
 
 impl World {

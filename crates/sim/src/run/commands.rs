@@ -10,7 +10,7 @@ use crate::host::HostId;
 
 /// The longest that one command may take, in virtual time: it is counted as failed then.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How often progress is told.
+/// How often progress is reported.
 const TELL_EVERY: u64 = 64;
 
 impl Stage<'_> {

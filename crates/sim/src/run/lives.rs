@@ -23,7 +23,7 @@ use crate::world::Death;
 
 /// How often figures are taken, where a scenario does not say.
 const SAMPLE: Duration = Duration::from_secs(600);
-/// What is left of a value's life when it is no longer asked for: a GET takes its time.
+/// What is left of a value's TTL when it is no longer asked for: a GET takes its time.
 const LAST_ASKED: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

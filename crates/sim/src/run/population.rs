@@ -17,7 +17,7 @@ use crate::scenario::{Grow, Infiltrate, Kill, Leave, Return, Span, Split, Start,
 /// Of the nodes that are there, how many more start at the same moment: a network doubles within
 /// about seventy pauses.
 const SHARE_AT_ONCE: f64 = 0.01;
-/// Peers that one that comes is told of.
+/// Peers given to a node that joins.
 const PEERS: usize = 3;
 /// How long nodes around a key have to make themselves known.
 const SETTLE: Duration = Duration::from_secs(60);

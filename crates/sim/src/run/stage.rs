@@ -45,7 +45,7 @@ pub(super) struct Stage<'a> {
     pub(super) progress: Teller<'a>,
 }
 
-/// Tells how far the present step is.
+/// Reports how far the present step is.
 pub(super) struct Teller<'a> {
     tell: &'a mut dyn FnMut(Progress),
     step: &'static str,

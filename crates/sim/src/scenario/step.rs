@@ -53,7 +53,7 @@ pub struct Grow {
     pub at_once: Option<usize>,
     /// The pause after that. 100 ms by default.
     pub pause: Option<Span>,
-    /// Peers that each is told of.
+    /// Peers that each is given.
     #[serde(default = "three")]
     pub peers: usize,
     /// Whether each has a data directory, and finds its records again when it returns.
