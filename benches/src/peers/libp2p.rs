@@ -4,8 +4,8 @@
 //! that comes and ends the search, as its user may; there is no vote.
 //!
 //! Not at its default: nodes are servers (for the lack of a public address they would be clients),
-//! idle connections stay (the default closes them after ten seconds, and all would begin anew), and
-//! a node's store holds more than 1024 records (or PUTs would fail before the end).
+//! idle connections stay (the default closes them after ten seconds, and all would begin again),
+//! and a node's store holds more than 1024 records (or PUTs would fail before the end).
 
 use std::collections::HashMap;
 use std::time::Duration;
