@@ -89,47 +89,49 @@ impl Default for Diversity {
 /// How a node behaves. [`Config::check`] holds the relations between the settings.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// See [`K`].
+    /// Replicas of a record, and contacts of a bucket; default [`K`].
     pub k: usize,
-    /// See [`ALPHA`].
+    /// Requests of one lookup in flight; default [`ALPHA`].
     pub alpha: usize,
-    /// See [`B`].
+    /// Bits that a step of a lookup resolves; default [`B`].
     pub b: usize,
-    /// See [`REPLACEMENT_CACHE`](crate::routing::table::REPLACEMENT_CACHE).
+    /// Candidates remembered for each bucket; default
+    /// [`REPLACEMENT_CACHE`](crate::routing::table::REPLACEMENT_CACHE).
     pub replacement_cache: usize,
-    /// See [`DISJOINT_PATHS`]. 1 is plain Kademlia.
+    /// Disjoint paths of a lookup; 1 is plain Kademlia. Default [`DISJOINT_PATHS`].
     pub disjoint_paths: usize,
-    /// See [`VOTE_QUORUM`].
+    /// Agreeing votes that end a GET; default [`VOTE_QUORUM`].
     pub vote_quorum: usize,
     /// Whether PUTs, GETs and renewals go to more nodes where those around a key are denser than
     /// the size of the network explains: see [`crate::density`].
     pub widen_dense: bool,
     /// Nodes that a PUT stores on where its publisher names no number: k.
     pub replication: usize,
-    /// See [`DEFAULT_TTL`].
+    /// TTL of values that are put without one; default [`DEFAULT_TTL`].
     pub default_ttl: Duration,
     /// The shortest TTL that a local program may ask for; a shorter one is raised to it.
     pub min_ttl: Duration,
     /// The longest TTL that anybody may ask for; a longer one is cut to it.
     pub max_ttl: Duration,
-    /// See [`REFRESH_INTERVAL`].
+    /// Time after which a bucket without lookups is refreshed; default [`REFRESH_INTERVAL`].
     pub refresh_interval: Duration,
-    /// See [`UPKEEP_INTERVAL`].
+    /// Time between renewals of a record; default [`UPKEEP_INTERVAL`].
     pub upkeep_interval: Duration,
-    /// See [`LEAVE_PATIENCE`].
+    /// Time limit for handing records over at the end; default [`LEAVE_PATIENCE`].
     pub leave_patience: Duration,
     /// How many records this node keeps, and how many bytes of them.
     pub records: RecordLimits,
-    /// See [`Diversity`].
+    /// Limits on nodes of one address prefix.
     pub diversity: Diversity,
     /// How many requests a peer, and an address prefix, may send in a time.
     pub requests: RequestLimits,
-    /// See [`MAX_OPERATIONS`].
+    /// Concurrent operations; default [`MAX_OPERATIONS`].
     pub max_operations: usize,
     /// Whether this node is a client: it announces no port, holds no replica, and is in no other
     /// node's routing table.
     pub client: bool,
-    /// See [`DIAL_BACK_PATIENCE`].
+    /// Time for contacts to dial back before the node becomes a client; default
+    /// [`DIAL_BACK_PATIENCE`].
     pub dial_back_patience: Duration,
     /// Whether reports list every step (for people who ask how an operation went).
     pub trace_steps: bool,

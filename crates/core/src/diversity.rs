@@ -104,11 +104,11 @@ pub struct DiversityLimits {
 impl DiversityLimits {
     /// No limit at all.
     pub const NONE: Self = Self { per_site: usize::MAX, count_private: false };
-    /// See [`BUCKET_PER_SITE`].
+    /// The default limit of a bucket, [`BUCKET_PER_SITE`].
     pub const BUCKET: Self = Self { per_site: BUCKET_PER_SITE, count_private: false };
-    /// See [`TABLE_PER_SITE`].
+    /// The default limit of the routing table, [`TABLE_PER_SITE`].
     pub const TABLE: Self = Self { per_site: TABLE_PER_SITE, count_private: false };
-    /// See [`LOOKUP_PER_SITE`].
+    /// The default limit of a lookup, [`LOOKUP_PER_SITE`].
     pub const LOOKUP: Self = Self { per_site: LOOKUP_PER_SITE, count_private: false };
 
     /// The prefixes in which an address is counted; none if it is exempt.

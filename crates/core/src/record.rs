@@ -70,11 +70,12 @@ const _: () = assert!(
 /// How much a node holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordLimits {
-    /// See [`MAX_RECORDS`].
+    /// Records that may be stored; default [`MAX_RECORDS`].
     pub max_records: usize,
-    /// See [`MAX_BYTES`].
+    /// Memory of the stored records in bytes; default [`MAX_BYTES`].
     pub max_bytes: usize,
-    /// See [`FUTURE_VERSION_TOLERANCE`].
+    /// How far a version may be ahead of this node's clock; default
+    /// [`FUTURE_VERSION_TOLERANCE`].
     pub future_version_tolerance: Duration,
     /// How much of it on the quota account of one peer, and of one address prefix.
     pub quota: StorageLimits,

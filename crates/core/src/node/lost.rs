@@ -31,7 +31,7 @@ const TRIED_AT_ONCE: usize = 4;
 /// A contact is forgotten after this many tries: about a day at the longest pause, if it is alone.
 const MAX_TRIES: u32 = 2160;
 
-/// See the module's description.
+/// Lost contacts, each with its next attempt.
 #[derive(Debug, Default)]
 pub(super) struct Lost {
     /// Each with the tries that it has had; the next to be tried first.

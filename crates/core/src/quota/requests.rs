@@ -73,7 +73,7 @@ pub struct RequestLimits {
     /// Whether loopback and private addresses are limited like others; otherwise they are limited by
     /// ID only, to [`PRIVATE_FACTOR`] times as much.
     pub count_private: bool,
-    /// See [`MAX_TRACKED`].
+    /// Buckets of peers and prefixes; default [`MAX_TRACKED`].
     pub max_tracked: usize,
 }
 

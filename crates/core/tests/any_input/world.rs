@@ -38,7 +38,7 @@ struct Open {
     message: Message,
 }
 
-/// See the module's description.
+/// A node, its peers, its disk and its clocks, driven by steps.
 pub(crate) struct World {
     node: Node,
     rules: Rules,

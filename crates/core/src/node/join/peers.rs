@@ -24,7 +24,7 @@ const SOON: Duration = Duration::from_secs(5);
 /// and a lookup. A network of 10 000 nodes with one configured peer asks it 17 times a second.
 const VERIFIED_PAUSE: Duration = Duration::from_secs(600);
 
-/// See the module's description.
+/// The configured peers, each with the state of its attempts.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
     entries: Vec<Entry>,

@@ -28,7 +28,7 @@ const MAX_QUEUED: usize = 16_384;
 const TRIES_AFTER: [Duration; 3] =
     [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(16)];
 
-/// See the module's description.
+/// Copies of records that are in flight, queued, or to be retried.
 #[derive(Debug, Default)]
 pub(super) struct Copies {
     waiting: VecDeque<Copy>,

@@ -20,7 +20,7 @@ const MAX_CORRECTIONS: usize = 16_384;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CorrectionsFull;
 
-/// See the module's description.
+/// Recent corrections, by peer and key.
 #[derive(Debug, Default)]
 pub(super) struct Corrections {
     sent: BTreeSet<(Key, NodeId)>,

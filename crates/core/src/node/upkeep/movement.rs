@@ -53,7 +53,7 @@ const SETTLING: Duration = Duration::from_secs(12);
 const SPOKEN: Duration = Duration::from_secs(5);
 const _: () = assert!(SETTLING.as_secs() > YOUTH.as_secs());
 
-/// See the module's description.
+/// Nodes that joined or departed and are not handled yet.
 #[derive(Debug, Default)]
 pub(super) struct Movement {
     came: BTreeSet<NodeId>,
