@@ -14,7 +14,7 @@ use voiddht_core::node::CALLER_PAUSE;
 /// Addresses that are remembered, the latest: more than are asked to dial back at once.
 const MAX_CALLERS: usize = 64;
 
-/// See the module's description.
+/// The addresses that have connected to the peer port, with the time of the last connection.
 #[derive(Debug, Default)]
 pub(crate) struct Callers {
     latest: Mutex<Vec<Caller>>,

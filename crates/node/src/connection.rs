@@ -32,7 +32,7 @@ use crate::pool::{Opened, Proved};
 /// frame's own deadline is long enough for that to come, or to be answered.
 const LEGACY_PATIENCE: Duration = FRAME_DEADLINE;
 
-/// See the module's description.
+/// One connection with a peer, and what its task needs.
 pub(crate) struct Connection {
     context: Arc<Context>,
     id: ConnectionId,

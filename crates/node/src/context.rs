@@ -19,7 +19,7 @@ use crate::own_address::OwnAddress;
 use crate::pool::ConnectionIds;
 use crate::settings::{Limits, QUEUED_BYTES_GUARANTEED};
 
-/// See the module's description.
+/// State that all tasks of a node share.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) identity: Identity,

@@ -69,7 +69,7 @@ pub fn limit_names() -> BTreeSet<&'static str> {
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// See the module's description.
+        /// The counters of a node.
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
             $($(#[$doc])* pub(crate) $name: Count,)*

@@ -56,7 +56,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// A wake-up that is further away is not known, and does not matter, more exactly.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
-/// See the module's description.
+/// The task that owns the core, with everything that it drives.
 pub(crate) struct Driver {
     context: Arc<Shared>,
     clock: Clock,

@@ -38,7 +38,7 @@ const WATCHED_FOR: Duration = Duration::from_secs(10);
 /// Operations of one second whose steps are listed.
 const TRACED_PER_SECOND: u32 = 32;
 
-/// See the module's description.
+/// Recent operations and events, for the dashboard and `dht status`.
 #[derive(Debug, Default)]
 pub(crate) struct Observer {
     finished: VecDeque<Finished>,

@@ -97,7 +97,7 @@ enum Phase {
     Killed,
 }
 
-/// See the module's description.
+/// The bytes that wait to be written to one connection.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     limits: OutboxLimits,

@@ -13,7 +13,7 @@ use voiddht_store::{Completion, DataDir, INBOX_JOBS, Loaded, OpenError, Store};
 /// one group that its thread has in hand. Beyond it, writes fail as on a full disk.
 const UNFINISHED: usize = 2 * INBOX_JOBS;
 
-/// See the module's description.
+/// The node's access to its data directory, if it has one.
 #[derive(Debug)]
 pub(crate) enum Persistence {
     /// Nothing is kept.

@@ -108,7 +108,7 @@ pub(crate) struct PoolLimits {
     pub(crate) requests_per_peer: usize,
 }
 
-/// See the module's description.
+/// All connections of a node, and the requests that wait for one.
 #[derive(Debug)]
 pub(crate) struct Pool {
     me: NodeId,

@@ -11,7 +11,7 @@ use voiddht_wire::peer::NodeInfo;
 /// Probes that wait, at most; what comes then is told that there is no room. 56 bytes each.
 const MAX_WAITING: usize = 256;
 
-/// See the module's description.
+/// Probes in progress, and those that are queued.
 #[derive(Debug)]
 pub(crate) struct Probes {
     at_once: usize,

@@ -53,7 +53,7 @@ pub const API_QUEUED_BYTES_GUARANTEED: usize = 256 * 1024;
 /// How long handing over and saying goodbye may take when the node is asked to stop.
 pub const LEAVE_DEADLINE: Duration = Duration::from_secs(10);
 
-/// See the module's description.
+/// Settings of a node: addresses, peers, storage, limits.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The announced address: where peers reach this node. Unspecified: peers use the one that they
@@ -102,30 +102,31 @@ pub struct Limits {
     /// See [`CONNECTIONS`]. Held under the node's share of the process's open files too. Inbound
     /// connections may exceed it for a while, by a quarter.
     pub connections: usize,
-    /// See [`CONNECTIONS_PER_ADDRESS`].
+    /// Connections from one address; default [`CONNECTIONS_PER_ADDRESS`].
     pub connections_per_address: usize,
     /// Whether loopback and private addresses may exceed it: the nodes of a test network share
     /// one, and remote hosts cannot have one.
     pub private_addresses_exempt: bool,
-    /// See [`HANDSHAKES`].
+    /// Handshakes in progress; default [`HANDSHAKES`].
     pub handshakes: usize,
-    /// See [`REQUESTS_PER_PEER`].
+    /// Outstanding requests to or from one peer; default [`REQUESTS_PER_PEER`].
     pub requests_per_peer: usize,
-    /// See [`QUEUED_BYTES_PER_CONNECTION`].
+    /// Bytes queued on one connection; default [`QUEUED_BYTES_PER_CONNECTION`].
     pub queued_bytes_per_connection: usize,
-    /// See [`QUEUED_BYTES`].
+    /// Bytes queued on all connections; default [`QUEUED_BYTES`].
     pub queued_bytes: usize,
-    /// See [`PROBES`].
+    /// Probes in progress; default [`PROBES`].
     pub probes: usize,
-    /// See [`INBOX_EVENTS`].
+    /// Events queued for the driver; default [`INBOX_EVENTS`].
     pub inbox_events: usize,
-    /// See [`API_CONNECTIONS`].
+    /// Module API connections; default [`API_CONNECTIONS`].
     pub api_connections: usize,
-    /// See [`API_REQUESTS_PER_CONNECTION`].
+    /// Outstanding requests of one module API connection; default
+    /// [`API_REQUESTS_PER_CONNECTION`].
     pub api_requests_per_connection: usize,
-    /// See [`API_QUEUED_BYTES`].
+    /// Bytes queued on all module API connections; default [`API_QUEUED_BYTES`].
     pub api_queued_bytes: usize,
-    /// See [`LEAVE_DEADLINE`].
+    /// Time limit for leaving the network; default [`LEAVE_DEADLINE`].
     pub leave_deadline: Duration,
 }
 

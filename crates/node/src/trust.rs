@@ -34,7 +34,7 @@ use crate::pool::{Opened, Pool, Proved};
 /// than [`MAX_PINGS_PER_MINUTE`] are sent, which bounds how many are remembered.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
-/// See the module's description.
+/// The pins of a node, and the takeover checks in progress.
 #[derive(Debug)]
 pub(crate) struct Trust {
     own: NodeInfo,

@@ -18,7 +18,7 @@ const SCRIPTS: [&str; 6] = [
     include_str!("../../assets/main.js"),
 ];
 
-/// See the module's description.
+/// The dashboard document, with its content security policy.
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) html: String,

@@ -84,7 +84,7 @@ struct Bucket {
     at: Moment,
 }
 
-/// See the module's description.
+/// Open connections and handshakes, counted by address and prefix.
 #[derive(Debug)]
 pub(super) struct Admission {
     limits: AdmissionLimits,

@@ -37,7 +37,7 @@ impl LegacyPeers {
     }
 
     /// Whether a request cannot be put into words that the peer would understand, so that dialling
-    /// it is without success.
+    /// it would fail.
     pub(super) fn never_takes(&self, to: &Destination, body: &Body) -> bool {
         let Body::Store(record) = body else { return false };
         record.value.len() > MAX_LEGACY_VALUE_BYTES && to.id.is_some_and(|id| self.is_known(&id))
