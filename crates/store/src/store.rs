@@ -176,7 +176,7 @@ impl Store {
     /// a node must not be seen by others under an identity that it can still lose.
     ///
     /// # Errors
-    /// See [`SaveIdentityError`].
+    /// [`SaveIdentityError`] names the file and the reason.
     pub fn save_identity(&self, identity: &StoredIdentity) -> Result<(), SaveIdentityError> {
         if let Some(directory) = &self.directory {
             directory.save_identity(identity)?;
