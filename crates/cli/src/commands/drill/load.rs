@@ -74,7 +74,7 @@ impl Tally {
     }
 }
 
-/// See the module's description.
+/// Load on a network under test: PUTs and GETs with their counts.
 #[derive(Debug)]
 pub(super) struct Load {
     entries: Rc<Entries>,

@@ -17,7 +17,7 @@ const BRIDGE: &str = "bridge";
 /// Second bytes of the networks 10.N.0.0/16 that are tried.
 const NETWORKS: std::ops::RangeInclusive<u8> = 100..=250;
 
-/// See the module's description.
+/// Two network namespaces on one bridge, and the means to partition them.
 #[derive(Debug)]
 pub(super) struct Namespaces {
     process: u32,

@@ -56,7 +56,7 @@ struct Said {
     ended: bool,
 }
 
-/// See the module's description.
+/// A `dht_server` process with its log and its addresses.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
