@@ -129,7 +129,7 @@ pub struct Infiltrate {
     pub share: f64,
 }
 
-/// See [`Step::Surround`].
+/// Fields of [`Step::Surround`].
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Surround {
@@ -179,7 +179,7 @@ impl From<How> for Death {
     }
 }
 
-/// See [`Step::Leave`].
+/// Fields of [`Step::Leave`].
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Leave {
@@ -189,7 +189,7 @@ pub struct Leave {
     pub pause: Option<Span>,
 }
 
-/// See [`Step::Return`].
+/// Fields of [`Step::Return`].
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Return {
@@ -198,7 +198,7 @@ pub struct Return {
     pub share: f64,
 }
 
-/// See [`Step::Split`].
+/// Fields of [`Step::Split`].
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Split {
