@@ -1,4 +1,4 @@
-//! The core's settings: each default is a named constant that says where it comes from.
+//! Settings of the core. Each default is a named constant whose comment gives its source.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Configured peers: what the operator named, and how far joining through each of them has come.
+//! Configured peers and the state of joining through each.
 //!
 //! A peer is an address or a name. To the core a name is opaque: the driver resolves it before
 //! every attempt ([`Output::Resolve`](crate::event::Output::Resolve)), so that a name whose

@@ -1,4 +1,4 @@
-//! What a node remembers of another: where it listens, when it last answered, how quickly.
+//! A contact: address, last answer, round-trip time.
 //!
 //! A [`Contact`] exists only inside the routing table; what may become one is an
 //! [`AdmittedContact`]. Nothing here decides who is kept: see [`crate::routing`].

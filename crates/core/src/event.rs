@@ -1,4 +1,5 @@
-//! Everything that can make a node act, and everything it can ask of its driver.
+//! Inputs and outputs of the core: everything that makes a node act, and everything it asks of its
+//! driver.
 
 use std::net::IpAddr;
 use std::time::Duration;

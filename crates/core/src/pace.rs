@@ -1,4 +1,4 @@
-//! How quickly this node's peers usually answer: how long a request may take before it is overdue.
+//! When a request is overdue: from the round-trip times of this node's peers.
 //!
 //! Where the very peer was measured, its own times tell (RFC 6298). Otherwise those of all others
 //! do, for the first second of a network is long where everybody answers within a millisecond: two

@@ -1,4 +1,4 @@
-//! Who is at the other end of a connection, and how far that is proved.
+//! The peer at the other end of a connection, and whether it is authenticated.
 
 use voiddht_wire::{NodeId, PeerAddress};
 

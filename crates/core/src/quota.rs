@@ -1,4 +1,4 @@
-//! What one peer, and all peers of one address prefix together, may take from this node.
+//! Quotas of one peer, and of all peers of one address prefix together.
 //!
 //! * [`requests`]: how many requests in a time.
 //! * [`signatures`]: how many signatures are verified in a time.

@@ -1,4 +1,4 @@
-//! How an operation went: who was asked, who answered, how the vote fell.
+//! The report of an operation: nodes asked and answered, and the vote.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Who enters the routing table, and who leaves it.
+//! Admission to the routing table, and removal from it.
 //!
 //! A contact enters a bucket only after it has itself answered at its listening address. A peer
 //! that this node dialled has. One that dialled us is *probed*: the certificate that is pushed at

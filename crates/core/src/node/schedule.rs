@@ -1,4 +1,4 @@
-//! What is to be done when: a handful of recurring tasks, each waiting at most once.
+//! The schedule of recurring tasks, each queued at most once.
 
 use std::collections::BTreeSet;
 

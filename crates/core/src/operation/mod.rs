@@ -1,4 +1,4 @@
-//! What users ask for, built on lookups: each operation is a small state machine that says which
+//! Operations, built on lookups: each operation is a small state machine that says which
 //! node to ask next and hears what came back. None of them sees the routing table, the clock or the
 //! other operations; [`crate::node`] wires them.
 

@@ -1,4 +1,4 @@
-//! The configured peers: which of them is tried when, and what became of it.
+//! Configured peers: when each is tried, and the result.
 //!
 //! While a node has no contact, all of them are tried in rounds, with the pauses of the join. While
 //! it has some, each is tried by itself, for as long as the node runs: a peer that starts late, or
