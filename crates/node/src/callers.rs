@@ -1,4 +1,4 @@
-//! Who has come to this node's port for peers: the proof that it can be reached from there.
+//! Inbound connections by address: evidence that this node can be reached from there.
 //!
 //! Counted is who connected and was shown the certificate, whether for a handshake or only to see
 //! that this node listens here. The last few addresses are remembered, each with when it came.

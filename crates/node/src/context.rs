@@ -1,4 +1,4 @@
-//! What all the tasks of a node share.
+//! State shared by all tasks of a node.
 
 use std::path::PathBuf;
 use std::sync::Arc;

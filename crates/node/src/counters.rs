@@ -1,4 +1,4 @@
-//! What a node counts, for its status and its metrics.
+//! Counters of a node, for its status and its metrics.
 //!
 //! Plain atomic numbers, written where things happen and read at any time. They say nothing to
 //! each other: two that are read together may be a step apart.

@@ -1,4 +1,4 @@
-//! The tasks that go out: dials, and probes of where a contact says that it listens.
+//! Outbound tasks: dials, and probes of contacts' listening addresses.
 
 use std::sync::Arc;
 

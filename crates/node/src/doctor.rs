@@ -1,4 +1,4 @@
-//! What is wrong with a node, if anything, and what its operator can do about it.
+//! The doctor: checks a node, and says what its operator can do about failures.
 //!
 //! An [`Examination`] is a judgement over [`Findings`], without a look at anything else, so that
 //! `/doctor` and `dht doctor` say the same, and each sentence has its test. Most findings are what

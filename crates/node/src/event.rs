@@ -1,4 +1,4 @@
-//! Everything that reaches the driver, through its one bounded inbox.
+//! Events of the driver, received through its one bounded inbox.
 
 use std::net::IpAddr;
 

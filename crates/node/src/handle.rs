@@ -1,4 +1,4 @@
-//! How the rest of a process speaks to its node.
+//! The handle by which the rest of a process uses its node.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! The port for peers.
+//! The listener of the peer port.
 //!
 //! Connections are accepted only while there is room for another handshake; those that come then
 //! wait in the system's own queue. Handshakes end within their deadline, so there is room again.

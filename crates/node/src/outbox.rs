@@ -1,4 +1,4 @@
-//! What waits to be written to one connection, as bytes.
+//! The outbox: bytes that wait to be written to one connection.
 //!
 //! Senders encode messages straight into the buffer here; the connection's task takes
 //! the whole buffer and writes it at once. So a burst of messages costs one wake-up, one write

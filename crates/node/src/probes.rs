@@ -1,4 +1,4 @@
-//! Probes in progress, and those that wait for their turn.
+//! Probes in progress, and queued ones.
 //!
 //! Many nodes may join a network through one node at the same time. To say of those for which there
 //! is no room now that they do not listen would keep them out of its routing table for long, so

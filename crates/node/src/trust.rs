@@ -1,4 +1,4 @@
-//! Trust in peer identities: the pins, and how their conflicts are resolved (PROTOCOL,
+//! Trust in peer identities: pins, and the resolution of their conflicts (PROTOCOL,
 //! section 4).
 //!
 //! The pins themselves are a state machine in `voiddht_identity`. Here is what it needs of the

@@ -1,4 +1,4 @@
-//! A count with its last minutes: what was reached yesterday is no news today.
+//! A counter with a window of recent minutes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

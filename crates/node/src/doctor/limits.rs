@@ -1,4 +1,4 @@
-//! Limits: what was reached, or nearly is, and which option moves it.
+//! The doctor's check of limits: which were reached or nearly are, and which option changes them.
 
 use super::{Check, Findings, Grade};
 use crate::counters::recent::RECENT;

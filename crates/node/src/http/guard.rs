@@ -1,4 +1,4 @@
-//! Who may ask, and what no browser may do with the answer.
+//! Access control of HTTP requests, and security headers of the answers.
 //!
 //! The address is mostly loopback, which any page in the owner's browser can send requests to.
 //! Two things follow. A name that an attacker points at 127.0.0.1 (DNS rebinding) makes the

@@ -1,4 +1,4 @@
-//! What is where.
+//! HTTP routes.
 //!
 //! | path | what |
 //! |---|---|

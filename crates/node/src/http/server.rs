@@ -1,4 +1,4 @@
-//! Accepting HTTP connections: how many, for how long, and until when.
+//! Accepts HTTP connections, with limits on their number and lifetime.
 //!
 //! Connections beyond the limit are closed at once. A connection has a deadline for each request's
 //! head, which is also how long it may be idle, and one for its whole life, so that a client that

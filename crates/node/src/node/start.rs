@@ -1,4 +1,4 @@
-//! The start of a node: its data, its identity, its ports, its tasks.
+//! Starts a node: data, identity, ports, tasks.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! How a node feels, and why: one state, and the reasons in words.
+//! The health of a node: one state, and the reasons as text.
 //!
 //! A judgement over a few facts, so that the dashboard, `/readyz` and `dht status` say the same.
 

@@ -1,4 +1,4 @@
-//! An operation as people see it: what was asked, of which node, on which path, and the answer.
+//! The view of an operation: what was asked, of which node, on which path, and the answer.
 
 use serde::Serialize;
 use voiddht_core::report::{Report, Step, StepAnswer};
