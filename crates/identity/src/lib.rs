@@ -1,4 +1,5 @@
-//! Who a peer is: keys, certificates, the TLS verifiers, and pins (PROTOCOL, sections 2 and 4).
+//! Authentication of peers: keys, certificates, TLS verifiers, and pins (PROTOCOL, sections 2 and
+//! 4).
 //!
 //! * [`identity`]: this node's own key and certificate.
 //! * [`certificate`]: a peer's certificate, read strictly; [`certificate::CertificateError`] names

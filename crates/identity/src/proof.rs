@@ -1,4 +1,4 @@
-//! What a finished handshake has proved, and why one proves nothing.
+//! The peer that a finished handshake authenticated, or why it authenticated none.
 //!
 //! The two functions here are the only way to a [`ProvedPeer`]. They trust the verifiers of
 //! [`crate::tls`], and check once more what would show that those were not asked: a handshake that

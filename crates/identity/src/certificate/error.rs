@@ -1,4 +1,4 @@
-//! Every rule that a certificate can break, each with its own name and words.
+//! Certificate errors: one variant for each rule.
 
 use voiddht_wire::limits::MAX_CERTIFICATE_BYTES;
 

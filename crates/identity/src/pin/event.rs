@@ -1,4 +1,4 @@
-//! What the pins say to their driver, and what it tells them.
+//! Inputs and outputs of the pins.
 
 use voiddht_core::time::WallTime;
 use voiddht_wire::{NodeId, PeerAddress};

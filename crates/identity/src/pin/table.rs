@@ -1,4 +1,4 @@
-//! The pins themselves, and who must leave when there are too many.
+//! The pins, and which are evicted when there are too many.
 //!
 //! Invariant: `by_age` holds one entry for each pin, under its present membership and age.
 
