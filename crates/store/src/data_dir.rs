@@ -1,4 +1,4 @@
-//! A data directory: who may open it, what must be in it, and what is done about damage.
+//! A data directory: locking, permissions, contents, and handling of damage.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};

@@ -1,4 +1,4 @@
-//! What can go wrong, said so that the person who reads it knows which file and what to do.
+//! Errors of the store. Each message names the file and the remedy.
 
 use std::io;
 use std::path::{Path, PathBuf};

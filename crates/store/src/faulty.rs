@@ -1,4 +1,4 @@
-//! A disk that fails when told to, and that forgets what was not synced, for tests. redb itself
+//! A disk for tests that fails on request, and loses what was not synced. redb itself
 //! runs on it: what is tested is the code that ships.
 //!
 //! It is a harsh disk. A sync that fails loses what it should have brought to disk for good, and

@@ -1,4 +1,4 @@
-//! The file that makes a node who it is: its private key and its certificate.
+//! The identity file: a node's private key and certificate.
 //!
 //! It lies beside the database and not in it, because records can be fetched again and an identity
 //! cannot: damage to one must not touch the other. It is text, so that it can be read, backed up

@@ -1,4 +1,4 @@
-//! What a data directory held when it was opened.
+//! The contents of a data directory when it was opened.
 
 use std::time::Duration;
 

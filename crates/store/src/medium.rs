@@ -1,4 +1,4 @@
-//! What a database lies on: a file, or in tests something that fails on request.
+//! The storage medium of a database: a file, or in tests one that fails on request.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
