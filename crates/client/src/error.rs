@@ -1,4 +1,4 @@
-//! What can go wrong between a program and its node.
+//! Errors between a program and its node.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! What a PUT says.
+//! The parameters of a PUT.
 
 use bytes::Bytes;
 use voiddht_wire::Key;
