@@ -1,4 +1,4 @@
-//! Where a peer listens: an IPv6 address (IPv4 mapped into ::ffff:0:0/96) and a port.
+//! The address of a peer: an IPv6 address (IPv4 mapped into ::ffff:0:0/96) and a port.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
