@@ -1,4 +1,4 @@
-//! How a program ends.
+//! Exit statuses and failures of a program.
 
 use std::fmt;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! One line for each mistake in the arguments.
+//! Error messages for wrong arguments, one line each.
 
 use std::error::Error as _;
 use std::ffi::{OsStr, OsString};

@@ -1,4 +1,4 @@
-//! From the lines of a configuration file to options of a program.
+//! Maps the lines of a configuration file to options of a program.
 //!
 //! A section holds the options of one command under their long names, dashes or underscores alike;
 //! some keys have another name or set two options at once ([`Alias`]). Sections of others are

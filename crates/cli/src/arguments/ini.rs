@@ -1,4 +1,4 @@
-//! The form of a configuration file: sections, keys and values, each with its line.
+//! Parser of configuration files: sections, keys and values, each with its line.
 //!
 //! One line is one thing, so that a mistake has a line and no line can swallow the next. Which
 //! keys there are is known elsewhere.

@@ -1,4 +1,4 @@
-//! `dht doctor`: what is wrong with a node, and what to do about it.
+//! `dht doctor`: checks a node, and says what to fix.
 //!
 //! Most is found out by the node itself, which has some contacts dial it back. What only a program
 //! beside it can see is found out here: whether local programs can put and get, and whether the

@@ -1,4 +1,4 @@
-//! `dht get`: the value of a key, to the byte.
+//! `dht get`: writes the value of a key to standard output.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

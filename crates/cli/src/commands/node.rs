@@ -1,4 +1,4 @@
-//! Which node a command talks to, and how long it waits for it.
+//! Options that select a node's module API, and the timeout.
 
 use std::time::Duration;
 

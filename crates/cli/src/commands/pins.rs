@@ -1,4 +1,4 @@
-//! `dht pins`: whose certificates a node trusts for which IDs, and how one is forgotten.
+//! `dht pins`: lists and forgets pinned certificates.
 //!
 //! Pins lie in the node's data directory. While the node runs, the directory is its own: then the
 //! node is asked, on the control socket that lies there.

@@ -1,4 +1,4 @@
-//! What is seen while something takes long: a bar on a terminal, a line for each step elsewhere.
+//! Progress output of long commands: a bar on a terminal, a line for each step elsewhere.
 
 use std::cell::Cell;
 use std::convert::Infallible;

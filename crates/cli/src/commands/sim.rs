@@ -1,4 +1,5 @@
-//! `dht sim`: a scenario in the simulator, as a table, pictures, and a verdict on what it promises.
+//! `dht sim`: runs a scenario in the simulator; prints a table, plots, and the result of its
+//! assertions.
 //!
 //! `choice` finds the scenario, `execution` runs its worlds on threads, `progress` is what is seen
 //! meanwhile, `table` what comes out, `picture` and `drawing` the plots.

@@ -1,4 +1,4 @@
-//! What `dht_server` understands: every option once, with its name, its default and its help. Its
+//! The arguments of `dht_server`: every option once, with its name, its default and its help. Its
 //! variable and its key in a configuration file come of the name. The first five also stand by
 //! position, as the original's did.
 

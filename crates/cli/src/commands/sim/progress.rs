@@ -1,4 +1,4 @@
-//! What is seen while worlds run: a bar for each on a terminal, a line for each elsewhere.
+//! Progress output of worlds: a bar for each on a terminal, a line for each elsewhere.
 
 use std::io::IsTerminal;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! One node in words.
+//! The status of one node as text.
 
 use std::fmt::Write;
 
