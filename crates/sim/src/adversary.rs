@@ -1,4 +1,4 @@
-//! Hosts that do not keep to the rules. Each kind has a file of its own.
+//! Adversaries: hosts that violate the protocol. Each kind has a file of its own.
 //!
 //! An adversary is a real node with an interceptor inside: it joins and answers as the shipped
 //! code does, and what it hears and says passes through [`Adversary`]. All adversaries of a world

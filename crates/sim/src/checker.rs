@@ -1,4 +1,4 @@
-//! Watchers of a run: each sees every step of every honest host, and says what must not be.
+//! Checkers of a run: each sees every step of every honest host, and reports violations.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Carrying a scenario out: one world for each of its points, and what was measured there.
+//! Runs a scenario: one world for each of its points, and the measurements.
 //!
 //! [`run_point`] goes through the steps of one world; each kind of step has a file of its own, and
 //! adds to the figures of a [`Row`]. Everything follows from the scenario and the seed: figures,

@@ -1,4 +1,4 @@
-//! A whole experiment as a data file: the network, what happens in it, what is drawn, and what is
+//! A scenario: an experiment as a data file, with the network, its events, its plots, and what is
 //! promised.
 //!
 //! A file is TOML; an unknown key is an error. Two tables make one file into many runs:

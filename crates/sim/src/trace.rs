@@ -1,4 +1,4 @@
-//! A hash over everything that happened, in order: two runs with the same one were the same run.
+//! The trace hash, over all events in order: runs with the same hash are the same run.
 
 use voiddht_wire::RpcId;
 use voiddht_wire::peer::Message;

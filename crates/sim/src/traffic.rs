@@ -1,4 +1,4 @@
-//! What is sent, in messages and bytes. Messages are not encoded; their size follows from the
+//! Traffic in messages and bytes. Messages are not encoded; their size follows from the
 //! sizes that the wire names, and a test holds the two together.
 
 use voiddht_wire::address::ADDRESS_BYTES;

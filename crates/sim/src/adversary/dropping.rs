@@ -1,4 +1,4 @@
-//! Confirms what it is given to keep and throws it away, and ends every lookup that comes its way.
+//! Confirms STOREs and discards the records, and ends every lookup that queries it.
 //!
 //! To a third of those who ask it is unresponsive, which costs them a timeout; the others get an
 //! empty list at once, which looks like the answer of a live node without contacts. It answers

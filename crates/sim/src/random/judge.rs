@@ -1,4 +1,4 @@
-//! What a GET should have brought, and what excuses it if it did not.
+//! The expected result of a GET, and what excuses a failure.
 
 use bytes::Bytes;
 use voiddht_core::event::Outcome;

@@ -1,4 +1,4 @@
-//! What a seed means: the size of a network, its settings, its faults, its adversaries, its work.
+//! The plan of a seed: the size of a network, its settings, faults, adversaries and workload.
 
 use std::fmt;
 use std::time::Duration;

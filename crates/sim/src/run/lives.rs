@@ -1,4 +1,4 @@
-//! A network that lives: nodes come and go all the time, while values are got and, when their
+//! Churn: nodes join and leave all the time, while values are got and, when their
 //! lives end, replaced by others.
 //!
 //! Sessions are drawn from a Weibull distribution. For each node that goes another comes at once;

@@ -1,4 +1,4 @@
-//! Hosts come, die, leave, return, and are cut off from each other; time passes.
+//! Steps that change the population: hosts join, die, leave, return, and are partitioned.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What can happen in a scenario, one thing after the other: the tables of `[[setup]]` and
+//! The steps of a scenario: the tables of `[[setup]]` and
 //! `[[step]]`.
 
 use serde::{Deserialize, Deserializer, de};

@@ -1,4 +1,4 @@
-//! What nodes ask for, brought out; and what comes of it, brought in.
+//! Executes the outputs of nodes, and feeds back the results.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Hosts come, start, stop, die, return, and are cut off from each other.
+//! The lifecycle of hosts: they start, stop, die, return, and are partitioned.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
