@@ -1,4 +1,4 @@
-//! The work that every system is given, and the clock beside it.
+//! The workload of every system, and its timing.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};

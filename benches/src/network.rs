@@ -1,4 +1,4 @@
-//! What a system has to offer to be measured.
+//! The interface that a system implements to be measured.
 
 use anyhow::Result;
 use bytes::Bytes;
