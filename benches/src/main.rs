@@ -3,7 +3,7 @@
 //!
 //! `network` is what a system has to offer to be measured, `peers` holds one driver for each,
 //! `measure` does the work, `rows` says what comes out, `report` prints it. Each system runs in a
-//! process of its own, this program started anew, one after the other: so none inherits the
+//! process of its own, this program started again, one after the other: so none inherits the
 //! memory, the threads or the dying connections of the one before it.
 
 #![warn(missing_docs, unreachable_pub, clippy::unwrap_used, clippy::todo, clippy::dbg_macro)]

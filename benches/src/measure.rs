@@ -1,4 +1,4 @@
-//! The work that every system is given, and the clock beside it.
+//! The workload of every system, and its timing.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -123,9 +123,9 @@ async fn measure_dying<N: Network>(
     };
     progress.step("GET among the dead");
     network.kill(death).await?;
-    // Values that the dead have put are got too; only the asking node must live.
+    // Values that dead nodes have put are got too; only the asking node must live.
     let work = Work { items: items.into(), ..Work::new(&network, plan.nodes - doomed) };
-    // Twice as long: where a GET waits for the dead, few fit.
+    // Twice as long: where a GET waits for dead nodes, few fit.
     let lasts = Duration::from_secs(2 * plan.seconds);
     let gets = work.run(Operation::Get, 1, plan.values, lasts).await;
     let mut set = |row: &str, value: f64| insert(figures, row, value);

@@ -1,4 +1,4 @@
-//! What a system has to offer to be measured.
+//! The interface that a system implements to be measured.
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -29,9 +29,9 @@ pub(crate) trait Network: Sized {
 /// How nodes die.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Death {
-    /// As a process does: sockets are closed, nobody says goodbye.
+    /// As a process does: sockets are closed, without a goodbye.
     Killed,
-    /// As a machine that hangs: sockets stay open, packets are taken, nobody answers.
+    /// As a machine that hangs: sockets stay open, packets are accepted, nothing answers.
     Silent,
 }
 
@@ -46,7 +46,7 @@ pub(crate) struct Item {
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
     pub(crate) value: Bytes,
-    /// The node had it, and asked nobody; `None` where a system does not tell.
+    /// The node had it, and asked no other; `None` where a system does not tell.
     pub(crate) own_store: Option<bool>,
 }
 

@@ -1,4 +1,4 @@
-//! What the operating system says about this process and this machine.
+//! Statistics of this process and this machine, from the operating system.
 
 use std::fs;
 use std::time::Duration;

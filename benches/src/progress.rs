@@ -1,4 +1,4 @@
-//! What is seen while a system is measured.
+//! Progress output while a system is measured.
 
 use indicatif::{ProgressBar, ProgressStyle};
 

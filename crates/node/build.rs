@@ -1,7 +1,7 @@
 //! Tells the program of which commit it is built, for `voiddht_build_info`.
 //!
 //! `VOIDDHT_COMMIT` says it where there is no repository, as in a package's build. Otherwise git is
-//! asked, for release builds alone: others would be compiled anew after each commit.
+//! asked, for release builds alone: others would be compiled again after each commit.
 
 use std::env;
 use std::process::Command;

@@ -35,7 +35,7 @@ AT_ONCE = 4
 
 
 class Failed(Exception):
-    """Something that ends the script, in words for whoever started it."""
+    """An error that ends the script, with a message for its user."""
 
 
 class Docker:

@@ -14,13 +14,13 @@ from .longway import LongWay
 
 CHAIN = "DOCKER-USER"
 BRIDGE_SETTING = "/proc/sys/net/bridge/bridge-nf-call-iptables"
-# Any number that nobody else uses.
+# Any unused number.
 QUEUE = 7402
 
 
 @contextmanager
 def cut(sides):
-    """Nothing passes between two subnets: as if a cable was out, nobody is told."""
+    """Nothing passes between two subnets: as if a cable was out, no error is reported."""
     one, other = sides
     rules = [
         ["--source", one, "--destination", other, "--jump", "DROP"],

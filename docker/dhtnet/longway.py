@@ -24,7 +24,7 @@ FLAG_SEGMENTS_AS_THEY_ARE = 4
 # Attributes of packets and verdicts.
 PACKET_HEADER, VERDICT_HEADER = 1, 2
 DROP, ACCEPT = 0, 1
-# Packets under way at once; more are dropped, as on a line whose buffers are full.
+# Packets in flight; more are dropped, as on a line whose buffers are full.
 MAXIMUM = 65536
 
 

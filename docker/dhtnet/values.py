@@ -18,7 +18,7 @@ TTL = 3600
 
 
 class Values:
-    """Values by their numbers: whoever knows the seed knows them all."""
+    """Values by number, all derived from the seed."""
 
     def __init__(self, seed):
         self.seed = seed

@@ -68,7 +68,7 @@ impl TimeSource for Still {
     }
 }
 
-/// Nobody is told how writes ended.
+/// Ignores how writes ended.
 pub fn unheard() -> OnCompletion {
     Box::new(|_| {})
 }

@@ -1,11 +1,11 @@
 //! libp2p-kad, the Kademlia of rust-libp2p: TCP with TCP_NODELAY, TLS, yamux, 20 replicas. Nodes learn
-//! where others listen by the identify protocol, without which kad takes nobody who dialled into its
+//! where others listen by the identify protocol, without which kad takes no inbound peer into its
 //! table. PUT returns when all replicas have confirmed (`Quorum::All`). GET takes the first record
 //! that comes and ends the search, as its user may; there is no vote.
 //!
 //! Not at its default: nodes are servers (for the lack of a public address they would be clients),
-//! idle connections stay (the default closes them after ten seconds, and all would begin anew), and
-//! a node's store holds more than 1024 records (or PUTs would fail before the end).
+//! idle connections stay (the default closes them after ten seconds, and all would begin again),
+//! and a node's store holds more than 1024 records (or PUTs would fail before the end).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::network::{Death, Found, Item, Network};
 use crate::threads::Threads;
 
 const PROTOCOL: StreamProtocol = StreamProtocol::new("/benches/kad/1.0.0");
-/// Whom a node knows when it has joined: as many as a bucket holds.
+/// Contacts of a node that has joined: as many as a bucket holds.
 const ENOUGH_CONTACTS: usize = 20;
 /// Longer than a run.
 const IDLE: Duration = Duration::from_secs(3600);
@@ -127,9 +127,9 @@ fn swarm() -> Result<Swarm<Behaviour>> {
     Ok(swarm)
 }
 
-/// Drives a node until nobody can ask it any more.
+/// Drives a node until its command channel is closed.
 async fn run(mut inbox: mpsc::Receiver<Command>, listening: oneshot::Sender<(PeerId, Multiaddr)>) {
-    // Without a node nobody is told where it listens, which is an error there.
+    // Without a node no listening address is reported, which is an error there.
     let Ok(mut swarm) = swarm() else { return };
     let (mut listening, mut waiting) = (Some(listening), HashMap::new());
     loop {
@@ -142,7 +142,7 @@ async fn run(mut inbox: mpsc::Receiver<Command>, listening: oneshot::Sender<(Pee
                 SwarmEvent::NewListenAddr { address, .. } => {
                     let own = *swarm.local_peer_id();
                     if let Some(listening) = listening.take() {
-                        // Whoever started it may have given up.
+                        // The caller may have given up.
                         let _ = listening.send((own, address));
                     }
                 }
@@ -188,7 +188,7 @@ fn handle_command(
     }
 }
 
-/// Tells whoever waits; a GET goes on only until the first record.
+/// Notifies the waiting caller; a GET goes on only until the first record.
 fn handle_result(
     swarm: &mut Swarm<Behaviour>,
     waiting: &mut HashMap<QueryId, Waiting>,

@@ -27,7 +27,7 @@ pub(super) struct Nodes {
     doomed: usize,
     /// Under which ID each value was put.
     ids: Mutex<HashMap<[u8; 32], Id>>,
-    /// The sockets of the silent: nobody reads from them.
+    /// The sockets of unresponsive nodes: nothing reads from them.
     mute: Vec<UdpSocket>,
 }
 
@@ -83,7 +83,7 @@ impl Network for Nodes {
         let addresses: Vec<SocketAddrV4> = doomed.iter().map(|node| node.address).collect();
         drop(doomed);
         for address in addresses {
-            // Each thread ends when it sees that nobody can ask it any more.
+            // Each thread ends when its command channel is closed.
             let socket = loop {
                 match UdpSocket::bind(address) {
                     Ok(socket) => break socket,

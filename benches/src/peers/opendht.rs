@@ -3,7 +3,7 @@
 //! listens on every address, as the C interface offers no other way, and is told of 127.0.0.1 only.
 //!
 //! GET takes the first value that comes and ends the search, as its user may; there is no vote.
-//! The interface does not tell whom a node knows, nor where a value came from: it has joined when
+//! The interface exposes neither a node's contacts, nor where a value came from: it has joined when
 //! it has ended a search for its own ID, and how many GETs it answers itself is not known.
 
 use std::collections::HashMap;
@@ -76,7 +76,7 @@ const AF_INET: u16 = 2;
 pub(super) struct Nodes {
     nodes: Vec<Runner>,
     doomed: usize,
-    /// The sockets of the silent: nobody reads from them.
+    /// The sockets of unresponsive nodes: nothing reads from them.
     mute: Vec<UdpSocket>,
 }
 
@@ -88,7 +88,7 @@ struct Runner(*mut c::Runner);
 type Answer = Result<Bytes, bool>;
 
 /// Who waits. The library is given a number, not an address: so a callback that comes late, or
-/// twice, finds nobody instead of memory that is gone.
+/// twice, finds no entry instead of freed memory.
 static WAITING: LazyLock<Mutex<HashMap<usize, oneshot::Sender<Answer>>>> =
     LazyLock::new(Mutex::default);
 static NEXT: AtomicUsize = AtomicUsize::new(1);
@@ -171,7 +171,7 @@ impl Runner {
 
 impl Drop for Runner {
     fn drop(&mut self) {
-        // SAFETY: it is used by nobody afterwards. This waits for its threads, and closes its
+        // SAFETY: it is not used afterwards. This waits for its threads, and closes its
         // sockets without a word to others.
         unsafe { c::dht_runner_delete(self.0) };
     }
@@ -195,7 +195,7 @@ fn wait() -> (*mut c_void, oneshot::Receiver<Answer>) {
 fn answer(waiting: *mut c_void, answer: Answer) {
     let waits = WAITING.lock().unwrap_or_else(PoisonError::into_inner).remove(&waiting.addr());
     if let Some(waits) = waits {
-        // Whoever waited may have given up.
+        // The caller may have given up.
         let _ = waits.send(answer);
     }
 }

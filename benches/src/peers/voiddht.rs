@@ -1,5 +1,5 @@
-//! voiddht: `crates/node`, as `dht testnet` starts it. TCP, TLS 1.3 with both sides proved, 20
-//! replicas, five agreeing votes. Everything is at its default; keys are random, so no value
+//! voiddht: `crates/node`, as `dht testnet` starts it. TCP, TLS 1.3 with both sides authenticated,
+//! 20 replicas, five agreeing votes. Everything is at its default; keys are random, so no value
 //! proves itself. PUT returns when every replica has confirmed or failed.
 //!
 //! A node that holds the record counts it as one vote, and still asks others.
@@ -18,7 +18,7 @@ use crate::threads::Threads;
 const JOINING_AT_ONCE: usize = 8;
 /// Peers that a node is started with.
 const KNOWN_PEERS: usize = 3;
-/// Whom a node knows when it has joined: as many as a bucket holds.
+/// Contacts of a node that has joined: as many as a bucket holds.
 const ENOUGH_CONTACTS: usize = 20;
 
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl Network for Nodes {
         let mut joining = JoinSet::new();
         let mut known = Vec::new();
         for next in 0..count {
-            // Nobody can join before the first node is there.
+            // No node can join before the first one is up.
             while joining.len() >= JOINING_AT_ONCE || next == 1 && known.is_empty() {
                 arrived(&mut joining, &mut nodes, &mut known).await?;
             }

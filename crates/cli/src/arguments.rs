@@ -1,4 +1,4 @@
-//! From what the caller says to checked values.
+//! Parses arguments, environment and configuration file into checked values.
 //!
 //! What each program understands is defined with clap beside what it does; help, man page,
 //! completions, the keys of the configuration file and the names of the variables all come of

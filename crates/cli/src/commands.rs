@@ -143,19 +143,19 @@ Signed values, which only their owner can replace (put --sign, get --signed-by):
   withdraw  Withdraw a signed value: readers then find nothing
 
 A running node:
-  status    Show how a node is: whom it knows, what it holds and does, what is to be looked at
+  status    Show the state of a node: health, contacts, records, operations, warnings
   peers     List the contacts of a node, with their state and round-trip time
   ping      Say what is at an address: a node, which kind, and whether it can dial back
-  explain   Get a value, and show how: who was asked, what each answered, how the vote went
-  doctor    Look what is wrong with a node, and say what to do about it
-  bench     Put and get through running nodes, and tell how long that takes
+  explain   Get a value, and show each request, each answer, and the vote
+  doctor    Check a node, and say what to fix
+  bench     Put and get through running nodes, and measure how long that takes
 
 A data directory, whether or not its node runs:
   pins      List and forget the certificates that a node trusts for the IDs that it knows
 
 Networks of your own, on this machine:
   testnet   Start a network of nodes on this machine, and put and get values
-  drill     Kill, restart, replace and part real nodes, and see whether any value is lost
+  drill     Kill, restart, replace and partition real nodes, and check that no value is lost
   sim       Simulate a large network, with faults and attackers, in one process
 
 Options:
@@ -164,7 +164,7 @@ Options:
 
 const EXAMPLES: &str = "\
 Examples:
-  dht testnet --http 9402         a network to play with, and its page
+  dht testnet --http 9402         a network to experiment with, and its dashboard
   dht put greeting 'hello, world'
   dht get greeting
   dht explain greeting            how that value is found, hop by hop

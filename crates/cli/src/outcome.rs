@@ -1,4 +1,4 @@
-//! How a program ends.
+//! Exit statuses and failures of a program.
 
 use std::fmt;
 use std::process::ExitCode;
@@ -31,7 +31,7 @@ pub enum Failure {
     Unreachable(String),
     /// Anything else.
     Failed(String),
-    /// Whoever read our standard output has seen enough. Not an error.
+    /// The reader of our standard output closed it. Not an error.
     OutputClosed,
 }
 

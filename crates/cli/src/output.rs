@@ -20,7 +20,7 @@ impl Output {
     /// One line, or several, of results.
     ///
     /// # Errors
-    /// [`Failure::OutputClosed`] when nobody reads any more, [`Failure::Failed`] when it cannot
+    /// [`Failure::OutputClosed`] when the reader has closed it, [`Failure::Failed`] when it cannot
     /// be written, as on a full disk.
     pub fn line(&self, text: impl Display) -> Result<(), Failure> {
         check(writeln!(io::stdout().lock(), "{text}"))

@@ -99,7 +99,7 @@ pub fn sparkline(values: &[Option<f64>], width: usize) -> String {
     shown.iter().map(sign).collect()
 }
 
-/// Words for numbers, as the page has them.
+/// Words for numbers, as the dashboard has them.
 pub mod words {
     /// A number with a comma between thousands.
     pub fn number(value: u64) -> String {

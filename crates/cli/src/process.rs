@@ -1,4 +1,4 @@
-//! What the operating system says about this process: open files, processor time, memory.
+//! Statistics of this process from the operating system: open files, processor time, memory.
 
 use std::env;
 use std::io;

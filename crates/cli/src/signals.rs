@@ -1,4 +1,4 @@
-//! SIGINT and SIGTERM: the first asks a program to stop, the second makes it.
+//! SIGINT and SIGTERM: the first stops a program in good order, the second at once.
 
 use std::io;
 

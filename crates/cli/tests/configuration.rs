@@ -177,7 +177,7 @@ fn health_is_that_of_the_node_with_the_same_options() {
     assert_eq!(printed(&mut healthy), "");
     drop(node);
     let text = complaint(server().args(["--health", "-a", "127.0.0.1", "-m", &port]), 1);
-    assert!(text.contains("is not well"), "{text}");
+    assert!(text.contains("is unhealthy"), "{text}");
     let text = complaint(server().args(["--health", "-a", "127.0.0.1", "-m", "0"]), 2);
     assert!(text.contains("--module-port 0"), "{text}");
     let text = complaint(server().args(["--health", "--check"]), 2);

@@ -1,4 +1,4 @@
-//! What a node does with its data directory, as whoever runs it sees it: which it refuses, and how;
+//! What a node does with its data directory, as its operator sees it: which it refuses, and how;
 //! what it does when the disk fills while it runs; and that it comes back.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]

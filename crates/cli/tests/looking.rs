@@ -71,7 +71,7 @@ fn a_node_that_is_not_part_of_its_network_is_status_1() {
     let node = Server::start(&["-a", "127.0.0.1", "--peer", &dead, "--http", "127.0.0.1:0"]);
     let http = node.http();
     let text = said(&["status"], &http, 1);
-    assert!(text.contains("Looking for its network.") && text.contains("--peer"), "{text}");
+    assert!(text.contains("Joining its network.") && text.contains("--peer"), "{text}");
     let text = said(&["doctor"], &http, 1);
     assert!(text.contains("✗ network"), "{text}");
 }
@@ -143,7 +143,7 @@ fn a_page_that_is_not_served_is_status_3_and_says_how_it_would_be() {
         let told = complaint(dht().args(arguments).args(["--http", &free]), 3);
         assert!(told.contains(&free) && told.contains("started with --http"), "{told}");
     }
-    // Somebody is there, but not a node.
+    // A server is there, but not a node.
     let babbler = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = babbler.local_addr().unwrap().to_string();
     let talk = std::thread::spawn(move || {
@@ -217,8 +217,8 @@ fn a_node_without_a_data_directory_is_found_on_its_machine() {
         command.env("XDG_RUNTIME_DIR", runtime.path());
         command
     };
-    let nobody = complaint(dht().args(["pins", "list"]), 3);
-    assert!(nobody.contains("no running node was found"), "{nobody}");
+    let stderr = complaint(dht().args(["pins", "list"]), 3);
+    assert!(stderr.contains("no running node was found"), "{stderr}");
     let first = start();
     let status = text(&dht().arg("status").output().unwrap(), 0);
     assert!(status.contains(&first.p2p.to_string()), "{status}");

@@ -54,7 +54,7 @@ fn they_are_listed_and_forgotten_whether_or_not_the_node_runs() {
     expected.sort();
     assert_eq!(addresses, expected);
     assert!(running.iter().all(|pin| pin["member"].is_boolean()));
-    // Nobody comes back, so that what is forgotten stays so.
+    // No node comes back, so that what is forgotten stays so.
     drop((first, second));
     let id = running[0]["id"].as_str().unwrap();
     let output = pins(&directory, &["forget", &id[..12]]).output().unwrap();
@@ -115,7 +115,7 @@ fn python() -> Option<PathBuf> {
     if found.is_none() {
         let missing = "python3 with the package cryptography is not installed";
         assert!(std::env::var_os("VOIDDHT_REQUIRE_TOOLS").is_none(), "{missing}");
-        #[allow(clippy::print_stderr, reason = "whoever runs the tests is to see it")]
+        #[allow(clippy::print_stderr, reason = "for the person who runs the tests")]
         {
             eprintln!("SKIPPED: {missing}");
         }

@@ -104,7 +104,7 @@ fn a_node_that_is_not_there_is_status_3() {
         let text = complaint(dht().args(arguments).args(["--node", &free]), 3);
         assert!(text.contains(&free), "{text}");
     }
-    // Somebody is there, but not a node.
+    // A server is there, but not a node.
     let babbler = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = babbler.local_addr().unwrap().to_string();
     let talk = std::thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! The surface: connecting, putting, getting.
+//! The client: connect, put, get.
 
 use std::sync::Arc;
 use std::time::Duration;

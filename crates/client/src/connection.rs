@@ -58,7 +58,7 @@ impl Shared {
     }
 }
 
-/// Serves the connection until it ends or `alive` says that nobody needs it any more.
+/// Serves the connection until it ends or `alive` says that it is no longer needed.
 pub(crate) async fn run(
     stream: TcpStream,
     shared: Arc<Shared>,

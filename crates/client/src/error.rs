@@ -1,4 +1,4 @@
-//! What can go wrong between a program and its node.
+//! Errors between a program and its node.
 
 use std::io;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ pub enum ConnectError {
     /// The name means no address.
     #[error("the node's name cannot be resolved: {0}")]
     Resolve(#[source] io::Error),
-    /// Nobody listens there, or the network says that it cannot be reached.
+    /// Nothing listens there, or the network says that it cannot be reached.
     #[error("no node can be reached at {address}: {source}")]
     Unreachable {
         /// The address that was tried last.

@@ -1,4 +1,4 @@
-//! What a PUT says.
+//! The parameters of a PUT.
 
 use bytes::Bytes;
 use voiddht_wire::Key;
@@ -21,7 +21,7 @@ impl Put {
         Self { key, value: value.into(), ttl: 0, replication: 0 }
     }
 
-    /// A value under its own SHA-256: whoever finds it can check it, so one copy is enough.
+    /// A value under its own SHA-256: readers verify it by hash, so one copy is enough.
     pub fn content_addressed(value: impl Into<Bytes>) -> Self {
         let value = value.into();
         Self::new(Key::of_value(&value), value)

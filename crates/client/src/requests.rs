@@ -1,4 +1,4 @@
-//! The order of requests: which may go out, and whom an answer is for. No sockets here.
+//! The order of requests: which may go out, and which one an answer belongs to. No sockets here.
 //!
 //! For each key there is a lane: at most one request of it awaits an answer, the others wait
 //! behind it in the order in which they were made. Invariant: a key has a lane exactly while an
@@ -94,10 +94,10 @@ impl Requests {
         std::mem::take(&mut self.outbox)
     }
 
-    /// Gives an answer to whom it is for, and says whether something may be written now.
+    /// Delivers an answer to its request, and says whether something may be written now.
     ///
     /// # Errors
-    /// If nobody can have asked for it.
+    /// If no request matches it.
     pub(crate) fn handle_answer(&mut self, answer: Answer) -> Result<bool, ProtocolError> {
         let key = answer.key();
         let lane = self.lanes.remove(&key).ok_or(ProtocolError::Unasked(key))?;
@@ -170,7 +170,7 @@ impl Waiter {
         }
     }
 
-    /// Tells that the request was written, where that is what is waited for.
+    /// Reports that the request was written, where that is what is waited for.
     pub(crate) fn written(self) {
         if let Self::Written(sender) = self {
             let _ = sender.send(Ok(()));

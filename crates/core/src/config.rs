@@ -1,4 +1,4 @@
-//! The core's settings: each default is a named constant that says where it comes from.
+//! Settings of the core. Each default is a named constant whose comment gives its source.
 
 use std::time::Duration;
 
@@ -20,10 +20,10 @@ pub const DISJOINT_PATHS: usize = 5;
 /// Replicas that must agree, none dissenting, to end a GET early. Where a fifth of all nodes
 /// are hostile, five agree on a wrong value once in 3 000.
 pub const VOTE_QUORUM: usize = 5;
-/// Life of a value whose publisher named none. A guess: long enough to outlive a restart of the
+/// TTL of a value whose publisher named none. A guess: long enough to outlive a restart of the
 /// publisher, short enough that abandoned values go.
 pub const DEFAULT_TTL: Duration = Duration::from_secs(6 * 3600);
-/// The longest life of a value: what `ttl u16` can say.
+/// The longest TTL of a value: what `ttl u16` can say.
 pub const MAX_TTL: Duration = Duration::from_secs(u16::MAX as u64);
 /// Interval of bucket refresh (Kademlia, section 2.3).
 pub const REFRESH_INTERVAL: Duration = Duration::from_secs(3600);
@@ -33,12 +33,12 @@ pub const UPKEEP_INTERVAL: Duration = Duration::from_secs(3600);
 /// The first timeout, while nothing is known of how quickly anybody answers, and the longest one of
 /// peers that were not measured themselves: it covers a TCP and a TLS handshake over half the globe.
 pub const STRANGER_TIMEOUT: Duration = Duration::from_secs(1);
-/// Below this no request counts as late: a scheduler's pause is not a slow peer.
+/// Below this no request counts as overdue: a scheduler's pause is not a slow peer.
 pub const MIN_LATE: Duration = Duration::from_millis(20);
 /// As [`MIN_LATE`], for a request that needs a connection first: a peer may be about to shake hands
 /// with many.
 pub const MIN_LATE_DIAL: Duration = Duration::from_millis(100);
-/// A late request fails after this many times the time after which it was late.
+/// An overdue request fails after this many times the time after which it was overdue.
 pub const FAIL_FACTOR: u32 = 10;
 /// Bounds of the time after which a request has failed.
 pub const FAIL_AFTER: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(10));
@@ -52,7 +52,7 @@ pub const LEAVE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long contacts have to dial a node back before it takes itself for unreachable: as long as a
 /// contact pauses between two such dials.
 pub const DIAL_BACK_PATIENCE: Duration = Duration::from_secs(60);
-/// Operations under way at once. Each holds at most a few hundred candidates of 120 bytes.
+/// Operations in flight. Each holds at most a few hundred candidates of 120 bytes.
 pub const MAX_OPERATIONS: usize = 4096;
 
 /// How many nodes of one address prefix count, and where. Loopback and private addresses are
@@ -89,47 +89,49 @@ impl Default for Diversity {
 /// How a node behaves. [`Config::check`] holds the relations between the settings.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// See [`K`].
+    /// Replicas of a record, and contacts of a bucket; default [`K`].
     pub k: usize,
-    /// See [`ALPHA`].
+    /// Requests of one lookup in flight; default [`ALPHA`].
     pub alpha: usize,
-    /// See [`B`].
+    /// Bits that a step of a lookup resolves; default [`B`].
     pub b: usize,
-    /// See [`REPLACEMENT_CACHE`](crate::routing::table::REPLACEMENT_CACHE).
+    /// Candidates remembered for each bucket; default
+    /// [`REPLACEMENT_CACHE`](crate::routing::table::REPLACEMENT_CACHE).
     pub replacement_cache: usize,
-    /// See [`DISJOINT_PATHS`]. 1 is plain Kademlia.
+    /// Disjoint paths of a lookup; 1 is plain Kademlia. Default [`DISJOINT_PATHS`].
     pub disjoint_paths: usize,
-    /// See [`VOTE_QUORUM`].
+    /// Agreeing votes that end a GET; default [`VOTE_QUORUM`].
     pub vote_quorum: usize,
     /// Whether PUTs, GETs and renewals go to more nodes where those around a key are denser than
     /// the size of the network explains: see [`crate::density`].
     pub widen_dense: bool,
     /// Nodes that a PUT stores on where its publisher names no number: k.
     pub replication: usize,
-    /// See [`DEFAULT_TTL`].
+    /// TTL of values that are put without one; default [`DEFAULT_TTL`].
     pub default_ttl: Duration,
-    /// The shortest life that a local program may ask for; a shorter one is raised to it.
+    /// The shortest TTL that a local program may ask for; a shorter one is raised to it.
     pub min_ttl: Duration,
-    /// The longest life that anybody may ask for; a longer one is cut to it.
+    /// The longest TTL that anybody may ask for; a longer one is cut to it.
     pub max_ttl: Duration,
-    /// See [`REFRESH_INTERVAL`].
+    /// Time after which a bucket without lookups is refreshed; default [`REFRESH_INTERVAL`].
     pub refresh_interval: Duration,
-    /// See [`UPKEEP_INTERVAL`].
+    /// Time between renewals of a record; default [`UPKEEP_INTERVAL`].
     pub upkeep_interval: Duration,
-    /// See [`LEAVE_PATIENCE`].
+    /// Time limit for handing records over at the end; default [`LEAVE_PATIENCE`].
     pub leave_patience: Duration,
     /// How many records this node keeps, and how many bytes of them.
     pub records: RecordLimits,
-    /// See [`Diversity`].
+    /// Limits on nodes of one address prefix.
     pub diversity: Diversity,
     /// How many requests a peer, and an address prefix, may send in a time.
     pub requests: RequestLimits,
-    /// See [`MAX_OPERATIONS`].
+    /// Concurrent operations; default [`MAX_OPERATIONS`].
     pub max_operations: usize,
-    /// Whether this node is a client: it announces no port, holds no replica, and is in nobody's
-    /// routing table.
+    /// Whether this node is a client: it announces no port, holds no replica, and is in no other
+    /// node's routing table.
     pub client: bool,
-    /// See [`DIAL_BACK_PATIENCE`].
+    /// Time for contacts to dial back before the node becomes a client; default
+    /// [`DIAL_BACK_PATIENCE`].
     pub dial_back_patience: Duration,
     /// Whether reports list every step (for people who ask how an operation went).
     pub trace_steps: bool,

@@ -1,4 +1,4 @@
-//! Configured peers: what the operator named, and how far joining through each of them has come.
+//! Configured peers and the state of joining through each.
 //!
 //! A peer is an address or a name. To the core a name is opaque: the driver resolves it before
 //! every attempt ([`Output::Resolve`](crate::event::Output::Resolve)), so that a name whose
@@ -110,7 +110,7 @@ impl fmt::Display for Service {
             Self::ModuleApi => "a module API (--module-port)",
             Self::Http => "an HTTP server (a dashboard, --http, perhaps)",
             Self::Tls => "a TLS server that is no node",
-            Self::Silent => "something that takes connections and says nothing",
+            Self::Silent => "a service that accepts connections and sends nothing",
             Self::Other => "something that speaks another protocol",
         })
     }

@@ -1,4 +1,4 @@
-//! What a node remembers of another: where it listens, when it last answered, how quickly.
+//! A contact: address, last answer, round-trip time.
 //!
 //! A [`Contact`] exists only inside the routing table; what may become one is an
 //! [`AdmittedContact`]. Nothing here decides who is kept: see [`crate::routing`].
@@ -11,7 +11,7 @@ use voiddht_wire::{NodeId, PeerAddress};
 use crate::peer::Peer;
 use crate::time::Moment;
 
-/// Failures in a row after which a contact is forgotten even if nobody could take its place.
+/// Failures in a row after which a contact is forgotten even without a replacement candidate.
 /// Kademlia, section 4.1, calls a contact stale after five.
 pub const MAX_FAILURES_IN_A_ROW: u8 = 5;
 
@@ -35,16 +35,16 @@ pub const MAX_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct AdmittedContact(NodeInfo);
 
 impl AdmittedContact {
-    /// A peer that this node dialled at `address` and that proved its ID there. `None` if it
-    /// proved nothing, or if nobody else could dial that address.
+    /// A peer that this node dialled at `address` and that authenticated its ID there. `None` if it
+    /// is not authenticated, or if other nodes could not dial that address.
     pub fn dialed(peer: &Peer, address: PeerAddress) -> Option<Self> {
         (peer.is_proved() && address.is_dialable())
             .then(|| Self(NodeInfo { address, id: peer.id() }))
     }
 
     /// The end of an [`Output::Probe`](crate::event::Output::Probe), as
-    /// [`Input::Probed`](crate::event::Input::Probed) tells it. `None` unless the proved peer's
-    /// own certificate was pushed at that address.
+    /// [`Input::Probed`](crate::event::Input::Probed) tells it. `None` unless the authenticated
+    /// peer's own certificate was pushed at that address.
     pub fn probed(contact: NodeInfo, listening: bool) -> Option<Self> {
         (listening && contact.address.is_dialable()).then_some(Self(contact))
     }
@@ -136,7 +136,8 @@ impl Contact {
         self.failures >= MAX_FAILURES_IN_A_ROW
     }
 
-    /// The peer has proved another address. The times measured on the way to the old one go.
+    /// The peer has authenticated at another address. The times measured on the path to the old one
+    /// go.
     pub(crate) fn moved(&mut self, address: PeerAddress) {
         self.address = address;
         self.rtt = None;

@@ -7,16 +7,16 @@
 //! often as too low, and wrong by `1 / sqrt(m)` (one standard deviation: 22 % for m = 20). No other
 //! distance of the neighbourhood adds anything to it.
 //!
-//! Whoever grinds IDs makes a neighbourhood denser, and the estimate from it larger. Hence the
+//! Ground IDs make a neighbourhood denser, and the estimate from it larger. Hence the
 //! *median* over several neighbourhoods that have nothing to do with each other: this node's own,
 //! and those of the lookups it makes. It is wrong by `1.25 / sqrt(m × neighbourhoods)` (7 % for 16
 //! of them), and cannot be moved far by fewer than half of them.
 //!
-//! Whether a neighbourhood is too dense is a test of significance. Where the estimate stands on
-//! M nodes altogether, that i of N lie as close as they do happens by chance with probability
+//! Whether a neighbourhood is too dense is a test of significance. Where the estimate stands on M
+//! nodes altogether, that i of N lie as close as they do happens by chance with probability
 //! `P(Binomial(i + M - 1, x) ≥ i)`, `x = d_i / (d_i + M / N)`: the ratio of two Gamma variables, so
-//! that an estimate from few nodes accuses nobody. Every i is tested, for ground IDs may be few and
-//! very close. What is done about it is the caller's: see [`SizeEstimate::excess`] and
+//! that an estimate from few nodes raises no false alarm. Every i is tested, for ground IDs may be
+//! few and very close. What is done about it is the caller's: see [`SizeEstimate::excess`] and
 //! [`SizeEstimate::crowds`].
 
 use std::collections::VecDeque;
@@ -38,9 +38,9 @@ pub const NEIGHBOURHOODS: usize = 16;
 /// twenty ground IDs among the ten closest nodes are noticed 14 times in 15.
 pub const SIGNIFICANCE: f64 = 5e-3;
 /// The most nodes by which an operation is widened, however many are too many: three replica sets.
-/// With the replica set itself that is less than half of what one lookup may ask, and whoever
-/// grinds IDs must keep more of them alive, at as many addresses, than that to have a key alone. It
-/// is what he can make others spend, on the keys that he pays for.
+/// With the replica set itself that is less than half of what one lookup may ask. To control
+/// a key alone, an attacker must keep more ground IDs than that alive, at as many addresses. It
+/// also bounds the extra work that the attacker can cause for such a key.
 pub const MAX_WIDENING: usize = 3 * crate::config::K;
 /// How many times as large or small as the others say the network may seem from the own neighbourhood,
 /// before that counts as a contradiction: three standard deviations of 20 neighbours.
@@ -125,8 +125,8 @@ pub struct SizeEstimate {
 }
 
 impl SizeEstimate {
-    /// The same for a node that knows of this many nodes for certain, itself among them: whoever
-    /// joined a network that was young, and has grown since, has seen neighbourhoods of few.
+    /// The same for a node that knows of this many nodes for certain, itself among them: a node
+    /// that joined a network that was young, and has grown since, has seen neighbourhoods of few.
     pub fn at_least(self, nodes: usize) -> Self {
         Self { nodes: self.nodes.max(nodes as f64), ..self }
     }

@@ -1,8 +1,8 @@
 //! How many nodes of one network neighbourhood may sit together: in a bucket, in the table, among
 //! those that a lookup asks, in a replica set.
 //!
-//! IDs cost nothing, addresses do: whoever rents one IPv4 /24, or is given one IPv6 /48, must not
-//! fill a bucket with what lies behind it (Sybil and eclipse attacks). Loopback and private
+//! IDs cost nothing, addresses do: an attacker with one IPv4 /24 or one IPv6 /48 must not
+//! fill a bucket with nodes behind it (Sybil and eclipse attacks). Loopback and private
 //! addresses are exempt unless the operator says otherwise: a test network, or one behind a
 //! router, lives in a single prefix.
 //!
@@ -104,11 +104,11 @@ pub struct DiversityLimits {
 impl DiversityLimits {
     /// No limit at all.
     pub const NONE: Self = Self { per_site: usize::MAX, count_private: false };
-    /// See [`BUCKET_PER_SITE`].
+    /// The default limit of a bucket, [`BUCKET_PER_SITE`].
     pub const BUCKET: Self = Self { per_site: BUCKET_PER_SITE, count_private: false };
-    /// See [`TABLE_PER_SITE`].
+    /// The default limit of the routing table, [`TABLE_PER_SITE`].
     pub const TABLE: Self = Self { per_site: TABLE_PER_SITE, count_private: false };
-    /// See [`LOOKUP_PER_SITE`].
+    /// The default limit of a lookup, [`LOOKUP_PER_SITE`].
     pub const LOOKUP: Self = Self { per_site: LOOKUP_PER_SITE, count_private: false };
 
     /// The prefixes in which an address is counted; none if it is exempt.
@@ -117,7 +117,7 @@ impl DiversityLimits {
         prefixes(address).filter(move |_| counts)
     }
 
-    /// Whether a newcomer may join these members: for sets so small that counting them anew is
+    /// Whether a newcomer may join these members: for sets so small that counting them again is
     /// cheaper than keeping count.
     pub fn admits(
         &self,

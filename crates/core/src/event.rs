@@ -1,4 +1,5 @@
-//! Everything that can make a node act, and everything it can ask of its driver.
+//! Inputs and outputs of the core: everything that makes a node act, and everything it asks of its
+//! driver.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -60,8 +61,8 @@ pub enum Input {
         /// Why.
         why: Undelivered,
     },
-    /// A STORE was handed to a peer whose dialect has no answer to it. Whether the record is kept
-    /// there, nobody knows.
+    /// A STORE was handed to a peer whose dialect has no answer to it. Whether the record is stored
+    /// there is unknown.
     Delivered {
         /// The request.
         rpc_id: RpcId,
@@ -73,13 +74,13 @@ pub enum Input {
         /// Whether the peer's own certificate was pushed at that address.
         listening: bool,
     },
-    /// An [`Output::Probe`] could not be carried out: this node has no room for it, which says
+    /// An [`Output::Probe`] could not be executed: this node has no room for it, which says
     /// nothing of the contact.
     NotProbed {
         /// The contact that was not probed.
         contact: NodeInfo,
     },
-    /// Somebody connected to the listening port and was shown the certificate. The driver may leave
+    /// A client connected to the listening port and was shown the certificate. The driver may leave
     /// out what comes from the same address within [`crate::node::CALLER_PAUSE`].
     Called {
         /// From where.
@@ -128,7 +129,7 @@ pub enum Input {
 pub enum Output {
     /// Send a request: over a live connection with the peer, or over a new one.
     Request {
-        /// To whom.
+        /// The recipient.
         to: Destination,
         /// What. If it cannot be delivered, the driver answers with [`Input::Undelivered`]; if it
         /// was and can have no answer, with [`Input::Delivered`].
@@ -142,10 +143,10 @@ pub enum Output {
         message: Message,
     },
     /// Find out whether the peer, with which there is a live connection, also listens here: dial,
-    /// and compare the certificate that is pushed with the proved one. Answer with
+    /// and compare the certificate that is pushed with the authenticated one. Answer with
     /// [`Input::Probed`], or with [`Input::NotProbed`].
     Probe {
-        /// Whom, and where.
+        /// The peer and its address.
         contact: NodeInfo,
     },
     /// Find out the addresses of a configured peer's name, within seconds; answer with
@@ -156,7 +157,7 @@ pub enum Output {
     },
     /// Close every connection with this peer, after what is queued has gone out.
     HangUp {
-        /// Whom.
+        /// The peer.
         peer: NodeId,
     },
     /// Bring these writes to disk, in this order; answer with [`Input::Persisted`]. A driver
@@ -288,7 +289,7 @@ impl Undelivered {
             }
             Self::OtherNetwork => "Check the address: this node cannot join that network.",
             Self::OwnNode => "Remove this node's own address from --peer.",
-            Self::WrongIdentity => "See the peer's log: it could not prove who it is.",
+            Self::WrongIdentity => "See the peer's log: it failed to authenticate.",
             Self::ConnectionLost => "See the peer's log: it closed the connection.",
             Self::LocalLimit => "Raise --max-connections, and the limit of open files.",
             Self::DoesNotFit => "",
@@ -302,11 +303,11 @@ pub enum Misbehaviour {
     /// A frame that cannot be read.
     #[error("malformed message: {0}")]
     Malformed(#[from] MessageError),
-    /// A header whose sender is not the one that the certificate proved.
+    /// A header whose sender is not the one that the certificate authenticated.
     #[error("a header with another node's ID")]
     ForeignSender,
     /// A reply to nothing that was asked.
-    #[error("a reply that nobody awaits")]
+    #[error("a reply to no outstanding request")]
     UnawaitedReply,
     /// A reply of another kind, or about another key, than was asked.
     #[error("a reply that does not fit its request")]
@@ -360,7 +361,7 @@ pub enum Command {
         /// The point.
         target: Key,
     },
-    /// Join the network through these peers, tried side by side, again with backoff until one
+    /// Join the network through these peers, tried concurrently, again with backoff until one
     /// answers. The answer comes when the routing table has been filled, or when another join
     /// takes its place.
     Join {
@@ -436,7 +437,7 @@ pub enum Outcome {
         /// One for each contact that was asked.
         sightings: Vec<Sighting>,
     },
-    /// Too many operations are under way: later.
+    /// Too many operations are in progress: later.
     Busy,
 }
 
@@ -513,13 +514,13 @@ pub enum Notice {
         /// Its state now.
         state: PeerState,
     },
-    /// Enough contacts were asked to dial this node back, and nobody came: from now on it behaves as
+    /// Enough contacts were asked to dial this node back, and none did: from now on it behaves as
     /// a client.
     Unreachable {
         /// Contacts that were asked.
         asked: usize,
     },
-    /// Somebody came to the listening port, for the first time or after [`Self::Unreachable`].
+    /// A peer dialled the listening port, for the first time or after [`Self::Unreachable`].
     Reachable,
     /// A contact entered the routing table.
     ContactAdded(NodeInfo),

@@ -1,7 +1,7 @@
 //! Labels under which things are counted and logged: kinds, purposes, outcomes, limits.
 //!
 //! Each is a closed enum, so that every table of counters has a slot for every label by its type,
-//! and a label that nobody counts does not compile. [`label!`](crate::label!) declares one.
+//! and a label without a counter does not compile. [`label!`](crate::label!) declares one.
 
 use voiddht_wire::peer::{Body, ErrorCode};
 
@@ -220,7 +220,7 @@ label! {
         Publications = "publications",
         /// Copies of records that wait to be sent.
         QueuedCopies = "queued_copies",
-        /// Questions under way of how others reach this node.
+        /// Questions in progress of how others reach this node.
         ReachChecks = "reach_checks",
         /// Configured peers; further ones are ignored.
         ConfiguredPeers = "configured_peers",

@@ -8,16 +8,16 @@
 //! closest of all, and on each path that path's own share of as many, so that a path that
 //! hostile nodes have filled with close neighbours cannot end the others.
 //!
-//! A *late* request stops counting against the parallelism, and the search goes on around it;
+//! An *overdue* request stops counting against the parallelism, and the search goes on around it;
 //! it still holds the end of the lookup until it answers or fails. Silence comes in crowds, after a
-//! mass death: each late request also lets its path have one more in flight, up to
+//! mass death: each overdue request also lets its path have one more in flight, up to
 //! [`MAX_EXTRA`].
 //!
 //! A malicious node can name any number of nodes that do not exist, closer to the target than all
 //! that do, and each costs a timeout. So peers are held to what they named ([`namers`]): a candidate
 //! all of whose namers named several that did not answer is *doubtful*. Doubtful candidates are asked
 //! last, and only if less than half of the `want` nodes, or of k, have answered. So are those that
-//! this node itself has found silent a moment ago.
+//! this node itself has found unresponsive a moment ago.
 //!
 //! It can also name real nodes at wrong addresses. So a candidate has several addresses
 //! ([`candidate`]): it is asked at the one that most peers name, and, if it does not answer there, at
@@ -43,7 +43,7 @@ pub const MAX_CANDIDATES: usize = 256;
 /// needs. It bounds what lists of nodes that do not exist can cost.
 pub const MAX_REQUESTS: u32 = 200;
 
-/// Requests that a path may have in flight beyond its share of alpha, once some were late on it.
+/// Requests that a path may have in flight beyond its share of alpha, once some were overdue on it.
 pub const MAX_EXTRA: u8 = 2;
 
 /// How wide a lookup searches.
@@ -62,7 +62,7 @@ pub struct Breadth {
 /// A node to ask now, and the path it is asked on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// Whom.
+    /// The node to query.
     pub node: NodeInfo,
     /// On which path, from 0.
     pub path: u8,
@@ -78,7 +78,7 @@ pub struct Lookup {
     per_path: u8,
     paths: u8,
     in_flight: [u8; MAX_PATHS],
-    /// Requests in flight beyond `per_path` that late ones have earned their path.
+    /// Requests in flight beyond `per_path` that overdue ones have earned their path.
     extra: [u8; MAX_PATHS],
     late: usize,
     candidates: Vec<Candidate>,
@@ -256,8 +256,8 @@ impl Lookup {
         self.is_over(false)
     }
 
-    /// Whether everything that matters has answered or failed, those apart that are late: for who
-    /// needs some of the closest nodes, and not to know that there are no others.
+    /// Whether everything that matters has answered or failed, those apart that are overdue: for
+    /// who needs some of the closest nodes, and not to know that there are no others.
     pub fn is_settled(&self) -> bool {
         self.is_over(true)
     }
@@ -356,13 +356,13 @@ impl Lookup {
             .filter(|candidate| candidate.state != State::Failed && !self.is_doubtful(candidate))
     }
 
-    /// Those about whom there is doubt, nearest first: where records may be put if nowhere else.
+    /// Doubtful candidates, nearest first: records are stored on them only as a last resort.
     pub fn doubtful(&self) -> impl Iterator<Item = &Candidate> + '_ {
         self.candidates.iter().filter(|candidate| self.is_doubtful(candidate))
     }
 
-    /// Whether a node that has not answered was found silent before, or was named only by peers of
-    /// whose nodes several did not answer.
+    /// Whether a node that has not answered was found unresponsive before, or was named only by
+    /// peers of whose nodes several did not answer.
     pub fn is_doubtful(&self, candidate: &Candidate) -> bool {
         if matches!(candidate.state, State::Answered | State::Failed) {
             return false;
@@ -394,12 +394,12 @@ impl Lookup {
         busy.fold(0, |paths, path| paths | 1 << path)
     }
 
-    /// Requests that are late and have not been answered since, nor failed.
+    /// Requests that are overdue and have not been answered since, nor failed.
     pub fn late_ones(&self) -> usize {
         self.late
     }
 
-    /// The most requests that may be in flight at once.
+    /// The most requests that may be in flight.
     pub fn parallelism(&self) -> usize {
         (0..self.paths).map(|path| usize::from(self.limit(path))).sum()
     }
@@ -472,15 +472,15 @@ impl Lookup {
         !self.has_enough() && self.in_flight() == 0
     }
 
-    /// Whether so many have answered that nobody needs those about whom there is doubt: half of what
-    /// is wanted, and of k at the most. A search may want more than anybody names, if it was widened
+    /// Whether enough nodes have answered to do without doubtful candidates: half of what
+    /// is wanted, and of k at the most. A search may want more nodes than exist, if it was widened
     /// or some of the closest are dead, and would end with a timeout for each invented node.
     fn has_enough(&self) -> bool {
         2 * self.answers >= self.want.min(K)
     }
 
-    /// Whether so many have answered that those who are late need not be waited for: half of what is
-    /// wanted, or of all whom this node has not found silent before, in a network that has no more.
+    /// Whether enough nodes have answered not to wait for overdue ones: half of what is
+    /// wanted, or of all nodes not known to be unresponsive, in a smaller network.
     fn has_most(&self) -> bool {
         let is_known = |one: &&Candidate| match one.state {
             State::Failed => false,
@@ -498,7 +498,7 @@ impl Lookup {
                 self.release(index);
                 self.namers.judge(self.candidates[index].namers, state == State::Answered);
             }
-            // That it was late was held against its namers already.
+            // That it was overdue was held against its namers already.
             State::Late => {
                 self.late -= 1;
                 if state == State::Answered {

@@ -23,7 +23,7 @@
 //! `join` finds the network and notices its loss, `lost` remembers who may come back,
 //! `suspects` asks those again that did not answer, `reach` finds out how others see this node and
 //! whether they can dial it, `moved` tells contacts a new address, `parking` holds operations until there is
-//! somebody to ask, `upkeep` keeps records where they belong.
+//! a contact to ask, `upkeep` keeps records on their k closest nodes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -269,12 +269,12 @@ impl Node {
         self.size.estimate().map(|size| size.at_least(self.table.len() + 1))
     }
 
-    /// Requests in flight and operations under way.
+    /// Requests in flight and operations in progress.
     pub fn load(&self) -> (usize, usize) {
         (self.requests.len(), self.operations.len())
     }
 
-    /// The operations under way, the oldest first.
+    /// The operations in progress, the oldest first.
     pub fn operations(&self) -> impl Iterator<Item = OperationView<'_>> {
         self.operations.values().map(Operation::view)
     }
@@ -296,7 +296,7 @@ impl Node {
         self.joining.peers()
     }
 
-    /// Whether this node is part of a network: it has a contact, or was told of no peer to find.
+    /// Whether this node is part of a network: it has a contact, or has no configured peer to find.
     pub fn is_joined(&self) -> bool {
         !self.table.is_empty() || (!self.joining.has_peers() && self.lost.is_empty())
     }
@@ -312,7 +312,7 @@ impl Node {
         }
     }
 
-    /// Begins what was asked for at `since`: the life of a value is counted from there.
+    /// Begins what was asked for at `since`: the TTL of a value is counted from there.
     fn start_operation(&mut self, id: CommandId, operation: Command, since: Now) {
         match operation {
             Command::Put { key, value, ttl, replication } => {
@@ -449,8 +449,8 @@ impl Node {
     }
 
     /// The closest contacts that answered the last time they were asked. Suspects keep their
-    /// places in the table for long; whoever counted them among the k closest would leave records
-    /// with the dead, and name the dead to others.
+    /// slots in the table for long; counting them among the k closest would leave records
+    /// on dead nodes, and refer others to them.
     fn closest(&self, target: &Key, count: usize) -> Vec<NodeInfo> {
         let mut nodes = Vec::with_capacity(count);
         self.table.closest_responsive(target, count, &mut nodes);

@@ -1,4 +1,4 @@
-//! How quickly this node's peers usually answer: how long a request may take before it is late.
+//! When a request is overdue: from the round-trip times of this node's peers.
 //!
 //! Where the very peer was measured, its own times tell (RFC 6298). Otherwise those of all others
 //! do, for the first second of a network is long where everybody answers within a millisecond: two
@@ -9,14 +9,14 @@ use std::time::Duration;
 use crate::config::{MIN_LATE, MIN_LATE_DIAL, STRANGER_TIMEOUT};
 use crate::contact::RttEstimate;
 
-/// When a request is late.
+/// When a request is overdue.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
     /// After this time.
     pub(crate) late_after: Duration,
     /// Whether there was a connection to send it on: then the time that it takes is the peer's.
     pub(crate) connected: bool,
-    /// Whether the very peer was measured: then to be late says something of it.
+    /// Whether the very peer was measured: then to be overdue says something of it.
     pub(crate) measured: bool,
 }
 
@@ -28,7 +28,7 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
-    /// When a request is late that goes to a peer of which this is `known`.
+    /// When a request is overdue that goes to a peer of which this is `known`.
     ///
     /// What strangers have taken never makes it later than [`STRANGER_TIMEOUT`]: some of them may be
     /// slow on purpose.

@@ -1,4 +1,4 @@
-//! Who is at the other end of a connection, and how far that is proved.
+//! The peer at the other end of a connection, and whether it is authenticated.
 
 use voiddht_wire::{NodeId, PeerAddress};
 
@@ -15,7 +15,7 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// A peer whose ID its certificate proved inside TLS.
+    /// A peer whose ID its certificate authenticated inside TLS.
     ///
     /// Dangerous, because nothing here can check that: only the driver's TLS code, after its
     /// verifier has said yes, and the simulator, where there is no TLS, may call it.
@@ -38,7 +38,7 @@ impl Peer {
         self.remote
     }
 
-    /// Whether a certificate proved the ID.
+    /// Whether a certificate authenticated the ID.
     pub fn is_proved(&self) -> bool {
         self.proved
     }

@@ -29,7 +29,7 @@ use crate::time::{Moment, Now};
 pub const MAX_CLOCKS: usize = 32;
 /// How long a contact is remembered. A guess: quartz clocks drift by some 0.2 s in an hour.
 pub const CLOCK_MEMORY: Duration = Duration::from_secs(3600);
-/// Contacts that must be heard before there is a judgement: with fewer, nobody could say which of
+/// Contacts that must be heard before there is a judgement: with fewer, it is undecidable which of
 /// two clocks is the wrong one.
 pub const MIN_CLOCKS: usize = 3;
 /// A clock that differs by more from the median of others is wrong. Well kept clocks differ by

@@ -1,8 +1,8 @@
-//! What one peer, and all peers of one address prefix together, may take from this node.
+//! Quotas of one peer, and of all peers of one address prefix together.
 //!
 //! * [`requests`]: how many requests in a time.
 //! * [`signatures`]: how many signatures are verified in a time.
-//! * [`storage`]: how many records and bytes at once.
+//! * [`storage`]: how many stored records and bytes.
 //!
 //! A quota is no judgement: a peer that reaches one is answered ERROR 13, and loses no reputation.
 //! Quotas of an authenticated ID hold everywhere. Those of an address prefix do not count loopback

@@ -16,7 +16,7 @@ use voiddht_wire::{NodeId, PeerAddress};
 use crate::diversity::{AddressPrefix, is_private, prefixes};
 use crate::time::Moment;
 
-/// Contacts that must have been asked in vain before a node takes itself for unreachable.
+/// Contacts that must have been asked without success before a node takes itself for unreachable.
 pub const WITNESSES: usize = 3;
 /// Address prefixes that these contacts must come from: those behind one firewall may not reach a
 /// node that everybody else reaches.
@@ -24,7 +24,7 @@ pub const WITNESS_PREFIXES: usize = 2;
 /// Contacts of different prefixes that must agree on this node's public address.
 pub const AGREEING_PREFIXES: usize = 3;
 /// Sightings that are remembered, the latest of each prefix. 64 bytes each. A few more than must
-/// agree: a change of the address is believed as soon as the majority has seen it.
+/// agree: a change of the address is accepted as soon as the majority has seen it.
 const MAX_SIGHTINGS: usize = 8;
 /// Callers that are remembered, the latest of each address. 40 bytes each.
 const MAX_CALLERS: usize = 16;
@@ -35,9 +35,9 @@ pub enum Reach {
     /// Not enough contacts could be asked yet.
     #[default]
     Unknown,
-    /// Somebody has come.
+    /// A peer dialled this node.
     Reachable,
-    /// Enough contacts were asked, and nobody came.
+    /// Enough contacts were asked, and none dialled.
     Unreachable,
 }
 
@@ -102,7 +102,7 @@ impl Reachability {
         self.sightings.push_back((prefix, seen.ip()));
     }
 
-    /// Somebody came to the listening port from there.
+    /// A client connected to the listening port from there.
     pub(crate) fn note_caller(&mut self, from: IpAddr, now: Moment) {
         self.callers.retain(|(known, _)| *known != from);
         if self.callers.len() >= MAX_CALLERS {
@@ -111,7 +111,7 @@ impl Reachability {
         self.callers.push_back((from, now));
     }
 
-    /// When somebody last came whom `counts` admits.
+    /// When a caller that `counts` admits last connected.
     pub(crate) fn last_caller(&self, counts: impl Fn(IpAddr) -> bool) -> Option<Moment> {
         let counted = self.callers.iter().rev().find(|(from, _)| counts(*from));
         counted.map(|(_, at)| *at)
@@ -134,7 +134,7 @@ impl Reachability {
         }
     }
 
-    /// Ends the round. Whoever came since it began, or so long before that a contact would not have
+    /// Ends the round. Callers since it began, or so long before that a contact would not have
     /// come again, shows that the node can be dialled. The answer is the number of contacts asked in
     /// vain, where that is enough to take the node for unreachable.
     pub(crate) fn end_round(
@@ -155,7 +155,7 @@ impl Reachability {
         in_vain
     }
 
-    /// Sets the verdict after somebody came.
+    /// Sets the verdict after a peer dialled.
     pub(crate) fn set_reachable(&mut self) {
         self.verdict = Reach::Reachable;
         self.round = None;
@@ -167,8 +167,8 @@ impl Reachability {
     }
 }
 
-/// How many contacts witness that nobody comes, if they are enough. Those in the private network say
-/// less than public ones, and are not needed where there are enough of these.
+/// How many contacts confirm that the node cannot be dialled, if they are enough. Those in the
+/// private network say less than public ones, and are not needed where there are enough of these.
 fn enough_witnesses(asked: &[PeerAddress]) -> Option<usize> {
     let public: Vec<_> = asked.iter().copied().filter(|address| !is_private(address)).collect();
     [public.as_slice(), asked].into_iter().find_map(|witnesses| {
@@ -251,7 +251,7 @@ mod tests {
         assert_eq!(see("10.0.0.1", "203.0.113.5"), None, "a private contact");
         assert_eq!(see("11.0.0.1", "10.0.0.5"), None, "a private address");
         assert_eq!(see("11.0.0.1", "203.0.113.5"), Some(ip("203.0.113.5")));
-        // A liar changes nothing; a change that the majority sees does.
+        // A malicious node changes nothing; a change that the majority sees does.
         assert_eq!(see("12.0.0.1", "203.0.113.6"), Some(ip("203.0.113.5")));
         assert_eq!(see("11.0.0.1", "203.0.113.6"), None, "two against two");
         assert_eq!(see("192.0.2.1", "203.0.113.6"), Some(ip("203.0.113.6")));

@@ -7,8 +7,8 @@
 //! let anyone delete it with a copy that has one second left. A higher version is a publication
 //! with a TTL of its own.
 //!
-//! A self-verifying record has no versions to tell publications apart: each publication of the same
-//! bytes moves the deadline to the later of the two, and a maintenance copy never moves it.
+//! A self-verifying record has no versions to distinguish publications: each publication of the
+//! same bytes moves the deadline to the later of the two, and a maintenance copy never moves it.
 //! Otherwise any stranger could delete it by publishing it again with a TTL of one second.
 //!
 //! A plain record whose version this node's clock would refuse today (it was taken, or published
@@ -17,7 +17,7 @@
 //! Keys are opaque. A key that looks like the hash of a value holds ordinary records like any
 //! other, until the value of which it is the hash arrives.
 //!
-//! What makes room when the store is full is in [`room`], to whom a record is charged in
+//! What is evicted when the store is full is in [`room`], to which account a record is charged in
 //! [`crate::quota::storage`].
 //!
 //! Invariants: no more records and bytes than the limits; each record is in the expiry index
@@ -70,13 +70,14 @@ const _: () = assert!(
 /// How much a node holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordLimits {
-    /// See [`MAX_RECORDS`].
+    /// Records that may be stored; default [`MAX_RECORDS`].
     pub max_records: usize,
-    /// See [`MAX_BYTES`].
+    /// Memory of the stored records in bytes; default [`MAX_BYTES`].
     pub max_bytes: usize,
-    /// See [`FUTURE_VERSION_TOLERANCE`].
+    /// How far a version may be ahead of this node's clock; default
+    /// [`FUTURE_VERSION_TOLERANCE`].
     pub future_version_tolerance: Duration,
-    /// How much of it on the bill of one peer, and of one address prefix.
+    /// How much of it on the quota account of one peer, and of one address prefix.
     pub quota: StorageLimits,
     /// How many signatures are verified.
     pub signatures: SignatureLimits,
@@ -108,7 +109,7 @@ impl Default for RecordLimits {
     }
 }
 
-/// A record that somebody wants held here.
+/// A record offered for storage here.
 #[derive(Clone, Debug)]
 pub struct Offer {
     /// The value's key.
@@ -346,7 +347,7 @@ impl RecordStore {
     }
 
     /// Says whether a record is another node's to hold (this one is not among the k closest):
-    /// then it is kept as long as nobody needs the room.
+    /// then it is kept until the space is needed.
     pub fn mark_cached(&mut self, key: &Key, cached: bool) {
         let Some(record) = self.records.get_mut(key) else { return };
         self.places.remove(&room::place(&self.own, key, record));
@@ -500,8 +501,8 @@ impl RecordStore {
     }
 
     /// To which account an offer goes. The very value that is held stays where it is charged,
-    /// whoever publishes it anew: otherwise a flood could draw the values of others into its
-    /// account, and have them dropped with its own.
+    /// whichever account publishes it again: otherwise a flood could draw the values of others into
+    /// its account, and have them dropped with its own.
     fn bill_for(&self, offer: &Offer, bill: Option<Bill>) -> Option<Bill> {
         let bill = bill?;
         match self.records.get(&offer.key) {

@@ -1,4 +1,4 @@
-//! How an operation went: who was asked, who answered, how the vote fell.
+//! The report of an operation: nodes asked and answered, and the vote.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub struct Report {
     pub refused: u32,
     /// Requests that timed out or could not be delivered.
     pub failed: u32,
-    /// The longest chain of nodes, each named by the one before it; 0 if nobody was asked.
+    /// The longest chain of nodes, each named by the one before it; 0 if no node was asked.
     pub hops: u32,
     /// Votes for the value that was returned.
     pub agreeing: u32,

@@ -1,4 +1,4 @@
-//! What this node thinks of others, from what they did to it and to nobody else.
+//! Peer reputation, based only on what this node itself observed.
 //!
 //! Each broken rule costs points, which are forgiven with time. Many at once cost the connection;
 //! more, a ban that expires and that is longer the next time. Accidents of honest nodes
@@ -52,7 +52,7 @@ impl Cost {
             // TLS delivers what was sent: no accident turns a message into another.
             Misbehaviour::Malformed(_) | Misbehaviour::ForeignSender => (50, false),
             Misbehaviour::WrongReply => (25, false),
-            // Whoever stored the forged value may be another.
+            // The forged value may have been stored by another node.
             Misbehaviour::DeniedValue => (10, true),
             // A slow line, or one that broke.
             Misbehaviour::StalledFrame => (10, true),
@@ -158,7 +158,7 @@ impl Reputation {
         Self { opinions: BTreeMap::new(), max: max.max(1) }
     }
 
-    /// A peer broke a rule. It must have proved its ID on the connection on which it did.
+    /// A peer broke a rule. It must have authenticated its ID on the connection on which it did.
     pub fn charge(&mut self, peer: &NodeId, what: Misbehaviour, now: Moment) -> Verdict {
         if !self.opinions.contains_key(peer) {
             self.make_room(now);

@@ -1,6 +1,6 @@
-//! Requests in flight: what each is for, when it is late, and when it has failed.
+//! Requests in flight: what each is for, when it is overdue, and when it has failed.
 //!
-//! The timeouts follow from round-trip times (RFC 6298): a request is *late* after what
+//! The timeouts follow from round-trip times (RFC 6298): a request is *overdue* after what
 //! [`crate::pace`] says, and has *failed* after [`FAIL_FACTOR`] times as long, within
 //! [`FAIL_AFTER`], or after the longest of that if it waits for a dial. A reply that comes after
 //! that is no violation: the IDs of the last requests that were given up are remembered for as
@@ -18,8 +18,8 @@ use crate::operation::Asked;
 use crate::pace::Patience;
 use crate::time::Moment;
 
-/// A STORE is late after so many times what other requests may take: it is acknowledged once the
-/// disk has it, and whoever is taken for late in error costs a copy more.
+/// A STORE is overdue after so many times what other requests may take: it is acknowledged once the
+/// disk has it, and a replica wrongly taken for overdue costs one more copy.
 const STORE_PATIENCE: u32 = 2;
 /// Requests that were given up and whose late reply is still no violation. 32 bytes each.
 const MAX_GIVEN_UP: usize = 4096;
@@ -92,11 +92,11 @@ pub(crate) enum Purpose {
     Upkeep(Key),
     /// A newer signed value brought to a node that returned an older one.
     Repair,
-    /// How this node looks from outside, as somebody wants to know.
+    /// A query for how this node looks from outside.
     Reach(CommandId),
     /// The same, as the node itself wants to know.
     DialBack,
-    /// Nobody: a goodbye.
+    /// None: a goodbye.
     Farewell,
 }
 
@@ -145,7 +145,7 @@ impl InFlight {
 /// What a deadline brought.
 #[derive(Debug)]
 pub(crate) enum Overdue {
-    /// It is late, and still awaited.
+    /// It is overdue, and still awaited.
     Late(InFlight),
     /// It is given up.
     Failed(InFlight),

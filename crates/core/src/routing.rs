@@ -4,7 +4,7 @@
 //! * [`bucket`]: the contacts of one range of the space, least recently seen first.
 //! * [`replacement`]: those who would like to be one of them.
 //!
-//! Kademlia, sections 2.2, 2.4, 4.1 and 4.2. Nothing here sends: whoever must be probed is
+//! Kademlia, sections 2.2, 2.4, 4.1 and 4.2. Nothing here sends: a contact that must be probed is
 //! returned to the caller.
 
 pub mod bucket;

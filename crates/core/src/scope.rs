@@ -1,4 +1,4 @@
-//! How far an address reaches, and who may have this node dial it.
+//! Scopes of addresses, and which peers may have this node dial them.
 //!
 //! A peer names other nodes by address, and this node then dials them. A peer on the Internet could
 //! so have it connect to loopback, to the local network behind it, or to other services than

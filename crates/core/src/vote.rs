@@ -1,11 +1,11 @@
 //! The vote of a key's replicas on its value.
 //!
-//! A vote is one node's answer to FIND_VALUE. Values are told apart by their bytes; the version
-//! that goes with the winner is the one that most of its voters name, so that a single liar
-//! cannot push a value's version into the future by agreeing with it.
+//! A vote is one node's answer to FIND_VALUE. Values are distinguished by their bytes; the version
+//! that goes with the winner is the one that most of its voters name, so that a single malicious
+//! node cannot push a value's version into the future by agreeing with it.
 //!
 //! A signed value needs no majority: it voids every vote for a plain one, and among signed values the
-//! highest wins, whoever returned it.
+//! highest wins, no matter which node returned it.
 
 use std::cmp::Ordering;
 
@@ -175,7 +175,7 @@ impl Ballot {
 
     /// Voters whose value is another than the winner's under the winner's own version: a
     /// publisher gives each version to one value. An older version may be a missed update, and a
-    /// newer one an update that is under way.
+    /// newer one an update that is in progress.
     pub fn liars<'a>(&'a self, winner: &'a Winner) -> impl Iterator<Item = NodeId> + 'a {
         let is_same = |vote: &&Vote| vote.version.is_some() && vote.version == winner.version;
         self.votes

@@ -205,7 +205,7 @@ fn a_node_that_no_contact_dials_back_is_a_client_until_one_does() {
 fn a_private_address_is_told_in_private_networks_and_the_public_one_elsewhere() {
     for own in ["10.0.0.2", "0.0.0.0"] {
         let mut node = translated(own);
-        assert_eq!(node.told_to("198.51.100.9"), None, "nobody there could use it");
+        assert_eq!(node.told_to("198.51.100.9"), None, "no peer there could use it");
         node.pass(30, "192.0.2.77");
         assert_eq!(node.told_to("198.51.100.9"), Some(at("192.0.2.77")));
         let private = Some(at(own)).filter(|own| !own.ip().is_unspecified());

@@ -207,7 +207,7 @@ fn section_4_2_with_b_above_one_each_bucket_far_away_is_split_b_bits_deep() {
     for bucket in table.buckets().filter(|bucket| bucket.contacts().len() == K) {
         assert!(bucket.range().depth() >= 5, "{:?}", bucket.range());
     }
-    // All 2^5 subtrees of the first step are told apart: a lookup gains 5 bits there.
+    // All 2^5 subtrees of the first step are distinguished: a lookup gains 5 bits there.
     let mut found = Vec::new();
     for subtree in 0..32u16 {
         let target = id(subtree << 11, 0);

@@ -187,7 +187,7 @@ fn lost_contacts_are_tried_less_and_less_often() {
 #[test]
 fn contacts_say_where_a_node_comes_from_and_dial_it_back() {
     let mut network = Network::new(12);
-    // Whoever was pinged while the network came together has dialled back then.
+    // Nodes that were pinged while the network formed have dialled back then.
     network.run_for(Duration::from_secs(61));
     network.probes.clear();
     network.command(3, Command::Reach);
@@ -206,8 +206,8 @@ fn contacts_say_where_a_node_comes_from_and_dial_it_back() {
     assert_eq!(pairs.len(), network.probes.len(), "and not again so soon");
 }
 
-/// A node that had no room to look where those listened that came to it took them for liars, and did
-/// not look again for half a minute.
+/// A node that had no room to look where those listened that came to it took them for malicious
+/// nodes, and did not look again for half a minute.
 #[test]
 fn who_could_not_be_probed_is_probed_when_it_speaks_again() {
     let mut network = Network::strangers(8);
@@ -237,8 +237,8 @@ fn took(network: &mut Network, command: Command) -> Duration {
     network.now.since(before)
 }
 
-/// A PUT in a network with fewer nodes than replicas waited for one that was silent until it had
-/// failed, and so did a GET.
+/// A PUT in a network with fewer nodes than replicas waited for one that was unresponsive until it
+/// had failed, and so did a GET.
 #[test]
 fn one_silent_node_among_few_is_not_waited_for() {
     let mut network = Network::new(6);
@@ -253,7 +253,7 @@ fn one_silent_node_among_few_is_not_waited_for() {
         assert!(get < Duration::from_millis(100), "{get:?}");
     }
     network.apart.clear();
-    // The silent one has what it was sent last once it is brought up to date.
+    // The unresponsive one has what it was sent last once it is brought up to date.
     network.run_for(Config::default().upkeep_interval);
     assert_eq!(network.closest_holders(key()), 6);
 }
@@ -269,6 +269,6 @@ fn a_contact_that_does_not_answer_sees_nothing() {
     assert_eq!(answered, [(address(1), false), (address(2), true)].into());
     let mut alone = Network::new(1);
     alone.command(0, Command::Reach);
-    let nobody = alone.finish(0);
-    assert!(matches!(nobody, Outcome::Reach { sightings } if sightings.is_empty()));
+    let result = alone.finish(0);
+    assert!(matches!(result, Outcome::Reach { sightings } if sightings.is_empty()));
 }

@@ -68,7 +68,7 @@ fn event() -> impl Strategy<Value = Event> {
 struct Case {
     own: NodeId,
     config: RoutingConfig,
-    /// Whom the events are about; the own ID is among them.
+    /// The nodes that the events are about; the own ID is among them.
     ids: Vec<NodeId>,
     events: Vec<Event>,
 }

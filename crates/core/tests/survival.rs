@@ -12,7 +12,7 @@ use voiddht_core::event::{Command, Notice, Outcome};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Upkeep of a node alone was due, found nobody, and was due again at once: the node hung.
+/// Upkeep of a node alone was due, found no node, and was due again at once: the node hung.
 #[test]
 fn a_node_alone_with_records_does_not_spin() {
     let mut network = Network::new(1);
@@ -22,7 +22,7 @@ fn a_node_alone_with_records_does_not_spin() {
 }
 
 /// A second STORE of what is held already was acknowledged at once, though the first one's write
-/// was still under way, or had failed.
+/// was still in progress, or had failed.
 #[test]
 fn nothing_is_acknowledged_before_it_is_on_disk_however_often_it_is_stored() {
     let mut network = Network::new(2);
@@ -87,8 +87,8 @@ fn check_all_found(network: &mut Network, count: usize, at: std::ops::Range<usiz
 }
 
 /// The last to be killed had seen all others die, and had removed them from its disk. The first to
-/// be started dialled the others in vain, and for half a minute did not look at any of them when
-/// they came.
+/// be started dialled the others without success, and for half a minute did not look at any of them
+/// when they came.
 #[test]
 fn a_network_of_which_every_node_was_killed_comes_back_from_what_each_remembers() {
     let mut network = Network::with_config(12, narrow());
@@ -106,7 +106,7 @@ fn a_network_of_which_every_node_was_killed_comes_back_from_what_each_remembers(
     check_all_found(&mut network, 30, 0..12);
 }
 
-/// A node that was just started knew nobody, and said that there is no such value.
+/// A node that was just started had no contacts, and said that there is no such value.
 #[test]
 fn a_restarted_node_answers_the_first_get() {
     let mut network = Network::with_config(16, narrow());
@@ -119,8 +119,8 @@ fn a_restarted_node_answers_the_first_get() {
     }
 }
 
-/// All the known contacts of the last run were silent, and were waited for before anyone else was
-/// asked.
+/// All the known contacts of the last run were unresponsive, and were waited for before anyone else
+/// was asked.
 #[test]
 fn silent_contacts_of_an_earlier_run_keep_nobody_from_joining() {
     let mut network = Network::new(50);
@@ -137,7 +137,7 @@ fn silent_contacts_of_an_earlier_run_keep_nobody_from_joining() {
     assert!(network.node(0).table().get(&network.node(49).own().id).is_some());
 }
 
-/// Contacts that nobody needed were never asked, so that a node whose network was gone did not
+/// Unused contacts were never asked, so that a node whose network was gone did not
 /// notice it; and what had answered on a connection that was there already was never a contact.
 #[test]
 fn isolation_is_noticed_and_mended() {
@@ -201,7 +201,7 @@ fn a_leaving_node_hands_over_all_it_has_and_takes_nothing_more() {
 }
 
 /// Of nodes that came at the same moment, each was taken for a holder when the others were handed
-/// what they should hold, so that nobody handed it to them.
+/// what they should hold, so that no holder handed it to them.
 #[test]
 fn nodes_that_join_at_once_are_all_handed_what_they_should_hold() {
     let mut network = Network::with_config(12, narrow());
@@ -240,13 +240,13 @@ fn upkeep_goes_on_under_load() {
     assert_eq!(missing, 0);
 }
 
-/// How many of the places of these values are filled by nobody, of the `k` that each should have.
+/// How many of the replica slots of these values are empty, of the `k` that each should have.
 fn missing(network: &Network, count: usize) -> usize {
     let k = network.config.k;
     (0..count).map(|number| k - network.closest_holders(numbered_key(number))).sum()
 }
 
-/// Renewal alone noticed the dead, half an interval later on average: with sessions of an hour a
+/// Renewal alone noticed dead nodes, half an interval later on average: with sessions of an hour a
 /// value lost a third of its replicas meanwhile.
 #[test]
 fn the_places_of_the_dead_are_filled_long_before_the_next_renewal() {
@@ -261,7 +261,7 @@ fn the_places_of_the_dead_are_filled_long_before_the_next_renewal() {
         network.run_for(20 * SECOND);
         assert_eq!(missing(&network, 60), 0, "after {dead:?} were killed");
     }
-    // Silent ones are given up after half a minute.
+    // Unresponsive ones are given up after half a minute.
     for number in [12, 13, 14] {
         network.apart.insert(address(number));
     }
@@ -272,7 +272,7 @@ fn the_places_of_the_dead_are_filled_long_before_the_next_renewal() {
     assert_eq!(missing(&network, 60), 0, "after three fell silent");
 }
 
-/// The closest holder was dead, and not known to be, when others came and went: nobody acted in
+/// The closest holder was dead, and not known to be, when others came and went: no node acted in
 /// its place, then or later.
 #[test]
 fn what_a_dead_holder_has_left_undone_is_done_by_the_next() {

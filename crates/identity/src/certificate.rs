@@ -67,7 +67,7 @@ struct Inner {
     fingerprint: [u8; 32],
     /// Whether the node ID is the SHA-256 of the key.
     certifies_itself: bool,
-    /// Whether the certificate's own signature holds, once somebody has asked.
+    /// Whether the certificate's own signature holds, once it has been checked.
     self_signature: OnceLock<bool>,
 }
 
@@ -198,7 +198,8 @@ impl Certificate {
         self.0.fingerprint
     }
 
-    /// Whether both certificates have the same key: whoever proves the one could prove the other.
+    /// Whether both certificates have the same key: the holder of one can authenticate as the
+    /// other.
     pub fn has_key_of(&self, other: &Self) -> bool {
         self.spki() == other.spki()
     }

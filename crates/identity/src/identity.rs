@@ -168,7 +168,7 @@ impl Identity {
         self.0.policy
     }
 
-    /// What a server sends at once to whoever connects: a length of four bytes, and the certificate
+    /// What a server sends at once on each connection: a length of four bytes, and the certificate
     /// in PEM.
     pub fn pushed(&self) -> Bytes {
         self.0.pushed.clone()
@@ -188,7 +188,7 @@ impl Identity {
     }
 }
 
-/// Without the key, whoever prints it.
+/// Never prints the key.
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity")

@@ -1,11 +1,12 @@
-//! Who a peer is: keys, certificates, the TLS verifiers, and pins (PROTOCOL, sections 2 and 4).
+//! Authentication of peers: keys, certificates, TLS verifiers, and pins (PROTOCOL, sections 2 and
+//! 4).
 //!
 //! * [`identity`]: this node's own key and certificate.
 //! * [`certificate`]: a peer's certificate, read strictly; [`certificate::CertificateError`] names
 //!   each rule that one can break.
 //! * [`tls`]: the two rustls configurations, and the verifiers behind them.
 //! * [`proof`]: what a finished handshake has proved.
-//! * [`pin`]: which certificate each node ID was first proved with, and what happens when another
+//! * [`pin`]: which certificate each node ID was first authenticated with, and what happens when another
 //!   one is shown.
 //! * [`network`]: the secrets of a private network, the sealed push and the proof of membership.
 //! * [`policy`]: the choices of a network and of a node.

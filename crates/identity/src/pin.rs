@@ -1,20 +1,21 @@
-//! Trust on first use: which certificate each node ID was first proved with, and what happens when
-//! another one is (PROTOCOL, section 4).
+//! Trust on first use: which certificate each node ID was first authenticated with, and what
+//! happens when another one is (PROTOCOL, section 4).
 //!
-//! [`Pins`] is a state machine without clock, sockets or tasks. The driver tells it of every proved
-//! peer with [`Pins::observe`], obeys the [`Verdict`], and then drains [`Pins::poll_output`]; it
-//! calls [`Pins::handle_wakeup`] at [`Pins::next_wakeup`], and [`Pins::ping_ended`] for each PING
-//! that it was asked to send. Only what TLS has proved comes in: a certificate that was merely
-//! pushed cannot be made into a [`ProvedPeer`], so it can neither write a pin nor cause a PING.
+//! [`Pins`] is a state machine without clock, sockets or tasks. The driver reports to it every
+//! authenticated peer with [`Pins::observe`], obeys the [`Verdict`], and then drains
+//! [`Pins::poll_output`]; it calls [`Pins::handle_wakeup`] at [`Pins::next_wakeup`], and
+//! [`Pins::ping_ended`] for each PING that it was asked to send. Only what TLS has authenticated
+//! comes in: a certificate that was merely pushed cannot be made into a [`ProvedPeer`], so it can
+//! neither write a pin nor cause a PING.
 //!
 //! The check of a conflict must not be a lever. It is aimed at the pinned address alone; conflicts
-//! over one ID share one check; checks at once and PINGs in a minute have limits; and an ID that
-//! was just defended is not asked about again for a while. At a limit the newcomer is turned away.
+//! over one ID share one check; concurrent checks and PINGs per minute have limits; and an ID that
+//! was just defended is not asked about again for a while. At a limit the newcomer is refused.
 //!
-//! A certificate with the pinned *key* is no conflict: whoever proved it holds the owner's key and
-//! could have proved the pinned one. It takes the pin's place unasked, as when a node's address has
-//! changed. Under the self-certifying policy this is the only way in which certificates of one ID
-//! can differ, so there no check is ever made.
+//! A certificate with the pinned *key* is no conflict: its holder has the owner's key and could
+//! have authenticated the pinned one. It takes the pin's place unasked, as when a node's address
+//! has changed. Under the self-certifying policy this is the only way in which certificates of one
+//! ID can differ, so there no check is ever made.
 //!
 //! What lives elsewhere: the words that the driver and the pins exchange in `event.rs`, the table
 //! and who must leave it when it is full in `table.rs`, the course of one check and the budget of
@@ -46,11 +47,11 @@ use table::{Pin, Standing, Table};
 /// is not taken for absence (PROTOCOL, section 4).
 pub const TAKEOVER_GRACE: Duration = Duration::from_secs(10);
 /// After an owner has answered, how long conflicts over its ID are refused without asking it again.
-/// A guess: whoever keeps trying to take an ID costs its owner one answer a minute.
+/// A guess: repeated takeover attempts cost the owner one answer a minute.
 pub const COOL_DOWN: Duration = Duration::from_secs(60);
-/// After an owner was silent, how long its ID is free for whoever proves it next. A guess: long
-/// enough for a node that was turned away to come again after its own backoff, short enough that
-/// the owner's absence is still fresh.
+/// After an owner failed to respond, how long its ID is open to the next node that authenticates
+/// it. A guess: long enough for a node that was refused to come again after its own backoff,
+/// short enough that the owner's absence is still fresh.
 pub const VACANCY: Duration = Duration::from_secs(10 * 60);
 
 /// The bounds of the pins. See the constants for what each default rests on.
@@ -61,7 +62,7 @@ pub struct PinLimits {
     pub max_pins: usize,
     /// Bytes of certificates kept, [`MAX_PIN_BYTES`]; the same happens at this limit.
     pub max_bytes: usize,
-    /// Checks under way at once, [`MAX_CHECKS`]. More newcomers are turned away unchecked.
+    /// Checks in flight, [`MAX_CHECKS`]. More newcomers are refused unchecked.
     pub max_checks: usize,
     /// PINGs to old owners within any minute, [`MAX_PINGS_PER_MINUTE`]. Likewise.
     pub pings_per_minute: usize,
@@ -87,7 +88,7 @@ impl Default for PinLimits {
     }
 }
 
-/// The pins of a node, and the checks under way.
+/// The pins of a node, and the checks in progress.
 #[derive(Debug)]
 pub struct Pins {
     own: Certificate,
@@ -100,7 +101,7 @@ pub struct Pins {
 }
 
 impl Pins {
-    /// No pins yet. `own` is this node's certificate: nobody else is trusted under its ID.
+    /// No pins yet. `own` is this node's certificate: no other is trusted under its ID.
     pub fn new(own: Certificate, limits: PinLimits) -> Self {
         Self {
             own,
@@ -139,9 +140,10 @@ impl Pins {
         refused
     }
 
-    /// Judges a proved peer. `address` is where it was reached: the one that was dialled. For a
-    /// connection that the peer opened, give its remote address with port 0, and observe it again
-    /// once it has answered at its listening address; a port of 0 never takes a better one's place.
+    /// Judges an authenticated peer. `address` is where it was reached: the one that was dialled.
+    /// For a connection that the peer opened, give its remote address with port 0, and observe it
+    /// again once it has answered at its listening address; a port of 0 never takes a better one's
+    /// place.
     pub fn observe(&mut self, peer: &ProvedPeer, address: PeerAddress, now: Now) -> Verdict {
         let certificate = peer.certificate();
         let id = certificate.node_id();
@@ -209,8 +211,8 @@ impl Pins {
         }
     }
 
-    /// Tells how a [`PinOutput::Ping`] ended. A late answer still counts: an owner that lives keeps
-    /// its ID for as long as nobody was pinned in its place.
+    /// Reports how a [`PinOutput::Ping`] ended. A late answer still counts: an owner that lives
+    /// keeps its ID until another certificate is pinned in its place.
     pub fn ping_ended(&mut self, ping: &TakeoverPing, result: PingResult, now: Moment) {
         match result {
             PingResult::Answered => {
@@ -225,9 +227,9 @@ impl Pins {
         }
     }
 
-    /// Tells that a node listens at `address`: there the certificate is pushed that the node has
-    /// proved on a live connection, which it opened itself. Moves the pin's address, and nothing
-    /// else: a pushed certificate is not a proof.
+    /// Reports that a node listens at `address`: there the certificate is pushed that the node has
+    /// authenticated on a live connection, which it opened itself. Moves the pin's address, and
+    /// nothing else: a pushed certificate is not a proof.
     pub fn located(&mut self, certificate: &Certificate, address: PeerAddress, now: Now) {
         let id = certificate.node_id();
         let pinned = self.table.get(&id).is_some_and(|pin| pin.certificate == *certificate);
@@ -266,7 +268,7 @@ impl Pins {
         self.outputs.pop_front()
     }
 
-    /// Tells whether a node is a member of the routing table: its pin is kept longer.
+    /// Reports whether a node is a member of the routing table: its pin is kept longer.
     pub fn set_member(&mut self, id: &NodeId, member: bool) {
         self.table.set_member(id, member);
     }
@@ -286,7 +288,7 @@ impl Pins {
         self.table.iter().map(record)
     }
 
-    /// Forgets a pin; the next peer to prove this ID is trusted. Whether there was one.
+    /// Forgets a pin; the next peer to authenticate this ID is trusted. Whether there was one.
     pub fn forget(&mut self, id: &NodeId) -> bool {
         if self.table.remove(id).is_none() {
             return false;

@@ -1,4 +1,5 @@
-//! The two choices that a setting makes: what proves a node ID, and which kind of key a node has.
+//! The two choices that a setting makes: how a node ID is authenticated, and which kind of key a
+//! node has.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,4 +1,4 @@
-//! What a finished handshake has proved, and why one proves nothing.
+//! The peer that a finished handshake authenticated, or why it authenticated none.
 //!
 //! The two functions here are the only way to a [`ProvedPeer`]. They trust the verifiers of
 //! [`crate::tls`], and check once more what would show that those were not asked: a handshake that
@@ -19,7 +19,8 @@ use crate::identity::Identity;
 use crate::policy::Policy;
 use crate::tls::ALPN;
 
-/// A peer whose certificate TLS has proved: form, own signature, policy, and possession of the key.
+/// A peer whose certificate TLS has authenticated: form, own signature, policy, and possession of
+/// the key.
 #[derive(Clone, Debug)]
 pub struct ProvedPeer {
     certificate: Certificate,
@@ -29,7 +30,7 @@ pub struct ProvedPeer {
 /// Who opened a connection to this node.
 #[derive(Clone, Debug)]
 pub enum AcceptedPeer {
-    /// A node that has proved who it is.
+    /// A node that has authenticated.
     Proved(ProvedPeer),
     /// A client without a certificate, as peers of the original network are. Only where trust is on
     /// first use. It speaks the legacy dialect, and what it says of itself is only a hint.
@@ -54,7 +55,7 @@ pub enum Refusal {
          peers of the original network are admitted only with --identity tofu"
     )]
     NoCertificate,
-    /// It offered `voiddht/1`, whose peers prove themselves, but showed no certificate.
+    /// It offered `voiddht/1`, whose peers authenticate, but showed no certificate.
     #[error("the peer speaks voiddht/1, in which both sides show a certificate, but showed none")]
     NoCertificateInV1,
     /// Someone is there, but not the node that was dialled.
@@ -73,7 +74,9 @@ pub enum Refusal {
     LegacyDialect,
     /// The handshake is not over, was not one of TLS 1.3, or resumed a session: the verifiers were
     /// not asked.
-    #[error("the handshake proved nothing: it is unfinished, resumed, or older than TLS 1.3")]
+    #[error(
+        "the handshake authenticated no peer: it is unfinished, resumed, or older than TLS 1.3"
+    )]
     NothingProved,
 }
 

@@ -40,7 +40,7 @@ fn proofs(
     (dialed_peer(&ends.client, &pushed, client), accepted_peer(&ends.server, server, NOW))
 }
 
-/// Why a handshake was refused, and by whom.
+/// Why a handshake was refused, and by which side.
 #[track_caller]
 fn refused(result: Result<Ends, Failed>) -> (Side, Refusal) {
     let Err(Failed { side, error }) = result else { panic!("the handshake succeeded") };

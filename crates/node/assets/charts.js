@@ -8,7 +8,7 @@ const CHARTS = [
     say: rate,
   },
   {
-    title: "Time of a GET",
+    title: "GET latency",
     series: [["get_p50_ms", "median"], ["get_p99_ms", "p99"]],
     say: millis,
   },

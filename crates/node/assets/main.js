@@ -102,7 +102,7 @@ function showNetwork(view) {
     figure("Contacts of each", contacts.toFixed(contacts < 10 ? 1 : 0), "on average"),
     figure("Records, all copies", number(sum((node) => node.records)), bytes(sum((node) => node.record_bytes))),
     figure("Connections", number(Math.round(sum((node) => node.connections) / 2)), "each between two"),
-    figure("Operations", number(sum((node) => node.operations)), "under way"));
+    figure("Operations", number(sum((node) => node.operations)), "in progress"));
   ring.update(view);
   const others = ["degraded", "joining", "isolated", "leaving", "silent"].filter((one) => nodes.some((node) => node.state === one));
   showLegend([

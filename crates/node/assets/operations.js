@@ -8,7 +8,7 @@ const MOST_LISTED = 60;
 const SHOWN_AT_LEAST_MS = 3000;
 
 const RESULTS = {
-  running: "under way",
+  running: "in progress",
   found: "found",
   missing: "not found",
   stored: "stored",
@@ -77,7 +77,7 @@ class Operations {
     this.finished = all.filter((one) => kept.has(one));
   }
 
-  // Shows the latest operation of which the steps are known, unless somebody chose another.
+  // Shows the latest operation of which the steps are known, unless the user chose another.
   follow() {
     if (this.chosen) return;
     const traced = (one) => one.steps.length > 0;
@@ -175,7 +175,7 @@ class Operations {
       verdict(operation) && make("p", { class: "verdict" }, verdict(operation)),
     ];
     if (operation.steps.length === 0) {
-      const why = operation.asked === 0 ? "Nobody had to be asked." : "Nobody was watching when it began, so its steps were not noted.";
+      const why = operation.asked === 0 ? "No node had to be asked." : "No dashboard was open when it began, so its steps were not recorded.";
       return [...head, make("p", { class: "empty" }, why)];
     }
     const whole = Math.max(operation.took_ms, ...operation.steps.map((step) => step.asked_after_ms + (step.took_ms ?? 0)), 0.01);
@@ -219,7 +219,7 @@ function nameOf(operation) {
 function verdict({ kind, result, agreeing, dissenting, proves_itself: proved, steps }) {
   if (kind !== "get" || result === "running") return "";
   if (result !== "found") return "No node that answered has a value.";
-  if (proved) return "The key is the hash of the value: it proves itself, without a vote.";
+  if (proved) return "The key is the hash of the value: it is self-verifying, without a vote.";
   if (agreeing === 0) return "It is what this node itself has published.";
   const asked = steps.filter((step) => step.answer === "value").length;
   const self = steps.length > 0 && agreeing > asked ? ", the asking node among them," : "";
@@ -247,7 +247,7 @@ function stepRow(step, whole, key) {
   const near = `shares ${plural(bits, "bit")} with the key`;
   return make("li", { class: step.answer, title: `${step.id}\n${step.address}\n${named}\n${near}` },
     make("span", { class: `chip path-${step.path % 5}`, title: `path ${step.path + 1}` }, String(step.path + 1)),
-    make("span", { class: "whom" }, make("code", {}, short(step.id)), " ", make("small", {}, step.named_by ? `← ${short(step.named_by)}` : "known")),
+    make("span", { class: "asked" }, make("code", {}, short(step.id)), " ", make("small", {}, step.named_by ? `← ${short(step.named_by)}` : "known")),
     make("span", { class: "bits", title: near }, String(bits)),
     make("span", { class: "track" }, bar),
     make("span", { class: "answer" }, step.answer === "pending" ? said : `${said} · ${millis(step.took_ms)}`));

@@ -2,10 +2,10 @@
 
 const FEELINGS = {
   joined: (contacts) => (contacts > 0 ? `Joined, with ${plural(contacts, "contact")}.` : "The first node of its network, waiting for others."),
-  degraded: () => "Joined, and something is to be looked at.",
-  joining: () => "Looking for its network.",
-  isolated: () => "Cut off: no contact is left.",
-  leaving: () => "Leaving: handing over what it holds.",
+  degraded: () => "Joined, with warnings.",
+  joining: () => "Joining its network.",
+  isolated: () => "Isolated: no contact is left.",
+  leaving: () => "Leaving: handing over its records.",
 };
 
 function showState(health, contacts) {
@@ -39,12 +39,12 @@ function showFigures(view) {
 }
 
 function showRecords({ records, storage }) {
-  const place = storage.directory == null ? "in memory alone" : storage.directory;
+  const place = storage.directory == null ? "memory only" : storage.directory;
   fill(byId("stores"), make("dl", { class: "pairs" },
     ...pair("Records held", `${number(records.count)} of ${number(records.max_count)}`, meter(records.count, records.max_count)),
-    ...pair("Memory for them", `${bytes(records.bytes)} of ${bytes(records.max_bytes)}`, meter(records.bytes, records.max_bytes)),
-    ...pair("The next expires in", span(records.next_expiry_seconds)),
-    ...pair("Kept", storage.failing ? make("span", { class: "alarm" }, "the disk refuses writes") : place)),
+    ...pair("Memory of records", `${bytes(records.bytes)} of ${bytes(records.max_bytes)}`, meter(records.bytes, records.max_bytes)),
+    ...pair("Next expiry in", span(records.next_expiry_seconds)),
+    ...pair("Stored in", storage.failing ? make("span", { class: "alarm" }, "the disk refuses writes") : place)),
     recordList(records));
 }
 
@@ -73,32 +73,32 @@ const LIMIT_NAMES = {
   connections: "Connections",
   connections_per_address: "Connections from one address",
   connections_per_peer: "Connections from one peer",
-  handshakes: "Handshakes at once",
+  handshakes: "Concurrent handshakes",
   handshakes_per_address: "Handshakes from one address",
   http_connections: "HTTP connections",
-  http_questions: "Questions over HTTP at once",
-  http_streams: "Pages that are open",
-  inbox_events: "Events waiting for the node",
+  http_questions: "Concurrent HTTP queries",
+  http_streams: "Open dashboards",
+  inbox_events: "Events queued for the driver",
   lost_contacts: "Lost contacts",
   max_bytes: "Bytes of records",
-  max_operations: "Operations at once",
+  max_operations: "Concurrent operations",
   configured_peers: "Configured peers",
   max_records: "Records",
   max_unsynced: "Writes awaiting the disk",
   movements: "Nodes joined or failed",
   opinions: "Opinions of peers",
-  probes: "Probes at once",
+  probes: "Concurrent probes",
   publications: "Values published here",
   queued_bytes: "Bytes queued to be sent",
   queued_copies: "Copies waiting",
-  reach_checks: "Questions of reachability",
+  reach_checks: "Reachability checks",
   records_per_peer: "Records stored by one peer",
   records_per_prefix: "Records stored by one network",
   referral_scope: "Addresses named by peers out of scope",
   requests_per_peer: "Requests of one peer",
   requests_per_prefix: "Requests of one network",
   unauthenticated_connections: "Connections without a certificate",
-  unfinished_writes: "Writes that the disk has not taken",
+  unfinished_writes: "Unfinished disk writes",
 };
 
 function showLimits({ limits }) {
@@ -218,7 +218,7 @@ async function examine() {
 
 function showEvents(events, taken, nodes) {
   const place = byId("events");
-  if (events.length === 0) return fill(place, make("li", { class: "empty" }, "Nothing to tell."));
+  if (events.length === 0) return fill(place, make("li", { class: "empty" }, "No events."));
   fill(place, [...events].reverse().map((event) => {
     const ago = Math.max(0, (taken - event.at_ms) / 1000);
     const who = nodes ? `${nodes[event.node].label}: ` : "";

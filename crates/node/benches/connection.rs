@@ -8,7 +8,7 @@
 //!   over the one connection, and the work of both cores and drivers.
 //! * `network_of_64`: GET and PUT of 100-byte values, every node knowing every other.
 
-#![allow(clippy::print_stderr, reason = "a benchmark speaks to whoever runs it")]
+#![allow(clippy::print_stderr, reason = "a benchmark reports on the terminal")]
 #![allow(missing_docs, reason = "criterion's macros write undocumented functions")]
 
 use std::net::{IpAddr, Ipv4Addr};

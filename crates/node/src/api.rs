@@ -1,7 +1,7 @@
 //! The module API server: local programs PUT and GET through their node (PROTOCOL, section 1).
 //!
 //! Each connection has one task. It reads requests and hands them to the driver in order, and
-//! writes answers as they are ready, several at once. While too many of its requests are
+//! writes answers as they are ready, several concurrently. While too many of its requests are
 //! unanswered, or it does not read its answers, a connection is not read: the program feels that
 //! as back-pressure. What breaks a rule costs its own connection only.
 
@@ -38,7 +38,7 @@ use crate::sockets::{self, CLIENT_KEEPALIVE};
 /// What is read from a program's socket at once: some hundred GETs.
 const READ_BUFFER_BYTES: usize = 4 * 1024;
 
-/// Accepts local programs until the node is told to stop, and then waits until all have been
+/// Accepts local programs until the node is asked to stop, and then waits until all have been
 /// answered what they asked.
 pub(crate) async fn run(context: Arc<Context>, listener: TcpListener) {
     let connections = TaskTracker::new();
@@ -175,7 +175,7 @@ impl ApiConnection {
         self.context.counters.api_connections.subtract();
     }
 
-    /// Takes requests to the driver until the connection ends. When the node is told to stop, what
+    /// Takes requests to the driver until the connection ends. When the node is asked to stop, what
     /// was asked is still answered; when it stops, what is answered already still goes out.
     async fn serve(&mut self) -> LinkEnd<ApiBroken> {
         let context = Arc::clone(&self.context);
@@ -348,7 +348,7 @@ impl ApiAnswer {
                 let ttl = report.ttl_left.unwrap_or(0);
                 Answer::Told(Told { key, proof, agreeing, ttl, value })
             }
-            // Too many operations are under way: nothing was found.
+            // Too many operations are in progress: nothing was found.
             (Wanted::Told, _) => {
                 Answer::Told(Told { key, proof: Proof::Vote, agreeing: 0, ttl: 0, value: None })
             }
@@ -411,7 +411,7 @@ impl FrameRules for ApiRules {
         false
     }
 
-    /// No: whoever does not read its answers has asked enough.
+    /// No: a client that does not read its answers must not send more requests.
     fn reads_while_writing(&self) -> bool {
         false
     }

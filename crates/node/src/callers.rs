@@ -1,4 +1,4 @@
-//! Who has come to this node's port for peers: the proof that it can be reached from there.
+//! Inbound connections by address: evidence that this node can be reached from there.
 //!
 //! Counted is who connected and was shown the certificate, whether for a handshake or only to see
 //! that this node listens here. The last few addresses are remembered, each with when it came.
@@ -14,7 +14,7 @@ use voiddht_core::node::CALLER_PAUSE;
 /// Addresses that are remembered, the latest: more than are asked to dial back at once.
 const MAX_CALLERS: usize = 64;
 
-/// See the module's description.
+/// The addresses that have connected to the peer port, with the time of the last connection.
 #[derive(Debug, Default)]
 pub(crate) struct Callers {
     latest: Mutex<Vec<Caller>>,
@@ -50,20 +50,20 @@ impl Callers {
         is_news
     }
 
-    /// When somebody last came, by the wall clock.
+    /// When a caller last connected, by the wall clock.
     pub(crate) fn last(&self) -> Option<SystemTime> {
         let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         latest.last().map(|caller| caller.wall)
     }
 
-    /// Which of these addresses somebody has come from since that moment.
+    /// Which of these addresses have connected since that moment.
     pub(crate) fn since(&self, moment: Instant, of: &[IpAddr]) -> Vec<IpAddr> {
         let latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         let came = latest.iter().filter(|caller| caller.at >= moment).map(|caller| caller.from);
         came.filter(|from| of.contains(from)).collect()
     }
 
-    /// Waits, not longer than `patience`, until somebody has come from each of these addresses since
+    /// Waits, not longer than `patience`, until each of these addresses has connected since
     /// that moment.
     pub(crate) async fn wait_for(&self, moment: Instant, of: &[IpAddr], patience: Duration) {
         let all = async {

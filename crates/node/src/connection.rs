@@ -32,7 +32,7 @@ use crate::pool::{Opened, Proved};
 /// frame's own deadline is long enough for that to come, or to be answered.
 const LEGACY_PATIENCE: Duration = FRAME_DEADLINE;
 
-/// See the module's description.
+/// One connection with a peer, and what its task needs.
 pub(crate) struct Connection {
     context: Arc<Context>,
     id: ConnectionId,
@@ -144,7 +144,7 @@ impl Connection {
             (Decoded::Message(message), Some(proved)) if message.header.sender != proved => {
                 Err(End::Broken(Misbehaviour::ForeignSender))
             }
-            // Nothing is ever asked of a peer that has not proved itself.
+            // Nothing is ever asked of a peer that has not authenticated.
             (Decoded::Message(message), None) if !message.body.is_request() => {
                 Err(End::Broken(Misbehaviour::UnawaitedReply))
             }
@@ -171,7 +171,7 @@ impl Connection {
 
     fn log(&self, end: &End) {
         let peer = self.proved.map(|peer| peer.short());
-        let peer = peer.as_deref().unwrap_or("unproved");
+        let peer = peer.as_deref().unwrap_or("unauthenticated");
         let address = self.remote;
         let rule = match end {
             End::Broken(rule) => Some(*rule),

@@ -9,7 +9,7 @@ use voiddht_wire::peer::NodeInfo;
 const LINES_PER_MINUTE: u32 = 60;
 const MINUTE_MICROS: u64 = 60_000_000;
 
-/// See the module's description.
+/// Rate limit of log lines about contacts.
 #[derive(Debug, Default)]
 pub(crate) struct ContactLog {
     minute: u64,

@@ -1,4 +1,4 @@
-//! What all the tasks of a node share.
+//! State shared by all tasks of a node.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::own_address::OwnAddress;
 use crate::pool::ConnectionIds;
 use crate::settings::{Limits, QUEUED_BYTES_GUARANTEED};
 
-/// See the module's description.
+/// State that all tasks of a node share.
 #[derive(Debug)]
 pub(crate) struct Context {
     pub(crate) identity: Identity,
@@ -28,7 +28,7 @@ pub(crate) struct Context {
     pub(crate) own: NodeInfo,
     /// Where it listens, dials from and is reached now.
     pub(crate) own_address: OwnAddress,
-    /// Where the node keeps what it must not forget.
+    /// The data directory.
     pub(crate) data_dir: Option<PathBuf>,
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
@@ -38,10 +38,10 @@ pub(crate) struct Context {
     pub(crate) inbox: mpsc::Sender<Event>,
     /// Every task of the node, so that its end can be awaited.
     pub(crate) tasks: TaskTracker,
-    /// Cancelled when the node is told to stop: local programs are answered what they have asked,
+    /// Cancelled when the node is asked to stop: local programs are answered what they have asked,
     /// and are not listened to any more.
     pub(crate) finish: CancellationToken,
-    /// Cancelled when the node stops: whoever accepts, dials or shakes hands ends then.
+    /// Cancelled when the node stops: tasks that accept, dial or shake hands end then.
     pub(crate) stop: CancellationToken,
     pub(crate) connection_ids: ConnectionIds,
 }
@@ -76,7 +76,7 @@ impl Context {
         }
     }
 
-    /// The answer to a request that is not carried out.
+    /// The answer to a request that is not executed.
     pub(crate) fn error(&self, request: &Message, code: ErrorCode) -> Message {
         let header = voiddht_wire::peer::Header {
             sender: self.own.id,

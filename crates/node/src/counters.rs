@@ -1,4 +1,4 @@
-//! What a node counts, for its status and its metrics.
+//! Counters of a node, for its status and its metrics.
 //!
 //! Plain atomic numbers, written where things happen and read at any time. They say nothing to
 //! each other: two that are read together may be a step apart.
@@ -34,25 +34,25 @@ voiddht_core::label! {
         ConnectionsPerAddress = "connections_per_address",
         /// Connections with one authenticated peer.
         ConnectionsPerPeer = "connections_per_peer",
-        /// Handshakes under way.
+        /// Handshakes in progress.
         Handshakes = "handshakes",
         /// Handshakes of one address in a time.
         HandshakesPerAddress = "handshakes_per_address",
         /// Connections of browsers.
         HttpConnections = "http_connections",
-        /// Explanations under way.
+        /// Explanations in progress.
         HttpQuestions = "http_questions",
         /// Event streams.
         HttpStreams = "http_streams",
         /// Events that wait for the driver.
         InboxEvents = "inbox_events",
-        /// Probes of listening addresses under way.
+        /// Probes of listening addresses in progress.
         Probes = "probes",
         /// Bytes that wait to be sent to peers.
         QueuedBytes = "queued_bytes",
         /// Requests in flight on one connection. Counted under the name of the core's quota too.
         RequestsPerPeer = "requests_per_peer",
-        /// Takeover checks under way.
+        /// Takeover checks in progress.
         TakeoverChecks = "takeover_checks",
         /// Groups of writes that the disk has not taken.
         UnfinishedWrites = "unfinished_writes",
@@ -69,7 +69,7 @@ pub fn limit_names() -> BTreeSet<&'static str> {
 
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// See the module's description.
+        /// The counters of a node.
         #[derive(Debug, Default)]
         pub(crate) struct Counters {
             $($(#[$doc])* pub(crate) $name: Count,)*

@@ -12,7 +12,7 @@ use rustix::process::{Resource, getrlimit};
 /// Files of the process that belong to no node: standard streams, logs, the runtime's own.
 const RESERVED_FILES: usize = 128;
 /// The part of a node's files that its pool may hold, in quarters. The rest is for its listeners,
-/// its database, module API connections, probes, and handshakes that are under way.
+/// its database, module API connections, probes, and handshakes that are in progress.
 const POOL_QUARTERS: usize = 3;
 /// Below this a node is not much of a node, whatever the limit says.
 const LEAST_SHARE: usize = 8;

@@ -1,4 +1,4 @@
-//! The tasks that go out: dials, and probes of where a contact says that it listens.
+//! Outbound tasks: dials, and probes of contacts' listening addresses.
 
 use std::sync::Arc;
 
@@ -90,7 +90,7 @@ pub(crate) async fn probe(context: Arc<Context>, contact: NodeInfo, proved: Opti
     match &found {
         ProbeEnd::Listens(_) => {}
         ProbeEnd::ListensNot => {
-            tracing::debug!(peer, %address, "a peer does not listen where it says");
+            tracing::debug!(peer, %address, "peer does not listen at its announced address");
         }
         ProbeEnd::NotTried => tracing::debug!(peer, %address, "no room to probe a peer"),
     }
@@ -110,6 +110,6 @@ fn log_failure(context: &Context, to: &Destination, error: &HandshakeError) {
             log_limited!(logs, Line::DialRefused, warn, peer, %address, rule = %error,
                 "a dialled peer was refused");
         }
-        _ => tracing::debug!(peer, %address, %error, "a dial came to nothing"),
+        _ => tracing::debug!(peer, %address, %error, "dial failed"),
     }
 }

@@ -1,9 +1,9 @@
-//! What is wrong with a node, if anything, and what its operator can do about it.
+//! The doctor: checks a node, and says what its operator can do about failures.
 //!
 //! An [`Examination`] is a judgement over [`Findings`], without a look at anything else, so that
 //! `/doctor` and `dht doctor` say the same, and each sentence has its test. Most findings are what
-//! the page shows; whether the node can be reached from outside is found out for it: some contacts
-//! are pinged, each dials this node back, and [`callers`](crate::callers) sees who came.
+//! the dashboard shows; whether the node can be reached from outside is found out for it: some
+//! contacts are pinged, each dials this node back, and [`callers`](crate::callers) sees who came.
 
 mod limits;
 
@@ -20,7 +20,7 @@ use crate::snapshot::{Snapshot, State};
 /// How long contacts have to dial back: what a dial may take until the certificate is there, and a
 /// little for their being busy.
 pub(crate) const DIAL_BACK_PATIENCE: Duration = Duration::from_secs(4);
-/// Somebody who came so short a time ago shows as well that the node can be reached: contacts do
+/// A caller within this time shows as well that the node can be reached: contacts do
 /// not dial back twice in a minute.
 const RECENTLY: Duration = Duration::from_secs(120);
 /// Less free room on the disk is worth a warning. A guess: what a busy hour of values takes.
@@ -32,7 +32,7 @@ const LITTLE_ROOM: u64 = 1 << 30;
 pub enum Grade {
     /// As it should be.
     Well,
-    /// It cannot be told.
+    /// It is unknown.
     Unknown,
     /// The node works, and there is something to look at.
     Warning,
@@ -75,10 +75,10 @@ pub(crate) struct Findings<'a> {
     pub(crate) follows_address: bool,
     /// How the contacts that were asked see it.
     pub(crate) sightings: &'a [Sighting],
-    /// From where somebody came after they were asked, or in the minute before: they do not dial back
-    /// twice.
+    /// Addresses that connected after they were asked, or in the minute before: they do not dial
+    /// back twice.
     pub(crate) dialed_back: &'a [IpAddr],
-    /// When somebody last came.
+    /// When a caller last connected.
     pub(crate) last_caller: Option<SystemTime>,
     /// STOREs that were asked of this node, and those of them that came from the future.
     pub(crate) stores: u64,
@@ -132,14 +132,14 @@ fn network(found: &Findings<'_>) -> Check {
         .iter()
         .find(|reason| matches!(reason.code, "isolated" | "joining" | "suspects" | "split"));
     match (health.state, own_reason) {
-        (State::Leaving, _) => check(Grade::Failed, "The node was told to stop.".into(), ""),
+        (State::Leaving, _) => check(Grade::Failed, "The node is stopping.".into(), ""),
         (State::Joining | State::Isolated, Some(why)) => {
             check(Grade::Failed, why.text.clone(), why.hint)
         }
         (_, Some(why)) => check(Grade::Warning, why.text.clone(), why.hint),
         _ if table.contacts == 0 => check(
             Grade::Unknown,
-            "The node knows nobody, and was told of nobody: it is a network of its own.".into(),
+            "The node has no contacts and no configured peers: it is a network of its own.".into(),
             "If there is one to join, start the node with --peer HOST:PORT.",
         ),
         _ => {
@@ -201,7 +201,7 @@ fn reachable(found: &Findings<'_>) -> Check {
     }
     let before = match ago {
         Some(ago) => format!("The last one came {} min ago.", ago.as_secs() / 60),
-        None => "Nobody ever has.".to_owned(),
+        None => "None ever has.".to_owned(),
     };
     if answered == 0 {
         let text = format!("No contact could be asked to dial port {port} back. {before}");
@@ -249,7 +249,7 @@ fn address(found: &Findings<'_>) -> Check {
             let text = format!("The node is at {own}; contacts see it come from {seen}.");
             return check(Grade::Well, text, "");
         }
-        let text = format!("The node says that it is at {own}; contacts see it come from {seen}.");
+        let text = format!("The node announces {own}; contacts see it come from {seen}.");
         return check(
             Grade::Warning,
             text,
@@ -269,7 +269,7 @@ fn address(found: &Findings<'_>) -> Check {
         );
     }
     let agree = found.sightings.iter().filter(|one| one.seen.is_some()).count();
-    check(Grade::Well, format!("{agree} contacts see the node at {own}, as it says."), "")
+    check(Grade::Well, format!("{agree} contacts see the node at {own}, as announced."), "")
 }
 
 fn advice_for_lost(follows: bool) -> &'static str {
@@ -339,7 +339,7 @@ fn disk(found: &Findings<'_>) -> Check {
 fn peers(found: &Findings<'_>) -> Check {
     let trust = &found.snapshot.trust;
     if trust.bans.is_empty() {
-        let text = format!("Nobody is banned; peers broke {} rules.", trust.misbehaved);
+        let text = format!("No peer is banned; peers broke {} rules.", trust.misbehaved);
         return Check::new("peers", Grade::Well, text, "");
     }
     Check::new(
@@ -349,7 +349,7 @@ fn peers(found: &Findings<'_>) -> Check {
             1 => "1 peer is banned.".to_owned(),
             some => format!("{some} peers are banned."),
         },
-        "The log says for what. A ban ends by itself; nothing has to be done.",
+        "The log has the reasons. Bans expire; no action is needed.",
     )
 }
 

@@ -1,4 +1,4 @@
-//! The one task that owns the core, and carries out what it asks (see `voiddht_core::node` for
+//! The one task that owns the core, and executes what it asks (see `voiddht_core::node` for
 //! the contract).
 //!
 //! It waits in one place only: for the next event, the next wake-up, the disk, or the end. It
@@ -49,14 +49,14 @@ use crate::status::CoreStatus;
 use crate::trust::Trust;
 
 /// Events handled before other tasks have their turn. So many messages leave in one write per
-/// connection, and so long, some tenths of a millisecond, nobody else runs.
+/// connection, and so long, some tenths of a millisecond, no other task runs.
 const EVENTS_PER_TURN: usize = 64;
 /// How often the pool looks after itself, while there is something to look after.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// A wake-up that is further away is not known, and does not matter, more exactly.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
-/// See the module's description.
+/// The task that owns the core, with everything that it drives.
 pub(crate) struct Driver {
     context: Arc<Shared>,
     clock: Clock,
@@ -71,7 +71,7 @@ pub(crate) struct Driver {
     account_limits: account_limits::AccountLimits,
     contact_log: ContactLog,
     next_command: u64,
-    /// What ends each dial that is under way.
+    /// What ends each dial that is in progress.
     dials: HashMap<ConnectionId, CancellationToken>,
     probes: Probes,
     resolver: Resolver,
@@ -128,7 +128,7 @@ impl Driver {
         }
     }
 
-    /// Works until the node is told to stop, and then ends everything.
+    /// Works until the node is asked to stop, and then ends everything.
     pub(crate) async fn run(mut self) {
         let context = Arc::clone(&self.context);
         let mut stopped = std::pin::pin!(context.stop.cancelled());
@@ -231,7 +231,7 @@ impl Driver {
                 self.command(now, Command::Get { key }, AnswerTo::Handle(answer), true);
             }
             Event::ListPins(asking) => {
-                // Whoever asked may have gone.
+                // The requester may have gone.
                 let _ = asking.send(self.trust.list().map(PinView::from).collect());
             }
             Event::ForgetPin { id, asking } => {
@@ -243,11 +243,11 @@ impl Driver {
                 let _ = asking.send(self.core.has_published(&key, now));
             }
             Event::Status(asking) => {
-                // Whoever asked may have gone.
+                // The requester may have gone.
                 let _ = asking.send(CoreStatus::of(&self.core));
             }
             Event::Observe { request, asking } => {
-                // Whoever asked may have gone.
+                // The requester may have gone.
                 let _ = asking.send(Box::new(self.observe(now, request)));
             }
         }
@@ -340,7 +340,7 @@ impl Driver {
         }
     }
 
-    /// Carries out what the pool wants, until it wants nothing more.
+    /// Executes what the pool wants, until it wants nothing more.
     fn settle(&mut self, now: Now) {
         while let Some(effect) = self.pool.poll_effect() {
             match effect {
@@ -425,11 +425,11 @@ impl Driver {
         self.observer.answered(now, asked, &outcome);
         if let Outcome::Put { receipt: Receipt { failure: Some(why), .. }, .. } = &outcome {
             // No more lines than PUTs of local programs.
-            tracing::info!(%why, "a PUT failed");
+            tracing::info!(%why, "PUT failed");
         }
         match answer {
             AnswerTo::Api(answer) => answer.send(outcome, &self.core),
-            // Whoever asked may have gone.
+            // The requester may have gone.
             AnswerTo::Handle(asking) => drop(asking.send(outcome)),
             AnswerTo::Nobody => {}
         }

@@ -1,4 +1,4 @@
-//! Everything that reaches the driver, through its one bounded inbox.
+//! Events of the driver, received through its one bounded inbox.
 
 use std::net::IpAddr;
 
@@ -69,34 +69,34 @@ pub(crate) enum Event {
         /// Its addresses.
         found: Result<Vec<PeerAddress>, ResolveError>,
     },
-    /// Somebody came to the listening port, from there.
+    /// A client connected to the listening port, from there.
     Called(IpAddr),
     /// The node is reached at another address from now on, or connections from its address are lost.
     AddressChanged(PeerAddress),
-    /// Somebody wants something.
+    /// A command.
     Command {
         /// What.
         command: Command,
         /// Who gets the answer.
         answer: AnswerTo,
     },
-    /// Somebody wants a GET with all its steps.
+    /// A GET with all its steps in the report.
     Explain {
         /// Of which key.
         key: Key,
         /// Who gets the answer.
         answer: oneshot::Sender<Outcome>,
     },
-    /// Somebody wants to look at the node.
+    /// A request for a snapshot of the node.
     Observe {
         /// At what.
         request: SnapshotRequest,
         /// Who gets the answer.
         asking: oneshot::Sender<Box<Observation>>,
     },
-    /// Somebody wants to know whose certificates are pinned.
+    /// Lists the pinned certificates.
     ListPins(oneshot::Sender<Vec<PinView>>),
-    /// Somebody wants a pin forgotten; the answer is whether there was one.
+    /// Forgets a pin; the answer is whether there was one.
     ForgetPin {
         /// Whose.
         id: NodeId,
@@ -117,9 +117,9 @@ pub(crate) enum Event {
 /// How a probe ended.
 #[derive(Debug)]
 pub(crate) enum ProbeEnd {
-    /// This certificate is pushed there, and it is the proved one.
+    /// This certificate is pushed there, and it is the authenticated one.
     Listens(Certificate),
-    /// Nobody, or somebody else, listens there.
+    /// Nothing, or another node, listens there.
     ListensNot,
     /// This node had no room to find out.
     NotTried,
@@ -143,6 +143,6 @@ pub(crate) enum AnswerTo {
     Handle(oneshot::Sender<Outcome>),
     /// A local program.
     Api(ApiAnswer),
-    /// Nobody waits.
+    /// No requester waits.
     Nobody,
 }

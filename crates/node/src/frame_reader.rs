@@ -56,7 +56,7 @@ pub(crate) enum ReadError<B> {
     Broken(B),
 }
 
-/// See the module's description.
+/// Reads frames from a stream of bytes.
 #[derive(Debug)]
 pub(crate) struct FrameReader<R> {
     rules: R,

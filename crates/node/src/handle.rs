@@ -1,4 +1,4 @@
-//! How the rest of a process speaks to its node.
+//! The handle by which the rest of a process uses its node.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -43,8 +43,8 @@ pub enum HandleError {
     /// The node has stopped, or is stopping.
     #[error("the node has stopped")]
     Stopped,
-    /// Too many operations are under way: later.
-    #[error("too many operations are under way")]
+    /// Too many operations are in progress: later.
+    #[error("too many operations in flight")]
     Busy,
     /// A value that no message can carry.
     #[error("a value has 1 to {MAX_VALUE_BYTES} bytes, not {0}")]
@@ -176,8 +176,8 @@ impl Handle {
         })
     }
 
-    /// Finds a value, and says how: every step is in the report. Steps are listed in no other way
-    /// while nobody watches.
+    /// Like `get`, but the report lists every request. Ordinary operations record steps only while
+    /// a dashboard is connected.
     ///
     /// # Errors
     /// [`HandleError`].
@@ -233,8 +233,8 @@ impl Handle {
     }
 
     /// Has some contacts look whether this node can be reached, looks at everything else that
-    /// operators stumble over, and says what is to be mended. Takes some seconds where nobody dials
-    /// back.
+    /// operators stumble over, and says what is to be mended. Takes some seconds where no contact
+    /// dials back.
     ///
     /// # Errors
     /// [`HandleError`].
@@ -286,7 +286,7 @@ impl Handle {
         answer.await.map_err(|_| HandleError::Stopped)
     }
 
-    /// Forgets the pin of an ID: the next node to prove it is trusted with it. Whether there was
+    /// Forgets the pin of an ID: the next node to authenticate it is trusted. Whether there was
     /// one.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! From a TCP connection to a proved peer, in both directions (PROTOCOL, section 2).
+//! From a TCP connection to an authenticated peer, in both directions (PROTOCOL, section 2).
 //!
 //! The server pushes its certificate, then both sides speak TLS 1.3. What the certificate must
 //! be, and what the handshake has proved, is decided in `voiddht_identity`; here are the sockets,
@@ -78,7 +78,7 @@ pub(crate) enum HandshakeError {
 }
 
 impl HandshakeError {
-    /// What the core is told.
+    /// What the core is notified of.
     pub(crate) fn undelivered(&self) -> Undelivered {
         match self {
             Self::NoSocket(_) => Undelivered::LocalLimit,

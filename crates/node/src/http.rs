@@ -1,5 +1,5 @@
-//! HTTP for people and their tools: metrics for Prometheus, health for whoever restarts things, a
-//! page to look at, and the JSON that the page shows.
+//! HTTP for people and their tools: metrics for Prometheus, health for supervisors, a
+//! dashboard, and the JSON that it shows.
 //!
 //! The same router answers on a TCP address (off unless asked for, and best on loopback) and on
 //! a Unix socket, by which the tools of this machine's owner speak to the running node. What
@@ -38,7 +38,7 @@ use self::history::History;
 use self::router::Routes;
 use crate::handle::Handle;
 
-/// HTTP connections at once, on the TCP address and on the Unix socket each: a few people, a
+/// Concurrent HTTP connections, on the TCP address and on the Unix socket each: a few people, a
 /// few tools. Each takes some 20 KiB.
 pub const HTTP_CONNECTIONS: usize = 64;
 /// The name of a node's control socket in its data directory.
@@ -145,12 +145,12 @@ impl BoundHttp {
         Ok(Self { tcp, control })
     }
 
-    /// Begins to serve on the current runtime. With one node the page shows that node, with
+    /// Begins to serve on the current runtime. With one node the dashboard shows that node, with
     /// several the network that they are.
     pub fn serve(self, watched: Vec<Watched>) -> HttpServer {
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let watched: Arc<[Watched]> = watched.into();
-        // Only the page shows the last minutes.
+        // Only the dashboard shows the last minutes.
         let history = self.tcp.is_some().then(|| Arc::new(History::new(watched.len())));
         if let Some(history) = &history {
             let sampler = Arc::clone(history).run(Arc::clone(&watched));

@@ -2,7 +2,7 @@
 //!
 //! [`Node::start`] starts one, [`Handle`] speaks to it.
 //!
-//! * `driver`: the one task that owns the core, and carries out what it asks.
+//! * `driver`: the one task that owns the core, and executes what it asks.
 //! * `pool`: which connection carries what, and which goes when there is no room. No sockets.
 //! * `connection`, `link`, `frame_reader`, `outbox`: one connection, from its task down to its bytes.
 //! * `listener`, `dialer`, `handshake`: how a connection comes about.
@@ -10,7 +10,7 @@
 //! * `resolver`: names of configured peers. `service`: what is there instead of a peer.
 //! * `trust`: the pins, and how conflicts over an ID are settled.
 //! * `api`: the module API server.
-//! * `persistence`: the way to the disk and back.
+//! * `persistence`: the path to the disk and back.
 //!
 //! Nothing here decides about Kademlia: who is asked, who is a contact, what a value's replicas
 //! are. That is `voiddht_core`.

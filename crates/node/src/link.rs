@@ -51,7 +51,7 @@ pub(crate) enum LinkEnd<B> {
     StalledWrite,
 }
 
-/// See the module's description.
+/// Both directions of one stream, polled together.
 #[derive(Debug)]
 pub(crate) struct Link<S, R> {
     stream: S,

@@ -1,4 +1,4 @@
-//! The port for peers.
+//! The listener of the peer port.
 //!
 //! Connections are accepted only while there is room for another handshake; those that come then
 //! wait in the system's own queue. Handshakes end within their deadline, so there is room again.
@@ -87,7 +87,7 @@ impl Door {
                 Room::Now => return,
                 Room::Later => freed.await,
                 Room::At(moment) => {
-                    // Either way the room is looked at anew.
+                    // Either way the room is looked at again.
                     let _ = tokio::time::timeout_at(context.clock.instant(moment), freed).await;
                 }
             }
@@ -188,12 +188,12 @@ async fn note_caller(context: &Context, remote: SocketAddr) {
     }
 }
 
-/// A connection that ends before it begins is a probe, or somebody's changed mind.
+/// A connection that ends before it begins is a probe, or was abandoned.
 fn log_failure(counters: &Counters, address: SocketAddr, error: &HandshakeError) {
     if error.is_violation() {
         log_limited!(counters.logs, Line::HandshakeRefused, warn, %address, rule = %error,
             "a peer was refused");
     } else {
-        tracing::debug!(%address, %error, "a handshake came to nothing");
+        tracing::debug!(%address, %error, "handshake failed");
     }
 }

@@ -18,7 +18,7 @@ use crate::http::HttpServer;
 use crate::settings::Settings;
 pub use start::StartError;
 
-/// How long the tasks of a node may take to end once it has been told to stop: what the driver
+/// How long the tasks of a node may take to end once it has been asked to stop: what the driver
 /// allows its connections, and their goodbyes, and the disk a moment.
 const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -71,7 +71,7 @@ impl Node {
 
     /// Waits until the node is part of a network: it has a contact, or knows of no peer to ask.
     pub async fn joined(&self) {
-        // An error means that the node has stopped: nobody will join it any more.
+        // An error means that the node has stopped: it will not join any more.
         let _ = self.joined.clone().wait_for(|joined| *joined).await;
     }
 
@@ -84,17 +84,17 @@ impl Node {
         let leaving = async { tokio::join!(handle.command(Command::Leave), &mut self.api) };
         match timeout(self.context.limits.leave_deadline, leaving).await {
             Ok((Ok(Outcome::Left { handed_over }), _)) => {
-                tracing::info!(records = handed_over, "handed over, and said goodbye");
+                tracing::info!(records = handed_over, "left the network: records handed over");
             }
             Ok(_) => {}
-            Err(_) => tracing::warn!("leaving took too long: not everything was handed over"),
+            Err(_) => tracing::warn!("leave deadline reached: not all records were handed over"),
         }
         self.context.stop.cancel();
         self.context.tasks.close();
         if timeout(STOP_DEADLINE, self.context.tasks.wait()).await.is_err() {
-            tracing::warn!("some tasks did not end in time");
+            tracing::warn!("some tasks did not stop in time");
         }
-        // Last, so that whoever looks sees the node leave.
+        // Last, so that observers see the node leave.
         if let Some(http) = self.http.take() {
             http.shutdown().await;
         }

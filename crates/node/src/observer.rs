@@ -1,9 +1,9 @@
-//! What the driver remembers for people who look: the last operations, and what happened of late.
+//! What the driver remembers for people who look: the last operations, and what happened recently.
 //!
 //! Written by the driver alone, so without a lock. Everything is bounded, and an operation that
-//! nobody looks at costs one copy of its report's counts.
+//! is not looked at costs one copy of its report's counts.
 //!
-//! Steps are listed only while somebody watches, and then of some operations only: with
+//! Steps are listed only while a dashboard is connected, and then of some operations only: with
 //! thousands in a second, a few are as good a picture as all, and a thousandth of the work.
 
 use std::collections::VecDeque;
@@ -22,8 +22,8 @@ use voiddht_wire::{Key, NodeId};
 use crate::counters::tallies::OperationOutcome;
 use crate::snapshot::{MAX_STEPS, clock_in_words};
 
-/// Operations of users that are remembered. With [`MAX_STEPS`] steps each, 300 KiB; while nobody
-/// watches, 8 KiB.
+/// Operations of users that are remembered. With [`MAX_STEPS`] steps each, 300 KiB; without a
+/// dashboard, 8 KiB.
 const MAX_FINISHED: usize = 32;
 /// Lookups of the node's own that are remembered, apart, so that they push no user's out.
 const MAX_LOOKUPS: usize = 16;
@@ -33,12 +33,12 @@ const MAX_EVENTS: usize = 48;
 const MAX_CONTACT_CHANGES: usize = 64;
 /// Bans that are listed; the core remembers all.
 const MAX_BANS: usize = 64;
-/// How long after somebody has looked steps are still listed: a few intervals of a page.
+/// How long after the last look steps are still listed: a few refresh intervals of a dashboard.
 const WATCHED_FOR: Duration = Duration::from_secs(10);
 /// Operations of one second whose steps are listed.
 const TRACED_PER_SECOND: u32 = 32;
 
-/// See the module's description.
+/// Recent operations and events, for the dashboard and `dht status`.
 #[derive(Debug, Default)]
 pub(crate) struct Observer {
     finished: VecDeque<Finished>,
@@ -102,7 +102,8 @@ pub(crate) struct ContactChange {
 }
 
 impl Observer {
-    /// Somebody looks. The answer is whether operations that start now are to list their steps.
+    /// Notes that the node is observed. The answer is whether operations that start now are to list
+    /// their steps.
     pub(crate) fn watch(&mut self, now: Moment) -> bool {
         self.watched_until = now + WATCHED_FOR;
         self.may_trace(now)
@@ -375,7 +376,7 @@ mod tests {
     fn the_last_operations_are_remembered_and_told_once() {
         let mut observer = Observer::default();
         for _ in 0..2 * MAX_FINISHED {
-            assert!(!get(&mut observer, 1).traced, "nobody watches");
+            assert!(!get(&mut observer, 1).traced, "not watched");
         }
         let finished = observer.finished(0);
         assert_eq!(finished.len(), MAX_FINISHED);
@@ -393,7 +394,7 @@ mod tests {
         assert_eq!(traced, TRACED_PER_SECOND as usize);
         assert_eq!(observer.finished(0).len(), traced.min(MAX_FINISHED));
         assert!(get(&mut observer, 11).traced, "a second later there are places again");
-        assert!(!get(&mut observer, 21).traced, "nobody watches any more");
+        assert!(!get(&mut observer, 21).traced, "no longer watched");
         assert!(observer.asked(at(21).mono, &Command::Get { key: Key::default() }, true).traced);
     }
 

@@ -1,9 +1,9 @@
-//! What waits to be written to one connection, as bytes.
+//! The outbox: bytes that wait to be written to one connection.
 //!
-//! Whoever has a message encodes it straight into the buffer here; the connection's task takes
+//! Senders encode messages straight into the buffer here; the connection's task takes
 //! the whole buffer and writes it at once. So a burst of messages costs one wake-up, one write
 //! and no allocation of its own, and a bound on bytes is a bound on memory. Nothing here waits:
-//! a full outbox refuses, and its caller says so to whoever asked.
+//! a full outbox refuses, and its caller reports that to the requester.
 //!
 //! The same place counts the requests that were read from the connection and not answered yet.
 
@@ -56,7 +56,7 @@ pub(crate) struct OutboxLimits {
     /// As many bytes may wait even while the budget of all outboxes is spent, so that those who
     /// do not read cannot keep others from being answered.
     pub(crate) guaranteed: usize,
-    /// Requests of the other side that may be unanswered at once.
+    /// Requests of the other side that may be outstanding.
     pub(crate) unanswered: usize,
 }
 
@@ -97,7 +97,7 @@ enum Phase {
     Killed,
 }
 
-/// See the module's description.
+/// The bytes that wait to be written to one connection.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     limits: OutboxLimits,
@@ -239,7 +239,7 @@ impl Outbox {
         Taken::Nothing { read }
     }
 
-    /// For the connection's task, while a write is under way: whether it is still wanted.
+    /// For the connection's task, while a write is in progress: whether it is still wanted.
     pub(crate) fn is_killed(&self, cx: &Context<'_>) -> bool {
         let mut state = self.lock();
         state.keep_waker(cx);

@@ -1,4 +1,4 @@
-//! The way to the disk and back: the core's writes go to the store's own thread, and what that
+//! The path to the disk and back: the core's writes go to the store's own thread, and what that
 //! has brought to disk comes back to the driver. Without a data directory nothing is written, and
 //! every write counts as done at once.
 
@@ -13,7 +13,7 @@ use voiddht_store::{Completion, DataDir, INBOX_JOBS, Loaded, OpenError, Store};
 /// one group that its thread has in hand. Beyond it, writes fail as on a full disk.
 const UNFINISHED: usize = 2 * INBOX_JOBS;
 
-/// See the module's description.
+/// The node's access to its data directory, if it has one.
 #[derive(Debug)]
 pub(crate) enum Persistence {
     /// Nothing is kept.
@@ -28,7 +28,7 @@ pub(crate) struct Directory {
     store: Store,
     completions: mpsc::Receiver<Completion>,
     unfinished: usize,
-    /// Whether the last write came to nothing: said once, and once when it is over.
+    /// Whether the last write failed: said once, and once when it is over.
     failing: bool,
 }
 
@@ -92,7 +92,7 @@ impl Persistence {
         let Self::Directory(directory) = self else { return };
         let closed = tokio::task::spawn_blocking(|| directory.store.close()).await;
         if let Ok(Err(error)) = closed {
-            tracing::error!(%error, "the data directory was not closed in good order");
+            tracing::error!(%error, "the data directory was not closed cleanly");
         }
     }
 }
@@ -104,10 +104,10 @@ impl Directory {
         match &result {
             Err(error) if !self.failing => tracing::error!(
                 %error,
-                "values can be read, and new ones are refused until the disk takes them"
+                "values are served, new ones are refused until the disk accepts writes"
             ),
             Ok(()) if self.failing => {
-                tracing::warn!("the data directory can be written again: new values are kept");
+                tracing::warn!("the data directory can be written again: new values are accepted");
             }
             _ => {}
         }

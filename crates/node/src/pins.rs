@@ -1,4 +1,4 @@
-//! The pins of a node as people see them.
+//! Views of a node's pins.
 
 use std::net::SocketAddr;
 

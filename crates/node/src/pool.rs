@@ -1,7 +1,7 @@
 //! The connections of a node: one per pair of nodes, used by both sides.
 //!
 //! The pool decides which connection carries a request, when to dial, and which connection goes
-//! when there is no room. It holds no sockets: the driver carries out its [`Effect`]s, and a
+//! when there is no room. It holds no sockets: the driver executes its [`Effect`]s, and a
 //! connection is its outbox. So every decision here is made in one place, by one task, without a
 //! lock or a wait.
 //!
@@ -34,7 +34,7 @@ use crate::event::Ending;
 use crate::outbox::{Outbox, PushError};
 
 /// How long an inbound connection is left alone after its last use, when room is needed. Long
-/// enough for whoever dialled to send what it dialled for: a round trip or two on any path.
+/// enough for the dialling peer to send its request: a round trip or two on any path.
 const INBOUND_REST: Duration = Duration::from_secs(5);
 /// How long a request waits for a place in a full pool. Within that time most connections answer
 /// and are idle; and no request's own timeout is shorter.
@@ -50,7 +50,7 @@ const DRAINED_BY_ACCEPTOR_AFTER: Duration = Duration::from_secs(20);
 /// What the driver is to do for the pool.
 #[derive(Debug)]
 pub(crate) enum Effect {
-    /// Tell the core.
+    /// Notify the core.
     Input(Input),
     /// Dial, and name the connection so.
     Dial {
@@ -108,7 +108,7 @@ pub(crate) struct PoolLimits {
     pub(crate) requests_per_peer: usize,
 }
 
-/// See the module's description.
+/// All connections of a node, and the requests that wait for one.
 #[derive(Debug)]
 pub(crate) struct Pool {
     me: NodeId,
@@ -116,7 +116,7 @@ pub(crate) struct Pool {
     limits: PoolLimits,
     counters: Arc<Counters>,
     connections: HashMap<ConnectionId, Connection>,
-    /// The connections that proved peers may be reached by.
+    /// The connections that authenticated peers may be reached by.
     peers: HashMap<NodeId, PeerConnections>,
     dials: HashMap<ConnectionId, Dial>,
     /// Connections by kind. Dials in progress are not among them.
@@ -167,7 +167,7 @@ impl Pool {
     }
 
     /// Has the driver tell the core something after what it is doing now: an input may not come
-    /// while another one's outputs are being carried out.
+    /// while another one's outputs are being executed.
     pub(crate) fn tell(&mut self, input: Input) {
         self.effects.push_back(Effect::Input(input));
     }
@@ -193,7 +193,7 @@ impl Pool {
         self.connections.get(&connection)?.proved
     }
 
-    /// Sends a request: on the live connection, or after the dial that is under way, or after a
+    /// Sends a request: on the live connection, or after the dial that is in progress, or after a
     /// new one; in a full pool, as soon as there is a place.
     pub(crate) fn request(&mut self, now: Moment, to: Destination, message: Message) {
         let rpc_id = message.header.rpc_id;
@@ -290,7 +290,7 @@ impl Pool {
         outbox.end_request();
     }
 
-    /// Notes that a message came, and says from whom. `None`: the connection is closing, and
+    /// Notes that a message came, and returns its sender. `None`: the connection is closing, and
     /// nothing that comes from it matters any more.
     pub(crate) fn received(
         &mut self,
@@ -318,8 +318,8 @@ impl Pool {
         Some(peer)
     }
 
-    /// The reply that a legacy ERROR stands for: it names no request, but only one is under way on
-    /// its connection.
+    /// The reply that a legacy ERROR stands for: it names no request, but only one is in progress
+    /// on its connection.
     pub(crate) fn answer_for_bare_error(
         &self,
         connection: ConnectionId,
@@ -482,7 +482,7 @@ impl Pool {
         }
     }
 
-    /// The dial that is under way to a destination, and has room for one more request.
+    /// The dial that is in progress to a destination, and has room for one more request.
     fn dial_to(&mut self, to: &Destination) -> Option<&mut Dial> {
         if let Some(id) = to.id.filter(|id| self.legacy.is_known(id)) {
             return self.legacy_dial_to(&id);
@@ -545,7 +545,7 @@ impl Pool {
         }
     }
 
-    /// Tells the core of a connection.
+    /// Notifies the core of a connection.
     fn announce(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         connection.announced = true;
@@ -562,8 +562,8 @@ impl Pool {
         }));
     }
 
-    /// Takes a connection out of use: nothing is sent on it any more, and whoever awaits
-    /// something on it is told.
+    /// Takes a connection out of use: nothing is sent on it any more, and requests that await
+    /// something on it fail.
     fn retire(&mut self, id: ConnectionId, clean: bool) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
         if connection.closing {

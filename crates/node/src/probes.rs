@@ -1,6 +1,6 @@
-//! Probes under way, and those that wait for their turn.
+//! Probes in progress, and queued ones.
 //!
-//! Whoever joins a network through one node comes with many others. To say of those for whom there
+//! Many nodes may join a network through one node at the same time. To say of those for which there
 //! is no room now that they do not listen would keep them out of its routing table for long, so
 //! they wait: the core asks for no more at once than it can remember.
 
@@ -11,7 +11,7 @@ use voiddht_wire::peer::NodeInfo;
 /// Probes that wait, at most; what comes then is told that there is no room. 56 bytes each.
 const MAX_WAITING: usize = 256;
 
-/// See the module's description.
+/// Probes in progress, and those that are queued.
 #[derive(Debug)]
 pub(crate) struct Probes {
     at_once: usize,
@@ -59,7 +59,7 @@ mod tests {
         NodeInfo { address, id: NodeId::from_bytes([1; 32]) }
     }
 
-    /// Those for whom there was no room were said not to listen, and were not looked at again for
+    /// Those for which there was no room were said not to listen, and were not looked at again for
     /// half a minute: 64 nodes that started at once took as long to know each other.
     #[test]
     fn who_finds_no_room_waits_for_its_turn() {

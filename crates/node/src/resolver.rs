@@ -1,4 +1,4 @@
-//! Names of configured peers, resolved beside everything else.
+//! Resolves names of configured peers, without blocking the driver.
 //!
 //! The system's resolver blocks, for half a minute where no name server answers, so each lookup
 //! has a thread of its own that the end of the node does not wait for. A name has one lookup under

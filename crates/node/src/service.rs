@@ -1,4 +1,4 @@
-//! What answers at an address that should be a node's port for peers, and is not.
+//! Detects which service answers at an address that should be a peer port, and is not.
 //!
 //! A node's port for peers pushes a certificate at once. Of what does something else first, the
 //! first bytes tell what it is; what says nothing is asked once, on a connection of its own, by a

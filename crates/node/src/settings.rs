@@ -1,4 +1,4 @@
-//! What a node is started with: where it listens, whom it knows, and every limit of the
+//! What a node is started with: where it listens, its configured peers, and every limit of the
 //! connection layer with its default and the reason for it.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -12,7 +12,7 @@ use crate::http::ControlSocket;
 
 /// Connections with peers. A node that knows a few hundred others keeps one with each that it
 /// hears from: 512 cost some 5 MiB, and half of the 1 024 open files that a process may have
-/// where nobody raised that.
+/// unless that limit was raised.
 pub const CONNECTIONS: usize = 512;
 /// Connections from one public address, or one /64 of IPv6. A guess: the nodes of one household
 /// or one small host.
@@ -20,7 +20,7 @@ pub const CONNECTIONS_PER_ADDRESS: usize = 16;
 /// Accepted connections whose handshake is not over. Each may take
 /// [`crate::handshake::ACCEPT_DEADLINE`] and some 30 KiB.
 pub const HANDSHAKES: usize = 256;
-/// Requests to or from one peer that are unanswered. 64 operations at once ask each of the k
+/// Requests to or from one peer that are unanswered. 64 concurrent operations ask each of the k
 /// closest for a thing or two.
 pub const REQUESTS_PER_PEER: usize = 256;
 /// Bytes that wait to be written to one connection: 64 of the largest values.
@@ -50,10 +50,10 @@ pub const API_QUEUED_BYTES: usize = 64 * 1024 * 1024;
 /// Answers that may wait on one module API connection in any case. With [`API_CONNECTIONS`], 80 MiB
 /// more.
 pub const API_QUEUED_BYTES_GUARANTEED: usize = 256 * 1024;
-/// How long handing over and saying goodbye may take when the node is told to stop.
+/// How long handing over and saying goodbye may take when the node is asked to stop.
 pub const LEAVE_DEADLINE: Duration = Duration::from_secs(10);
 
-/// See the module's description.
+/// Settings of a node: addresses, peers, storage, limits.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The announced address: where peers reach this node. Unspecified: peers use the one that they
@@ -74,15 +74,15 @@ pub struct Settings {
     /// Configured peers, by address or by name; names are resolved before each attempt to join.
     /// Empty: the first node of a network.
     pub peers: Vec<ConfiguredPeer>,
-    /// What proves a node ID: a property of the whole network.
+    /// How a node ID is authenticated: a property of the whole network.
     pub policy: Policy,
     /// The kind of key that is made where there is none yet.
     pub key_kind: KeyKind,
     /// The bounds of pins, and of the checks when another key is proved for a pinned ID.
     pub pins: PinLimits,
-    /// Where the node keeps what it must not forget; `None`: nowhere.
+    /// The data directory; `None`: nowhere.
     pub data_dir: Option<PathBuf>,
-    /// Where metrics, health and the page are served; `None`: nowhere.
+    /// Where metrics, health and the dashboard are served; `None`: nowhere.
     pub http: Option<SocketAddr>,
     /// The Unix socket by which its owner's tools speak to the node; `None`: there is none. A node
     /// that cannot make it warns, and goes on without.
@@ -102,30 +102,31 @@ pub struct Limits {
     /// See [`CONNECTIONS`]. Held under the node's share of the process's open files too. Inbound
     /// connections may exceed it for a while, by a quarter.
     pub connections: usize,
-    /// See [`CONNECTIONS_PER_ADDRESS`].
+    /// Connections from one address; default [`CONNECTIONS_PER_ADDRESS`].
     pub connections_per_address: usize,
     /// Whether loopback and private addresses may exceed it: the nodes of a test network share
-    /// one, and nobody from outside can have one.
+    /// one, and remote hosts cannot have one.
     pub private_addresses_exempt: bool,
-    /// See [`HANDSHAKES`].
+    /// Handshakes in progress; default [`HANDSHAKES`].
     pub handshakes: usize,
-    /// See [`REQUESTS_PER_PEER`].
+    /// Outstanding requests to or from one peer; default [`REQUESTS_PER_PEER`].
     pub requests_per_peer: usize,
-    /// See [`QUEUED_BYTES_PER_CONNECTION`].
+    /// Bytes queued on one connection; default [`QUEUED_BYTES_PER_CONNECTION`].
     pub queued_bytes_per_connection: usize,
-    /// See [`QUEUED_BYTES`].
+    /// Bytes queued on all connections; default [`QUEUED_BYTES`].
     pub queued_bytes: usize,
-    /// See [`PROBES`].
+    /// Probes in progress; default [`PROBES`].
     pub probes: usize,
-    /// See [`INBOX_EVENTS`].
+    /// Events queued for the driver; default [`INBOX_EVENTS`].
     pub inbox_events: usize,
-    /// See [`API_CONNECTIONS`].
+    /// Module API connections; default [`API_CONNECTIONS`].
     pub api_connections: usize,
-    /// See [`API_REQUESTS_PER_CONNECTION`].
+    /// Outstanding requests of one module API connection; default
+    /// [`API_REQUESTS_PER_CONNECTION`].
     pub api_requests_per_connection: usize,
-    /// See [`API_QUEUED_BYTES`].
+    /// Bytes queued on all module API connections; default [`API_QUEUED_BYTES`].
     pub api_queued_bytes: usize,
-    /// See [`LEAVE_DEADLINE`].
+    /// Time limit for leaving the network; default [`LEAVE_DEADLINE`].
     pub leave_deadline: Duration,
 }
 

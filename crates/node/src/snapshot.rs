@@ -1,7 +1,7 @@
-//! What a node shows of itself: to its page, to `dht status`, to whoever reads `/status.json`.
+//! Views of a running node: for the dashboard, `dht status`, and readers of `/status.json`.
 //!
 //! Plain data for serde. Names carry their units. IDs and keys are 64 hexadecimal digits. Of a
-//! value, its key, size and remaining life are shown, and never its content.
+//! value, its key, size and remaining TTL are shown, and never its content.
 
 mod assemble;
 mod health;
@@ -17,9 +17,9 @@ pub use health::{Facts, Health, Reason, State};
 pub use operation::{MAX_STEPS, OperationView, StepView};
 pub use value::{ValueView, Verified};
 
-/// Keys of a sample, at most: so many marks can be told apart on a ring.
+/// Keys of a sample, at most: so many marks can be distinguished on a ring.
 pub const MAX_SAMPLED_KEYS: usize = 128;
-/// Operations under way that are listed, at most; all are counted.
+/// Operations in progress that are listed, at most; all are counted.
 pub const MAX_RUNNING_SHOWN: usize = 16;
 
 /// Which parts of a [`Snapshot`] are wanted.
@@ -49,7 +49,7 @@ pub struct Snapshot {
     pub health: Health,
     /// What contacts' clocks say of its clock; `None` where too few are known.
     pub clock: Option<ClockView>,
-    /// Whom it knows.
+    /// The routing table.
     pub table: TableView,
     /// What it stores.
     pub records: RecordsView,
@@ -61,11 +61,11 @@ pub struct Snapshot {
     pub connections: ConnectionsView,
     /// The configured peers, and how far joining through each has come.
     pub peers: Vec<ConfiguredPeerView>,
-    /// Whom it does not trust.
+    /// Bans and pins.
     pub trust: TrustView,
     /// Its limits, those in use first, each with how often it was reached.
     pub limits: Vec<LimitView>,
-    /// What happened of late, the latest last.
+    /// What happened recently, the latest last.
     pub events: Vec<EventView>,
 }
 
@@ -87,7 +87,7 @@ pub struct NodeView {
     pub api_address: String,
     /// The version of this program.
     pub version: &'static str,
-    /// What proves a node ID in its network: `self-certifying` or `tofu`.
+    /// How a node ID is authenticated in its network: `self-certifying` or `tofu`.
     pub policy: &'static str,
     /// How long it has been running.
     pub uptime_seconds: u64,
@@ -224,7 +224,7 @@ pub struct RecordView {
     pub cached: bool,
 }
 
-/// Where a node keeps what it must not forget.
+/// The data directory of a node.
 #[derive(Clone, Debug, Serialize)]
 pub struct StorageView {
     /// The data directory, if there is one: nothing is kept on disk otherwise.
@@ -236,11 +236,11 @@ pub struct StorageView {
 /// What a node does.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct OperationsView {
-    /// How many operations are under way.
+    /// How many operations are in progress.
     pub running_count: usize,
     /// Requests that await their answer.
     pub requests_in_flight: usize,
-    /// The oldest operations under way, [`MAX_RUNNING_SHOWN`] at most.
+    /// The oldest operations in progress, [`MAX_RUNNING_SHOWN`] at most.
     pub running: Vec<OperationView>,
     /// The last that ended, the latest last; while many do, some of them.
     pub finished: Vec<OperationView>,
@@ -261,7 +261,7 @@ pub struct ConnectionsView {
     pub handshakes_failed: u64,
     /// Connections of local programs, open now.
     pub api: u64,
-    /// When somebody last came to the port for peers, in milliseconds since 1970: this node can be
+    /// When a peer last dialled the peer port, in milliseconds since 1970: this node can be
     /// reached from there.
     pub last_caller_ms: Option<u64>,
 }
@@ -285,7 +285,7 @@ pub struct ConfiguredPeerView {
     pub advice: String,
 }
 
-/// Whom a node does not trust, and whom it knows by its certificate.
+/// Banned peers, and pinned certificates.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct TrustView {
     /// Who is banned.
@@ -294,7 +294,7 @@ pub struct TrustView {
     pub misbehaved: u64,
     /// Certificates that are pinned.
     pub pins: usize,
-    /// Connections, since the start, that proved a pinned ID under another key.
+    /// Connections, since the start, that authenticated a pinned ID under another key.
     pub conflicts: u64,
 }
 

@@ -1,4 +1,4 @@
-//! How a node is, as it tells people.
+//! The status of a node.
 
 use std::net::SocketAddr;
 
@@ -32,9 +32,9 @@ pub struct CoreStatus {
     pub records: usize,
     /// Requests that await their answer.
     pub requests: usize,
-    /// Operations under way.
+    /// Operations in progress.
     pub operations: usize,
-    /// Whether the node is part of a network, or was told of none.
+    /// Whether the node is part of a network, or has no configured peer.
     pub joined: bool,
 }
 

@@ -1,4 +1,4 @@
-//! What the tests of this crate's own rooms share: a context without a driver.
+//! Shared by the unit tests of this crate: a context without a driver.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;

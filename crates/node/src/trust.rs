@@ -1,11 +1,11 @@
-//! Whom this node takes for who it says: the pins, and how their conflicts are settled (PROTOCOL,
+//! Trust in peer identities: pins, and the resolution of their conflicts (PROTOCOL,
 //! section 4).
 //!
 //! The pins themselves are a state machine in `voiddht_identity`. Here is what it needs of the
-//! outside: every proved peer is shown to it, pins go to the data directory and come back from it,
-//! and old owners are asked. An owner is asked on the live connection that proved the pinned
-//! certificate, where there is one; if that brought no answer before, or there is none, on a new
-//! connection to the pinned address.
+//! outside: every authenticated peer is shown to it, pins go to the data directory and come back
+//! from it, and old owners are asked. An owner is asked on the live connection that authenticated
+//! the pinned certificate, where there is one; if that brought no answer before, or there is none,
+//! on a new connection to the pinned address.
 //!
 //! All of it costs something per connection. Per message it costs one look at an empty list.
 
@@ -30,11 +30,11 @@ use crate::counters::{Counters, Limit};
 use crate::log_limit::{Line, log_limited};
 use crate::pool::{Opened, Pool, Proved};
 
-/// How long an answer to a PING is told from one that nobody awaits: the span in which no more
+/// How long an answer to a PING is distinguished from an unsolicited one: the span in which no more
 /// than [`MAX_PINGS_PER_MINUTE`] are sent, which bounds how many are remembered.
 const REMEMBERED: Duration = Duration::from_secs(60);
 
-/// See the module's description.
+/// The pins of a node, and the takeover checks in progress.
 #[derive(Debug)]
 pub(crate) struct Trust {
     own: NodeInfo,
@@ -74,7 +74,7 @@ impl Trust {
     pub(crate) fn restore(&mut self, identity: &Identity, kept: Vec<Pin>, now: Now) {
         let records = kept.into_iter().map(record_of).collect();
         for (id, reason) in self.pins.restore(records, identity.policy(), now) {
-            tracing::warn!(peer = id.short(), %reason, "a pin of an earlier run is forgotten");
+            tracing::warn!(peer = id.short(), %reason, "pin of an earlier run dropped");
         }
     }
 
@@ -98,15 +98,15 @@ impl Trust {
                     counters.limit_reached(Limit::TakeoverChecks);
                 }
                 log_limited!(logs, Line::PinConflict, warn, peer, %address, %why,
-                    "a peer was turned away");
+                    "peer refused: its ID is pinned to another key");
             }
             Verdict::Refused(why) => {
                 log_limited!(logs, Line::PinConflict, warn, peer, %address, %why,
-                    "a takeover was refused");
+                    "takeover refused");
             }
             Verdict::Replaced => {
                 log_limited!(logs, Line::PinConflict, warn, peer, %address,
-                    "an ID was reassigned to a new key: its owner did not respond");
+                    "ID reassigned to a new key: its owner did not respond");
             }
             Verdict::Known | Verdict::Pinned | Verdict::Renewed => {}
         }
@@ -118,7 +118,7 @@ impl Trust {
         self.pins.located(certificate, address, now);
     }
 
-    /// Tells whether a node is a member of the routing table.
+    /// Reports whether a node is a member of the routing table.
     pub(crate) fn set_member(&mut self, id: &NodeId, member: bool) {
         self.pins.set_member(id, member);
     }
@@ -199,7 +199,7 @@ impl Trust {
         self.pins.next_wakeup()
     }
 
-    /// Goes on with the checks under way.
+    /// Goes on with the checks in progress.
     pub(crate) fn handle_wakeup(&mut self, now: Moment) {
         self.pins.handle_wakeup(now);
     }
@@ -221,7 +221,7 @@ impl Trust {
     pub(crate) fn forget(&mut self, id: &NodeId) -> bool {
         let forgotten = self.pins.forget(id);
         if forgotten {
-            tracing::warn!(peer = id.short(), "a pin was forgotten, by command");
+            tracing::warn!(peer = id.short(), "pin forgotten by command");
         }
         forgotten
     }
@@ -266,7 +266,7 @@ fn log_settled(counters: &Counters, settlement: &Settlement) {
     let Settlement { node_id, outcome, turned_away } = settlement;
     let peer = node_id.short();
     log_limited!(counters.logs, Line::PinConflict, warn, peer, turned_away, %outcome,
-        "a conflict over an ID has ended");
+        "pin conflict ended");
 }
 
 fn pin_of(record: PinRecord) -> Pin {

@@ -259,7 +259,7 @@ async fn many_that_hold_half_messages_do_not_stop_the_node() {
 async fn a_contact_that_does_not_listen_where_it_says_is_no_contact() {
     let node = node(&[]).await;
     let mut peer = Peer::connect(node.p2p_address()).await;
-    // A port at which somebody else listens: the node itself.
+    // A port at which another node listens: the node itself.
     let mut message = peer.message(Body::Ping);
     message.header.port = node.p2p_address().port();
     peer.send(&encode(&message)).await;

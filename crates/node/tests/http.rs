@@ -86,9 +86,9 @@ async fn a_get_is_explained_step_by_step_and_no_value_is_shown_anywhere() {
 #[tokio::test]
 async fn a_node_is_ready_once_it_has_joined() {
     // A peer that does not exist: a port that was just free.
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let mut alone = with_http(&[]);
-    alone.peers = vec![nobody.into()];
+    alone.peers = vec![closed.into()];
     let alone = start(alone).await;
     let address = alone.http_address().unwrap();
     assert_eq!(get(address, "/healthz").await.status, 200);
@@ -207,7 +207,7 @@ async fn a_doctor_has_the_contacts_dial_back() {
     assert_eq!(result("network").0, "well");
     let reachable = result("reachable");
     assert!(reachable.0 == "well" && reachable.1.contains("127.0.0.1"), "{reachable:?}");
-    assert_eq!(result("address").0, "warning", "nobody else reaches loopback");
+    assert_eq!(result("address").0, "warning", "no other machine reaches loopback");
     assert_eq!(result("disk").0, "well");
     stop(nodes).await;
 }

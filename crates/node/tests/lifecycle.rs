@@ -58,7 +58,7 @@ async fn one_that_leaves_hands_over_what_it_holds() {
             holder = Some(index);
         }
     }
-    let holder = nodes.remove(holder.expect("somebody holds it"));
+    let holder = nodes.remove(holder.expect("a node holds it"));
     soon(holder.shutdown()).await;
     for node in &nodes {
         assert_eq!(soon(node.handle().get(key(5))).await.unwrap().value, Some(value.clone()));
@@ -191,6 +191,6 @@ async fn one_that_knows_only_itself_and_the_dead_starts_all_the_same() {
     assert_eq!((put.stored, put.failure), (0, Some(PutFailure::Unreachable)));
     assert_eq!(soon(node.handle().get(key(1))).await.unwrap().value, Some(value));
     let joined = tokio::time::timeout(Duration::from_millis(50), node.joined()).await;
-    assert!(joined.is_err(), "there is nobody to join");
+    assert!(joined.is_err(), "there is no peer to join");
     stop(vec![node]).await;
 }

@@ -1,5 +1,5 @@
-//! Whose an ID is: what becomes of a node that proves a known ID with another key, before and after
-//! the owner is gone, and what a node remembers of it when it comes back.
+//! Whose an ID is: what becomes of a node that authenticates a known ID with another key, before
+//! and after the owner is gone, and what a node remembers of it when it comes back.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
@@ -22,7 +22,7 @@ fn tofu(peers: &[&Node]) -> Settings {
     Settings { policy: Policy::Tofu, ..settings(peers) }
 }
 
-/// A data directory of a node with this ID, and a key that nobody else has.
+/// A data directory of a node with this ID, and a key of its own.
 fn claim(id: NodeId, directory: &Path) {
     let identity = Identity::generate_with_id(KeyKind::Ed25519, id, HOST).unwrap();
     let (store, _) = DataDir::open(directory, Box::new(drop)).unwrap();
@@ -85,7 +85,7 @@ async fn an_id_is_its_owners_while_it_lives_and_the_next_ones_after_it() {
     has_contact(&node, &owner).await;
     assert_eq!(pin_of(&node, id).await, Some(pinned.clone()));
     let contacts = thief.handle().status().await.unwrap().core.contacts;
-    assert!(contacts.is_empty(), "nobody speaks to it");
+    assert!(contacts.is_empty(), "no node speaks to it");
 
     soon(owner.shutdown()).await;
     // It comes again by itself, as every node does that has not found its network.

@@ -1,4 +1,4 @@
-//! Writes the papers that are installed beside the programs: man pages, shell completions, and a
+//! Generates the files installed beside the programs: man pages, shell completions, and a
 //! configuration file to begin with. All of it comes of the definitions of the options, so that none can be forgotten.
 //!
 //! ```text

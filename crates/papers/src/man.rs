@@ -114,7 +114,7 @@ fn add_choices(page: &mut Page, option: &Arg) {
     }
 }
 
-/// Where else it can be set, and what it is if nobody does.
+/// Where else it can be set, and its default.
 fn sources(option: &Arg) -> Vec<String> {
     let variable =
         option.get_env().map(|name| format!("Environment: `{}`.", name.to_string_lossy()));

@@ -10,7 +10,7 @@ const MANUAL: &str = "voiddht";
 /// Bytes of a line of input, before escapes; lint frowns on 80 after them.
 const LINE_BYTES: usize = 64;
 
-/// A page under way.
+/// A page in progress.
 pub(crate) struct Page {
     roff: Roff,
     /// Whether text hangs from a tag.
@@ -64,7 +64,7 @@ impl Page {
         self.roff.text(line);
     }
 
-    /// Text in paragraphs, parted by empty lines.
+    /// Text in paragraphs, separated by empty lines.
     pub(crate) fn paragraphs(&mut self, text: &str) {
         for (index, paragraph) in text.split("\n\n").enumerate() {
             if index > 0 {

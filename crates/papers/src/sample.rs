@@ -8,7 +8,7 @@ use voiddht_cli::arguments::SECTION;
 use voiddht_cli::arguments::file::is_setting;
 
 const HEAD: &str = "\
-# Configuration of dht_server(8) and dht(1): voiddht.conf(5) tells more of each key.
+# Configuration of dht_server(8) and dht(1): see voiddht.conf(5) for each key.
 #
 # A key that is commented out shows its default, or the form of its value where it has none.
 # `dht_server -c FILE --check` says what a node would run with, and where each value comes from.

@@ -1,4 +1,4 @@
-//! The permission of an owner for another key to write one of its values.
+//! Delegations: an owner lets another key write one of its values.
 //!
 //! A delegation is for one owner and salt, has an end, and has a generation: a higher generation
 //! outranks everything that was written under a lower one. It travels inside each envelope that it

@@ -1,4 +1,4 @@
-//! The bytes of a signed value.
+//! The encoding of a signed value.
 //!
 //! | at | bytes | field |
 //! |---|---|---|

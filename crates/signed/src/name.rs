@@ -39,7 +39,7 @@ impl Form {
     }
 }
 
-/// Tells several values of one owner apart. 0 to 64 bytes of any kind.
+/// Distinguishes several values of one owner. 0 to 64 bytes of any kind.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Salt {
     length: u8,

@@ -1,4 +1,4 @@
-//! The envelope that follows another: which generation, sequence number and end it gets.
+//! The successor of an envelope: its generation, sequence number and expiry.
 //!
 //! The owner overrules: where the newest envelope has a generation above 0, the owner signs under a
 //! delegation to itself of the next generation, which cuts off the former writer. Nothing is signed

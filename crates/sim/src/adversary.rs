@@ -1,6 +1,6 @@
-//! Hosts that do not keep to the rules. Each kind has a file of its own.
+//! Adversaries: hosts that violate the protocol. Each kind has a file of its own.
 //!
-//! An adversary is a real node with somebody in its middle: it joins and answers as the shipped
+//! An adversary is a real node with an interceptor inside: it joins and answers as the shipped
 //! code does, and what it hears and says passes through [`Adversary`]. All adversaries of a world
 //! know of each other: they are one [`Cabal`]. [`World::infiltrate`](crate::World::infiltrate)
 //! puts them into a world: a share of its nodes, those around a key, or new ones.
@@ -43,7 +43,7 @@ pub use sybil::Sybil;
 pub use value_liar::{ValueLiar, forged};
 pub use wrong_addresses::WrongAddresses;
 
-/// Somebody in the middle of a node.
+/// An interceptor inside a node.
 pub trait Adversary {
     /// Something is about to reach the node. False keeps it from it.
     fn hear(&mut self, _around: &mut Around<'_>, _input: &Input) -> bool {
@@ -94,7 +94,7 @@ impl Around<'_> {
         self.extra.push(Output::Reply { connection: request.connection, message });
     }
 
-    /// Sends a request in the node's name. The node does not await the reply: whoever asks hears
+    /// Sends a request in the node's name. The node does not await the reply: the requester hears
     /// it first, and should keep it from the node.
     pub fn ask(&mut self, to: NodeInfo, body: Body) -> RpcId {
         let rpc_id = RpcId::from_bytes(self.random.random());
@@ -108,7 +108,7 @@ impl Around<'_> {
     }
 }
 
-/// A request that an adversary is asked by somebody.
+/// A request that an adversary receives.
 #[derive(Clone, Copy, Debug)]
 pub struct Request<'a> {
     /// The connection on which it came.

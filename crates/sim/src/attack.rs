@@ -23,7 +23,7 @@ use crate::world::{World, WorldConfig};
 
 /// How long values live: none ends within a trial.
 const TTL: Duration = Duration::from_secs(12 * 3600);
-/// Operations under way at once.
+/// Operations in flight.
 const AT_ONCE: usize = 8;
 
 /// A point of a curve.
@@ -73,7 +73,7 @@ pub struct Trial {
     pub settle: Duration,
     /// Values, each under a key of its own.
     pub values: u64,
-    /// Whether each is its key's preimage, and proves itself.
+    /// Whether each is content-addressed.
     pub proving: bool,
     /// GETs of each value, each at a random honest node.
     pub gets: u64,

@@ -1,4 +1,4 @@
-//! Watchers of a run: each sees every step of every honest host, and says what must not be.
+//! Checkers of a run: each sees every step of every honest host, and reports violations.
 
 use std::fmt;
 
@@ -38,7 +38,7 @@ pub trait Checker {
     /// A host's node has started, with an empty memory.
     fn started(&mut self, _at: &Site) {}
 
-    /// Somebody has put himself into the middle of a host's node.
+    /// An adversary took control of a host's node.
     fn corrupted(&mut self, _at: &Site) {}
 
     /// A host's node is about to be told to do something.

@@ -1,4 +1,4 @@
-//! Who is truly closest: the whole network in one sorted list, for comparing what nodes find with.
+//! The directory: the whole network in one sorted list, to compare results of lookups with.
 
 use voiddht_core::Node;
 use voiddht_wire::{Key, NodeId};

@@ -48,7 +48,7 @@ impl Disk {
             .values()
             .filter(|record| record.expires > now)
             .map(|record| {
-                // A clock that was set back must not lengthen a life.
+                // A clock that was set back must not lengthen a TTL.
                 let whole = record.expires.since(record.written);
                 (record.clone(), record.expires.since(now).min(whole))
             })

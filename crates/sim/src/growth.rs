@@ -25,7 +25,7 @@ pub struct Growth {
     pub share: f64,
     /// The pause after that.
     pub pause: Duration,
-    /// Peers that a joining node is told of, chosen among those that started before.
+    /// Peers that a joining node is given, chosen among those that started before.
     pub peers: usize,
     /// The settings of each host.
     pub options: HostOptions,

@@ -58,9 +58,9 @@ pub struct Host {
     pub(crate) wakes_at: Option<Moment>,
     /// Which side of a partition it is on.
     pub(crate) side: u8,
-    /// Whether a firewall or an address translator lets nobody dial it.
+    /// Whether a firewall or an address translator keeps others from dialling it.
     pub(crate) no_inbound: bool,
-    /// When somebody last came to its port, as its node was told.
+    /// When a caller last came to its port, as its node was told.
     pub(crate) called: Option<Moment>,
     /// Whether its node is started as a client.
     pub(crate) client: bool,
@@ -123,8 +123,8 @@ impl Host {
             .map(|link| link.peer)
     }
 
-    /// This host as the one at the other end of `serial` sees it. Whoever was dialled is seen at
-    /// the address where it listens, whoever dialled at a port of its own choice.
+    /// This host as the one at the other end of `serial` sees it. A dialled host is seen at
+    /// the address where it listens, a dialling one at a port of its own choice.
     pub(crate) fn as_peer(&self, it_dialled: bool, serial: u64) -> Peer {
         let address = self.info.address;
         let address = if it_dialled { ephemeral(address, serial) } else { address };
@@ -162,7 +162,7 @@ pub struct HostOptions {
     pub clock_skew: i64,
     /// What its data directory does; `None` is a host without one.
     pub disk: Option<DiskOptions>,
-    /// Whether a firewall or an address translator lets nobody dial it.
+    /// Whether a firewall or an address translator keeps others from dialling it.
     pub no_inbound: bool,
     /// Whether its node is started as a client.
     pub client: bool,

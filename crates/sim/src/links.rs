@@ -33,7 +33,7 @@ pub(crate) struct Link {
 
 #[derive(Debug)]
 pub(crate) enum LinkState {
-    /// The handshake is under way; these requests wait for its end.
+    /// The handshake is in progress; these requests wait for its end.
     Dialling { waiting: Vec<Message> },
     /// Both ends are up.
     Live,

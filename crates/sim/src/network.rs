@@ -1,4 +1,5 @@
-//! The network between the hosts: how long a message takes, what is lost, who reaches whom.
+//! The network between the hosts: how long a message takes, what is lost, which hosts reach each
+//! other.
 //!
 //! Connections are TCP: a lost packet is a delay, never a gap, and what was sent first arrives
 //! first. What a host across a partition, or one that died silently, is sent vanishes, until the
@@ -50,10 +51,10 @@ pub struct NetworkConfig {
     /// Round trips before the first request can go out on a new connection: one of TCP, one until
     /// the pushed certificate is here, one of TLS.
     pub handshake_round_trips: u32,
-    /// When a dial to somebody who never answers is given up.
+    /// When a dial without an answer is given up.
     pub dial_timeout: Duration,
-    /// When a connection breaks whose other end is silent: keep-alives, or data that nobody
-    /// acknowledges.
+    /// When a connection breaks whose other end is unresponsive: keep-alives, or data that is not
+    /// acknowledged.
     pub break_after: Duration,
     /// Connections that one host has at most. The least recently used one without a request in
     /// flight makes room.

@@ -1,4 +1,4 @@
-//! What happens when: a calendar queue whose cost per event does not grow with their number.
+//! The event queue: a calendar queue whose cost per event does not grow with their number.
 //!
 //! Events of one millisecond lie together, unsorted, in a slot of a wheel; only the slot that is
 //! being worked off is a heap. What lies further ahead than the wheel reaches waits in turns of
@@ -34,7 +34,7 @@ impl Entry {
 /// Events, each with its time.
 #[derive(Debug)]
 pub(crate) struct Queue<T> {
-    /// Everything in this slot, and whatever is late, is in `current`.
+    /// Everything in this slot, and whatever is overdue, is in `current`.
     slot: u64,
     current: BinaryHeap<Reverse<Entry>>,
     wheel: Vec<Vec<Entry>>,

@@ -1,8 +1,8 @@
 //! Random scenarios: from a seed follow the size of a network, its faults, its adversaries and its
 //! work, and everything that happens. Every checker watches; what was stored must be found.
 //!
-//! A scenario is short, so that hundreds of fresh ones can be run by whoever changes something.
-//! `plan` draws it, [`run`] carries it out, `judge` says what each GET should have brought.
+//! A scenario is short, so that hundreds of fresh ones can be run after each change.
+//! `plan` draws it, [`run`] executes it, `judge` says what each GET should have brought.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,7 +26,7 @@ mod plan;
 use judge::{Judge, Publication};
 pub use plan::{Fault, Plan};
 
-/// Operations under way at once.
+/// Operations in flight.
 const AT_ONCE: usize = 8;
 /// How long faults and newcomers have to be noticed, in virtual time.
 const SETTLE: Duration = Duration::from_secs(45);
@@ -36,22 +36,23 @@ const SETTLE: Duration = Duration::from_secs(45);
 pub struct Ran {
     /// What happened.
     pub plan: Plan,
-    /// Tells two runs apart: the same seed has the same one.
+    /// Distinguishes two runs: the same seed has the same one.
     pub trace_hash: u64,
     /// Events that happened.
     pub events: u64,
     /// GETs whose end was judged.
     pub gets: u64,
     /// GETs that were wrong, or found nothing, by such an accident as happens where a share of the
-    /// nodes is hostile: five liars were asked first, or liars held half of a replica set.
+    /// nodes is hostile: five malicious nodes were asked first, or malicious nodes held half of a
+    /// replica set.
     pub unlucky: u64,
     /// What must not have been, in words.
     pub violations: Vec<String>,
 }
 
-/// How many unlucky GETs chance explains among so many: more are a fault. Where a fifth of the nodes
-/// lie, in one of the nine kinds, half of a replica set lies once in 400 keys, and five liars are
-/// asked first once in 3 000 GETs.
+/// How many unlucky GETs chance explains among so many: more are a fault. Where a fifth of the
+/// nodes lie, in one of the nine kinds, half of a replica set lies once in 400 keys, and five
+/// malicious nodes are asked first once in 3 000 GETs.
 pub fn luck(gets: u64) -> u64 {
     3 + gets / 500
 }
@@ -137,7 +138,7 @@ impl Stage {
 
     /// Puts values of these numbers, in this edition of theirs.
     fn put(&mut self, numbers: std::ops::Range<u64>, edition: u32) {
-        // A value that proves itself has no second edition.
+        // A self-verifying value has no second edition.
         let numbers: Vec<u64> =
             numbers.filter(|number| edition == 0 || !self.plan.proves(*number)).collect();
         let commands = numbers.iter().map(|number| {

@@ -1,4 +1,4 @@
-//! Carrying a scenario out: one world for each of its points, and what was measured there.
+//! Runs a scenario: one world for each of its points, and the measurements.
 //!
 //! [`run_point`] goes through the steps of one world; each kind of step has a file of its own, and
 //! adds to the figures of a [`Row`]. Everything follows from the scenario and the seed: figures,
@@ -45,7 +45,7 @@ pub struct Ran {
     pub repetition: u32,
     /// One for each round.
     pub rows: Vec<Row>,
-    /// Tells two runs apart: the same run has the same one.
+    /// Distinguishes two runs: the same run has the same one.
     pub trace_hash: u64,
     /// Events that happened.
     pub events: u64,
@@ -105,7 +105,7 @@ pub fn point_seed(seed: u64, point: &Point, repetition: u32) -> u64 {
     state
 }
 
-/// Carries out one world of a scenario, and tells how far it is.
+/// Executes one world of a scenario, and tells how far it is.
 ///
 /// # Errors
 /// If the settings of the nodes contradict each other.

@@ -1,13 +1,13 @@
-//! A whole experiment as a data file: the network, what happens in it, what is drawn, and what is
+//! A scenario: an experiment as a data file, with the network, its events, its plots, and what is
 //! promised.
 //!
-//! A file is TOML; a key that nobody knows is an error. Two tables make one file into many runs:
+//! A file is TOML; an unknown key is an error. Two tables make one file into many runs:
 //! for each combination of the variables of `[vary]` there is a world of its own, and within it
 //! the steps are gone through once for each combination of those of `[within]`, on the network
 //! that `[[setup]]` has made. `without` leaves combinations out. Wherever a file says `"$name"`, the value of that variable stands; and a unit may follow, as in
 //! `"$minutes min"`.
 //!
-//! [`Plan::parse`] reads a file; [`crate::run`] carries it out; [`shipped`] names those that come
+//! [`Plan::parse`] reads a file; [`crate::run`] executes it; [`shipped`] names those that come
 //! with the program. `docs/scenarios.md` is the page for those who write one.
 
 use serde::Deserialize;
@@ -31,7 +31,7 @@ pub use view::{Axis, Line, Plot, Promise};
 /// Why a file is no scenario.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScenarioError {
-    /// It is not TOML, has a key that nobody knows, or a value of the wrong kind.
+    /// It is not TOML, has an unknown key, or a value of the wrong kind.
     #[error("{0}")]
     Malformed(String),
     /// A variable is used that the file does not give.

@@ -22,9 +22,9 @@ pub struct Tally {
     pub evicted: u64,
     /// Connections that broke.
     pub broken: u64,
-    /// Dials that came to nothing.
+    /// Dials that failed.
     pub failed_dials: u64,
-    /// Times that a node found that nobody can dial it.
+    /// Times that a node found that it cannot be dialled.
     pub unreachable: u64,
     /// Probes of a listening address.
     pub probes: u64,

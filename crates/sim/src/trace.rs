@@ -1,4 +1,4 @@
-//! A hash over everything that happened, in order: two runs with the same one were the same run.
+//! The trace hash, over all events in order: runs with the same hash are the same run.
 
 use voiddht_wire::RpcId;
 use voiddht_wire::peer::Message;
@@ -6,7 +6,7 @@ use voiddht_wire::peer::Message;
 use crate::host::HostId;
 use voiddht_core::time::Moment;
 
-/// The hash of a run so far. Not cryptographic: nobody forges a trace.
+/// The hash of a run so far. Not cryptographic: traces need no protection from forgery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Trace(u64);
 
@@ -17,7 +17,7 @@ impl Default for Trace {
 }
 
 impl Trace {
-    /// What kind of thing happened, when, and to whom.
+    /// The kind of event, its time, and its host.
     pub(crate) fn event(&mut self, at: Moment, host: HostId, kind: u8) {
         self.word(at.as_micros());
         self.word((u64::from(host.0) << 8) | u64::from(kind));

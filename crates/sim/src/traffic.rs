@@ -1,4 +1,4 @@
-//! What is sent, in messages and bytes. Messages are not encoded; their size follows from the
+//! Traffic in messages and bytes. Messages are not encoded; their size follows from the
 //! sizes that the wire names, and a test holds the two together.
 
 use voiddht_wire::address::ADDRESS_BYTES;
@@ -18,7 +18,7 @@ const PACKET_BYTES: usize = 52;
 const DIALLER_BYTES: u64 = 1_300;
 /// What the other side sends: the pushed certificate in PEM, ServerHello, certificate and proof.
 const LISTENER_BYTES: u64 = 1_900;
-/// What a dial costs that nobody answers: SYN, and twice again (RFC 6298: after one second, then
+/// Cost of a dial without an answer: SYN, and twice again (RFC 6298: after one second, then
 /// two).
 const UNANSWERED_BYTES: u64 = 3 * 60;
 /// What a probe costs its sender: TCP without TLS.

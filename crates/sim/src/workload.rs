@@ -1,4 +1,4 @@
-//! Many commands, some under way at any time, and how each of them ended.
+//! Many commands, some in progress at any time, and how each of them ended.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::world::World;
 const PATIENCE: Duration = Duration::from_secs(600);
 
 impl World {
-    /// Gives many commands, `at_once` under way at any time, and returns how each ended: `None`
+    /// Gives many commands, `at_once` in progress at any time, and returns how each ended: `None`
     /// for one whose node did not run, or died.
     pub fn run_commands(
         &mut self,

@@ -5,7 +5,7 @@
 //! It decides nothing about Kademlia.
 //!
 //! Everything follows from the seed: no hash map is iterated, no clock is read, events of one
-//! moment have an order. [`World::trace_hash`] tells two runs apart.
+//! moment have an order. [`World::trace_hash`] distinguishes two runs.
 //!
 //! [`carry`] brings out what a node asks for, [`connect`] dials and closes, [`lifecycle`] starts,
 //! kills and cuts off.

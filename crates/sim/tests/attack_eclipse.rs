@@ -1,5 +1,5 @@
 //! Nodes with IDs ground to lie closer to a key than any honest one, which confirm what is stored
-//! there, throw it away, and know nobody but each other.
+//! there, throw it away, and name only each other.
 
 use voiddht_sim::adversary::Kind;
 use voiddht_sim::attack::{Around, Score, Trial, config};

@@ -1,4 +1,4 @@
-//! Nodes that name their accomplices to whoever asks, or nodes that do not exist.
+//! Nodes that name their accomplices in their answers, or nodes that do not exist.
 
 use voiddht_sim::adversary::{Infiltration, Kind, Placement};
 use voiddht_sim::attack::{Around, Trial};
@@ -22,9 +22,10 @@ fn a_fifth_that_lies_hides_nothing() {
     }
 }
 
-/// Invented nodes cost a timeout each; twenty of them, named by each of four liars, cost a GET
-/// forty seconds. They still did in one run of ten, where the search had been widened, or one of the
-/// closest was this node itself: fewer nodes than were wanted could answer, so all were asked.
+/// Invented nodes cost a timeout each; twenty of them, named by each of four malicious nodes, cost
+/// a GET forty seconds. They still did in one run of ten, where the search had been widened, or one
+/// of the closest was this node itself: fewer nodes than were wanted could answer, so all were
+/// asked.
 #[test]
 fn invented_nodes_cost_little_time() {
     for seed in 42..48 {

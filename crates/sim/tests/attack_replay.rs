@@ -12,8 +12,8 @@ use voiddht_core::operation::Receipt;
 use voiddht_sim::adversary::{Infiltration, Kind, Placement};
 use voiddht_wire::Key;
 
-/// The oldest version is stored again and again on whoever holds a newer one, and returned to
-/// whoever asks; the newest is found.
+/// The oldest version is stored again and again on the holders of a newer one, and returned to
+/// readers; the newest is found.
 #[test]
 fn an_old_version_does_not_come_back() {
     let mut world = joined(60, 101);

@@ -30,16 +30,16 @@ fn four_liars_among_the_twenty_closest_are_outvoted() {
 
 #[test]
 fn without_a_vote_they_are_believed() {
-    // Whether a liar is the first to be asked is a matter of chance; ten times what is held to, at
-    // least, are wrong.
+    // Whether a malicious node is the first to be asked is a matter of chance; ten times what is
+    // held to, at least, are wrong.
     let scores: Vec<_> = (31..41).map(|seed| around_each_key(false, true, seed)).collect();
     let wrong: u64 = scores.iter().map(|score| score.wrong).sum();
     let gets: u64 = scores.iter().map(|score| score.gets).sum();
     assert!(wrong > gets / 100, "{scores:?}");
 }
 
-/// An honest node that missed nothing and lied to nobody is not banned, whatever it is brought to
-/// serve: half of the values here are asked for by nodes that hold the truth beside liars.
+/// An honest node that missed no update is not banned, whatever it is brought to serve: half of the
+/// values here are asked for by nodes that hold the truth beside malicious nodes.
 #[test]
 fn no_honest_node_is_banned_while_a_fifth_lies() {
     let trial = Trial {

@@ -1,5 +1,5 @@
-//! Nodes that nobody can dial, by their own choice or because something translates addresses: they
-//! use the network, and it does not count on them.
+//! Nodes that cannot be dialled, by their own choice or because something translates addresses:
+//! they use the network, and it does not count on them.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -89,7 +89,7 @@ fn check_clients(options: HostOptions, seed: u64) -> (World, Vec<HostId>) {
     let mut world = joined_with(config, NODES, seed);
     let clients = add(&mut world, CLIENTS, options);
     wait(&mut world, 120);
-    assert_eq!(known_by(&world, &clients), 0, "nobody can dial them");
+    assert_eq!(known_by(&world, &clients), 0, "they cannot be dialled");
     for host in &clients {
         assert!(world.host(*host).node().unwrap().is_client());
     }
@@ -135,7 +135,7 @@ fn a_node_that_can_be_dialled_no_longer_hands_over_what_it_holds() {
         (0..VALUES).filter(|number| holders(&world, &key(*number)).contains(&closed)).collect();
     assert!(!held.is_empty());
     world.set_inbound(closed, false);
-    // Some still have connections with it, and nobody has come for a quarter of an hour by then.
+    // Some still have connections with it, and no caller has come for a quarter of an hour by then.
     wait(&mut world, 1200);
     assert!(world.host(closed).node().unwrap().is_client());
     assert_eq!(known_by(&world, &[closed]), 0);

@@ -1,6 +1,6 @@
 //! Networks that lose nodes, at once or all the time, and are cut in two.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used)] // a run tells its figures to whoever looks
+#![allow(clippy::print_stdout, clippy::unwrap_used)] // a run prints its figures
 
 mod common;
 

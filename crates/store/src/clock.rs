@@ -4,7 +4,7 @@
 //! starts in 1970. So a row never says at which wall time it expires, but at which *age* of the
 //! data directory: milliseconds that the directory has lived through, which only ever grow. While
 //! a process runs, and from one process to the next within one boot of the machine, the age is
-//! advanced by `CLOCK_BOOTTIME`, which nobody can set. Only across boots does the wall clock
+//! advanced by `CLOCK_BOOTTIME`, which cannot be set. Only across boots does the wall clock
 //! decide, and only forward. The rule and its limits are in `docs/storage.md`.
 
 use std::fs;

@@ -1,4 +1,4 @@
-//! A data directory: who may open it, what must be in it, and what is done about damage.
+//! A data directory: locking, permissions, contents, and handling of damage.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Write};
@@ -18,7 +18,7 @@ use crate::schema::SCHEMA_VERSION;
 use crate::store::{OnCompletion, Store};
 
 const DATABASE_NAME: &str = "records.redb";
-/// A database on its way to [`DATABASE_NAME`]: nobody's yet.
+/// A database on its way to [`DATABASE_NAME`]: not yet in use.
 const UNFINISHED_NAME: &str = "records.redb.new";
 const LOCK_NAME: &str = "lock";
 
@@ -210,7 +210,7 @@ fn create_directory(path: &Path) -> Result<(), OpenError> {
     if !existed && let Some(parent) = path.parent().filter(|parent| parent.is_dir()) {
         sync_directory(parent).map_err(failed)?;
     }
-    // Whoever may write in the directory may put another key in it.
+    // A user that may write to the directory can put another key in it.
     let mode = fs::metadata(path).map_err(failed)?.permissions().mode() & 0o7777;
     if mode & 0o002 != 0 {
         return Err(OpenError::Exposed { path: path.to_owned(), mode, directory: true });

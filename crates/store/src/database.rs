@@ -1,4 +1,4 @@
-//! One redb database: opening it, bringing a group of changes to disk, reading it whole.
+//! One redb database: open it, commit a group of changes, read all of it.
 //!
 //! redb refuses all further work after a failed write until its database is closed and opened
 //! again; so a failure here closes it, and the next group opens it.

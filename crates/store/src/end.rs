@@ -20,7 +20,7 @@ pub(crate) fn lengthen(path: &Path) -> io::Result<u64> {
     Ok(length)
 }
 
-/// It did not: the file is as long as it was, for whoever wants to look at it.
+/// It did not: the file is as long as it was, for inspection.
 pub(crate) fn set_back(path: &Path, length: u64) -> io::Result<()> {
     OpenOptions::new().write(true).open(path)?.set_len(length)
 }

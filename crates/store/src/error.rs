@@ -1,4 +1,4 @@
-//! What can go wrong, said so that the person who reads it knows which file and what to do.
+//! Errors of the store. Each message names the file and the remedy.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -91,8 +91,8 @@ pub enum OpenError {
     },
     /// The private key can be read or changed by other users.
     #[error(
-        "{path} is open to other users (mode {mode:04o}): make sure that nobody has taken or \
-         changed the key, then chmod {wanted} {path}",
+        "{path} is open to other users (mode {mode:04o}): make sure that it was not taken or \
+         changed, then chmod {wanted} {path}",
         path = path.display(),
         wanted = if *directory { "o-w" } else { "600" }
     )]
@@ -180,7 +180,7 @@ pub(crate) fn is_full(kind: io::ErrorKind) -> bool {
 /// Why the database could not be opened or written.
 #[derive(Debug)]
 pub(crate) enum Fault {
-    /// Somebody else has it open.
+    /// Another process has it open.
     Busy,
     /// The disk said no.
     Io(io::Error),
@@ -219,7 +219,7 @@ impl From<redb::Error> for Fault {
 pub struct Full;
 
 /// What kind of failure kept writes from the disk. All of them can pass: the next group of writes
-/// is tried anew.
+/// is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// No room is left on the disk.

@@ -1,8 +1,8 @@
-//! A disk that fails when told to, and that forgets what was not synced, for tests. redb itself
+//! A disk for tests that fails on request, and loses what was not synced. redb itself
 //! runs on it: what is tested is the code that ships.
 //!
 //! It is a harsh disk. A sync that fails loses what it should have brought to disk for good, and
-//! still shows it to whoever reads: so Linux treats pages that it could not write back. And after
+//! still shows it to readers: so Linux treats pages that it could not write back. And after
 //! a crash any part of what was not synced may have survived, not only the first writes.
 
 use std::io;

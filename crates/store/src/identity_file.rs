@@ -1,4 +1,4 @@
-//! The file that makes a node who it is: its private key and its certificate.
+//! The identity file: a node's private key and certificate.
 //!
 //! It lies beside the database and not in it, because records can be fetched again and an identity
 //! cannot: damage to one must not touch the other. It is text, so that it can be read, backed up
@@ -126,7 +126,7 @@ impl IdentityFile {
         }
         match file.set_permissions(Permissions::from_mode(0o600)) {
             Ok(()) => tracing::info!(file = %path.display(), "key closed to the volume's group"),
-            // The file is another user's, of whom the group is all that this one has.
+            // The file belongs to another user; this process has only group access.
             Err(error) => tracing::debug!(%error, "the key stays open to the volume's group"),
         }
         Ok(())

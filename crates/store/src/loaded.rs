@@ -1,4 +1,4 @@
-//! What a data directory held when it was opened.
+//! The contents of a data directory when it was opened.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub struct Loaded {
     pub condition: Condition,
 }
 
-/// A record and the life that it has left.
+/// A record and its remaining TTL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadedRecord {
     /// The record. `written` is the instant of loading and `expires` lies `remaining` after it:
@@ -46,7 +46,7 @@ impl LoadedRecord {
     }
 }
 
-/// A record as read, before the life it has left is known.
+/// A record as read, before its remaining TTL is known.
 pub(crate) struct LiveRow {
     pub(crate) key: [u8; 32],
     pub(crate) value: Bytes,

@@ -1,4 +1,4 @@
-//! What a database lies on: a file, or in tests something that fails on request.
+//! The storage medium of a database: a file, or in tests one that fails on request.
 
 use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt;
@@ -8,7 +8,7 @@ use redb::backends::FileBackend;
 use redb::{Builder, Database, DatabaseError};
 
 /// Somewhere a database can be opened, again and again: after a failed write redb wants its
-/// database closed and opened anew.
+/// database closed and opened again.
 pub trait Medium: Send + 'static {
     /// Opens the database that lies here, or begins one if there is nothing.
     ///

@@ -139,7 +139,7 @@ impl Store {
     /// opening, once for every ticket that was taken. Everything that waits when the writer is
     /// free goes into one transaction, in the order of submission.
     ///
-    /// A record's life is `expires` less `written`; only the difference counts.
+    /// A record's lifetime is `expires` less `written`; only the difference counts.
     ///
     /// # Errors
     /// [`Full`] if too much waits for the disk; nothing was taken, and no completion will come.
@@ -176,7 +176,7 @@ impl Store {
     /// a node must not be seen by others under an identity that it can still lose.
     ///
     /// # Errors
-    /// See [`SaveIdentityError`].
+    /// [`SaveIdentityError`] names the file and the reason.
     pub fn save_identity(&self, identity: &StoredIdentity) -> Result<(), SaveIdentityError> {
         if let Some(directory) = &self.directory {
             directory.save_identity(identity)?;
@@ -218,7 +218,7 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         if let Err(error) = self.end() {
-            tracing::warn!(%error, "the data directory was not closed in good order");
+            tracing::warn!(%error, "the data directory was not closed cleanly");
         }
     }
 }

@@ -100,7 +100,7 @@ impl Host {
         self.inputs.push_back(Input::Persisted { ticket, durable: result.is_ok() });
     }
 
-    /// What a peer is answered. It listens nowhere, so that nobody looks for it.
+    /// What a peer is answered. It listens nowhere, so that no node dials it.
     fn ask(&mut self, body: Body) -> Body {
         let id = NodeId::from_bytes([2; 32]);
         let header = Header { sender: id, port: 0, rpc_id: RpcId::default() };

@@ -210,7 +210,7 @@ fn a_second_process_is_refused_while_the_first_lives() {
 }
 
 /// What a process of another user than root says when it opens the directory. Root itself may
-/// write anywhere, so run as root, the second process becomes somebody else.
+/// write anywhere, so run as root, the second process becomes another user.
 fn opened_by_other_user(disk: &Disk) -> String {
     let is_root = fs::metadata("/proc/self").unwrap().uid() == 0;
     let own = tempfile::tempdir().unwrap();

@@ -48,7 +48,7 @@ fn measure(records: u64, bytes: usize, group: u64) {
     );
 }
 
-/// Puts one record a group, as many groups under way as there are PUTs; the writer groups them.
+/// Puts one record a group, as many groups in progress as there are PUTs; the writer groups them.
 fn measure_in_flight(records: u64, in_flight: u64) {
     let disk = Disk::durable();
     let (store, _, completions) = disk.open();

@@ -1,4 +1,4 @@
-//! Where a peer listens: an IPv6 address (IPv4 mapped into ::ffff:0:0/96) and a port.
+//! The address of a peer: an IPv6 address (IPv4 mapped into ::ffff:0:0/96) and a port.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -43,7 +43,7 @@ impl PeerAddress {
         Ipv6Addr::from(self.ip).to_canonical()
     }
 
-    /// The TCP port; 0 means that nobody listens there.
+    /// The TCP port; 0 means that no node listens there.
     pub fn port(&self) -> u16 {
         self.port
     }

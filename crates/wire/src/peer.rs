@@ -48,7 +48,7 @@ pub const FLAG_MAINTENANCE: u8 = 1;
 pub enum Dialect {
     /// The original network's: one request per connection, no versions, no long frames.
     Legacy,
-    /// `voiddht/1`: both sides proved, many requests in flight, records with versions.
+    /// `voiddht/1`: both sides authenticated, many requests in flight, records with versions.
     V1,
 }
 
@@ -113,7 +113,7 @@ pub enum Body {
     },
     /// The value.
     FindValueReply(Record),
-    /// The request was not carried out.
+    /// The request was not executed.
     Error(ErrorCode),
     /// A message of a type that this version does not know (`voiddht/1` only): its sender may be
     /// newer. A request is answered by [`ErrorCode::BadRequest`], anything else is ignored, and
@@ -148,7 +148,7 @@ pub struct Record {
     pub maintenance: bool,
 }
 
-/// Why a request was not carried out.
+/// Why a request was not executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u16)]
 pub enum ErrorCode {

@@ -1,4 +1,4 @@
-//! One line for each mistake in the arguments.
+//! Error messages for wrong arguments, one line each.
 
 use std::error::Error as _;
 use std::ffi::{OsStr, OsString};
@@ -16,11 +16,11 @@ pub(super) fn one_line(error: &Error, command: &Command, arguments: &[OsString])
         ErrorKind::InvalidSubcommand => told.unknown_command(),
         ErrorKind::MissingSubcommand => {
             let known = told.list(ContextKind::ValidSubcommand);
-            format!("a command is missing, one of {known}; --help tells more")
+            format!("a command is missing, one of {known}; see --help")
         }
         ErrorKind::MissingRequiredArgument => {
             let missing = told.list(ContextKind::InvalidArg);
-            format!("{missing} is missing; --help tells more")
+            format!("{missing} is missing; see --help")
         }
         ErrorKind::ArgumentConflict => {
             let (one, other) = (told.argument(), told.list(ContextKind::PriorArg));
@@ -78,7 +78,7 @@ impl Told<'_> {
             "" if argument.starts_with('-') => {
                 format!("there is no option {argument}; --help lists all")
             }
-            "" => format!("{argument:?} is one argument too many; --help tells more"),
+            "" => format!("{argument:?} is one argument too many; see --help"),
             similar => format!("there is no option {argument}, but there is {similar}"),
         }
     }

@@ -1,4 +1,4 @@
-//! From the lines of a configuration file to options of a program.
+//! Maps the lines of a configuration file to options of a program.
 //!
 //! A section holds the options of one command under their long names, dashes or underscores alike;
 //! some keys have another name or set two options at once ([`Alias`]). Sections of others are
@@ -31,7 +31,7 @@ pub struct Alias {
 pub enum Sets {
     /// `ADDRESS:PORT`, or the address alone.
     AddressAndPort(&'static str, &'static str),
-    /// A list, its items parted by commas or blanks.
+    /// A list, its items separated by commas or blanks.
     List(&'static str),
 }
 

@@ -1,4 +1,4 @@
-//! The form of a configuration file: sections, keys and values, each with its line.
+//! Parser of configuration files: sections, keys and values, each with its line.
 //!
 //! One line is one thing, so that a mistake has a line and no line can swallow the next. Which
 //! keys there are is known elsewhere.
@@ -35,7 +35,7 @@ pub struct Line {
     pub number: usize,
     /// The section that it is in, in the spelling of the file; `None` before the first.
     pub section: Option<String>,
-    /// What it says, or what is wrong with it: in another program's section, nobody minds.
+    /// What it says, or what is wrong with it: in another program's section, errors are ignored.
     pub content: Result<Content, Fault>,
 }
 

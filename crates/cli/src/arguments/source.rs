@@ -32,7 +32,7 @@ pub enum Source {
     },
     /// The definition.
     Default,
-    /// Nobody has set it, and it has no default.
+    /// Not set, and without a default.
     Unset,
 }
 

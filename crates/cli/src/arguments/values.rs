@@ -173,7 +173,7 @@ where
 }
 
 fn digits<T: FromStr>(text: &str) -> Option<T> {
-    // The standard parser takes a plus sign, which nobody means.
+    // The standard parser accepts a plus sign, which is a typing error here.
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
@@ -207,7 +207,7 @@ impl FromStr for HostPort {
     /// Spaces around it are skipped: it may be one of several with commas between them.
     fn from_str(text: &str) -> Result<Self, Expected> {
         let (host, port_text) = text.trim().rsplit_once(':').ok_or(Expected::HostPort(P2P_PORT))?;
-        // Without brackets nobody can tell the address from the port.
+        // Without brackets address and port are ambiguous.
         if host.contains(':') && !host.starts_with('[') {
             return Err(Expected::HostPort(P2P_PORT));
         }

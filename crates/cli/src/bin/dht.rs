@@ -1,4 +1,4 @@
-//! The person's tool; see `voiddht_cli::commands`.
+//! The command-line client; see `voiddht_cli::commands`.
 
 use std::process::ExitCode;
 

@@ -18,15 +18,15 @@ use crate::output::Output;
 use crate::paint::Paint;
 use crate::paint::table::width_of_stdout;
 
-/// Put and get through running nodes, and tell how long that takes
+/// Put and get through running nodes, and measure how long that takes
 ///
-/// Puts random values under random keys, first one at a time, then many at once, and gets them
+/// Puts random values under random keys, first one at a time, then many concurrently, and gets them
 /// again, each through another node than it was put through where several are given. The values
-/// end with their TTL; until then they take room in the network.
+/// expire with their TTL; until then they use storage of the network.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// The module API of a node to ask; may be repeated, or take several with commas between them
+    /// Module API of a node to ask; may be repeated, or list several separated by commas
     #[arg(
         short,
         long,
@@ -47,11 +47,11 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "BYTES", default_value_t = 100, value_parser = number::<usize>(1..=MAX_VALUE_BYTES))]
     value_size: usize,
 
-    /// How long each value lives
+    /// TTL of each value
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = number::<u16>(1..=u16::MAX))]
     ttl: u16,
 
-    /// How long to put, and then to get, with --at-once operations in flight; 0 leaves it out
+    /// How long to put, and then to get, with --at-once operations in flight; 0 skips it
     #[arg(long, value_name = "SECONDS", default_value_t = 5, value_parser = number::<u64>(0..=3600))]
     load_seconds: u64,
 
@@ -59,7 +59,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NUMBER", default_value_t = 64, value_parser = number::<usize>(1..=4096))]
     at_once: usize,
 
-    /// How long to wait for one operation, beyond which it counts as failed
+    /// Timeout of one operation, beyond which it counts as failed
     #[arg(long, env = "VOIDDHT_TIMEOUT", value_name = "SECONDS", default_value = "60", value_parser = number::<u64>(1..=86_400))]
     timeout: u64,
 

@@ -27,21 +27,21 @@ const CONTROL_PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct ConnectionArguments {
     /// The node's data directory: the node is reached by the control socket in it
     ///
-    /// Without this option and --http, the node that runs on this machine is found by itself.
+    /// Without this option and --http, the node that runs on this machine is used.
     #[arg(long, env = "VOIDDHT_DATA_DIR", value_name = "DIR")]
     pub(super) data_dir: Option<std::path::PathBuf>,
 
-    /// The address of the node's dashboard: what was given to dht_server --http
+    /// Address of the node's dashboard, as given to dht_server --http
     ///
     /// For nodes on other machines and for test networks. A port alone is one on this machine.
     #[arg(long, env = "VOIDDHT_HTTP", value_name = "HOST:PORT")]
     pub(super) http: Option<HttpAddress>,
 
-    /// Of a test network, the node with this number, from 0
+    /// Number of the node within a test network, from 0
     #[arg(long, value_name = "NUMBER", value_parser = number::<usize>(0..=9_999))]
     pub(super) index: Option<usize>,
 
-    /// How long to wait for the node's answer
+    /// Timeout for the node's answer
     #[arg(
         long,
         env = "VOIDDHT_TIMEOUT",

@@ -1,4 +1,4 @@
-//! `dht doctor`: what is wrong with a node, and what to do about it.
+//! `dht doctor`: checks a node, and says what to fix.
 //!
 //! Most is found out by the node itself, which has some contacts dial it back. What only a program
 //! beside it can see is found out here: whether local programs can put and get, and whether the
@@ -22,11 +22,11 @@ use crate::output::Output;
 use crate::paint::words::{millis, plural};
 use crate::paint::{Paint, Tone};
 
-/// Look what is wrong with a node, and say what to do about it
+/// Check a node, and say what to fix
 ///
-/// Is it part of its network, can others reach it (some contacts dial it back), is its address
-/// right, its clock, its disk; was a limit reached; can local programs put and get. A value of 32
-/// bytes is put for a minute and got back.
+/// Checks membership, reachability (some contacts dial the node back), address, clock, disk, limits
+/// that were reached, and whether local programs can put and get: a value of 32 bytes is put for a
+/// minute and got back.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
@@ -287,8 +287,8 @@ fn words(node: &str, checks: &[Check], paint: Paint) -> String {
     let count = |result: &str| checks.iter().filter(|check| check.result == result).count();
     let (tone, verdict) = match (count("failed"), count("warning")) {
         (0, 0) => (Tone::Well, "Nothing is wrong.".to_owned()),
-        (0, 1) => (Tone::Warning, "It works; one thing is to be looked at.".to_owned()),
-        (0, some) => (Tone::Warning, format!("It works; {some} things are to be looked at.")),
+        (0, 1) => (Tone::Warning, "It works, with one warning.".to_owned()),
+        (0, some) => (Tone::Warning, format!("It works, with {some} warnings.")),
         (1, _) => (Tone::Bad, "One thing is wrong.".to_owned()),
         (some, _) => (Tone::Bad, format!("{some} things are wrong.")),
     };

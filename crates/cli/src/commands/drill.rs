@@ -40,15 +40,15 @@ const BUSY_PATIENCE: Duration = Duration::from_secs(60);
 /// Operations in flight where a drill puts or gets many values.
 const AT_ONCE: usize = 32;
 
-/// Kill, restart, replace and part real nodes, and see whether any value is lost
+/// Kill, restart, replace and partition real nodes, and check that no value is lost
 ///
 /// Starts a network of dht_server processes on loopback, each with a data directory of its own in
-/// a temporary directory, and ends them in the ways in which networks end. The table shows what
-/// was promised and whether it holds.
+/// a temporary directory, and injects faults. The table lists each guarantee and whether it
+/// holds.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// What goes wrong
+    /// Fault to inject
     #[arg(value_name = "CASE")]
     case: Case,
 
@@ -56,14 +56,14 @@ pub(super) struct Arguments {
     options: Options,
 }
 
-/// How large a drill is.
+/// Size of a chaos test.
 #[derive(Clone, Debug, Args)]
 struct Options {
     /// Nodes of the network [default: 32; 16 for rolling-restart and partition]
     #[arg(long, env = "VOIDDHT_DRILL_NODES", value_name = "NUMBER", value_parser = number::<usize>(2..=1000))]
     nodes: Option<usize>,
 
-    /// Values that are put before anything goes wrong
+    /// Values that are put before the fault
     #[arg(long, env = "VOIDDHT_DRILL_VALUES", value_name = "NUMBER", default_value_t = 1000, value_parser = number::<usize>(1..=1_000_000))]
     values: usize,
 
@@ -71,7 +71,7 @@ struct Options {
     #[arg(long, env = "VOIDDHT_DRILL_VALUE_SIZE", value_name = "BYTES", default_value_t = 100, value_parser = number::<usize>(1..=MAX_VALUE_BYTES))]
     value_size: usize,
 
-    /// The nodes' upkeep interval: an hour in real networks, here as short as the wait is to be
+    /// The nodes' upkeep interval: an hour in real networks, shorter here to bound the wait
     #[arg(long, env = "VOIDDHT_DRILL_UPKEEP_INTERVAL", value_name = "SECONDS", default_value_t = 60, value_parser = number::<u64>(1..=86_400))]
     upkeep_interval: u64,
 
@@ -79,15 +79,15 @@ struct Options {
     #[arg(long, env = "VOIDDHT_DRILL_SECONDS", value_name = "SECONDS", value_parser = number::<u64>(1..=86_400))]
     seconds: Option<u64>,
 
-    /// Tell times without judging them, and wait longer: for a machine that is busy with other things
+    /// Report times without judging them, and wait longer: for a busy machine
     #[arg(long, env = "VOIDDHT_DRILL_UNTIMED")]
     untimed: bool,
 
-    /// Where the temporary directory is made; on a failure it is kept
+    /// Parent of the temporary directory, which is kept on a failure
     #[arg(long, env = "VOIDDHT_DRILL_DIRECTORY", value_name = "DIR")]
     directory: Option<PathBuf>,
 
-    /// Repeats the random choices of another run: keys, values, who is asked, who is killed
+    /// Repeats the random choices of another run: keys, values, nodes to ask and to kill
     #[arg(long, env = "VOIDDHT_DRILL_SEED", value_name = "NUMBER", value_parser = number::<u64>(0..=u64::MAX))]
     seed: Option<u64>,
 }
@@ -103,7 +103,7 @@ Exit status:
   0  everything that was promised holds
   1  a value was lost, or another promise broken; the logs and data are kept";
 
-/// What goes wrong.
+/// The fault to inject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Case {
     /// Half of all nodes are killed at once
@@ -114,13 +114,13 @@ enum Case {
     RollingRestart,
     /// A node is killed and another one started every two seconds, under load
     Churn,
-    /// The network falls apart into two halves, and heals
+    /// The network is partitioned into two halves, and healed
     Partition,
     /// All of these, one after the other
     All,
 }
 
-/// One case under way.
+/// One case in progress.
 #[derive(Debug)]
 struct Drill {
     options: Options,

@@ -15,15 +15,15 @@ use crate::paint::table::{self, Cell, Column, Table};
 use crate::paint::words::{bytes, millis, plural, span};
 use crate::paint::{Paint, Tone, track};
 
-/// Get a value, and show how: who was asked, what each answered, how the vote went
+/// Get a value, and show each request, each answer, and the vote
 ///
-/// The node does a GET as for any program, and tells its steps instead of the value: on which of
-/// the disjoint paths each node was asked, who had named it, how near it is to the key, when it
-/// was asked and how long it took.
+/// The node executes an ordinary GET and reports its steps instead of the value: the disjoint path
+/// of each request, the referrer of the node, its distance from the key, the start and the
+/// duration.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// 64 hexadecimal digits, or any text, of which the SHA-256 is taken
+    /// 64 hexadecimal digits, or any other text, which is hashed with SHA-256
     key: OsString,
 
     #[command(flatten)]
@@ -98,7 +98,7 @@ fn words(operation: &Operation, asked: &str, width: usize, paint: Paint) -> Stri
     let _ = writeln!(text, "  {}", counts(operation));
     let _ = write!(text, "  {}", vote(operation));
     if operation.steps.is_empty() {
-        return text + "\n  Nobody had to be asked: the node itself had what it needed.";
+        return text + "\n  No node had to be asked: this one had what it needed.";
     }
     let ends = operation.steps.iter().map(|step| step.asked_after_ms + step.took_ms.unwrap_or(0.0));
     let whole = ends.fold(operation.took_ms, f64::max);
@@ -130,15 +130,16 @@ fn counts(operation: &Operation) -> String {
     format!("{text}; the longest chain of names has {}.", plural(*hops, "hop"))
 }
 
-/// Why the value is believed, or why there is none.
+/// Why the value is accepted, or why there is none.
 fn vote(operation: &Operation) -> String {
     let Operation { agreeing, dissenting, .. } = operation;
     match (operation.result.as_str(), agreeing, dissenting) {
         ("found", ..) if operation.proves_itself => {
-            "The key is the SHA-256 of the value: it proves itself, and needs no vote.".to_owned()
+            "The key is the SHA-256 of the value: it is self-verifying and needs no vote."
+                .to_owned()
         }
         ("found", 0, _) => {
-            "Nobody else has it: it is what this node itself has published.".to_owned()
+            "No other node has it: it is what this node itself has published.".to_owned()
         }
         ("found", agreeing, 0) => {
             let replicas = plural(*agreeing, "replica");
@@ -275,8 +276,8 @@ mod tests {
         assert!(verdict("found", [0, 0]).contains("itself has published"));
         assert!(verdict("missing", [0, 0]).contains("No node"));
         let proved = Operation { proves_itself: true, ..operation("found", [1, 0], Vec::new()) };
-        assert!(vote(&proved).contains("proves itself"));
+        assert!(vote(&proved).contains("self-verifying"));
         let text = words(&operation("missing", [0, 0], Vec::new()), "x", 80, Paint::PLAIN);
-        assert!(text.contains("● Not found") && text.contains("Nobody had to be asked"), "{text}");
+        assert!(text.contains("● Not found") && text.contains("No node had to be asked"), "{text}");
     }
 }

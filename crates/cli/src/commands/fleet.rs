@@ -24,7 +24,7 @@ use crate::outcome::Failure;
 
 /// Peers that a node is started with. One would do, were it sure to live.
 const KNOWN_PEERS: usize = 3;
-/// Nodes that are started side by side, so that a machine with few processors is not all starts.
+/// Nodes that are started concurrently, so that a machine with few processors is not all starts.
 const STARTED_AT_ONCE: usize = 8;
 
 /// See the module's description. Nodes are numbered in the order in which they were first
@@ -215,7 +215,7 @@ impl Fleet {
         self.ended(number).await
     }
 
-    /// Sends a signal that ends nobody.
+    /// Sends a signal that ends no process.
     pub(super) fn signal(&mut self, number: usize, signal: Signal) -> Result<(), Failure> {
         self.process(number)?.signal(signal)
     }
@@ -246,7 +246,7 @@ impl Fleet {
         self.places[number].data()
     }
 
-    /// Keeps the directories and logs, for whoever wants to know what went wrong.
+    /// Keeps the directories and logs, to find out what went wrong.
     pub(super) fn keep(mut self) -> PathBuf {
         self.running.clear();
         self.directory.disable_cleanup(true);

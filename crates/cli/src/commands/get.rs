@@ -1,4 +1,4 @@
-//! `dht get`: the value of a key, to the byte.
+//! `dht get`: writes the value of a key to standard output.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -25,18 +25,18 @@ use crate::output::Output;
     override_usage = "dht get [OPTIONS] KEY\n       dht get [OPTIONS] --signed-by PUBLIC_KEY [--salt SALT]"
 )]
 pub(super) struct Arguments {
-    /// 64 hexadecimal digits, or any text, of which the SHA-256 is taken
+    /// 64 hexadecimal digits, or any other text, which is hashed with SHA-256
     #[arg(required_unless_present = "signed_by")]
     key: Option<OsString>,
 
     #[command(flatten)]
     signed: ResolveArguments,
 
-    /// Print JSON, for programs: the value in Base64, how many replicas returned it, how long it still
-    /// lives, its version, and how it was verified
+    /// Print JSON, for programs: the value in Base64, the number of replicas that returned it, its
+    /// remaining TTL, its version, and how it was verified
     ///
-    /// All of it is told on the node's control socket. Where --node names the node, the module API
-    /// tells the value alone, and the rest is null.
+    /// The node's control socket provides all of it. With --node, the module API provides only the
+    /// value, and the rest is null.
     #[arg(long)]
     json: bool,
 

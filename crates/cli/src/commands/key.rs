@@ -1,4 +1,4 @@
-//! Keys as people write them.
+//! Parser of keys on the command line.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

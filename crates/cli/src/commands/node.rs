@@ -1,4 +1,4 @@
-//! Which node a command talks to, and how long it waits for it.
+//! Options that select a node's module API, and the timeout.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::server::args::{self as server, MODULE_PORT};
 /// The options that every command has that talks to a node.
 #[derive(Clone, Debug, Args)]
 pub(super) struct NodeArguments {
-    /// The module API of the node to talk to
+    /// Module API of the node
     #[arg(
         short,
         long,
@@ -26,7 +26,7 @@ pub(super) struct NodeArguments {
     )]
     pub(super) node: HostPort,
 
-    /// How long to wait for the node's answer
+    /// Timeout for the node's answer
     #[arg(
         long,
         env = "VOIDDHT_TIMEOUT",

@@ -20,7 +20,7 @@ use voiddht_wire::peer::{Body, Decoded, Dialect, Header, Message};
 /// Why a node could not be asked.
 pub(super) type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// See the module's description.
+/// A TLS connection to a peer port, as a client without a node.
 pub(super) struct PeerConnection {
     stream: BufStream<TlsStream<TcpStream>>,
     own: Header,

@@ -13,7 +13,7 @@ use crate::paint::{Paint, Tone};
 
 /// List the contacts of a node, with their state and round-trip time
 ///
-/// The nearest first. A suspect did not answer the last time.
+/// The nearest first. A suspect did not answer the last request.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {

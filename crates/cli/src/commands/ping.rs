@@ -19,23 +19,24 @@ use crate::paint::{Paint, Tone};
 
 /// Say what is at an address: a node, which kind, and whether it can dial back
 ///
-/// Tells a voiddht node (and its identity policy), a node of the original network, a module API, a
-/// dashboard and anything else apart. A node is pinged, and dials the port back on which this command
-/// listens meanwhile: whether other machines can reach this one. No running node is needed.
+/// Distinguishes a voiddht node (and its identity policy), a node of the original network, a module
+/// API, a dashboard, and other services. A node is pinged, and dials back the port on which this
+/// command listens: that shows whether other machines can reach this one. No running node is
+/// needed.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// Where to look: the address for peers, which --peer takes
+    /// The address to test: the one for peers, as for --peer
     #[arg(value_name = "HOST:PORT")]
     address: HostPort,
 
     /// The port to be dialled back on; 0 is any that is free
     ///
-    /// To see whether a port is open before a node uses it: --port 7402 while none does.
+    /// To test whether a port is open before a node uses it: --port 7402 while none does.
     #[arg(long, value_name = "PORT", default_value_t = 0, value_parser = listen_port)]
     port: u16,
 
-    /// How long each step may take
+    /// Timeout of each step
     #[arg(long, env = "VOIDDHT_TIMEOUT", value_name = "SECONDS", default_value = "5", value_parser = number::<u64>(1..=86_400))]
     timeout: u64,
 

@@ -1,4 +1,4 @@
-//! `dht pins`: whose certificates a node trusts for which IDs, and how one is forgotten.
+//! `dht pins`: lists and forgets pinned certificates.
 //!
 //! Pins lie in the node's data directory. While the node runs, the directory is its own: then the
 //! node is asked, on the control socket that lies there.
@@ -23,7 +23,8 @@ const LEAST_DIGITS: usize = 8;
 /// List and forget the certificates that a node trusts for the IDs that it knows
 ///
 /// A node remembers the certificate that it first saw for each ID. A node that shows another one is
-/// turned away while the owner answers. To forget a pin is to trust whoever proves the ID next.
+/// refused while the owner answers. Without a pin the next node that authenticates the ID is
+/// trusted.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(subcommand)]
@@ -38,7 +39,7 @@ enum Command {
 
 /// List the pins in a node's data directory
 ///
-/// Whether or not the node runs. Each line has the ID, where its owner was last reached, and when.
+/// Whether or not the node runs. Each line has the ID, the owner's last known address, and the time.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -50,10 +51,10 @@ struct List {
     place: Place,
 }
 
-/// Forget one pin, so that whoever proves the ID next is trusted with it
+/// Forget one pin, so that the next node that authenticates the ID is trusted
 ///
-/// For when the owner of an ID has a new key, and says so on another way: a conflict settles itself
-/// once the old key does not answer any more.
+/// For an owner that has a new key and confirmed it by other means. Without this command a conflict
+/// ends once the old key no longer answers.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -61,7 +62,7 @@ Examples:
 
 Ends with status 1 if there is no such pin.")]
 struct Forget {
-    /// The node ID, 64 hexadecimal digits; the first 8 or more will do, where no other has them
+    /// The node ID, 64 hexadecimal digits; the first 8 or more will do, if no other begins with them
     #[arg(value_name = "ID")]
     id: String,
 

@@ -1,4 +1,4 @@
-//! What is seen while something takes long: a bar on a terminal, a line for each step elsewhere.
+//! Progress output of long commands: a bar on a terminal, a line for each step elsewhere.
 
 use std::cell::Cell;
 use std::convert::Infallible;
@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use crate::output::Output;
 use crate::paint::words::number;
 
-/// How often the time is shown anew, where nothing else happens.
+/// How often the time is shown again, where nothing else happens.
 const TICK: Duration = Duration::from_millis(250);
 
 /// How far it is.
@@ -70,7 +70,7 @@ impl Progress {
     }
 
     /// Shows how a load goes on that lasts so long, and how many operations are done in a second,
-    /// until whoever awaits it has enough.
+    /// until the caller stops polling.
     pub(super) async fn follow(&self, what: &str, lasts: Duration, done: &Cell<u64>) -> Infallible {
         let begun = Instant::now();
         self.step(what, usize::try_from(lasts.as_millis()).unwrap_or(usize::MAX));

@@ -32,7 +32,7 @@ use crate::output::Output;
     override_usage = "dht put [OPTIONS] KEY [VALUE]\n       dht put [OPTIONS] --content-addressed [VALUE]\n       dht put [OPTIONS] --sign KEY_FILE [--salt SALT] [VALUE]"
 )]
 pub(super) struct Arguments {
-    /// 64 hexadecimal digits, or any text, of which the SHA-256 is taken
+    /// 64 hexadecimal digits, or any other text, which is hashed with SHA-256
     #[arg(required_unless_present_any = ["content_addressed", "sign"])]
     key: Option<OsString>,
 
@@ -45,7 +45,7 @@ pub(super) struct Arguments {
 
     /// Put the value under its own SHA-256, and print that key instead
     ///
-    /// Whoever finds such a value can check it, so that a single honest copy is enough.
+    /// Readers verify such a value by its hash, so that a single honest copy is enough.
     #[arg(short, long)]
     content_addressed: bool,
 
@@ -55,7 +55,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     end: EndArguments,
 
-    /// How long the value shall live [default: as the node is set]
+    /// TTL of the value [default: the node's]
     #[arg(
         short,
         long,
@@ -64,7 +64,7 @@ pub(super) struct Arguments {
     )]
     ttl: Option<u16>,
 
-    /// On how many nodes the value shall lie [default: as the node is set]
+    /// Number of replicas [default: the node's]
     #[arg(
         short,
         long,
@@ -73,7 +73,7 @@ pub(super) struct Arguments {
     )]
     replication: Option<u8>,
 
-    /// Print JSON, for programs: nodes, and the lifetime that the node has granted
+    /// Print JSON, for programs: nodes, and the TTL that the node has granted
     #[arg(long)]
     json: bool,
 
@@ -197,7 +197,7 @@ fn warnings(asked: Option<u16>, receipt: &PutReceipt) -> Vec<String> {
     if receipt.is_poor() {
         let possible = terms.possible;
         warnings.push(format!(
-            "warning: {possible} nodes could have stored it; dht doctor tells what is wrong"
+            "warning: {possible} nodes could have stored it; dht doctor says what is wrong"
         ));
     }
     let granted = terms.ttl_seconds;

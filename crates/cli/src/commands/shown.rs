@@ -1,4 +1,4 @@
-//! What a node shows of itself, as far as the tool's commands use it. What is missing or new is
+//! Views (DTOs) of a node, as far as the commands use them. What is missing or new is
 //! no mistake: the node may be of another version.
 
 use serde::Deserialize;

@@ -1,4 +1,5 @@
-//! `dht sim`: a scenario in the simulator, as a table, pictures, and a verdict on what it promises.
+//! `dht sim`: runs a scenario in the simulator; prints a table, plots, and the result of its
+//! assertions.
 //!
 //! `choice` finds the scenario, `execution` runs its worlds on threads, `progress` is what is seen
 //! meanwhile, `table` what comes out, `picture` and `drawing` the plots.
@@ -34,14 +35,13 @@ const RANDOM_SCENARIOS: u64 = 200;
 
 /// Simulate a large network, with faults and attackers, in one process
 ///
-/// A scenario is a file that says how large the network is, what happens in it, what is measured,
-/// and what is promised. Those that come with the program have names; --list shows them. Time is
-/// virtual, and everything follows from the seed: the same seed gives the same run, to the last
-/// message.
+/// A scenario file defines the network, its events, what is measured, and what is asserted. Those
+/// that come with the program have names; --list shows them. Time is virtual, and runs are
+/// deterministic: the same seed gives the same run, message by message.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
-    /// A name of --list, a file of your own, "figures" for all that have pictures, or "random"
+    /// A name of --list, a file of your own, "figures" for all that have plots, or "random"
     #[arg(value_name = "SCENARIO", required_unless_present = "list")]
     scenario: Option<String>,
 
@@ -62,7 +62,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',', value_parser = assignment)]
     only: Vec<(String, Setting)>,
 
-    /// Where pictures (SVG and PNG) and figures (CSV) are written
+    /// Directory for plots (SVG and PNG) and figures (CSV)
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 
@@ -165,7 +165,7 @@ impl Arguments {
     }
 }
 
-/// What the runs took, and how they are told apart.
+/// What the runs took, and how they are distinguished.
 fn cost(ran: &[Ran], began: Instant) -> String {
     let events: u64 = ran.iter().map(|run| run.events).sum();
     let busy: f64 = ran.iter().map(|run| run.wall_time.as_secs_f64()).sum();

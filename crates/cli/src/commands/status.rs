@@ -21,10 +21,10 @@ use crate::output::Output;
 use crate::paint::Paint;
 use crate::paint::table::width_of_stdout;
 
-/// Show how a node is: whom it knows, what it holds and does, what is to be looked at
+/// Show the state of a node: health, contacts, records, operations, warnings
 ///
-/// The dashboard in words; of a test network (dht testnet --http), all its nodes. With HOSTs, one
-/// line for each.
+/// The dashboard as text; for a test network (dht testnet --http), all its nodes. With HOSTs, one
+/// line each.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
@@ -75,7 +75,7 @@ impl Arguments {
         Ok(if is_ready(&status) { Exit::Success } else { Exit::Negative })
     }
 
-    /// All of them side by side, so that one that does not answer delays no other.
+    /// All of them concurrently, so that one that does not answer delays no other.
     async fn lines(&self, output: &Output) -> Result<Exit, Failure> {
         self.connection.check()?;
         let timeout = Duration::from_secs(self.connection.timeout);

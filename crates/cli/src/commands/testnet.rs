@@ -37,8 +37,8 @@ use crate::signals::StopSignals;
 /// Start a network of nodes on this machine, and put and get values
 ///
 /// Each node has its own sockets, certificate and TLS on loopback. Values are put through random
-/// nodes' module APIs and each is got through another's; then a table tells how that went, and
-/// the network stays for your own programs until Ctrl-C.
+/// nodes' module APIs and each is got through another's; a table has the results, and the network
+/// stays for your own programs until Ctrl-C.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
@@ -54,11 +54,11 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "BYTES", default_value_t = 100, value_parser = number::<usize>(1..=MAX_VALUE_BYTES))]
     value_size: usize,
 
-    /// End after the table, with status 1 if any value was missing or wrong
+    /// Exit after the table, with status 1 if any value was missing or wrong
     #[arg(long)]
     exit: bool,
 
-    /// How long to put, and then to get, with --at-once operations in flight; 0 leaves it out
+    /// How long to put, and then to get, with --at-once operations in flight; 0 skips it
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = number::<u64>(0..=3600))]
     load_seconds: u64,
 
@@ -76,17 +76,17 @@ pub(super) struct Arguments {
 
     /// Port of the first node's module API; its port for peers is the next one, and so on
     ///
-    /// Without it, the system chooses ports that are free.
+    /// By default the system chooses free ports.
     #[arg(long, value_name = "PORT", value_parser = number::<u16>(1..=u16::MAX))]
     base_port: Option<u16>,
 
-    /// Where to serve a page that shows the whole network, and the metrics of all nodes
+    /// Address of a dashboard for the whole network, with the metrics of all nodes
     ///
     /// A port alone is one on loopback.
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = serving)]
     http: Option<SocketAddr>,
 
-    /// Threads that the nodes are spread over [default: one for each processor]
+    /// Threads for the nodes [default: one for each processor]
     #[arg(long, value_name = "NUMBER", value_parser = number::<usize>(1..=1024))]
     threads: Option<usize>,
 
@@ -94,7 +94,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NUMBER", value_parser = number::<u64>(0..=u64::MAX))]
     seed: Option<u64>,
 
-    /// How much the nodes log, on standard error
+    /// Log level of the nodes, on standard error
     #[arg(
         short,
         long,
@@ -111,7 +111,7 @@ Examples:
   dht testnet
   dht testnet --nodes 64 --values 1000 --exit
   dht testnet --processes --nodes 100 --exit
-  dht testnet --http 9402         a page of the network at http://127.0.0.1:9402/
+  dht testnet --http 9402         a dashboard of the network at http://127.0.0.1:9402/
   dht testnet --base-port 7401    the first node where dht looks for one
 
 Exit status:
@@ -199,7 +199,7 @@ impl Arguments {
         })
     }
 
-    /// Serves the page, if it is wanted: from the start, so that the load can be watched.
+    /// Serves the dashboard, if it is wanted: from the start, so that the load can be watched.
     async fn serve_page(
         &self,
         network: &Started,
@@ -212,7 +212,7 @@ impl Arguments {
         let server = HttpServer::start(settings, network.watched()).await;
         let server = server.map_err(Failure::failed)?;
         if let Some(address) = server.address() {
-            output.notice(format_args!("The network's page: http://{address}/"));
+            output.notice(format_args!("Dashboard: http://{address}/"));
         }
         Ok(Some(server))
     }
@@ -328,7 +328,7 @@ fn show_how_to_try(
             "  dht explain --http {page} greeting\n  dht status --http {page}\nand in a browser:\n  \
              http://{page}/"
         ))?,
-        None => output.line("With --http 9402, the network has a page to look at.")?,
+        None => output.line("--http 9402 adds a dashboard.")?,
     }
     output.line("\nCtrl-C ends the network.")
 }

@@ -106,7 +106,7 @@ impl Workload {
         Ok(Load::since(name, checked, begun, spent))
     }
 
-    /// Puts new values for a while, this many at once.
+    /// Puts new values for a while, this many concurrently.
     pub(super) async fn put_at_once(
         &mut self,
         at_once: usize,
@@ -133,7 +133,7 @@ impl Workload {
         Ok(load)
     }
 
-    /// Gets random ones of the values for a while, this many at once.
+    /// Gets random ones of the values for a while, this many concurrently.
     pub(super) async fn get_at_once(
         &mut self,
         at_once: usize,

@@ -11,7 +11,7 @@ const USUAL_WIDTH: usize = 80;
 const LEAST_WIDTH: usize = 40;
 /// Blanks before each line, and between two columns.
 const INDENT: usize = 2;
-/// See [`INDENT`].
+/// Blanks between columns; see [`INDENT`].
 const GAP: usize = 2;
 
 /// A column: its title, and when it is left out.

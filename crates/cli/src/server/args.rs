@@ -1,4 +1,4 @@
-//! What `dht_server` understands: every option once, with its name, its default and its help. Its
+//! The arguments of `dht_server`: every option once, with its name, its default and its help. Its
 //! variable and its key in a configuration file come of the name. The first five also stand by
 //! position, as the original's did.
 
@@ -34,12 +34,12 @@ pub const ALIASES: &[Alias] = &[
     Alias { key: "bootstrap_address", sets: Sets::List("peer") },
 ];
 
-/// Everything that was said, each value checked by itself.
+/// All options as given, each value checked by itself.
 #[derive(Clone, Debug, Parser)]
 #[command(
     name = "dht_server",
     version,
-    about = "A node of a voiddht network: keeps its share of the values, and serves local programs",
+    about = "A node of a voiddht network: stores its share of the values and serves local programs",
     override_usage = "dht_server [OPTIONS] [HOST_ADDRESS [MODULE_PORT [P2P_PORT [PEER_ADDRESS [PEER_PORT]]]]]",
     after_help = EXAMPLES,
     mut_arg("config", |config| config.short('c'))
@@ -48,22 +48,22 @@ pub struct Arguments {
     /// The first five options by position.
     #[command(flatten)]
     pub positions: Positions,
-    /// Where the node listens and whom it knows.
+    /// Where the node listens, and its configured peers.
     #[command(flatten)]
     pub network: Network,
-    /// What it keeps.
+    /// Storage.
     #[command(flatten)]
     pub keeping: Keeping,
-    /// What it allows.
+    /// Limits.
     #[command(flatten)]
     pub limits: Limits,
-    /// What it says.
+    /// Logging.
     #[command(flatten)]
     pub logging: Logging,
     /// Where else options are set.
     #[command(flatten)]
     pub configuration: Configuration,
-    /// What else it can do.
+    /// Actions other than running a node.
     #[command(flatten)]
     pub questions: Questions,
 }
@@ -81,25 +81,25 @@ Examples:
   dht_server
       the first node of a network, on this machine alone
   dht_server -a 192.0.2.1
-      the same, where other machines reach it
+      the same, reachable by other machines
   dht_server -a 203.0.113.1 --listen 0.0.0.0 --announce-port 17402
       behind a router that has this address and forwards port 17402 to port 7402 here
   dht_server -m 7403 -p 7404 -A ::1 -P 7402
       a second node on the same machine
   dht_server --peer one.example.org:7402 --peer [2001:db8::2]:7402 --data-dir /var/lib/voiddht
-      a node that knows two others, and remembers who it is and what it keeps
+      a node with two peers that keeps its identity and values across restarts
   dht_server 192.0.2.1 7401 7402 192.0.2.9 7402
       the first five options by position
   dht_server -c /etc/voiddht.conf --check
-      what it would run with, and where each value comes from
+      prints the effective settings, and where each value comes from
 
 Every option is also an environment variable and a key of the file that --config names. The
-command line wins over the environment, that over the file, and that over the default.
+command line takes precedence over the environment, then the file, then the default.
 
 Exit status:
   0  stopped by SIGTERM or SIGINT; a second signal ends it at once
   1  it could not start: a port is in use, a data directory is damaged, in use or cannot be
-     written; for --health: not well
+     written; for --health: unhealthy
   2  a wrong argument";
 
 /// The first five options by position, as the original understood them.
@@ -122,128 +122,128 @@ pub struct Positions {
     pub peer_port_position: Option<u16>,
 }
 
-/// Where the node listens and whom it knows.
+/// Where the node listens, and its configured peers.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Network")]
 pub struct Network {
-    /// The address at which peers reach this node
+    /// Address at which peers reach this node
     ///
-    /// Without it, the address from which this machine reaches the node's first peer, and the next
-    /// one when the machine loses that; without a peer too, the loopback address, and no other
-    /// machine can join. It may be an address that only a router has, as with 1:1 NAT: then the
+    /// By default the address from which this machine reaches the node's first peer; the node
+    /// follows the machine to another address. Without peers it is the loopback address, and other
+    /// machines cannot join. It may be an address that only a router has, as with 1:1 NAT: then the
     /// node listens on all addresses of this machine. 0.0.0.0 and ::, for containers, announce
     /// none: peers use the address that they see.
     #[arg(short = 'a', long, value_name = "ADDRESS", value_parser = address)]
     pub host_address: Option<IpAddr>,
 
-    /// Where to listen for peers, if not at --host-address and --p2p-port
+    /// Address to listen on for peers, if not --host-address and --p2p-port
     #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = listen)]
     pub listen: Option<Listen>,
 
-    /// The port on which local programs are served (the module API)
+    /// Port of the module API, for local programs
     #[arg(short = 'm', long, value_name = "PORT", default_value_t = MODULE_PORT, value_parser = listen_port)]
     pub module_port: u16,
 
-    /// The port at which peers reach this node, and where it listens unless --listen names another
+    /// Port for peers; also the listening port, unless --listen has another
     #[arg(short = 'p', long, value_name = "PORT", default_value_t = P2P_PORT, value_parser = listen_port)]
     pub p2p_port: u16,
 
-    /// The port at which peers reach this node, where it is not --p2p-port
+    /// Port at which peers reach this node, if not --p2p-port
     ///
     /// For a port that a router or a container engine maps: `docker run -p 17402:7402` needs
     /// --announce-port 17402.
     #[arg(long, value_name = "PORT", value_parser = port)]
     pub announce_port: Option<u16>,
 
-    /// Be a client: put and get, hold nothing for others, and be in nobody's routing table
+    /// Be a client: put and get, hold nothing for others, and stay out of routing tables
     ///
-    /// For a machine that no peer can dial. A node that finds this out by itself behaves the same
-    /// until one can.
+    /// For a machine that peers cannot dial. A node that detects this by itself behaves the same
+    /// until they can.
     #[arg(long)]
     pub client: bool,
 
-    /// How long contacts have to dial the node back before it takes itself for a client
+    /// Time for contacts to dial the node back before it becomes a client
     #[arg(long, value_name = "SECONDS", default_value_t = config::DIAL_BACK_PATIENCE.as_secs(), value_parser = number::<u64>(1..=3600))]
     pub dial_back_patience: u64,
 
-    /// A peer that is known, by name or address; its port is --peer-port
+    /// A peer to join through, by name or address; its port is --peer-port
     #[arg(short = 'A', long, value_name = "HOST")]
     pub peer_address: Option<Host>,
 
-    /// The port of --peer-address
+    /// Port of --peer-address
     #[arg(short = 'P', long, value_name = "PORT", default_value_t = P2P_PORT, value_parser = port)]
     pub peer_port: u16,
 
-    /// A peer that is known; any number of them, tried side by side
+    /// Peers to join through, tried concurrently
     ///
-    /// May be repeated, or take several with commas between them. One that answers is enough.
+    /// May be repeated, or list several separated by commas. One that answers is enough.
     #[arg(long, value_name = "HOST:PORT", value_delimiter = ',', action = ArgAction::Append)]
     pub peer: Vec<HostPort>,
 
-    /// Where local programs are served, with the port of --module-port
+    /// Address of the module API, with the port of --module-port
     ///
-    /// Without it, the loopback address: whoever reaches the module API may put and get, so it is
-    /// never open to other machines unasked.
+    /// By default the loopback address: every program that reaches the module API may put and get,
+    /// so it is never open to other machines by default.
     #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub api_address: Option<IpAddr>,
 
-    /// Where to serve a page that shows the node, metrics for Prometheus, and its health
+    /// Address of the HTTP server: dashboard, metrics for Prometheus, health checks
     ///
-    /// A port alone is one on loopback. Nothing is served without it. Whoever reaches it sees whom
-    /// the node knows and which keys it holds, and can change nothing.
+    /// A port alone is one on loopback. Not served by default. Clients see the node's contacts and
+    /// the keys of its records, and can change nothing.
     #[arg(long, value_name = "ADDRESS:PORT", value_parser = serving)]
     pub http: Option<SocketAddr>,
 
-    /// What a node ID stands on: the same in all nodes of a network
+    /// Identity policy, the same on all nodes of a network
     ///
-    /// self-certifying: an ID is the hash of the node's key, and can be neither chosen nor taken.
+    /// self-certifying: an ID is the hash of the node's key, and can be neither chosen nor taken over.
     /// tofu: IDs are random and trusted on first use; peers of the original network may join.
     #[arg(long, value_name = "POLICY", default_value_t = Policy::default(), value_parser = choice::<Policy>(POLICIES))]
     pub identity: Policy,
 
-    /// Accepted for the original's sake: certificates are always verified
+    /// Accepted for compatibility with the original: certificates are always verified
     #[arg(short = 'v', long = "verify_certificates", alias = "verify-certificates")]
     pub verify_certificates: bool,
 }
 
-/// What the node keeps, and for how long.
+/// What the node stores, and for how long.
 #[derive(Clone, Debug, Args)]
-#[command(next_help_heading = "Keeping")]
+#[command(next_help_heading = "Storage")]
 pub struct Keeping {
-    /// Where to keep identity, contacts and values; without it, they end with the process
+    /// Directory for identity, contacts and values; without it they are lost when the process ends
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
 
-    /// The kind of key to make, where there is none in the data directory yet
+    /// Kind of key to generate, if the data directory has none yet
     #[arg(long, value_name = "KIND", default_value_t = KeyKind::default(), value_parser = choice::<KeyKind>(KEY_KINDS))]
     pub key_type: KeyKind,
 
-    /// The life of a value whose publisher names none
+    /// TTL of values that are put without one
     #[arg(long, value_name = "SECONDS", default_value_t = seconds(config::DEFAULT_TTL), value_parser = number::<u16>(1..=u16::MAX))]
     pub default_ttl: u16,
 
-    /// The shortest life: a shorter one that a local program asks for is raised to it
+    /// Minimum TTL: shorter ones of local programs are raised to it
     #[arg(long, value_name = "SECONDS", default_value_t = 1, value_parser = number::<u16>(1..=u16::MAX))]
     pub min_ttl: u16,
 
-    /// The longest life: a longer one is cut to it
+    /// Maximum TTL: longer ones are cut to it
     #[arg(long, value_name = "SECONDS", default_value_t = seconds(config::MAX_TTL), value_parser = number::<u16>(1..=u16::MAX))]
     pub max_ttl: u16,
 
-    /// How often to make sure that every value lies on enough nodes
+    /// Interval at which values are checked and replicated again (renewal)
     #[arg(long, value_name = "SECONDS", default_value_t = config::UPKEEP_INTERVAL.as_secs(), value_parser = number::<u64>(1..=86_400))]
     pub upkeep_interval: u64,
 
-    /// How long a part of the routing table may be quiet before it is refreshed
+    /// Time after which a bucket without lookups is refreshed
     #[arg(long, value_name = "SECONDS", default_value_t = config::REFRESH_INTERVAL.as_secs(), value_parser = number::<u64>(1..=86_400))]
     pub refresh_interval: u64,
 }
 
-/// What the node allows. At a limit, it refuses; nothing queues without a bound.
+/// Limits. Beyond a limit the node refuses; every queue is bounded.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Limits")]
 pub struct Limits {
-    /// Connections with peers; the limit of open files lowers it
+    /// Connections with peers; lowered by the limit of open files
     #[arg(long, value_name = "NUMBER", default_value_t = settings::CONNECTIONS, value_parser = number::<usize>(1..=65_536))]
     pub max_connections: usize,
 
@@ -251,11 +251,11 @@ pub struct Limits {
     #[arg(long, value_name = "NUMBER", default_value_t = settings::CONNECTIONS_PER_ADDRESS, value_parser = number::<usize>(1..=65_536))]
     pub max_connections_per_address: usize,
 
-    /// Accepted connections whose handshake is under way
+    /// Accepted connections whose handshake is in progress
     #[arg(long, value_name = "NUMBER", default_value_t = settings::HANDSHAKES, value_parser = number::<usize>(1..=65_536))]
     pub max_handshakes: usize,
 
-    /// Requests to or from one peer that are unanswered
+    /// Outstanding requests to or from one peer
     #[arg(long, value_name = "NUMBER", default_value_t = settings::REQUESTS_PER_PEER, value_parser = number::<usize>(1..=65_536))]
     pub max_requests_per_peer: usize,
 
@@ -263,66 +263,66 @@ pub struct Limits {
     #[arg(long, value_name = "NUMBER", default_value_t = settings::API_CONNECTIONS, value_parser = number::<usize>(1..=65_536))]
     pub max_api_connections: usize,
 
-    /// Requests of one local program's connection that are unanswered
+    /// Outstanding requests of one module API connection
     #[arg(long, value_name = "NUMBER", default_value_t = settings::API_REQUESTS_PER_CONNECTION, value_parser = number::<usize>(1..=65_536))]
     pub max_api_requests: usize,
 
-    /// Requests of one peer in a second, in the long run; of one /24 or /64, four times as many
+    /// Sustained requests of one peer per second; four times as many of one /24 or /64
     #[arg(long, value_name = "NUMBER", default_value_t = PEER_RATE, value_parser = number::<u32>(1..=1_000_000))]
     pub max_peer_rate: u32,
 
-    /// Values held for the network, at most
+    /// Maximum number of stored values
     #[arg(long, value_name = "NUMBER", default_value_t = record::MAX_RECORDS, value_parser = number::<usize>(1..=1 << 30))]
     pub max_records: usize,
 
-    /// Memory that these values may take
+    /// Maximum memory of stored values
     #[arg(long, value_name = "MIB", default_value_t = record::MAX_BYTES >> 20, value_parser = number::<usize>(1..=1 << 20))]
     pub max_stored: usize,
 
-    /// Count loopback and private addresses too, where addresses are counted
+    /// Apply limits per address to loopback and private addresses, too
     ///
-    /// Without it they are exempt from all limits per address, since the nodes of a test network
-    /// share one. For a network within private addresses whose users are not all trusted.
+    /// By default they are exempt, since the nodes of a test network share one. For a network within
+    /// private addresses whose users are not all trusted.
     #[arg(long)]
     pub count_private: bool,
 
-    /// How long handing over values and saying goodbye may take at the end
+    /// Time limit for handing over values and leaving the network at the end
     #[arg(long, value_name = "SECONDS", default_value_t = settings::LEAVE_DEADLINE.as_secs(), value_parser = number::<u64>(0..=3600))]
     pub leave_deadline: u64,
 
-    /// End at once when the process ends that started this one
+    /// End at once when the parent process ends
     ///
-    /// For programs that start nodes and must not leave any behind, however they end themselves.
+    /// For programs that start nodes and must not leave any behind, even if they are killed.
     #[arg(long)]
     pub die_with_parent: bool,
 }
 
-/// What the node says.
+/// Logging.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Logging")]
 pub struct Logging {
-    /// How much to log, on standard error; coloured on a terminal unless NO_COLOR is set
+    /// Log level, on standard error; coloured on a terminal unless NO_COLOR is set
     #[arg(short, long, value_name = "LEVEL", default_value = "info", ignore_case = true)]
     pub loglevel: LogLevel,
 
-    /// How log lines are written: as text for people, or as one JSON object each
+    /// Log format: text, or one JSON object per line
     #[arg(long, value_name = "FORMAT", default_value = "text", ignore_case = true)]
     pub log_format: LogFormat,
 }
 
-/// What the program does instead of running a node.
+/// Actions other than running a node.
 #[derive(Clone, Copy, Debug, Args)]
-#[command(next_help_heading = "Questions")]
+#[command(next_help_heading = "Actions")]
 pub struct Questions {
-    /// Say what the node would run with and where each value comes from, and end
+    /// Print the effective settings and where each value comes from, and exit
     ///
-    /// What it prints is a configuration file that says the same.
+    /// The output is a configuration file with the same settings.
     #[arg(long)]
     pub check: bool,
 
-    /// Ask the node that runs with these options whether it answers, and end: with 0 if it does
+    /// Check that the node with these options answers a GET, and exit: with 0 if it does
     ///
-    /// It is asked for a key that nobody has. For the health check of a container.
+    /// The GET is for a key that no node holds. For container health checks.
     #[arg(long, conflicts_with = "check")]
     pub health: bool,
 }

@@ -165,7 +165,7 @@ impl Checked<'_> {
         }
         match &settings.data_dir {
             Some(path) => write!(f, "; remembered in {}.", path.display()),
-            None => write!(f, "; nothing is kept on disk."),
+            None => write!(f, "; nothing is stored on disk."),
         }
     }
 }

@@ -11,11 +11,11 @@ use voiddht_node::Settings;
 
 use crate::outcome::{Exit, Failure};
 
-/// How long the node may take. A lookup that meets the silent dead needs a few seconds; whoever
-/// starts this gives up later.
+/// How long the node may take. A lookup that meets unresponsive nodes needs a few seconds; the
+/// caller gives up later.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// Gets a key that nobody has: the answer comes through everything that a GET goes through.
+/// Gets a key that no node holds: the answer comes through everything that a GET goes through.
 ///
 /// # Errors
 /// [`Failure::Failed`] with the reason.
@@ -29,7 +29,8 @@ pub async fn ask(settings: &Settings, is_family_known: bool) -> Result<Exit, Fai
     SysRng.try_fill_bytes(&mut key).map_err(Failure::failed)?;
     let options =
         Options { connect_timeout: PATIENCE, request_timeout: PATIENCE, ..Options::default() };
-    let unwell = |error: String| Failure::Failed(format!("the node at {api} is not well: {error}"));
+    let unwell =
+        |error: String| Failure::Failed(format!("the node at {api} is unhealthy: {error}"));
     let client = Client::connect_with(&places(api, is_family_known)[..], options).await;
     let client = client.map_err(|error| unwell(error.to_string()))?;
     let got = client.get(Key::from_bytes(key)).await;

@@ -31,7 +31,7 @@ impl Reloader {
             service::reloading();
             if let Err(failure) = self.reload(&node).await {
                 let why = failure.message().unwrap_or_default();
-                error!("settings not reloaded, the old ones stay: {why}");
+                error!("settings not reloaded, keeping the old ones: {why}");
             }
             service::ready("serving");
         }

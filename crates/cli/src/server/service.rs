@@ -38,7 +38,7 @@ pub fn stopping(deadline: Duration) {
     ]);
 }
 
-/// Where the manager wants a sign of life, gives one as long as the node's own task answers; a
+/// If the manager enables its watchdog, notifies it as long as the node's own task answers; a
 /// node that hangs is restarted. Ends with the node; never, where no sign is wanted.
 pub async fn keep_alive(node: Handle) {
     let Some(patience) = sd_notify::watchdog_enabled() else {

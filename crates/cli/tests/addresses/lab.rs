@@ -29,7 +29,7 @@ pub(crate) const ROUTER: &str = "45.9.9.9";
 /// The machine behind the router.
 pub(crate) const INSIDE: &str = "10.0.0.2";
 
-/// See the module's description.
+/// Network namespaces with routers between them, and the nodes in them.
 pub(crate) struct Lab {
     name: String,
     machines: Vec<String>,

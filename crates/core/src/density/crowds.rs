@@ -1,4 +1,4 @@
-//! Where the nodes around a key are more than chance explains: crowds.
+//! Crowds: more nodes around a key than chance explains.
 //!
 //! IDs that were ground to lie close to a key are all in one, and few others. So its nodes together
 //! get as many votes as nodes should be there: an attacker that grinds a hundred IDs to lie where one

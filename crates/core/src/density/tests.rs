@@ -177,7 +177,7 @@ fn the_excess_is_about_the_number_of_ground_ids() {
     }
     let mean = excess as f64 / RUNS as f64;
     assert!((10.0..14.0).contains(&mean), "{mean}");
-    // Nobody but ground IDs, at distance zero even: all of them are too many.
+    // Only ground IDs, at distance zero even: all of them are too many.
     assert_eq!(estimate.excess(&[Distance::default(); K]), K);
     assert_eq!(estimate.excess(&[]), 0);
 }

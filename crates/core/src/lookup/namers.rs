@@ -9,9 +9,9 @@ use voiddht_wire::NodeId;
 /// Contacts that a peer named and that did not answer, from which on its others are doubtful; each
 /// that did answer excuses two more.
 pub(super) const DOUBT_AFTER: u8 = 2;
-/// Peers that are told apart. A lookup asks [`super::MAX_REQUESTS`] nodes at most, and a GET that
-/// must find the complete neighbourhood as many again; of those beyond this number, referrals count
-/// as doubtful.
+/// Peers that are distinguished. A lookup asks [`super::MAX_REQUESTS`] nodes at most, and a GET
+/// that must find the complete neighbourhood as many again; of those beyond this number, referrals
+/// count as doubtful.
 const MAX_NAMERS: usize = 256;
 
 /// Everyone that answered with nodes, and how those fared.

@@ -160,8 +160,8 @@ fn a_node_that_two_paths_name_belongs_to_the_one_that_asks_first() {
 
 #[test]
 fn a_path_full_of_strangers_does_not_end_the_others() {
-    // Path 0 is answered by a liar that names twenty nodes nearer than any honest one, all of
-    // them its own. Path 1 still asks its closest.
+    // Path 0 is answered by a malicious node that names twenty nodes nearer than any honest one,
+    // all of them its own. Path 1 still asks its closest.
     let target = Key::default();
     let all = closest(&nodes(400), &target, 400);
     let (ground, honest) = all.split_at(20);
@@ -215,8 +215,8 @@ fn one_site_is_not_asked_more_often_than_its_limit() {
     assert!(asked_others > 0);
 }
 
-/// One liar near the target named twenty nodes that did not exist; all were asked, each cost a
-/// timeout, and a GET took forty seconds.
+/// One malicious node near the target named twenty nodes that did not exist; all were asked, each
+/// cost a timeout, and a GET took forty seconds.
 #[test]
 fn who_names_what_does_not_answer_is_soon_believed_no_more() {
     let target = Key::default();
@@ -248,7 +248,7 @@ fn who_names_what_does_not_answer_is_soon_believed_no_more() {
     assert!(lookup.usable().all(|candidate| candidate.named_by != Some(liar)));
 }
 
-/// Where too few answer, those about whom there is doubt are asked too: after a mass death an
+/// Where too few answer, doubtful candidates are asked too: after a mass death an
 /// honest node has named many dead ones.
 #[test]
 fn the_doubtful_are_asked_where_too_few_have_answered() {
@@ -350,7 +350,7 @@ fn peers_that_confirm_each_others_inventions_lose_influence_together() {
     let (mut in_vain, mut pending) = (0, Vec::new());
     while !lookup.is_finished() {
         pending.extend(std::iter::from_fn(|| lookup.next_ask()));
-        // Whoever exists answers before another is overdue.
+        // Nodes that exist answer before another is overdue.
         let (vain, real): (Vec<Ask>, Vec<Ask>) =
             pending.drain(..).partition(|ask| invented.contains(&ask.node));
         for ask in real {

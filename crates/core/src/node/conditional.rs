@@ -40,7 +40,7 @@ pub struct ConditionalPut {
     pub expected: [u8; 32],
 }
 
-/// Conditional publications under way. No more of them than operations.
+/// Conditional publications in progress. No more of them than operations.
 #[derive(Debug, Default)]
 pub(super) struct Conditionals {
     open: BTreeMap<CommandId, Conditional>,
@@ -109,7 +109,7 @@ impl Node {
                 let outcome = if is_ours { PutIfOutcome::Put(receipt) } else { conflict(newest) };
                 self.end_put_if(id, outcome);
             }
-            // Too many operations are under way.
+            // Too many operations are in progress.
             (_, _) => self.answer(id, Outcome::Busy),
         }
     }

@@ -1,4 +1,4 @@
-//! Who enters the routing table, and who leaves it.
+//! Admission to the routing table, and removal from it.
 //!
 //! A contact enters a bucket only after it has itself answered at its listening address. A peer
 //! that this node dialled has. One that dialled us is *probed*: the certificate that is pushed at
@@ -24,8 +24,8 @@ use crate::routing::{Failure, Insertion};
 use crate::scope;
 use crate::time::Moment;
 
-/// Checks of listening addresses under way at once. Whoever is not checked now is a candidate,
-/// and is checked when a place becomes free or when it speaks again.
+/// Concurrent checks of listening addresses. A peer that is not checked now is a candidate,
+/// and is checked when a slot becomes free or when it speaks again.
 const MAX_PROBES: usize = 64;
 /// How long an address that did not hold is not checked again.
 const PROBE_PAUSE: Duration = Duration::from_secs(30);
@@ -33,8 +33,8 @@ const PROBE_PAUSE: Duration = Duration::from_secs(30);
 const MAX_REFUSED: usize = 256;
 /// How long a peer that pings is not dialled back again.
 pub const DIAL_BACK_PAUSE: Duration = Duration::from_secs(60);
-/// Peers that were dialled back within that time and are remembered; while there are more, nobody
-/// else is. 40 bytes each.
+/// Peers that were dialled back within that time and are remembered; beyond it, no further peer
+/// is dialled back. 40 bytes each.
 const MAX_DIALED_BACK: usize = 256;
 /// How long a check may take before its place is given to another: both deadlines of a dial.
 const PROBE_PATIENCE: Duration = Duration::from_secs(10);
@@ -92,7 +92,7 @@ impl Probes {
         self.refused.retain(|refused, _| refused.id != *id);
     }
 
-    /// A check came to nothing, for a reason that says nothing of the address.
+    /// A check failed, for a reason that says nothing of the address.
     fn abandon(&mut self, contact: &NodeInfo) {
         self.under_way.remove(&contact.id);
     }
@@ -163,7 +163,7 @@ impl Node {
         self.table.remember_candidate(contact);
     }
 
-    /// A peer broke a rule. Only who has proved its ID can be judged under it.
+    /// A peer broke a rule. Only who has authenticated its ID can be judged under it.
     pub(super) fn handle_misbehaved(&mut self, peer: Peer, what: Misbehaviour) {
         if peer.is_proved() {
             self.blame(peer.id(), what);
@@ -219,10 +219,10 @@ impl Node {
         }
     }
 
-    /// A proved peer pings: whether it can be reached where it says is looked at anew, even if it
-    /// is a contact long since. It may be what the peer wants to know, and a contact that none can
-    /// reach is of no use to those whom this node tells of it. Costs a TCP connection to the host
-    /// that the PING came from, once in a while.
+    /// An authenticated peer pings: whether it can be reached where it says is looked at again,
+    /// even if it is a contact long since. It may be what the peer wants to know, and a contact
+    /// that none can reach is useless to the nodes that are referred to it. Costs a TCP connection
+    /// to the host that the PING came from, once in a while.
     pub(super) fn dial_back(&mut self, peer: &Peer, port: u16) {
         let contact = NodeInfo { address: peer.remote().with_port(port), id: peer.id() };
         if peer.is_proved()
@@ -249,7 +249,7 @@ impl Node {
         }
     }
 
-    /// A request to this contact came to nothing.
+    /// A request to this contact failed.
     pub(super) fn contact_failed(&mut self, id: NodeId) {
         let last_heard = self.last_heard(&id);
         let candidate = match self.table.failed(&id, self.now.mono) {
@@ -271,7 +271,7 @@ impl Node {
         }
     }
 
-    /// A request came to nothing. That says something of a contact if the request was sent on a
+    /// A request failed. That says something of a contact if the request was sent on a
     /// connection with it, or to the address at which this node knows it. Elsewhere it was said to
     /// listen by peers, which may be wrong.
     pub(super) fn request_failed(&mut self, request: &InFlight) {
@@ -320,7 +320,7 @@ impl Node {
         }
     }
 
-    /// Those of these nodes that this node has itself found silent a moment ago. Whoever named them
+    /// Those of these nodes that recently failed to answer this node. The referrer
     /// may not have noticed yet.
     pub(super) fn silent_among(&self, nodes: &[NodeInfo]) -> Vec<NodeId> {
         if self.suspects.is_empty() && self.probes.refused.is_empty() {
@@ -341,7 +341,7 @@ impl Node {
     }
 
     /// Finds out whether a contact listens where it is said to. `proved` is whether it has a live
-    /// connection on which it proved its ID: then no handshake is needed.
+    /// connection on which it authenticated its ID: then no handshake is needed.
     pub(super) fn check_address(&mut self, contact: NodeInfo, proved: bool) {
         if !contact.address.is_dialable() || self.is_banned(&contact.id) {
             return;

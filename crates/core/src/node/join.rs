@@ -1,6 +1,6 @@
 //! Finding the network, staying in it, and noticing its loss.
 //!
-//! Joining (Kademlia, section 2.3): FIND_NODE for the own ID at every known peer, side by side;
+//! Joining (Kademlia, section 2.3): FIND_NODE for the own ID at every known peer, concurrently;
 //! with the first answer a lookup of the own ID, then a lookup in every bucket. In the own
 //! neighbourhood it asks as many nodes as a bucket holds, so that both sides know each other; a
 //! bucket that gained another contact since, or was split, is looked into again in the next round.
@@ -37,11 +37,11 @@ use crate::operation::Answer;
 use crate::request::{InFlight, Purpose};
 use crate::routing::BucketRange;
 
-/// Peers tried side by side, at most. One that is late leaves its place to the next.
+/// Peers tried concurrently, at most. One that is overdue leaves its place to the next.
 const SEEDS_AT_ONCE: usize = 32;
 /// Lost contacts tried before the configured peers; the others come after those.
 const LOST_FIRST: usize = SEEDS_AT_ONCE;
-/// Lookups of a joining round under way at once.
+/// Lookups of a joining round in flight.
 const LOOKUPS_AT_ONCE: usize = 3;
 /// Rounds of looking into buckets, at most: in five a table is split as deep as it gets far away,
 /// and in a network that grows all the time every round adds.
@@ -77,12 +77,12 @@ enum Stage {
     #[default]
     Idle,
     /// Waiting for a known peer's answer: who has yet to be asked, how many were and have not
-    /// answered, and how many of those are late.
+    /// answered, and how many of those are overdue.
     Contacting { open: VecDeque<Destination>, pending: usize, late: usize },
     /// Looking for the own ID.
     FindingSelf,
     /// Looking into buckets: at which points this round has yet to look, how many lookups are
-    /// under way, and how many contacts each bucket had when one had ended in it.
+    /// in progress, and how many contacts each bucket had when one had ended in it.
     Filling { round: u32, open: Vec<Key>, running: usize, seen: BTreeMap<BucketRange, usize> },
 }
 
@@ -125,7 +125,7 @@ impl Joining {
 
 impl Node {
     pub(super) fn start_join(&mut self, id: CommandId, peers: Vec<ConfiguredPeer>) {
-        // A join that is still under way makes place: one set of peers is tried at a time.
+        // A join that is still in progress makes place: one set of peers is tried at a time.
         self.answer_join();
         self.joining.command = Some(id);
         self.replace_peers(peers);

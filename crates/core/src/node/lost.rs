@@ -26,12 +26,12 @@ const PAUSE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs
 /// The longest pause is no longer than the upkeep interval divided by this: within one interval
 /// the parts of a network that can meet again have met, and have exchanged what they hold.
 const TRIES_PER_UPKEEP: u32 = 8;
-/// Contacts tried at once.
+/// Contacts tried concurrently.
 const TRIED_AT_ONCE: usize = 4;
 /// A contact is forgotten after this many tries: about a day at the longest pause, if it is alone.
 const MAX_TRIES: u32 = 2160;
 
-/// See the module's description.
+/// Lost contacts, each with its next attempt.
 #[derive(Debug, Default)]
 pub(super) struct Lost {
     /// Each with the tries that it has had; the next to be tried first.
@@ -77,7 +77,7 @@ impl Node {
     /// peers. To be called once, before the first input.
     pub fn restore_contacts(&mut self, mut contacts: Vec<NodeInfo>) {
         contacts.retain(|contact| !self.is_own(&contact.id) && contact.address.is_dialable());
-        // Nobody knows which of them live. Nodes that come back together should not all begin
+        // It is unknown which of them live. Nodes that come back together should not all begin
         // with the same.
         contacts.shuffle(&mut self.random);
         for contact in contacts {

@@ -50,7 +50,7 @@ impl Node {
         }
     }
 
-    /// Tells the next contacts.
+    /// Notifies the next contacts.
     pub(super) fn reintroduce(&mut self) {
         if self.leaving.is_some() {
             return;

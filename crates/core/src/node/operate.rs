@@ -30,7 +30,7 @@ use crate::request::{InFlight, Kind as Requested, Purpose};
 use crate::scope;
 use crate::time::{Moment, Now};
 
-/// An operation under way, and for whom.
+/// An operation in flight, and its requester.
 #[derive(Debug)]
 pub(super) struct Operation {
     origin: Origin,
@@ -41,7 +41,7 @@ pub(super) struct Operation {
     report: Report,
 }
 
-/// What can be seen of an operation under way.
+/// What can be seen of an operation in progress.
 #[derive(Clone, Copy, Debug)]
 pub struct OperationView<'a> {
     /// Its kind.
@@ -234,7 +234,7 @@ impl Node {
         self.end_operation(origin, Outcome::Put { receipt, report: Report::default() });
     }
 
-    /// Tells how an operation of a user ended.
+    /// Reports how an operation of a user ended.
     fn end_operation(&mut self, origin: Origin, outcome: Outcome) {
         match origin {
             Origin::Command(id) => self.answer(id, outcome),
@@ -270,7 +270,7 @@ impl Node {
     /// An answer to a request that an operation or anything else sent.
     pub(super) fn handle_reply(&mut self, peer: Peer, message: Message) {
         if matches!(message.body, Body::Unknown { .. }) {
-            // Of a later version; what it is about cannot be told.
+            // Of a later version; what it is about is unknown.
             return;
         }
         let Some(request) = self.requests.take(&message.header.rpc_id) else {
@@ -602,7 +602,7 @@ impl Node {
         self.network_size().filter(|_| self.config.widen_dense)
     }
 
-    /// Learns the size of the network from a lookup of a point that nobody else has chosen.
+    /// Learns the size of the network from a lookup of a point that no other party has chosen.
     fn observe_density(&mut self, lookup: &Lookup) {
         let target = lookup.target();
         // Of nodes beyond those that were wanted some may have been passed over.
@@ -656,7 +656,7 @@ impl Node {
     }
 }
 
-/// Takes what has passed since a PUT began from the life of its record, in whole seconds: a value
+/// Takes what has passed since a PUT began from the TTL of its record, in whole seconds: a value
 /// that was long on its way to a replica ends there when it ends elsewhere. False if nothing is
 /// left; such a record is kept nowhere.
 fn has_life_left(record: &mut Record, age: Duration) -> bool {

@@ -1,6 +1,6 @@
 //! Operations that wait until this node knows its neighbourhood.
 //!
-//! A node that was just started serves at once, but knows nobody: a GET would find nothing but
+//! A node that was just started serves at once, but has no contacts: a GET would find nothing but
 //! what the node itself holds, and a PUT would store nowhere else. While the node is about to
 //! learn its place, operations wait for it, not for long.
 
@@ -15,7 +15,7 @@ use crate::time::Now;
 /// The longest that an operation waits: then it has to do with what the node knows.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Operations that wait, in order. No more of them than operations may be under way.
+/// Operations that wait, in order. No more of them than operations may be in progress.
 #[derive(Debug, Default)]
 pub(super) struct Parked(Vec<Waiting>);
 

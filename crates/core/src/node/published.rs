@@ -1,4 +1,4 @@
-//! What this node published: the floor for its own GETs, and the clock of its versions.
+//! This node's publications: read-your-writes for its GETs, and the clock of its versions.
 //!
 //! A program that has PUT a value at this node must find it, or a newer one, at this node,
 //! whatever the replicas say. That holds while the publication lives and no replica could call its

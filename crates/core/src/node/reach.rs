@@ -2,14 +2,15 @@
 //!
 //! No message exists for that question, and none is needed. A PING_REPLY says from where the
 //! requester seems to come: another address than its own means that something between the two
-//! translates addresses. And a node that is pinged by a proved peer dials the listening address
-//! of that peer back, as it does before it takes a peer into its table: see
+//! translates addresses. And a node that is pinged by an authenticated peer dials the listening
+//! address of that peer back, as it does before it takes a peer into its table: see
 //! [`Node::dial_back`](super::Node). The driver watches the port.
 //!
-//! The node asks by itself where nobody has come for a while, and judges by who came: see
-//! [`crate::reachability`]. While it cannot be dialled it behaves as a client: its headers announce
-//! no port, it holds no replica and counts for none. Only the PINGs that ask for a dial back announce
-//! the port still. An operator can ask too, by [`Command::Reach`](crate::event::Command::Reach).
+//! The node asks by itself after a while without an incoming connection, and judges by the callers:
+//! see [`crate::reachability`]. While it cannot be dialled it behaves as a client: its headers
+//! announce no port, it holds no replica and counts for none. Only the PINGs that ask for a dial
+//! back announce the port still. An operator can ask too, by
+//! [`Command::Reach`](crate::event::Command::Reach).
 //!
 //! Whether this node's own copy of a PUT counts is decided here too: others must be able to fetch
 //! it. Every peer that this node meets looks whether it listens, so that a node that none has
@@ -37,7 +38,7 @@ use crate::time::Moment;
 
 /// Contacts that are pinged for one answer: a few may be new, busy or behind the same wall.
 pub const REACH_PEERS: usize = 8;
-/// Answers under way at once. A person asks for one.
+/// Answers in flight. A person asks for one.
 const MAX_REACHES: usize = 4;
 /// How long after its first contact a node is taken to be reachable although no other node has come
 /// to its address yet: what a dial takes at most.
@@ -48,8 +49,8 @@ pub const CALLER_PAUSE: Duration = Duration::from_secs(10);
 /// When contacts are first asked to dial back, after the first of them is known. Most have done so by
 /// then, and none needs to be asked.
 const FIRST_CHECK: Duration = Duration::from_secs(1);
-/// Where nobody has come for so long, contacts are asked. A guess: a port that was closed is
-/// noticed within minutes, at the cost of a few PINGs.
+/// After so long without an incoming connection, contacts are asked. A guess: a port that was
+/// closed is noticed within minutes, at the cost of a few PINGs.
 const CHECK_INTERVAL: Duration = Duration::from_secs(900);
 /// When contacts are asked again that did not come: they do not dial back twice in a
 /// [`DIAL_BACK_PAUSE`].
@@ -62,7 +63,7 @@ pub(super) struct Reaches(BTreeMap<CommandId, Vec<Asked>>);
 
 /// Whose coming shows that the network reaches this node: that of contacts' hosts, but where there
 /// are public contacts, not that of a neighbour in the own private network, which comes even where
-/// nobody else can.
+/// no other can.
 struct Counting {
     has_public: bool,
     private: BTreeSet<IpAddr>,
@@ -182,7 +183,8 @@ impl Node {
         }
     }
 
-    /// Asks contacts to dial back where nobody has come for a while; judges those that were asked.
+    /// Asks contacts to dial back after a while without an incoming connection; evaluates the
+    /// answers.
     pub(super) fn run_reach_check(&mut self) {
         if self.leaving.is_some() {
             return;
@@ -203,8 +205,8 @@ impl Node {
         self.schedule.set(Task::Reach, self.now.mono + after);
     }
 
-    /// Somebody came to the listening port, perhaps only a port scanner or a health check: that of a
-    /// contact's host shows that the network reaches this node.
+    /// A client connected to the listening port, perhaps only a port scanner or a health check:
+    /// that of a contact's host shows that the network reaches this node.
     pub(super) fn handle_called(&mut self, from: IpAddr) {
         self.reachability.note_caller(from, self.now.mono);
         if self.callers_that_count().admits(from) {

@@ -1,4 +1,4 @@
-//! What is to be done when: a handful of recurring tasks, each waiting at most once.
+//! The schedule of recurring tasks, each queued at most once.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ pub(super) enum Task {
     Upkeep,
     /// Bring records to nodes that have appeared, or have taken the place of some that died.
     Movement,
-    /// Send copies again that came to nothing.
+    /// Send copies again that failed.
     CopiesAgain,
     /// Try contacts that were given up: a healed partition is found so.
     LostContacts,
@@ -29,7 +29,7 @@ pub(super) enum Task {
     CheckSize,
     /// Ask contacts to dial this node back, or judge by who came.
     Reach,
-    /// Tell contacts the new address.
+    /// Announce the new address to contacts.
     Reintroduce,
     /// Begin operations that have waited long enough.
     Unpark,

@@ -165,7 +165,7 @@ impl Node {
         }
     }
 
-    /// Asks for writes that nobody waits for.
+    /// Asks for writes without waiting for their completion.
     pub(super) fn persist(&mut self, writes: Vec<Write>) {
         for write in &writes {
             if let Write::RemoveRecord(key) = write {
@@ -176,7 +176,7 @@ impl Node {
         self.outputs.push_back(Output::Persist { ticket, writes });
     }
 
-    /// Asks for a record to be written, on behalf of somebody who waits for it. False, and nothing
+    /// Asks for a record to be written, for a requester that waits for it. False, and nothing
     /// is asked, where too many wait already.
     fn persist_record(&mut self, record: StoredRecord, waiting: Waiting) -> bool {
         let (key, ticket) = (record.key, self.unsynced.begin());
@@ -199,7 +199,7 @@ impl Node {
     ) -> Option<Body> {
         if self.leaving.is_some() || self.has_just_resumed() || self.is_client() {
             // What a leaving node has, it is handing over; what came now would be forgotten. What a
-            // client took, nobody would find.
+            // client took, no lookup would find.
             return Some(Body::Error(ErrorCode::Busy));
         }
         let key = record.key;

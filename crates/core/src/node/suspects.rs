@@ -1,7 +1,7 @@
 //! Suspects: contacts that did not answer when they were last asked.
 //!
 //! They are asked again, at growing pauses, until they answer or have failed too often. Without
-//! that, contacts that nobody needs would stay suspects for hours, and a node whose network is
+//! that, unused contacts would stay suspects for hours, and a node whose network is
 //! gone would not notice that it is alone.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,8 @@ use crate::request::Purpose;
 use crate::time::Moment;
 
 /// The pause after the first failure; each further one doubles it. With
-/// [`crate::contact::MAX_FAILURES_IN_A_ROW`] a silent contact is given up after half a minute.
+/// [`crate::contact::MAX_FAILURES_IN_A_ROW`] an unresponsive contact is given up after half a
+/// minute.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 /// Suspects asked in one step; with more, the next step follows soon.
 const ASKED_AT_ONCE: usize = 64;

@@ -1,8 +1,8 @@
 //! Keeping records on the k closest nodes while nodes come and go (Kademlia, section 2.5).
 //!
 //! * *Renewal*: once per upkeep interval each record is stored again on the k closest nodes, by
-//!   one holder. All holders plan it; the closest goes first, and whoever sees its copy arrive
-//!   plans anew. Records are renewed by region: one lookup finds the nodes for all keys nearby.
+//!   one holder. All holders plan it; the closest goes first, and each node that sees its copy arrive
+//!   plans again. Records are renewed by region: one lookup finds the nodes for all keys nearby.
 //!   It mends whatever went unnoticed; what is noticed is mended at once:
 //! * *Movement* (`movement`): a node that appears among the k closest of a key is given the record,
 //!   and where one of them died, the node that took its place is.
@@ -39,7 +39,7 @@ use movement::Movement;
 
 /// Records of one region renewed after one lookup, at most.
 const MAX_REGION: usize = 256;
-/// While more operations than this are under way, renewal waits.
+/// While more operations than this are in progress, renewal waits.
 const BUSY_OPERATIONS: usize = 64;
 /// How long it waits then.
 const BUSY_PAUSE: Duration = Duration::from_millis(250);
@@ -174,7 +174,7 @@ impl Node {
             return false;
         }
         if self.table.is_empty() {
-            // There is nobody to bring it to; whoever appears is handed it.
+            // There is no node to bring it to; a node that joins is handed it.
             self.plan_renewal(key, OWN_TURN);
             return false;
         }

@@ -57,12 +57,12 @@ impl Find {
         }
     }
 
-    /// This node was found silent before.
+    /// This node was found unresponsive before.
     pub fn doubt(&mut self, node: &NodeId) {
         self.lookup.doubt(node);
     }
 
-    /// A request is late.
+    /// A request is overdue.
     pub fn handle_late(&mut self, node: &NodeId) {
         self.lookup.late(node);
     }

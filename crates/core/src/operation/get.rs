@@ -28,8 +28,8 @@
 //! None of the states waits for overdue answers once they could not change the outcome, even if all
 //! of them agreed on something else.
 //!
-//! A value that this node published itself is a floor: votes for values that lose to it do not count,
-//! so that a program always reads its own writes.
+//! A value that this node published itself is the minimum (read-your-writes): votes for values that
+//! lose to it do not count, so that a program always reads its own writes.
 //!
 //! A valid envelope voids every vote for a plain value, and the highest that any node returns wins.
 //! How many nodes must contradict an older one is the reader's choice ([`ReadMode`]); an envelope that
@@ -294,7 +294,7 @@ impl Get {
         }
     }
 
-    /// This node was found silent before.
+    /// This node was found unresponsive before.
     pub fn doubt(&mut self, node: &NodeId) {
         match &mut self.stage {
             Stage::Electing(election) => election.lookup.doubt(node),
@@ -345,7 +345,7 @@ impl Get {
 
     /// Nodes that returned an older envelope than was found, or something else in its place, and the
     /// record that repairs them: with the smallest TTL and version that its holders name, so that a
-    /// repair neither lengthens its life nor outbids its publisher. None where only original
+    /// repair neither lengthens its TTL nor outbids its publisher. None where only original
     /// peers named it, which know no version.
     pub fn repair(&self) -> Option<(Record, Vec<NodeInfo>)> {
         let winner = self.winner().filter(|_| self.ballot.is_signed() && self.proof.is_none())?;

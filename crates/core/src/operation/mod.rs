@@ -1,5 +1,5 @@
-//! What users ask for, built on lookups: each operation is a small state machine that says whom
-//! to ask next and hears what came back. None of them sees the routing table, the clock or the
+//! Operations, built on lookups: each operation is a small state machine that says which
+//! node to ask next and hears what came back. None of them sees the routing table, the clock or the
 //! other operations; [`crate::node`] wires them.
 
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub use put::{Put, PutFailure, Receipt};
 pub enum Next {
     /// Send this request.
     Ask {
-        /// To whom.
+        /// The recipient.
         node: NodeInfo,
         /// On which disjoint path.
         path: u8,

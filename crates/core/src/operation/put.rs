@@ -8,9 +8,9 @@
 //! Who is asked for its neighbours and lies so near that it is a replica in any case is given the
 //! record in the same moment: both requests travel in one packet, and so do both answers.
 //!
-//! Those who are late are not waited for while there are others to take their places, nor, where
-//! there are none, once as many have acknowledged: few that are late are silent, but where most are,
-//! it is rather the way to them that is slow.
+//! Those who are overdue are not waited for while there are others to take their places, nor, where
+//! there are none, once as many have acknowledged: few that are overdue are unresponsive, but where
+//! most are, it is rather the path to them that is slow.
 //!
 //! Where the nodes around the key are denser than the size of the network explains, the record
 //! goes to as many more as are too many; and no address prefix gets more than a few copies.
@@ -271,7 +271,7 @@ impl Put {
                         let body = Body::FindNode { target: self.next_target() };
                         return Next::Ask { node: ask.node, path: ask.path, body };
                     }
-                    // Who is late may be given the record all the same, and is not waited for.
+                    // Who is overdue may be given the record all the same, and is not waited for.
                     if !self.lookup.is_settled() {
                         return Next::Wait;
                     }
@@ -408,7 +408,7 @@ impl Put {
         }
     }
 
-    /// A request is late.
+    /// A request is overdue.
     pub fn handle_late(&mut self, node: &NodeId, asked: Asked) {
         match asked {
             Asked::Find if !self.checked.contains(node) => self.lookup.late(node),
@@ -423,7 +423,7 @@ impl Put {
         }
     }
 
-    /// This node was found silent before.
+    /// This node was found unresponsive before.
     pub fn doubt(&mut self, node: &NodeId) {
         self.lookup.doubt(node);
     }

@@ -1,9 +1,9 @@
 //! How many requests a peer, and all peers of its prefix together, may send: token buckets.
 //!
-//! A bucket is kept as the moment at which it will be full again (the "virtual scheduling" form
-//! of the generic cell rate algorithm, ITU-T I.371): eight bytes, exact, and a bucket that is full
-//! is the same as one that was never kept. So forgetting changes nothing, and the table stays
-//! small: at its limit, and until buckets have filled, those for whom there is no place share one.
+//! A bucket is kept as the moment at which it will be full again (the "virtual scheduling" form of
+//! the generic cell rate algorithm, ITU-T I.371): eight bytes, exact, and a bucket that is full is
+//! the same as one that was never kept. So forgetting changes nothing, and the table stays small:
+//! at its limit, and until buckets have filled, peers without a bucket of their own share one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use super::{Account, Owner, QuotaReached};
 use crate::diversity::{AddressPrefix, is_private, prefixes};
 use crate::time::Moment;
 
-/// Requests of one peer per second in the long run: a node that serves 100 users at once asks one
-/// peer less often. A guess.
+/// Requests of one peer per second in the long run: a node that serves 100 concurrent users asks
+/// one peer less often. A guess.
 pub const PEER_RATE: u32 = 500;
-/// Requests of one peer at once, after silence: a hand-over of some thousand records. A guess.
+/// Burst of one peer after an idle time: a hand-over of some thousand records. A guess.
 pub const PEER_BURST: u32 = 5_000;
 /// The same for all peers of a /24, /64 or /48 together: as many as four peers. A guess.
 pub const PREFIX_RATE: u32 = 4 * PEER_RATE;
-/// Requests at once of all peers of a prefix, after silence.
+/// Burst of all peers of a prefix after an idle time.
 pub const PREFIX_BURST: u32 = 4 * PEER_BURST;
 /// How many times as much a peer at a loopback or private address may ask, where those are not
 /// counted like others: one gateway often serves all programs of a small network. 20 000 requests
@@ -27,9 +27,9 @@ pub const PREFIX_BURST: u32 = 4 * PEER_BURST;
 pub const PRIVATE_FACTOR: u32 = 40;
 /// Peers, and as many prefixes again, whose buckets are kept apart. About 100 bytes each.
 pub const MAX_TRACKED: usize = 16_384;
-/// Buckets below which nobody looks for full ones to forget. Beyond, that is done whenever their
-/// number has doubled, so that a table is never much larger than the number of those who sent
-/// something just now.
+/// Number of buckets below which full ones are not searched for and dropped. Beyond, that is done
+/// whenever their number has doubled, so that a table is never much larger than the number of those
+/// who sent something just now.
 const FIRST_SWEEP: usize = 64;
 /// How often full buckets are looked for at most, once the table is at its limit.
 const SWEEP_PAUSE: Duration = Duration::from_secs(1);
@@ -40,7 +40,7 @@ pub struct Rate {
     /// Requests per second in the long run; 0 reads as 1. Kept to a microsecond per request, so
     /// that more than a million is no limit.
     pub per_second: u32,
-    /// Requests at once after silence; 0 reads as 1.
+    /// Burst after an idle time; 0 reads as 1.
     pub burst: u32,
 }
 
@@ -73,7 +73,7 @@ pub struct RequestLimits {
     /// Whether loopback and private addresses are limited like others; otherwise they are limited by
     /// ID only, to [`PRIVATE_FACTOR`] times as much.
     pub count_private: bool,
-    /// See [`MAX_TRACKED`].
+    /// Buckets of peers and prefixes; default [`MAX_TRACKED`].
     pub max_tracked: usize,
 }
 
@@ -137,7 +137,7 @@ pub(super) struct Buckets<K> {
     max: usize,
     /// When each bucket will be full.
     full_at: BTreeMap<K, Moment>,
-    /// The bucket of all for whom there is no place.
+    /// The shared bucket of all peers without one of their own.
     shared: Moment,
     swept: Moment,
     /// At how many buckets full ones are looked for.

@@ -156,7 +156,7 @@ impl Book {
     }
 }
 
-/// An account as it would be with one record more: whoever offers that record.
+/// An account as it would be with one record more: that of the sender of the record.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Claim {
     number: Option<AccountNumber>,

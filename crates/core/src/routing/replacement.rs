@@ -1,8 +1,8 @@
 //! The replacement cache of a bucket: nodes that may take the place of a contact that fails
 //! (Kademlia, section 4.1).
 //!
-//! Two kinds are told apart. Those that *answered* once, when the bucket was full, come first and
-//! are never pushed out by the others. Those only *heard of* are what a third node reported: a
+//! Two kinds are distinguished. Those that *answered* once, when the bucket was full, come first
+//! and are never pushed out by the others. Those only *heard of* are what a third node reported: a
 //! liar can invent any number of them, and must not flush out the ones that exist.
 
 use voiddht_wire::peer::NodeInfo;

@@ -348,8 +348,8 @@ impl RoutingTable {
         Some(contact)
     }
 
-    /// A member has proved another address. If too many share that one's prefix, it goes: where it
-    /// was, it no longer is.
+    /// A member has authenticated at another address. If too many share that one's prefix, it goes:
+    /// where it was, it no longer is.
     fn relocate(&mut self, admitted: AdmittedContact, from: PeerAddress) -> Insertion {
         let NodeInfo { address, id } = admitted.info();
         let former = NodeInfo { address: from, id };

@@ -19,7 +19,7 @@ fn honest_reply() -> Step {
     Step::Reply { request: 0, manner: Manner::Honest, detail: 0 }
 }
 
-/// With no contact there is nobody to renew a record with; the record stayed due, and the loop
+/// With no contact there is no node to renew a record with; the record stayed due, and the loop
 /// over due records never ended.
 #[test]
 fn a_node_alone_outlives_the_upkeep_of_its_records() {

@@ -1,9 +1,9 @@
 //! What holds whatever is fed to a node. Each rule panics with its own words where it is broken.
 //!
 //! * Commands: each is answered once, and as it was asked; no GET invents a value.
-//! * Peers: each request has one reply at most, on its own connection, that fits; nobody is named
-//!   to others, written to disk or kept in the table who has not answered at that address.
-//! * Values: none is sent, stored or written with more life than somebody gave to it.
+//! * Peers: each request has one reply at most, on its own connection, that fits; no node is named
+//!   to others, written to disk or kept in the table that has not answered at that address.
+//! * Values: none is sent, stored or written with a longer lifetime than it was given.
 //! * Bounds: records, contacts, the age of requests, and the outputs of one input.
 //! * Time: a node that was just driven wants to be woken later, never now or before; and not more
 //!   often than it has deadlines.
@@ -24,7 +24,7 @@ use voiddht_wire::{Key, NodeId, PeerAddress, RpcId};
 
 /// Outputs of any one input.
 const OUTPUTS: usize = 400;
-/// Further outputs for each thing that the node has under way or holds, all of which may come
+/// Further outputs for each thing that the node has in progress or holds, all of which may come
 /// to an end at one input: a request that fails brings a notice, a contact's removal and the next
 /// request; a record that is handed over, its copies.
 const OUTPUTS_EACH: usize = 24;
@@ -59,7 +59,7 @@ pub(crate) struct Rules {
     pub(crate) transcript: String,
 }
 
-/// How much was under way before an input.
+/// How much was in progress before an input.
 #[derive(Clone, Copy)]
 pub(crate) struct Load(usize);
 
@@ -88,7 +88,7 @@ impl Rules {
         }
     }
 
-    /// Somebody gives a value a life until `expires`.
+    /// A value is offered with a lifetime until `expires`.
     pub(crate) fn offered(&mut self, key: &Key, value: &Bytes, expires: Moment) {
         let life = self.lives.entry((*key, value.len())).or_default();
         *life = (expires + ROUNDING).max(*life);
@@ -221,7 +221,7 @@ impl Rules {
     fn check_life(&self, now: Now, record: &Record) {
         let ends = now.mono + Duration::from_secs(record.ttl.into());
         let given = self.lives.get(&(record.key, record.value.len()));
-        let given = given.expect("nobody gave this value");
+        let given = given.expect("no peer gave this value");
         assert!(ends <= *given, "a value lives until {ends:?} that should end at {given:?}");
     }
 
@@ -252,7 +252,7 @@ impl Rules {
         match write {
             Write::PutRecord(record) => {
                 let given = self.lives.get(&(record.key, record.value.len()));
-                let left = given.expect("nobody gave this value").since(now.mono);
+                let left = given.expect("no peer gave this value").since(now.mono);
                 assert!(record.expires <= record.written + left, "lives longer on disk");
             }
             Write::PutContact(contact) => assert!(self.listening.contains(contact)),
@@ -261,7 +261,7 @@ impl Rules {
     }
 
     fn check_answer(&mut self, id: CommandId, outcome: &Outcome) {
-        let asked = self.commands.remove(&id).expect("answered what nobody asked, or twice");
+        let asked = self.commands.remove(&id).expect("answered what was not asked, or twice");
         let (answered, value) = match outcome {
             Outcome::Put { .. } => ("put", None),
             Outcome::Get { value, .. } => ("get", value.as_ref()),
@@ -276,7 +276,7 @@ impl Rules {
         assert_eq!(asked, answered, "another kind of answer");
         if let Some(value) = value {
             let known = self.lives.keys().any(|(_, bytes)| *bytes == value.len());
-            assert!(known, "a value that nobody gave");
+            assert!(known, "a value that was never given");
         }
     }
 
@@ -322,7 +322,7 @@ impl Rules {
     }
 }
 
-/// What is under way, or held.
+/// What is in progress, or held.
 fn load(node: &Node) -> usize {
     let (requests, operations) = node.load();
     requests + operations + node.records().len() + node.table().len()

@@ -9,7 +9,7 @@ use voiddht_wire::frame::FrameError;
 pub(crate) const STEP_BYTES: usize = 4;
 
 /// What happens next. Numbers are resolved by [`super::universe`] and, where they mean something
-/// that is under way, by [`super::world`], modulo how many there are.
+/// that is in progress, by [`super::world`], modulo how many there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// A connection is ready.
@@ -20,7 +20,7 @@ pub(crate) enum Step {
     Request { peer: u8, proved: bool, listens: bool, what: u8, detail: u8 },
     /// A request of the node is answered.
     Reply { request: u8, manner: Manner, detail: u8 },
-    /// A reply whose RPC ID nobody knows.
+    /// A reply with an unknown RPC ID.
     StrayReply { peer: u8, what: u8 },
     /// A request of the node will have no answer.
     Undelivered { request: u8, why: Undelivered },
@@ -36,7 +36,7 @@ pub(crate) enum Step {
     Get { key: u8 },
     /// A user looks for nodes.
     Lookup { key: u8 },
-    /// The node is told whom to join; a bit set for each of eight peers.
+    /// The node is told which peers to join; a bit set for each of eight peers.
     Join { peers: u8, name: bool },
     /// The operator replaces the configured peers, likewise.
     SetPeers { peers: u8, name: bool },
@@ -46,7 +46,7 @@ pub(crate) enum Step {
     Leave,
     /// A user wants to know how others see the node.
     Reach,
-    /// Somebody comes to the listening port.
+    /// A client connects to the listening port.
     Called { peer: u8 },
     /// The machine has another address.
     AddressChanged { address: u8 },
@@ -54,7 +54,7 @@ pub(crate) enum Step {
     Wait { span: u8 },
     /// The machine sleeps: time passes, and the next input finds the node late for everything.
     Sleep { span: u8 },
-    /// Somebody sets the wall clock.
+    /// The wall clock is set.
     SetWallClock { span: u8, back: bool },
 }
 

@@ -28,7 +28,7 @@ pub(crate) const MAX_STEPS: usize = 1024;
 /// Times that the node is woken within one step before time is made to jump.
 const MAX_WAKES: u64 = 300;
 /// How long users wait for their answers at the end of a run, in the node's own time: a PUT that
-/// nobody answers asks some hundred nodes, one after the other, and waits for each.
+/// gets no answer asks some hundred nodes, one after the other, and waits for each.
 const PATIENCE: Duration = Duration::from_secs(4 * 3600);
 
 /// A request of the node that the world has not ended.
@@ -38,7 +38,7 @@ struct Open {
     message: Message,
 }
 
-/// See the module's description.
+/// A node, its peers, its disk and its clocks, driven by steps.
 pub(crate) struct World {
     node: Node,
     rules: Rules,
@@ -317,7 +317,7 @@ impl World {
         self.feed(Input::Command { id, command });
     }
 
-    /// Feeds one input, and carries out what the node asks: everything waits for later steps.
+    /// Feeds one input, and executes what the node asks: everything waits for later steps.
     fn feed(&mut self, input: Input) {
         let before = self.rules.before(&self.node);
         self.node.handle_input(self.now(), input);
@@ -360,7 +360,7 @@ impl World {
     }
 
     /// Time runs on until every user has an answer: with a network in which every peer is honest,
-    /// or with one that is silent. The disk works again.
+    /// or with one that is unresponsive. The disk works again.
     fn finish(&mut self, honest: bool) {
         let end = self.mono + PATIENCE;
         loop {
@@ -368,7 +368,7 @@ impl World {
             if !self.rules.is_anybody_waiting(honest) {
                 break;
             }
-            let next = self.node.next_wakeup().expect("somebody waits: there is a deadline");
+            let next = self.node.next_wakeup().expect("a user waits: there is a deadline");
             assert!(next <= end, "a user waits for ever for {:?}", self.rules.waiting());
             self.mono = self.mono.max(next);
             self.feed(Input::WakeUp);
@@ -376,7 +376,7 @@ impl World {
         self.rules.check_end();
     }
 
-    /// Answers everything that is under way, until nothing is.
+    /// Answers everything that is in progress, until nothing is.
     fn settle(&mut self, honest: bool) {
         loop {
             if let Some(ticket) = self.tickets.pop() {

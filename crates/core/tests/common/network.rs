@@ -19,7 +19,7 @@ use voiddht_wire::peer::{Message, NodeInfo};
 use voiddht_wire::{Key, NodeId, PeerAddress};
 
 pub(crate) const ONE_WAY: Duration = Duration::from_micros(100);
-/// How long a dial takes that nobody answers.
+/// How long a dial without an answer takes.
 const DIAL_PATIENCE: Duration = Duration::from_secs(3);
 /// 2023: far from both ends of the clock.
 const START_MILLIS: u64 = 1_700_000_000_000;
@@ -35,7 +35,7 @@ pub(crate) struct Network {
     /// How far each node's wall clock is off, in milliseconds.
     pub(crate) clock_error: BTreeMap<PeerAddress, i64>,
     /// Nodes that the others cannot reach, and that cannot reach the others: nothing arrives, and
-    /// nobody is told.
+    /// no error is reported.
     pub(crate) apart: BTreeSet<PeerAddress>,
     queue: BTreeMap<(Moment, u64), (PeerAddress, Input)>,
     wakes: BTreeMap<PeerAddress, Moment>,
@@ -47,7 +47,7 @@ pub(crate) struct Network {
     pub(crate) notices: Vec<Notice>,
     /// Nodes that have no room for probes.
     pub(crate) without_probes: BTreeSet<PeerAddress>,
-    /// Who looked where somebody listens: from, to.
+    /// Probes of listening addresses: from, to.
     pub(crate) probes: Vec<(PeerAddress, PeerAddress)>,
     /// What names mean; any other has no address.
     pub(crate) names: BTreeMap<String, Vec<PeerAddress>>,
@@ -79,7 +79,7 @@ pub(crate) fn address(number: usize) -> PeerAddress {
     std::net::SocketAddr::from(([127, 0, 0, 1], 10_000 + number as u16)).into()
 }
 
-/// A key that no value proves.
+/// A key that is the hash of no value.
 pub(crate) fn key() -> Key {
     numbered_key(0)
 }
@@ -138,12 +138,12 @@ impl Network {
         }
     }
 
-    /// A new node, which knows nobody.
+    /// A new node, without contacts.
     pub(crate) fn add(&mut self, number: usize) {
         self.add_as(number, number);
     }
 
-    /// A new node, which knows nobody, with the identity that has this number.
+    /// A new node, without contacts, with the identity that has this number.
     pub(crate) fn add_as(&mut self, number: usize, identity: usize) {
         let id = NodeId::from_bytes(Key::of_value(&identity.to_be_bytes()).to_bytes());
         let own = NodeInfo { address: address(number), id };
@@ -160,7 +160,7 @@ impl Network {
         self.finish(number);
     }
 
-    /// Starts a node again that was killed, from what its disk has; it knows nobody else.
+    /// Starts a node again that was killed, from what its disk has; it knows no other contacts.
     pub(crate) fn restart(&mut self, number: usize) {
         let now = self.now_at(address(number)).wall;
         let records = self.disks[&address(number)].records.values();
@@ -186,7 +186,7 @@ impl Network {
         self.begin_join(number, Vec::new());
     }
 
-    /// Joins through these, if need be; nobody waits for its end.
+    /// Joins through these, if need be; without waiting for its end.
     pub(crate) fn begin_join(&mut self, number: usize, peers: Vec<PeerAddress>) {
         let id = CommandId(u64::MAX);
         self.step(address(number), Input::Command { id, command: Command::join(peers) });
@@ -233,7 +233,7 @@ impl Network {
             let (to, input) = entry.remove();
             return self.step(to, input);
         }
-        let (_, address) = *self.wake_queue.first().expect("the wake-up is somebody's");
+        let (_, address) = *self.wake_queue.first().expect("the wake-up belongs to a node");
         self.step(address, Input::WakeUp);
     }
 

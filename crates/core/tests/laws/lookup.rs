@@ -10,7 +10,7 @@ use voiddht_wire::{Key, NodeId};
 
 use super::source::{self, Source};
 
-/// What is known outside of the lookup of whom it heard of, and from where.
+/// A model, outside of the lookup, of the referrals that it received and their sources.
 struct Model {
     target: Key,
     told: BTreeMap<NodeId, BTreeSet<u8>>,
@@ -19,7 +19,7 @@ struct Model {
     answered: BTreeSet<NodeId>,
 }
 
-/// It asks nobody twice, nobody who was not named on that very path, nobody who cannot be
+/// It asks no node twice, none that was not named on that very path, none that cannot be
 /// dialled; has no more in flight than it may; always ends; and ends only when the closest that
 /// it was told of have answered or failed.
 pub(crate) fn lookup(bytes: &[u8]) {
@@ -70,14 +70,14 @@ impl Model {
 
     fn check_ask(&mut self, lookup: &Lookup, ask: Ask) {
         assert!(ask.node.address.is_dialable() && ask.node.id != source::own());
-        let told = self.told.get(&ask.node.id).expect("asks whom nobody named");
+        let told = self.told.get(&ask.node.id).expect("asks a node that was not named");
         assert!(told.contains(&ask.path), "asks on a path that was not told of it");
         assert!(self.asked.insert(ask.node.id, ask).is_none(), "asks a node twice");
         assert!(self.asked.len() <= MAX_REQUESTS as usize);
         self.check_state(lookup);
     }
 
-    /// One of those that are asked is late, fails, or answers; sometimes one that is not asked.
+    /// One of those that are asked is overdue, fails, or answers; sometimes one that is not asked.
     fn step(&mut self, lookup: &mut Lookup, source: &mut Source<'_>) {
         let waiting = self.waiting();
         let ask = waiting[source.below(waiting.len())];
@@ -130,7 +130,8 @@ impl Model {
         all.retain(|node| node.id != source::own() && node.address.is_dialable());
         all.sort_unstable_by_key(|node| self.target.distance(&node.id));
         let state = |node: &NodeInfo| lookup.candidate(&node.id).map(|candidate| candidate.state);
-        // Who was named by a liar alone may be left out, once half as many others have answered.
+        // Who was named by a malicious node alone may be left out, once half as many others have
+        // answered.
         let is_doubtful = |node: &&NodeInfo| {
             lookup.candidate(&node.id).is_some_and(|candidate| lookup.is_doubtful(candidate))
         };

@@ -68,8 +68,8 @@ fn answer(to: &Body, source: &mut Source<'_>) -> Answer {
     }
 }
 
-/// It ends; it returns only what somebody gave it: what proves itself before all else, never
-/// something older than its own publication; and it blames nobody who agreed.
+/// It ends; it returns only what it was given: self-verifying values before all else, never
+/// something older than its own publication; and it blames no node that agreed.
 pub(crate) fn get(bytes: &[u8]) {
     let mut source = Source::new(bytes);
     let key = source.one_of(&[Key::default(), Key::of_value(&value(1)), Key::of_value(b"any")]);
@@ -143,7 +143,7 @@ fn check_found(get: &Get, key: Key, given: &[(NodeId, Record)], floor: Option<Pu
         return;
     };
     let was_given = given.iter().any(|(_, record)| record.value == *value);
-    assert!(was_given || of_floor(value), "a value that nobody gave");
+    assert!(was_given || of_floor(value), "a value that was never given");
     let not_older = floor.as_ref().is_none_or(|floor| found.version >= Some(floor.version));
     assert!(not_older || of_floor(value) || proof.is_some(), "older than what was published here");
     for liar in get.liars() {
@@ -192,7 +192,7 @@ pub(crate) fn put(bytes: &[u8]) {
 #[derive(Default)]
 struct PutRun {
     waiting: Vec<Asked>,
-    /// Copies that are late: to whom, of which version.
+    /// Overdue copies: the recipient and the version.
     late: BTreeSet<(NodeId, Option<u64>)>,
     version: Option<u64>,
     confirmed: BTreeMap<NodeId, u64>,
@@ -226,7 +226,7 @@ impl PutRun {
         }
     }
 
-    /// One of those that are waited for answers, or is late.
+    /// One of those that are waited for answers, or is overdue.
     fn go_on(&mut self, put: &mut Put, source: &mut Source<'_>) {
         let waits_for_disk = self.local_open && !self.local_kept;
         assert!(waits_for_disk || !self.waiting.is_empty(), "waits for nothing");

@@ -10,7 +10,7 @@ use voiddht_wire::{Key, NodeId};
 use super::source::{self, Source};
 
 /// Every node that counts the same votes comes to the same end, which is what a naive count says;
-/// nobody votes twice, and nobody is a liar who voted for the winner or has an excuse.
+/// no node votes twice, and none that voted for the winner or has an excuse counts as malicious.
 pub(crate) fn vote(bytes: &[u8]) {
     let mut source = Source::new(bytes);
     let (from, stride) = (source.below(64), source.below(64));
@@ -23,7 +23,7 @@ pub(crate) fn vote(bytes: &[u8]) {
         let version = (version % 8 != 7).then_some(u64::from(version % 8));
         votes.push(Vote { voter, value, version, ttl: 60 });
     }
-    // Whoever votes twice is heard the first time: then the order does not matter.
+    // Of two votes of one node the first counts: then the order does not matter.
     let mut heard: BTreeMap<NodeId, Vote> = BTreeMap::new();
     let mut ballot = Ballot::default();
     for vote in &votes {

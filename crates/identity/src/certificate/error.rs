@@ -1,4 +1,4 @@
-//! Every rule that a certificate can break, each with its own name and words.
+//! Certificate errors: one variant for each rule.
 
 use voiddht_wire::limits::MAX_CERTIFICATE_BYTES;
 
@@ -83,7 +83,7 @@ pub enum CertificateError {
         not_after: i64,
     },
     /// Its key did not sign it.
-    #[error("the certificate's signature of itself does not hold")]
+    #[error("the certificate's self-signature is invalid")]
     WrongSelfSignature,
     /// Under the self-certifying policy, an ID that is not the key's hash.
     #[error(

@@ -1,7 +1,7 @@
 //! The two forms of a pushed certificate, and its length (PROTOCOL, section 2).
 //!
 //! The PEM reader takes what a PEM writer makes (RFC 7468, section 3, the strict form) and nothing
-//! around it: text before, after or between the lines would be bytes that nobody has compared.
+//! around it: text before, after or between the lines would be bytes that were never compared.
 
 use std::borrow::Cow;
 

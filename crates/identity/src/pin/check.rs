@@ -1,4 +1,4 @@
-//! The checks under way, and the budget of PINGs.
+//! The checks in progress, and the budget of PINGs.
 //!
 //! One check asks [`PINGS_PER_CHECK`] times, a third of the grace apart, and ends a third after the
 //! last. The distances are kept from PING to PING rather than from the start, so a node that was
@@ -12,18 +12,18 @@ use voiddht_wire::NodeId;
 
 use super::PinLimits;
 
-/// How often an owner is asked before it counts as silent (PROTOCOL, section 4).
+/// How often an owner is asked before it counts as unresponsive (PROTOCOL, section 4).
 pub const PINGS_PER_CHECK: u32 = 3;
-/// Checks under way at once. A guess: a network in which more than eight keys change hands within
+/// Checks in flight. A guess: a network in which more than eight keys change hands within
 /// ten seconds is under attack, and its newcomers can come again.
 pub const MAX_CHECKS: usize = 8;
-/// PINGs to old owners within any minute, whoever causes them: twenty checks. What an attacker can
+/// PINGs to old owners within any minute, whatever causes them: twenty checks. What an attacker can
 /// make this node send to others is this, and less than a connection costs the attacker.
 pub const MAX_PINGS_PER_MINUTE: usize = 60;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Everything under way.
+/// Everything in progress.
 #[derive(Debug)]
 pub(super) struct Checks {
     max_checks: usize,
@@ -44,7 +44,7 @@ struct Check {
     asked: bool,
     /// When the next PING is due, or the end.
     due: Moment,
-    /// Connections turned away because of it.
+    /// Connections refused because of it.
     turned_away: u32,
 }
 
@@ -55,7 +55,7 @@ pub(super) enum Step {
     Ping,
     /// The last PING has had its time.
     End {
-        /// Connections turned away.
+        /// Connections refused.
         turned_away: u32,
         /// Whether the owner was asked as often as it must be.
         asked: bool,
@@ -81,7 +81,7 @@ impl Checks {
         self.under_way.contains_key(id)
     }
 
-    /// Counts one more connection turned away; whether there is a check over this ID.
+    /// Counts one more connection refused; whether there is a check over this ID.
     pub(super) fn turn_away(&mut self, id: &NodeId) -> bool {
         match self.under_way.get_mut(id) {
             Some(check) => {
@@ -95,7 +95,7 @@ impl Checks {
     /// Starts a check, whose first PING the caller sends now; `false` at a limit.
     pub(super) fn start(&mut self, id: NodeId, now: Moment) -> bool {
         self.forget_sent(now);
-        // What is under way may send all that it has left, so that is spent already. It makes the
+        // What is in progress may send all that it has left, so that is spent already. It makes the
         // limit hold in every minute, not on average.
         let promised: u32 = self.under_way.values().map(|check| PINGS_PER_CHECK - check.sent).sum();
         let spent = self.sent.len() + (promised + PINGS_PER_CHECK) as usize;
@@ -115,7 +115,7 @@ impl Checks {
         }
     }
 
-    /// Ends a check early; the answer is how many connections it has turned away.
+    /// Ends a check early; the answer is how many connections it has refused.
     pub(super) fn stop(&mut self, id: &NodeId) -> Option<u32> {
         self.under_way.remove(id).map(|check| check.turned_away)
     }

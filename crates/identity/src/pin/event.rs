@@ -1,11 +1,11 @@
-//! What the pins say to their driver, and what it tells them.
+//! Inputs and outputs of the pins.
 
 use voiddht_core::time::WallTime;
 use voiddht_wire::{NodeId, PeerAddress};
 
 use crate::certificate::Certificate;
 
-/// Whether a proved peer is trusted to be who it says.
+/// Whether an authenticated peer is trusted to be who it says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// It showed the pinned certificate.
@@ -83,7 +83,7 @@ pub enum PinOutput {
 pub struct TakeoverPing {
     /// Whose owner is asked.
     pub node_id: NodeId,
-    /// Where. If nobody can listen there and no connection lives, that is silence.
+    /// Where. If no node can listen there and no connection lives, that is silence.
     pub address: PeerAddress,
     /// Under which certificate.
     pub certificate: Certificate,
@@ -94,7 +94,7 @@ pub struct TakeoverPing {
 pub enum PingResult {
     /// The owner answered under the pinned certificate.
     Answered,
-    /// Nobody did: refused, too late, or somebody else is there.
+    /// It did not: refused, too late, or another node is there.
     Silent,
     /// A limit of this node kept it from asking. This says nothing about the owner.
     NotAsked,
@@ -107,7 +107,7 @@ pub struct Settlement {
     pub node_id: NodeId,
     /// How it ended.
     pub outcome: Outcome,
-    /// How many connections were turned away meanwhile, the first included.
+    /// How many connections were refused meanwhile, the first included.
     pub turned_away: u32,
 }
 
@@ -117,8 +117,8 @@ pub enum Outcome {
     /// The owner lives; the takeover is refused.
     #[error("the owner answered and keeps the ID")]
     OwnerAnswered,
-    /// The owner is gone; whoever proves the ID next is pinned.
-    #[error("the owner was silent, and the next to prove the ID is pinned")]
+    /// The owner is gone; the next node to authenticate the ID is pinned.
+    #[error("the owner did not respond; the next node to authenticate the ID is pinned")]
     OwnerSilent,
     /// The owner could not be asked often enough; the pin stays.
     #[error("the owner could not be asked, and the pin stays")]
@@ -135,19 +135,19 @@ pub struct PinCounters {
     pub pinned: u64,
     /// Certificates replaced by another of the same key.
     pub renewed: u64,
-    /// Connections that proved an ID under another key than the pinned one.
+    /// Connections that authenticated an ID under another key than the pinned one.
     pub conflicts: u64,
-    /// Of these, turned away because too many checks were made.
+    /// Of these, refused because too many checks were made.
     pub over_limit: u64,
     /// PINGs to old owners.
     pub pings: u64,
     /// Checks in which the owner answered.
     pub owner_answered: u64,
-    /// Checks in which the owner was silent.
+    /// Checks in which the owner was unresponsive.
     pub owner_silent: u64,
     /// Checks that decided nothing.
     pub undecided: u64,
-    /// Pins that went over to a new key after a check.
+    /// Pins that were reassigned to a new key after a check.
     pub replaced: u64,
     /// Pins that made room for others.
     pub evicted: u64,
@@ -158,7 +158,7 @@ pub struct PinCounters {
 pub struct PinRecord {
     /// The ID.
     pub node_id: NodeId,
-    /// The certificate first proved for it, in DER.
+    /// The certificate first authenticated for it, in DER.
     pub certificate: Vec<u8>,
     /// Where it was last reached; with port 0 if it was never seen to listen.
     pub address: PeerAddress,

@@ -1,4 +1,4 @@
-//! The pins themselves, and who must leave when there are too many.
+//! The pins, and which are evicted when there are too many.
 //!
 //! Invariant: `by_age` holds one entry for each pin, under its present membership and age.
 
@@ -26,7 +26,7 @@ const SAVE_EVERY: Duration = Duration::from_secs(60 * 60);
 /// One pin.
 #[derive(Clone, Debug)]
 pub(super) struct Pin {
-    /// The certificate proved first, or what took its place by rule.
+    /// The certificate authenticated first, or what took its place by rule.
     pub(super) certificate: Certificate,
     /// Where its owner was last reached.
     pub(super) address: PeerAddress,
@@ -52,12 +52,12 @@ pub(super) enum Standing {
         /// Until then.
         until: Moment,
     },
-    /// The owner could not be asked: conflicts are turned away.
+    /// The owner could not be asked: conflicts are refused.
     NotAsked {
         /// Until then.
         until: Moment,
     },
-    /// The owner was silent: the next conflict is won.
+    /// The owner was unresponsive: the next conflict is won.
     Vacant {
         /// Until then.
         until: Moment,

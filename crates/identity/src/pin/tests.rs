@@ -268,7 +268,7 @@ fn ten_thousand_conflicts_in_a_minute_cause_a_named_number_of_pings() {
     let step = Duration::from_secs(60) / 10_000;
     let (mut pings, mut over_limit) = (Vec::new(), 0);
     for newcomer in &newcomers {
-        // Silent owners are the worst case: each costs three PINGs, and is soon asked again.
+        // Unresponsive owners are the worst case: each costs three PINGs, and is soon asked again.
         let end = clock.0 + step;
         let all = run_until(&mut pins, &mut clock, end, AT_ONCE, |_| PingResult::Silent);
         pings.extend(all.pings.iter().map(|ping| (end, ping.address)));

@@ -1,4 +1,4 @@
-//! A count with its last minutes: what was reached yesterday is no news today.
+//! A counter with a window of recent minutes.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -18,7 +18,7 @@ const MINUTES: usize = 10;
 pub(crate) struct RecentCount {
     total: Count,
     /// Each the number of a minute, from 1 on, and what was counted in it, 32 bits each. A slot is
-    /// begun anew when its minute comes round again.
+    /// begun again when its minute comes round again.
     minutes: [AtomicU64; MINUTES],
 }
 

@@ -1,4 +1,4 @@
-//! Limits: what was reached, or nearly is, and which option moves it.
+//! The doctor's check of limits: which were reached or nearly are, and which option changes them.
 
 use super::{Check, Findings, Grade};
 use crate::counters::recent::RECENT;
@@ -12,8 +12,8 @@ const ADVICE: &[(&str, &str)] = &[
         "api_requests_per_connection",
         "A program asks faster than the network answers; nothing is lost.",
     ),
-    ("bytes_per_peer", "One peer stores a large share here; it is told to go elsewhere."),
-    ("bytes_per_prefix", "One network stores a large share here; it is told to go elsewhere."),
+    ("bytes_per_peer", "One peer stores a large share here; its STOREs are refused."),
+    ("bytes_per_prefix", "One network stores a large share here; its STOREs are refused."),
     ("configured_peers", "More than 64 peers are configured; the others are ignored."),
     (
         "connections",
@@ -35,17 +35,20 @@ const ADVICE: &[(&str, &str)] = &[
         "handshakes_per_address",
         "One address connects more often than a node does; its connections were closed.",
     ),
-    ("http_connections", "Too many watch the page or fetch metrics."),
+    ("http_connections", "Too many dashboards and metrics requests."),
     ("http_questions", "Too many ask for explanations at once."),
-    ("http_streams", "Too many watch the page."),
+    ("http_streams", "Too many open dashboards."),
     (
         "inbox_events",
         "The node's one task is behind; peers feel that as delay. See its processor time.",
     ),
     ("lost_contacts", "More contacts failed than are tried again; the oldest were forgotten."),
     ("max_bytes", "Raise --max-stored, or add nodes."),
-    ("max_corrections", "Many peers hold outdated records: see whether clocks differ."),
-    ("max_operations", "Local programs ask more than the node can do at once; they were told so."),
+    ("max_corrections", "Many peers hold outdated records: check whether clocks differ."),
+    (
+        "max_operations",
+        "Local programs ask more than the node can do; further requests were refused.",
+    ),
     ("max_records", "Raise --max-records, or add nodes."),
     (
         "max_signature_checks",
@@ -64,21 +67,24 @@ const ADVICE: &[(&str, &str)] = &[
     ),
     ("queued_bytes", "Peers read slower than they ask; see this machine's network."),
     ("queued_copies", "Maintenance is behind; the next renewal makes up for it."),
-    ("reach_checks", "Too many doctors ask at once; they were told so."),
-    ("records_per_peer", "One peer stores a large share here; it is told to go elsewhere."),
-    ("records_per_prefix", "One network stores a large share here; it is told to go elsewhere."),
+    ("reach_checks", "Too many concurrent doctors; further ones were refused."),
+    ("records_per_peer", "One peer stores a large share here; its STOREs are refused."),
+    ("records_per_prefix", "One network stores a large share here; its STOREs are refused."),
     (
         "referral_scope",
         "Peers name addresses that they may not: loopback, a local network, or a port below 1024.",
     ),
-    ("requests_per_peer", "One peer asks faster than --max-peer-rate allows; it is told so."),
+    (
+        "requests_per_peer",
+        "One peer asks faster than --max-peer-rate allows; further requests are refused.",
+    ),
     (
         "requests_per_prefix",
-        "One network asks faster than four times --max-peer-rate allows; it is told so.",
+        "One network asks faster than four times --max-peer-rate allows; further requests are refused.",
     ),
     (
         "takeover_checks",
-        "Many nodes prove known IDs under other keys: an attack; see docs/trust.md and the log.",
+        "Many nodes present known IDs with other keys: an attack; see docs/trust.md and the log.",
     ),
     (
         "unauthenticated_connections",

@@ -102,7 +102,7 @@ fn a_node_that_is_dialled_back_is_well() {
     let examination = Examination::of(&found);
     assert_eq!(examination.worst(), Grade::Well, "{examination:#?}");
     check(&found, "reachable", Grade::Well, "from 192.0.2.9");
-    check(&found, "address", Grade::Well, "192.0.2.1, as it says");
+    check(&found, "address", Grade::Well, "192.0.2.1, as announced");
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn a_node_that_nobody_reaches_is_told_which_port_to_open() {
     let snapshot = snapshot();
     let seen = [sighting(true, Some([203, 0, 113, 5]))];
     let found = Findings { sightings: &seen, ..findings(&snapshot) };
-    check(&found, "reachable", Grade::Failed, "Nobody ever has.");
+    check(&found, "reachable", Grade::Failed, "None ever has.");
     check(&found, "reachable", Grade::Failed, "forward it from 203.0.113.5");
     check(&found, "reachable", Grade::Failed, "Open TCP port 7402");
     check(&found, "address", Grade::Warning, "come from 203.0.113.5");
@@ -120,8 +120,8 @@ fn a_node_that_nobody_reaches_is_told_which_port_to_open() {
     let long_ago = Findings { last_caller: Some(recently - Duration::from_secs(600)), ..found };
     check(&long_ago, "reachable", Grade::Failed, "The last one came 10 min ago.");
     let silent = [sighting(false, None)];
-    let nobody = Findings { sightings: &silent, ..findings(&snapshot) };
-    check(&nobody, "reachable", Grade::Unknown, "No contact could be asked");
+    let unasked = Findings { sightings: &silent, ..findings(&snapshot) };
+    check(&unasked, "reachable", Grade::Unknown, "No contact could be asked");
 }
 
 #[test]

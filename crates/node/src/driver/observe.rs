@@ -67,11 +67,11 @@ pub(crate) struct ObservedBucket {
 #[derive(Debug)]
 pub(crate) struct ObservedRecords {
     pub(crate) next_expiry: Option<Duration>,
-    /// Key, bytes, remaining life, and whether it is another node's to hold.
+    /// Key, bytes, remaining TTL, and whether it is another node's to hold.
     pub(crate) sample: Vec<(Key, usize, Duration, bool)>,
 }
 
-/// An operation under way.
+/// An operation in progress.
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) kind: OperationKind,

@@ -24,7 +24,7 @@ impl Driver {
             }
         }
         self.pool.close_all(true);
-        // From here on whoever still has something to tell finds nobody, and ends.
+        // From here on tasks that still send events find the inbox closed, and end.
         drop(self.inbox);
         self.persistence.close().await;
     }

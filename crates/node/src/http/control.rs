@@ -1,9 +1,9 @@
 //! The Unix socket by which the tools of a node's owner speak to it: where it lies, and that
-//! nobody else can reach it.
+//! no other user can reach it.
 //!
 //! Its directory belongs to this user, and only this user may write to it; or it is a volume that an
 //! orchestrator hands over to this process's group (`fsGroup` of Kubernetes). A socket that is left
-//! over from a process that was killed is replaced; one behind which somebody listens is not.
+//! over from a process that was killed is replaced; one that a process listens on is not.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -69,7 +69,7 @@ pub(super) async fn bind(path: &Path) -> io::Result<(UnixListener, SocketFile)> 
     Ok((listener, SocketFile { path: path.to_owned(), made }))
 }
 
-/// Makes sure that nobody else could put another socket in the place of ours.
+/// Makes sure that no other user could put another socket in the place of ours.
 fn own_directory(directory: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().recursive(true).mode(0o700).create(directory) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),

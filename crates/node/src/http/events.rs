@@ -1,4 +1,5 @@
-//! The live stream of the page: server-sent events, each a [`View`](super::view::View) as JSON.
+//! The live stream of the dashboard: server-sent events, each a [`View`](super::view::View) as
+//! JSON.
 //!
 //! A view is made only when the one before has been taken, so a reader that is slow, or has
 //! fallen asleep, costs nothing.
@@ -45,7 +46,7 @@ async fn produce(mut viewer: Viewer, sender: mpsc::Sender<Bytes>) {
     let mut before = format!("retry: {}\n\n", RETRY.as_millis());
     loop {
         ticks.tick().await;
-        // Asked first for a place, so that nothing is made that nobody takes.
+        // A slot is reserved first, so that no event is built that cannot be sent.
         let Ok(place) = sender.reserve().await else { return };
         let Ok(view) = viewer.look().await else { return };
         let Ok(json) = serde_json::to_string(&view) else { return };

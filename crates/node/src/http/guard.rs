@@ -1,4 +1,4 @@
-//! Who may ask, and what no browser may do with the answer.
+//! Access control of HTTP requests, and security headers of the answers.
 //!
 //! The address is mostly loopback, which any page in the owner's browser can send requests to.
 //! Two things follow. A name that an attacker points at 127.0.0.1 (DNS rebinding) makes the
@@ -17,9 +17,9 @@ use axum::response::{IntoResponse, Response};
 /// Who is answered on one of the two ways in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Audience {
-    /// Whoever reaches this address.
+    /// All clients that reach this address.
     Browsers(SocketAddr),
-    /// Whoever may open the Unix socket.
+    /// All processes that may open the Unix socket.
     Tools,
 }
 
@@ -40,7 +40,7 @@ pub(super) async fn check(
     response
 }
 
-/// On every answer. The page's own policy says what it may load: nothing from elsewhere.
+/// On every answer. The dashboard's own policy says what it may load: nothing from elsewhere.
 const PROTECTION: [(HeaderName, &str); 5] = [
     (header::CACHE_CONTROL, "no-store"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -79,7 +79,7 @@ fn may_be_named(address: IpAddr, host: &str) -> bool {
     is_address || name.eq_ignore_ascii_case("localhost")
 }
 
-/// Whether a page of another site sent this. Following a link to the page itself is welcome.
+/// Whether a page of another site sent this. Following a link to the dashboard itself is welcome.
 fn is_foreign(request: &Request) -> bool {
     let fetch = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     let elsewhere = matches!(fetch("sec-fetch-site"), Some("cross-site" | "same-site"));

@@ -75,7 +75,7 @@ impl Metric {
         Self::new(name, Kind::Gauge, help, Source::Number(read))
     }
 
-    /// Several samples of each node, told apart by these labels.
+    /// Several samples of each node, distinguished by these labels.
     const fn labelled(
         name: &'static str,
         kind: Kind,

@@ -1,5 +1,5 @@
-//! The page as one self-contained document: put together once from the files in `assets/`, with a
-//! policy that lets it load nothing but itself and this node's JSON.
+//! The dashboard as one self-contained document: put together once from the files in `assets/`,
+//! with a policy that lets it load nothing but itself and this node's JSON.
 
 use std::sync::LazyLock;
 
@@ -18,7 +18,7 @@ const SCRIPTS: [&str; 6] = [
     include_str!("../../assets/main.js"),
 ];
 
-/// See the module's description.
+/// The dashboard document, with its content security policy.
 #[derive(Debug)]
 pub(super) struct Page {
     pub(super) html: String,
@@ -26,7 +26,7 @@ pub(super) struct Page {
     pub(super) policy: String,
 }
 
-/// The page.
+/// The dashboard.
 pub(super) static PAGE: LazyLock<Page> = LazyLock::new(|| {
     let script = format!("\"use strict\";\n(() => {{\n{}\n}})();\n", SCRIPTS.join("\n"));
     let policy = format!(

@@ -1,8 +1,8 @@
-//! What is where.
+//! HTTP routes.
 //!
 //! | path | what |
 //! |---|---|
-//! | `/` | the page; with `?key=HEX` or `?key=WORDS`, it looks that key up |
+//! | `/` | the dashboard; with `?key=HEX` or `?key=WORDS`, it looks that key up |
 //! | `/events?node=N` | what it shows, live |
 //! | `/status.json?node=N` | the same, once |
 //! | `/history.json?window=hour&node=N` | the rates of its charts, over five minutes or an hour |
@@ -40,9 +40,9 @@ use super::{Watched, events, exposition, metrics};
 use crate::counters::Limit;
 use crate::snapshot::{OperationView, SnapshotRequest, ValueView};
 
-/// Live streams at once. Each costs a view a second.
+/// Concurrent live streams. Each costs a view a second.
 const STREAMS: usize = 16;
-/// Questions at once, each of which is real work for several nodes: GETs that somebody wants
+/// Concurrent questions, each of which is real work for several nodes: GETs that a user wants
 /// explained, examinations.
 const QUESTIONS: usize = 4;
 
@@ -305,7 +305,7 @@ async fn readyz(State(routes): State<Routes>) -> Result<String, Refusal> {
         let health = look(watched, SnapshotRequest::default()).await.map_err(refusal)?.health;
         is_ready &= health.ready;
         if !health.ready && health.reasons.is_empty() {
-            reasons.push_str("The node was told to stop.\n");
+            reasons.push_str("The node is stopping.\n");
         }
         for reason in health.reasons {
             reasons.push_str(&format!("{} {}\n", reason.text, reason.hint));
@@ -322,7 +322,7 @@ fn json(value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
         Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Err(error) => {
-            tracing::error!(%error, "a status could not be written as JSON");
+            tracing::error!(%error, "cannot serialize the status as JSON");
             http::StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }

@@ -1,6 +1,6 @@
-//! Accepting HTTP connections: how many, for how long, and until when.
+//! Accepts HTTP connections, with limits on their number and lifetime.
 //!
-//! Whoever is one too many is closed at once. A connection has a deadline for each request's
+//! Connections beyond the limit are closed at once. A connection has a deadline for each request's
 //! head, which is also how long it may be idle, and one for its whole life, so that a client that
 //! does not read cannot keep its place for ever; browsers and Prometheus come again by themselves.
 
@@ -26,7 +26,7 @@ use crate::sockets::{self, CLIENT_KEEPALIVE};
 /// How long a request's head may take, and a connection be idle: longer than the usual interval
 /// of Prometheus, 15 s.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);
-/// How long a connection lives at most. A live stream that ends is opened anew by the browser.
+/// How long a connection lives at most. A live stream that ends is opened again by the browser.
 const CONNECTION_LIFE: Duration = Duration::from_secs(15 * 60);
 /// How long a connection whose life is over may take to finish what it is sending.
 const LAST_WORDS: Duration = Duration::from_secs(5);
@@ -71,7 +71,7 @@ impl Listener for UnixListener {
     }
 }
 
-/// Serves whoever comes, until the server stops.
+/// Serves connections until the server stops.
 pub(super) async fn serve(listener: impl Listener, routed: Routed, place: Place) {
     let places = Arc::new(Semaphore::new(HTTP_CONNECTIONS));
     let logs = LogLimits::default();

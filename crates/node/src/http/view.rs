@@ -1,4 +1,5 @@
-//! What the page shows, as JSON: one node, or the network that several nodes of this process are.
+//! What the dashboard shows, as JSON: one node, or the network that several nodes of this process
+//! are.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +13,9 @@ use super::{DRIVER_DEADLINE, Watched};
 use crate::handle::HandleError;
 use crate::snapshot::{EventView, OperationView, Snapshot, SnapshotRequest, State};
 
-/// Operations of a network that are told at once, at most: more cannot be followed by eye.
+/// Operations of a network that are shown together, at most: more cannot be followed by eye.
 const MAX_NETWORK_OPERATIONS: usize = 48;
-/// Events of a network that are told at once, the latest.
+/// Events of a network that are shown together, the latest.
 const MAX_NETWORK_EVENTS: usize = 48;
 /// With more contacts than this they are told with every [`CONTACTS_EVERY`]th look only.
 const MANY_CONTACTS: usize = 200;
@@ -121,7 +122,7 @@ pub(super) struct Viewer {
 }
 
 impl Viewer {
-    /// Somebody who looks at one node, or at the whole network if there are several.
+    /// A dashboard that looks at one node, or at the whole network if there are several.
     pub(super) fn new(
         watched: Arc<[Watched]>,
         history: Option<Arc<History>>,

@@ -3,7 +3,7 @@
 //! Decides only: no socket, and the time is passed in. Three bounds, each counted by its own name:
 //!
 //! * connections from one address, that is one IPv4 address or one /64 of IPv6, and twice as many
-//!   from one /48: whoever has a /48 has 65 536 /64s;
+//!   from one /48: a /48 contains 65 536 /64s;
 //! * handshakes from one address in a second: a ClientHello costs this node some 160 µs of
 //!   processor time, and a recorded one can be sent again and again;
 //! * handshakes in progress. When all slots are taken, the oldest handshake whose ClientHello has not
@@ -84,7 +84,7 @@ struct Bucket {
     at: Moment,
 }
 
-/// See the module's description.
+/// Open connections and handshakes, counted by address and prefix.
 #[derive(Debug)]
 pub(super) struct Admission {
     limits: AdmissionLimits,

@@ -1,4 +1,4 @@
-//! The start of a node: its data, its identity, its ports, its tasks.
+//! Starts a node: data, identity, ports, tasks.
 
 use std::io;
 use std::net::SocketAddr;
@@ -62,7 +62,7 @@ pub enum StartError {
     /// The core's settings contradict each other.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The page and the metrics cannot be served.
+    /// The dashboard and the metrics cannot be served.
     #[error(transparent)]
     Http(#[from] HttpError),
     /// The operating system gave no randomness.
@@ -157,7 +157,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
 fn begin(settings: &Settings) -> Result<Beginning, StartError> {
     let fresh = || Identity::generate(settings.key_kind, settings.policy, settings.host);
     let Some(path) = &settings.data_dir else {
-        tracing::info!("no data directory: nothing is kept on disk");
+        tracing::info!("no data directory: nothing is stored on disk");
         let identity = fresh()?;
         let persistence = Persistence::Nowhere;
         let (records, contacts, pins) = (Vec::new(), Vec::new(), Vec::new());
@@ -185,8 +185,8 @@ fn begin(settings: &Settings) -> Result<Beginning, StartError> {
     Ok(Beginning { identity, persistence, records, contacts, pins })
 }
 
-/// A node without its control socket is still a node; without the page that was asked for, it is
-/// not what its operator wants.
+/// A node without its control socket is still a node; without the dashboard that was asked for, it
+/// is not what its operator wants.
 async fn bind_http(settings: &Settings, api: SocketAddr) -> Result<Option<BoundHttp>, HttpError> {
     let address = settings.http;
     let control = settings.control.as_ref().map(|control| control.path(api));
@@ -195,7 +195,7 @@ async fn bind_http(settings: &Settings, api: SocketAddr) -> Result<Option<BoundH
     }
     match BoundHttp::bind(HttpSettings { address, control }).await {
         Err(error @ HttpError::Control { .. }) => {
-            tracing::warn!(%error, "local tools cannot speak to this node");
+            tracing::warn!(%error, "no control socket: local tools cannot reach this node");
             Ok(Some(BoundHttp::bind(HttpSettings { address, control: None }).await?))
         }
         bound => bound.map(Some),
@@ -213,7 +213,7 @@ async fn listen(address: SocketAddr, purpose: &'static str) -> Result<TcpListene
     bound.map_err(|source| StartError::Listen { address, purpose, source })
 }
 
-/// A bound socket has an address; if the system will not tell it, nobody can be told either.
+/// A bound socket has an address; if the system does not report it, it cannot be announced either.
 fn address(listener: &TcpListener) -> SocketAddr {
     listener.local_addr().unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)))
 }

@@ -142,7 +142,7 @@ impl Watch {
             }
             Err(error) if !self.is_stuck => {
                 self.is_stuck = true;
-                tracing::warn!(address = %bound, %error, "cannot move to another address: trying on");
+                tracing::warn!(address = %bound, %error, "cannot move to another address: retrying");
             }
             Err(_) => {}
         }

@@ -22,8 +22,8 @@ pub(super) struct Connection {
     pub(super) awaited: Awaited,
     pub(super) opened: Moment,
     pub(super) last_used: Moment,
-    /// Whether the core was told of it. A connection that this node dialled is announced with its
-    /// first message: until then the other side may refuse this node's certificate.
+    /// Whether the core was notified of it. A connection that this node dialled is announced with
+    /// its first message: until then the other side may refuse this node's certificate.
     pub(super) announced: bool,
     /// Whether another one serves new requests.
     pub(super) draining: bool,

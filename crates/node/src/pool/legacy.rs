@@ -1,7 +1,7 @@
-//! Peers of the original network: one request per connection, and a STORE that nobody answers.
+//! Peers of the original network: one request per connection, and STOREs without an answer.
 //!
 //! Such a connection is in no way one of its peer's: it carries the one request for which it was
-//! dialled, and is closed with the answer. Requests to one peer are dialled side by side, up to a
+//! dialled, and is closed with the answer. Requests to one peer are dialled concurrently, up to a
 //! bound; more than that wait, each until a dial before it is through.
 
 use std::collections::{HashMap, HashSet};
@@ -15,18 +15,18 @@ use voiddht_wire::peer::{Body, Message};
 
 use super::{Dial, Effect, Pool};
 
-/// Dials under way to one such peer. A guess: as many as a GET and a PUT at once make, and few
+/// Dials in progress to one such peer. A guess: as many as a GET and a PUT at once make, and few
 /// enough for a peer that starts a thread for each.
 const DIALS_AT_ONCE: usize = 8;
 /// Peers of which it is remembered how they speak. 32 bytes each; when there are more, all are
-/// forgotten, which costs each a value or two that is dialled for in vain.
+/// forgotten, which costs each a value or two that is dialled for without success.
 const MAX_KNOWN: usize = 4096;
 
 /// What the pool knows of such peers.
 #[derive(Debug, Default)]
 pub(super) struct LegacyPeers {
     known: HashSet<NodeId>,
-    /// Connections of which the core was told, by peer.
+    /// Connections of which the core was notified, by peer.
     announced: HashMap<NodeId, usize>,
 }
 
@@ -37,7 +37,7 @@ impl LegacyPeers {
     }
 
     /// Whether a request cannot be put into words that the peer would understand, so that dialling
-    /// it is in vain.
+    /// it would fail.
     pub(super) fn never_takes(&self, to: &Destination, body: &Body) -> bool {
         let Body::Store(record) = body else { return false };
         record.value.len() > MAX_LEGACY_VALUE_BYTES && to.id.is_some_and(|id| self.is_known(&id))
@@ -86,7 +86,8 @@ impl Pool {
         }
     }
 
-    /// Sends the one request of a connection; `false` if it cannot be, which the core is told.
+    /// Sends the one request of a connection; `false` if it cannot be, of which the core is
+    /// notified.
     fn send_only(&mut self, now: Moment, id: ConnectionId, message: &Message) -> bool {
         let rpc_id = message.header.rpc_id;
         if let Err(why) = self.send_request(now, id, message) {
@@ -124,8 +125,8 @@ impl Pool {
         }
     }
 
-    /// Tells the core that such a peer has answered where it was dialled. What such a peer dials is
-    /// for one request of its own, and none of this node's can go that way.
+    /// Reports to the core that such a peer has answered where it was dialled. What such a peer
+    /// dials is for one request of its own, and none of this node's can go that way.
     pub(super) fn announce_legacy(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get(&id) else { return };
         let (Some(proved), Some(dialed)) = (connection.proved, connection.dialed) else { return };

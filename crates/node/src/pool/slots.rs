@@ -65,7 +65,7 @@ pub(super) struct Held {
     pub(super) last_used: Moment,
 }
 
-/// See the module's description.
+/// The limits on connections of the pool.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slots {
     pub(super) limit: usize,

@@ -269,7 +269,7 @@ fn crossed_dials_leave_the_one_of_the_lower_id_at_both_ends() {
                 assert_eq!(bench.written(theirs).0, 1, "what waited goes out at once");
                 if !mine_serves {
                     let cancelled = Seen::Cancelled(mine.0);
-                    assert!(bench.seen().contains(&cancelled), "{peer:x}: nobody needs it");
+                    assert!(bench.seen().contains(&cancelled), "{peer:x}: not needed");
                     continue;
                 }
                 bench.answer(theirs, peer, rpc);
@@ -284,7 +284,7 @@ fn crossed_dials_leave_the_one_of_the_lower_id_at_both_ends() {
             assert_eq!(bench.written(serves).0, 1, "{peer:x}, mine first: {mine_first}");
             assert_eq!(bench.written(drains), (0, false), "only drained so far");
 
-            // Its dialler closes the other one once nothing is under way on it.
+            // Its dialler closes the other one once nothing is in progress on it.
             bench.now = bench.now + DRAINED_AFTER;
             assert!(bench.pool.wants_sweep());
             bench.pool.sweep(bench.now);

@@ -1,4 +1,4 @@
-//! Putting into words what the driver has copied. Done by whoever asked, not by the driver.
+//! Builds views from what the driver has copied. Runs in the task that asked, not in the driver.
 
 use std::net::SocketAddr;
 use std::path::Path;

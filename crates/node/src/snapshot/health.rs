@@ -1,6 +1,6 @@
-//! How a node feels, and why: one state, and the reasons in words.
+//! The health of a node: one state, and the reasons as text.
 //!
-//! A judgement over a few facts, so that the page, `/readyz` and `dht status` say the same.
+//! A judgement over a few facts, so that the dashboard, `/readyz` and `dht status` say the same.
 
 use std::net::IpAddr;
 
@@ -20,7 +20,7 @@ pub enum State {
     Joining,
     /// It has lost its network.
     Isolated,
-    /// It was told to stop.
+    /// It was asked to stop.
     Leaving,
 }
 
@@ -53,7 +53,7 @@ pub struct Facts {
     pub contacts: usize,
     /// Those that failed to answer the last time.
     pub suspects: usize,
-    /// Whether the node has a contact, or was told of nobody to find.
+    /// Whether the node has a contact, or has no peer to find.
     pub joined: bool,
     /// Whether enough contacts were asked to dial the node, and none did.
     pub unreachable: bool,
@@ -61,7 +61,7 @@ pub struct Facts {
     pub lost_address: Option<IpAddr>,
     /// Whether it ever had a contact.
     pub was_joined: bool,
-    /// Whether it was told to stop.
+    /// Whether it was asked to stop.
     pub leaving: bool,
     /// Whether the disk refuses writes.
     pub disk_failing: bool,
@@ -171,7 +171,7 @@ fn lost_address(facts: &Facts) -> Option<Reason> {
     Some(Reason {
         code: "address",
         text: format!("This machine no longer has the address {lost}."),
-        hint: "See what `dht doctor` says of the address.",
+        hint: "`dht doctor` has details on the address.",
     })
 }
 
@@ -182,7 +182,7 @@ fn complaints(facts: &Facts) -> Vec<Reason> {
             code: "unreachable",
             text: "Contacts cannot dial this node: it is a client, and holds nothing for others."
                 .into(),
-            hint: "See what `dht doctor` says of the port; --client if it is meant so.",
+            hint: "`dht doctor` has details on the port; use --client if this is intended.",
         });
     }
     if is_unanswered(facts) {

@@ -1,4 +1,4 @@
-//! An operation as people see it: what was asked, of whom, on which path, and what came back.
+//! The view of an operation: what was asked, of which node, on which path, and the answer.
 
 use serde::Serialize;
 use voiddht_core::report::{Report, Step, StepAnswer};
@@ -10,15 +10,15 @@ use crate::handle::GetOutcome;
 /// million nodes. 140 bytes each in memory.
 pub const MAX_STEPS: usize = 64;
 
-/// An operation, under way or ended.
+/// An operation, in progress or ended.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct OperationView {
-    /// Counts the node's operations as they end, from 1; 0 for those under way. See
+    /// Counts the node's operations as they end, from 1; 0 for those in progress. See
     /// [`super::SnapshotRequest::after`].
     pub number: u64,
     /// `get`, `put` or `lookup`.
     pub kind: &'static str,
-    /// For whom: `command` (a user), `join`, `refresh` or `upkeep`.
+    /// The requester: `command` (a user), `join`, `refresh` or `upkeep`.
     pub purpose: &'static str,
     /// The key, or the point that was searched.
     pub key: String,
@@ -48,8 +48,8 @@ pub struct OperationView {
     pub agreeing: u32,
     /// Votes for others.
     pub dissenting: u32,
-    /// Each request in the order of its start, [`MAX_STEPS`] at most; empty where nobody asked
-    /// for them when it started.
+    /// Each request in the order of its start, [`MAX_STEPS`] at most; empty if they were not
+    /// recorded when it started.
     pub steps: Vec<StepView>,
 }
 
@@ -77,7 +77,7 @@ pub struct StepView {
 }
 
 impl OperationView {
-    /// The GET that somebody wanted explained, with every step.
+    /// The GET to explain, with every step.
     pub(crate) fn explained(key: &Key, outcome: &GetOutcome, ended_at_ms: u64) -> Self {
         let took = outcome.report.took;
         let view = Self {

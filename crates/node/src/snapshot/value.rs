@@ -1,4 +1,4 @@
-//! A value that was found, and why it is believed: for the control socket alone.
+//! A value that was found, and why it is accepted: for the control socket alone.
 
 use data_encoding::BASE64;
 use serde::Serialize;
@@ -7,7 +7,7 @@ use voiddht_wire::Key;
 use super::operation::millis;
 use crate::handle::GetOutcome;
 
-/// Why a value is believed.
+/// Why a value is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verified {
@@ -38,7 +38,7 @@ pub struct ValueView {
     pub replicas: u32,
     /// Nodes that returned another value.
     pub dissenting: u32,
-    /// Why it is believed.
+    /// Why it is accepted.
     pub verified: Option<Verified>,
     /// How long the GET took.
     pub took_ms: f64,

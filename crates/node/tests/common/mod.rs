@@ -19,7 +19,7 @@ pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("something hangs")
 }
 
-/// A key that no value proves.
+/// A key that is the hash of no value.
 pub(crate) fn key(number: u64) -> Key {
     Key::of_value(&number.to_be_bytes())
 }

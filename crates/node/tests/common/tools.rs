@@ -26,7 +26,7 @@ pub(crate) fn find_python(package: &str) -> Option<PathBuf> {
     None
 }
 
-#[allow(clippy::print_stderr, reason = "whoever runs the tests is to see it")]
+#[allow(clippy::print_stderr, reason = "for the person who runs the tests")]
 fn skip(missing: &str) {
     assert!(std::env::var_os("VOIDDHT_REQUIRE_TOOLS").is_none(), "{missing}");
     eprintln!("SKIPPED: {missing}");

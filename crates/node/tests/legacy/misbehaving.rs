@@ -66,7 +66,7 @@ async fn garbage_is_refused() {
     for node in &nodes {
         broken += node.handle().status().await.unwrap().counts.misbehaved;
     }
-    assert!(broken > 0, "somebody has met it");
+    assert!(broken > 0, "a node has met it");
     stop(nodes).await;
 }
 

@@ -56,7 +56,7 @@ async fn values_are_found_whichever_side_puts_and_gets() {
     let mut user = LegacyUser::start(&python);
     put_ours(&nodes).await;
     put_theirs(&mut user, &peers).await;
-    // A STORE of the original is over before it is carried out.
+    // A STORE of the original is over before it is executed.
     for node in &nodes {
         let handle = node.handle();
         until(|| async { handle.status().await.unwrap().core.records == VALUES }).await;

@@ -133,7 +133,7 @@ async fn a_value_too_large_for_its_frames_passes_it_over() {
     let stored = peer.event("stored").await;
     assert_eq!(stored["key"], keys[1].0.to_string(), "the smaller one, and no other");
 
-    // What it asks for and cannot be told in its dialect is an ERROR, as the original has them.
+    // What it asks for and its dialect cannot express is an ERROR, as the original has them.
     let answer = call(&python, node.p2p_address(), &["find_value", &keys[0].0.to_string()]).await;
     assert_eq!((&answer["kind"], &answer["code"]), (&"ERROR".into(), &12.into()));
     stop(vec![other, node]).await;

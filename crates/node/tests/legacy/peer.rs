@@ -33,7 +33,7 @@ fn command(python: &Path, name: &str) -> Command {
     command
 }
 
-/// An address where nobody listens now.
+/// An address where nothing listens now.
 pub(crate) fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
@@ -122,7 +122,7 @@ pub(crate) async fn try_call(python: &Path, node: SocketAddr, request: &[&str]) 
     soon(tokio::task::spawn_blocking(move || command.output())).await.unwrap().unwrap()
 }
 
-/// Somebody who puts and gets through the original's nodes and messages.
+/// A user that puts and gets through the original's nodes and messages.
 pub(crate) struct LegacyUser {
     child: Child,
     stdin: ChildStdin,

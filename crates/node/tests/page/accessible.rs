@@ -1,4 +1,4 @@
-//! The page without a mouse, and for eyes that need contrast.
+//! The dashboard without a mouse, and for eyes that need contrast.
 
 use super::*;
 

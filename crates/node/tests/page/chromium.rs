@@ -181,8 +181,8 @@ impl Chromium {
         std::fs::write(path, bytes).unwrap();
     }
 
-    /// Everything that went wrong on the page since it was opened: exceptions, errors in the
-    /// console, what the page's policy forbade.
+    /// Everything that went wrong on the dashboard since it was opened: exceptions, errors in the
+    /// console, what the dashboard's policy forbade.
     pub(crate) fn complaints(&self) -> Vec<String> {
         let wrong = self.events.iter().filter(|event| {
             let of = &event["params"];
@@ -196,7 +196,7 @@ impl Chromium {
         wrong.map(|event| event["params"].to_string()).collect()
     }
 
-    /// What the page fetched that did not come from there.
+    /// What the dashboard fetched that did not come from there.
     pub(crate) fn fetched_elsewhere(&self, home: SocketAddr) -> Vec<String> {
         let requests =
             self.events.iter().filter(|one| one["method"] == "Network.requestWillBeSent");

@@ -1,4 +1,4 @@
-//! The page in a real browser: what it draws is what the node knows, what happens shows up, it
+//! The dashboard in a real browser: what it draws is what the node knows, what happens shows up, it
 //! fetches nothing from elsewhere, and it holds together at any size.
 //!
 //! Pictures are left in `target/tmp/page/`.
@@ -31,7 +31,8 @@ fn ids_of(selector: &str) -> String {
     format!("[...document.querySelectorAll('{selector}')].map((one) => one.dataset.id).sort()")
 }
 
-/// Whether a script says just that. What a node knows may still change while the page shows it.
+/// Whether a script says just that. What a node knows may still change while the dashboard shows
+/// it.
 fn are(script: &str, wanted: &Value) -> String {
     format!("JSON.stringify({script}) === JSON.stringify({wanted})")
 }
@@ -80,7 +81,7 @@ async fn the_page_draws_what_the_node_knows_and_shows_what_happens() {
     browser.until(&are(&format!("{changes}.sort()"), &contacts)).await;
     let healthy_icon = browser.evaluate("document.getElementById('icon').href").await;
 
-    let value = Bytes::from_static(b"a value that nobody sees");
+    let value = Bytes::from_static(b"a value that must not be shown");
     let put = soon(node.handle().put(key(1), value, None, None)).await.unwrap();
     let shown = &key(1).to_string()[..16];
     let row = format!(
@@ -111,7 +112,7 @@ async fn the_page_draws_what_the_node_knows_and_shows_what_happens() {
     assert_eq!(steps, flights, "each step is drawn");
 
     let text = browser.evaluate("document.documentElement.outerHTML").await;
-    assert!(!text.as_str().unwrap().contains("a value that nobody sees"));
+    assert!(!text.as_str().unwrap().contains("a value that must not be shown"));
     assert_eq!(browser.complaints(), Vec::<String>::new());
     assert_eq!(browser.fetched_elsewhere(address), Vec::<String>::new());
 

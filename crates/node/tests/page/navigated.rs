@@ -1,4 +1,4 @@
-//! Finding things on the page: links to keys, filters, the window of the charts.
+//! Finding things on the dashboard: links to keys, filters, the window of the charts.
 
 use super::*;
 
@@ -10,7 +10,7 @@ const ROWS: &str =
 async fn a_link_to_a_key_looks_it_up_and_operations_can_be_filtered() {
     let Some(mut browser) = Chromium::start().await else { return };
     let (others, node, address) = watched_network(4).await;
-    let value = Bytes::from_static(b"a value that nobody sees");
+    let value = Bytes::from_static(b"a value that must not be shown");
     soon(others[1].handle().put(key(1), value.clone(), None, None)).await.unwrap();
     soon(node.handle().put(key(2), value, None, None)).await.unwrap();
 

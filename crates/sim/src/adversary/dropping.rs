@@ -1,7 +1,7 @@
-//! Confirms what it is given to keep and throws it away, and ends every lookup that comes its way.
+//! Confirms STOREs and discards the records, and ends every lookup that queries it.
 //!
-//! To a third of those who ask it is silent, which costs them a timeout; the others get an empty
-//! list at once, which looks like the answer of somebody who is alive and knows nobody. It answers
+//! To a third of those who ask it is unresponsive, which costs them a timeout; the others get an
+//! empty list at once, which looks like the answer of a live node without contacts. It answers
 //! PINGs, so that it keeps its places in routing tables. This is the adversary of S/Kademlia's
 //! figure 4.
 
@@ -11,7 +11,7 @@ use voiddht_wire::peer::Body;
 
 use super::{Adversary, Around, Asked, Request};
 
-/// How often it is silent.
+/// How often it is unresponsive.
 const SILENCE: f64 = 1.0 / 3.0;
 
 /// See the [module](self).

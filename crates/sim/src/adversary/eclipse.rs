@@ -1,7 +1,7 @@
 //! Takes a key away from the network: it sits near it, confirms what is stored there and throws
-//! it away, has never heard of the value, and knows nobody near it but its accomplices.
+//! it away, has never heard of the value, and names only its accomplices near it.
 //!
-//! Whoever asks for anything else meets a model node, so that nothing is known against it.
+//! It answers all other requests correctly, so that nothing is known against it.
 
 use voiddht_core::event::Input;
 use voiddht_wire::limits::MAX_NODES;

@@ -25,7 +25,7 @@ const SHARED_BITS: usize = 32;
 /// See the [module](self).
 #[derive(Clone, Debug)]
 pub struct Flooding {
-    /// Records that it still sends. Even a flood ends, if only so that a run does: whoever holds
+    /// Records that it still sends. Even a flood ends, if only so that a run does: a holder of
     /// its records renews each on twenty nodes.
     pub left: usize,
     awaited: BTreeSet<RpcId>,

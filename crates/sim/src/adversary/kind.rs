@@ -13,27 +13,27 @@ use super::{
 /// A kind of adversary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// See [`Dropping`].
+    /// Confirms STOREs and discards the records: [`Dropping`].
     Dropping,
-    /// See [`NodeLiar`].
+    /// Returns accomplices or invented nodes: [`NodeLiar`].
     NodeLiar,
-    /// See [`ValueLiar`].
+    /// Returns a forged value: [`ValueLiar`].
     ValueLiar,
-    /// See [`Eclipse`].
+    /// Withholds one key with ground IDs: [`Eclipse`].
     Eclipse,
-    /// See [`Sybil`].
+    /// One party with many IDs: [`Sybil`].
     Sybil,
-    /// See [`Flooding`].
+    /// Fills the stores of others: [`Flooding`].
     Flooding,
-    /// See [`Slow`].
+    /// Answers just before the timeout: [`Slow`].
     Slow,
-    /// See [`Replaying`].
+    /// Stores and returns old versions: [`Replaying`].
     Replaying,
-    /// See [`ClockAhead`].
+    /// Republishes values with versions from the future: [`ClockAhead`].
     ClockAhead,
-    /// See [`WrongAddresses`].
+    /// Names real nodes at wrong addresses: [`WrongAddresses`].
     WrongAddresses,
-    /// See [`ColludingInventor`].
+    /// Invents nodes that its accomplices confirm: [`ColludingInventor`].
     ColludingInventor,
 }
 

@@ -1,5 +1,5 @@
-//! Lies about nodes: whoever asks it for the closest is given its accomplices, or, by every second
-//! liar, nodes very close to the target that do not exist, each of which costs a timeout.
+//! Lies about nodes: requests for the closest nodes are answered with its accomplices, or, by every
+//! second liar, nodes very close to the target that do not exist, each of which costs a timeout.
 //!
 //! It holds no value either: it confirms what it is given to keep, and answers a request for it
 //! with the same lists.
@@ -40,7 +40,7 @@ impl Adversary for NodeLiar {
     }
 }
 
-/// A node that does not exist: close to the target, at an address where nobody is.
+/// A node that does not exist: close to the target, at an unused address.
 fn invented(around: &mut Around<'_>, target: &Key) -> NodeInfo {
     let random = NodeId::from_bytes(around.random.random());
     let id = (0..SHARED_BITS).fold(random, |id, bit| id.with_bit(bit, target.bit(bit)));

@@ -1,4 +1,4 @@
-//! Where adversaries sit, and how they come into a world.
+//! Placement of adversaries in a world.
 
 use std::net::Ipv4Addr;
 

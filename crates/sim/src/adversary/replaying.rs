@@ -1,6 +1,6 @@
 //! Says again what was true once: it remembers every record that it was given to keep, stores the
-//! old ones anew on the nodes that hold a newer version or have seen it expire, returns the oldest
-//! version to whoever asks, and sends each answer twice.
+//! old ones again on the nodes that hold a newer version or have seen it expire, returns the oldest
+//! version to readers, and sends each answer twice.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! One party under many names: to its neighbours it is a crowd. It names nobody but itself, under
+//! One party under many names: to its neighbours it is a crowd. It names only itself, under
 //! its other names, and returns forged values.
 //!
 //! What it costs to have many names is an address each, or not: see

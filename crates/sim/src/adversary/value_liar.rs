@@ -13,7 +13,7 @@ use voiddht_wire::peer::{Body, Record};
 
 use super::{Adversary, Around, Asked, Request};
 
-/// How far the liars' clocks may be apart: they agree on a version without talking.
+/// How far the malicious nodes' clocks may be apart: they agree on a version without talking.
 const STEP_MILLIS: u64 = 60_000;
 
 /// See the [module](self).
@@ -35,7 +35,7 @@ impl Adversary for ValueLiar {
     }
 }
 
-/// What all liars say of this key at this time.
+/// What all malicious nodes say of this key at this time.
 pub fn forged(key: &Key, now: WallTime) -> Record {
     let highest = (now + FUTURE_VERSION_TOLERANCE).as_millis() - STEP_MILLIS;
     Record {

@@ -1,6 +1,6 @@
 //! What was published, and until when: no copy lives longer, no GET returns anything else.
 //!
-//! Where there are adversaries, they publish too, and nobody can tell what for how long: then only
+//! Where there are adversaries, they publish too, and their values and TTLs are unknown: then only
 //! answers are looked at that nothing excuses. [`Ttls`](super::Ttls) holds whatever they do.
 
 use std::collections::BTreeMap;
@@ -60,7 +60,7 @@ impl Ledger {
             }
             Some(_) => {}
             None => {
-                let what = format!("a value of {:?} that nobody published", record.key);
+                let what = format!("a value of {:?} that was never published", record.key);
                 found.add(self.name(), at, what);
             }
         }

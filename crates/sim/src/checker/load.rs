@@ -1,4 +1,4 @@
-//! Requests in flight and operations under way stay within limits, at every step.
+//! Requests in flight and operations in progress stay within limits, at every step.
 
 use voiddht_core::{Config, Node};
 
@@ -6,17 +6,17 @@ use super::{Checker, Site, Violations};
 
 /// Requests that a node has in flight for itself, at most: copies of upkeep (32), contacts that are
 /// checked (64), suspects and lost ones that are asked again (64 every tenth of a second, each for
-/// ten seconds where nobody answers), lookups of its own.
+/// ten seconds without an answer), lookups of its own.
 const OWN_REQUESTS: usize = 2048;
 
 /// See the [module](self).
 #[derive(Clone, Copy, Debug)]
 pub struct Load {
-    /// Requests in flight of a node that serves nobody, at most.
+    /// Requests in flight of a node without clients, at most.
     pub requests: usize,
     /// Requests in flight for each operation, at most.
     pub requests_per_operation: usize,
-    /// Operations of one node under way, at most.
+    /// Operations of one node in progress, at most.
     pub operations: usize,
 }
 
@@ -25,7 +25,7 @@ impl Load {
     pub fn of(config: &Config) -> Self {
         Self {
             requests: OWN_REQUESTS,
-            // Late ones are in flight beside those that took their place.
+            // Overdue ones are in flight beside those that took their place.
             requests_per_operation: voiddht_core::lookup::MAX_REQUESTS as usize + 8 * config.k,
             operations: config.max_operations,
         }
@@ -45,7 +45,7 @@ impl Checker for Load {
                 self.name(),
                 at,
                 format!(
-                    "{requests} requests in flight, {operations} operations under way; allowed are \
+                    "{requests} requests in flight, {operations} operations in progress; allowed are \
                      {allowed} and {}",
                     self.operations
                 ),

@@ -1,4 +1,4 @@
-//! Replica sets against the true k closest, as only somebody who sees the whole world can tell.
+//! Replica sets against the true k closest, as seen with full knowledge of the world.
 
 use std::collections::BTreeMap;
 
@@ -83,7 +83,7 @@ impl Checker for ReplicaSets {
             && let Some((key, ends)) = self.under_way.remove(id)
             && matches!(outcome, Outcome::Put { receipt: Receipt { stored: 1.., .. }, .. })
         {
-            // A shorter life than that of an earlier publication may be the one that counts.
+            // A shorter TTL than that of an earlier publication may be the one that counts.
             let place = self.stored.entry(key).or_insert(ends);
             *place = ends.min(*place);
         }

@@ -1,7 +1,7 @@
 //! No honest holder lengthens a TTL: not by what it keeps, not by what it hands on.
 //!
 //! Each is held to what it has accepted itself, so that this holds whatever others say: what an
-//! adversary publishes anew is a publication.
+//! adversary publishes again is a publication.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

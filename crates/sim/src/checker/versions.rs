@@ -1,4 +1,4 @@
-//! No holder replaces a record by an older version of it, save by the value that proves itself.
+//! No holder replaces a record by an older version of it, save by the self-verifying value.
 
 use std::collections::BTreeMap;
 

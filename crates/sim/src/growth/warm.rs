@@ -3,7 +3,7 @@
 //!
 //! Each table gets what a table can hold: every bucket that splitting would make, filled with
 //! random nodes of its range. What is skipped is the joining. Who enters which bucket is decided by
-//! the shipped code, which is told of each contact as if it had just dialled it.
+//! the shipped code, which is given each contact as if it had just dialled it.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::Grown;
 use crate::host::{HostId, HostOptions};
 use crate::world::World;
 
-/// How often progress is told.
+/// How often progress is reported.
 const TELL_EVERY: usize = 256;
 
 impl World {
@@ -44,7 +44,7 @@ impl World {
             let own = self.host(host).info().id;
             let mut contacts = Vec::new();
             self.draw_contacts(&all, 0, &own, (k, b), &mut contacts);
-            // Least recently seen is whoever came first: nobody in particular.
+            // Which contact is least recently seen is left to chance.
             contacts.shuffle(self.random());
             self.seed_table(host, &contacts);
             if index % TELL_EVERY == 0 {

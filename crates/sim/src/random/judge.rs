@@ -1,4 +1,4 @@
-//! What a GET should have brought, and what excuses it if it did not.
+//! The expected result of a GET, and what excuses a failure.
 
 use bytes::Bytes;
 use voiddht_core::event::Outcome;
@@ -74,7 +74,8 @@ impl Judge {
             return;
         }
         let holders = self.holders(world, &key, published);
-        // Half of the replica set lies, or what was asked first did, and nobody else was.
+        // Half of the replica set is malicious, or the nodes asked first were and no other was
+        // asked.
         let outvoted = holders.hostile >= holders.right;
         let early = holders.hostile > 0 && value.is_some() && report.dissenting == 0;
         if holders.hostile > 0 && holders.anywhere > 0 && (outvoted || early) {

@@ -1,4 +1,4 @@
-//! What a seed means: the size of a network, its settings, its faults, its adversaries, its work.
+//! The plan of a seed: the size of a network, its settings, faults, adversaries and workload.
 
 use std::fmt;
 use std::time::Duration;
@@ -56,7 +56,7 @@ pub struct Plan {
     pub clock_skew: i64,
     /// Values.
     pub values: u64,
-    /// Share of the values that prove themselves.
+    /// Share of the values that are self-verifying.
     pub proving: f64,
     /// How long values live: beyond the end of the scenario.
     pub ttl: Duration,
@@ -114,7 +114,7 @@ impl Plan {
         Bytes::from(format!("value {number}.{edition} of {}", self.seed))
     }
 
-    /// Whether a value is its key's preimage.
+    /// Whether a value is content-addressed.
     pub fn proves(&self, number: u64) -> bool {
         (number as f64 + 0.5) / self.values as f64 <= self.proving
     }

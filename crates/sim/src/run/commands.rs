@@ -1,4 +1,4 @@
-//! Many commands, some of them under way at any time.
+//! Many commands, some of them in progress at any time.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use crate::host::HostId;
 
 /// The longest that one command may take, in virtual time: it is counted as failed then.
 const PATIENCE: Duration = Duration::from_secs(120);
-/// How often progress is told.
+/// How often progress is reported.
 const TELL_EVERY: u64 = 64;
 
 impl Stage<'_> {
-    /// Gives commands as `next` yields them, `at_once` under way at any time, and hands each one's
-    /// outcome to `ended`, with what `next` gave along. `of` is how many there will be.
+    /// Gives commands as `next` yields them, `at_once` in progress at any time, and hands each
+    /// one's outcome to `ended`, with what `next` gave along. `of` is how many there will be.
     pub(super) fn run_commands<T>(
         &mut self,
         of: u64,
@@ -45,7 +45,7 @@ impl Stage<'_> {
             }
             let end = self.world.now() + PATIENCE;
             let Some(one) = self.world.run_until_ended(end) else {
-                // Nothing ends any more: whoever was asked is gone.
+                // Nothing ends any more: the nodes that were asked are gone.
                 for (_, with) in sorted(open) {
                     ended(self, with, None);
                 }

@@ -1,4 +1,4 @@
-//! A network that lives: nodes come and go all the time, while values are got and, when their
+//! Churn: nodes join and leave all the time, while values are got and, when their
 //! lives end, replaced by others.
 //!
 //! Sessions are drawn from a Weibull distribution. For each node that goes another comes at once;
@@ -23,7 +23,7 @@ use crate::world::Death;
 
 /// How often figures are taken, where a scenario does not say.
 const SAMPLE: Duration = Duration::from_secs(600);
-/// What is left of a value's life when it is no longer asked for: a GET takes its time.
+/// What is left of a value's TTL when it is no longer asked for: a GET takes its time.
 const LAST_ASKED: Duration = Duration::from_secs(60);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -191,7 +191,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Somebody comes: a new node, or one that was there before.
+    /// A node joins: a new one, or one that was there before.
     fn replace(&mut self, sessions: &Sessions) -> Result<HostId, ConfigError> {
         let random = self.world.random();
         let returns = random.random_range(0.0..1.0) < sessions.returning;

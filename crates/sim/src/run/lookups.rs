@@ -1,11 +1,11 @@
-//! Lookups of random points, and whom they reach.
+//! Lookups of random points, and the nodes that they reach.
 //!
 //! Two ways of telling whether a lookup reached an honest one of the s closest nodes, as the
 //! experiment of S/Kademlia (section 5, figure 4) asks:
 //!
 //! - `reached`: among the nodes that the lookup came back with there is one. That is what the
-//!   lookup is worth to whoever runs it: a node that does not answer, or lies, costs a request, and
-//!   the path goes on with whom it heard of before.
+//!   lookup is worth in practice: a node that does not answer, or lies, costs a request, and
+//!   the path goes on with the nodes it heard of before.
 //! - `disjoint`: as the paper counts. An adversary *kills the path* that asks it: whatever the
 //!   path asks later counts for nothing. One honest sibling must be asked on a path that met no
 //!   adversary before.
@@ -40,7 +40,7 @@ impl Stage<'_> {
                 operations.add(&report);
                 let own = stage.world.host(host).info().id;
                 let count = lookup.siblings.unwrap_or(1);
-                // Nobody finds himself.
+                // A node does not find itself.
                 let true_closest = directory.closest(&target, count + 1).into_iter();
                 let true_closest: Vec<_> =
                     true_closest.filter(|(id, _)| *id != own).take(count).collect();

@@ -1,4 +1,4 @@
-//! Hosts come, die, leave, return, and are cut off from each other; time passes.
+//! Steps that change the population: hosts join, die, leave, return, and are partitioned.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::scenario::{Grow, Infiltrate, Kill, Leave, Return, Span, Split, Start,
 /// Of the nodes that are there, how many more start at the same moment: a network doubles within
 /// about seventy pauses.
 const SHARE_AT_ONCE: f64 = 0.01;
-/// Peers that one that comes is told of.
+/// Peers given to a node that joins.
 const PEERS: usize = 3;
 /// How long nodes around a key have to make themselves known.
 const SETTLE: Duration = Duration::from_secs(60);
@@ -127,7 +127,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Starts a dead host, and lets it join by whom it remembers, or by whom it is told of.
+    /// Starts a dead host, and lets it join through its remembered contacts, or through given ones.
     pub(super) fn start_again(&mut self, host: HostId) -> Result<(), ConfigError> {
         let mut peers = self.world.remembered(host);
         peers.extend(self.some_addresses());

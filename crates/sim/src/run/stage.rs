@@ -1,4 +1,4 @@
-//! A world in which a scenario is under way: who is in it, which values were put, what was
+//! A world in which a scenario is in progress: who is in it, which values were put, what was
 //! measured since the last row.
 
 use rand::RngExt;
@@ -18,7 +18,7 @@ pub(super) struct Value {
 }
 
 impl Value {
-    /// A key that its value does not prove.
+    /// A key that is not its value's hash.
     pub(super) fn key(&self) -> Key {
         value_key(self.number)
     }
@@ -45,7 +45,7 @@ pub(super) struct Stage<'a> {
     pub(super) progress: Teller<'a>,
 }
 
-/// Tells how far the present step is.
+/// Reports how far the present step is.
 pub(super) struct Teller<'a> {
     tell: &'a mut dyn FnMut(Progress),
     step: &'static str,

@@ -1,4 +1,4 @@
-//! Values are put, got, and counted.
+//! Steps that put, get and count values.
 
 use std::time::Duration;
 

@@ -11,19 +11,19 @@ use crate::network::{Latency, NetworkConfig};
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct NetworkSettings {
-    /// See [`NetworkConfig::latency`].
+    /// One-way latency between hosts: [`NetworkConfig::latency`].
     pub latency: Option<LatencySettings>,
-    /// See [`NetworkConfig::jitter`].
+    /// Variation of the latency: [`NetworkConfig::jitter`].
     pub jitter: Option<f64>,
-    /// See [`NetworkConfig::loss`].
+    /// Share of lost packets: [`NetworkConfig::loss`].
     pub loss: Option<f64>,
-    /// See [`NetworkConfig::handshake_round_trips`].
+    /// Round trips of a handshake: [`NetworkConfig::handshake_round_trips`].
     pub handshake_round_trips: Option<u32>,
-    /// See [`NetworkConfig::dial_timeout`].
+    /// Timeout of a dial: [`NetworkConfig::dial_timeout`].
     pub dial_timeout: Option<Span>,
-    /// See [`NetworkConfig::break_after`].
+    /// Time until an unresponsive connection breaks: [`NetworkConfig::break_after`].
     pub break_after: Option<Span>,
-    /// See [`NetworkConfig::connections`].
+    /// Connections that a host keeps open: [`NetworkConfig::connections`].
     pub connections: Option<usize>,
 }
 
@@ -31,16 +31,16 @@ pub struct NetworkSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub enum LatencySettings {
-    /// See [`Latency::Constant`].
+    /// The same for all hosts: [`Latency::Constant`].
     Constant(Span),
-    /// See [`Latency::Uniform`].
+    /// Uniformly distributed: [`Latency::Uniform`].
     Uniform {
         /// The least.
         from: Span,
         /// The most.
         to: Span,
     },
-    /// See [`Latency::LogNormal`].
+    /// Log-normally distributed: [`Latency::LogNormal`].
     LogNormal {
         /// The middle.
         median: Span,
@@ -53,25 +53,25 @@ pub enum LatencySettings {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct NodeSettings {
-    /// See [`Config::k`]. Replication follows it, unless it is given too.
+    /// Replicas of a record: [`Config::k`]. Replication follows it, unless it is given too.
     pub k: Option<usize>,
-    /// See [`Config::alpha`].
+    /// Requests of one lookup in flight: [`Config::alpha`].
     pub alpha: Option<usize>,
-    /// See [`Config::b`].
+    /// Bits per step: [`Config::b`].
     pub b: Option<usize>,
-    /// See [`Config::replacement_cache`].
+    /// Candidates of a bucket: [`Config::replacement_cache`].
     pub replacement_cache: Option<usize>,
-    /// See [`Config::disjoint_paths`].
+    /// Paths of a lookup: [`Config::disjoint_paths`].
     pub disjoint_paths: Option<usize>,
-    /// See [`Config::vote_quorum`].
+    /// Votes that end a GET: [`Config::vote_quorum`].
     pub vote_quorum: Option<usize>,
-    /// See [`Config::replication`].
+    /// Replicas of a record: [`Config::replication`].
     pub replication: Option<usize>,
-    /// See [`Config::default_ttl`].
+    /// TTL of values without one: [`Config::default_ttl`].
     pub default_ttl: Option<Span>,
-    /// See [`Config::refresh_interval`].
+    /// Interval of bucket refreshes: [`Config::refresh_interval`].
     pub refresh_interval: Option<Span>,
-    /// See [`Config::upkeep_interval`].
+    /// Interval of renewals: [`Config::upkeep_interval`].
     pub upkeep_interval: Option<Span>,
     /// Whether the limits of address diversity hold. They do as shipped.
     pub diversity: Option<bool>,

@@ -1,4 +1,4 @@
-//! What can happen in a scenario, one thing after the other: the tables of `[[setup]]` and
+//! The steps of a scenario: the tables of `[[setup]]` and
 //! `[[step]]`.
 
 use serde::{Deserialize, Deserializer, de};
@@ -28,7 +28,7 @@ pub enum Step {
     Kill(Kill),
     /// Nodes take their leave, one after the other.
     Leave(Leave),
-    /// The dead start again, under their old identities.
+    /// Dead nodes start again, under their old identities.
     Return(Return),
     /// The network falls apart.
     Split(Split),
@@ -53,7 +53,7 @@ pub struct Grow {
     pub at_once: Option<usize>,
     /// The pause after that. 100 ms by default.
     pub pause: Option<Span>,
-    /// Peers that each is told of.
+    /// Peers that each is given.
     #[serde(default = "three")]
     pub peers: usize,
     /// Whether each has a data directory, and finds its records again when it returns.
@@ -77,14 +77,14 @@ pub enum Start {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Put {
-    /// How many, each under a key of its own that the value does not prove.
+    /// How many, each under a key of its own that is not the value's hash.
     pub values: u64,
     /// Bytes of each.
     #[serde(default = "hundred")]
     pub bytes: usize,
     /// How long they live; 18 hours, the longest that there is, by default.
     pub ttl: Option<Span>,
-    /// PUTs under way at any time.
+    /// PUTs in progress at any time.
     #[serde(default = "thirty_two")]
     pub at_once: usize,
 }
@@ -96,7 +96,7 @@ pub struct Put {
 pub struct Get {
     /// How many; by default each value once.
     pub gets: Option<u64>,
-    /// GETs under way at any time.
+    /// GETs in progress at any time.
     #[serde(default = "thirty_two")]
     pub at_once: usize,
     /// What stands before the names of the figures, with a dot.
@@ -111,7 +111,7 @@ pub struct Get {
 pub struct Lookup {
     /// How many, each from a random honest node.
     pub lookups: u64,
-    /// Lookups under way at any time.
+    /// Lookups in progress at any time.
     #[serde(default = "thirty_two")]
     pub at_once: usize,
     /// The closest nodes of which an honest one must be reached: s in S/Kademlia.
@@ -129,7 +129,7 @@ pub struct Infiltrate {
     pub share: f64,
 }
 
-/// See [`Step::Surround`].
+/// Fields of [`Step::Surround`].
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Surround {
@@ -179,7 +179,7 @@ impl From<How> for Death {
     }
 }
 
-/// See [`Step::Leave`].
+/// Fields of [`Step::Leave`].
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Leave {
@@ -189,16 +189,16 @@ pub struct Leave {
     pub pause: Option<Span>,
 }
 
-/// See [`Step::Return`].
+/// Fields of [`Step::Return`].
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Return {
-    /// Share of the dead.
+    /// Share of dead nodes.
     #[serde(default = "all")]
     pub share: f64,
 }
 
-/// See [`Step::Split`].
+/// Fields of [`Step::Split`].
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Split {

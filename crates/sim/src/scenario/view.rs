@@ -1,4 +1,4 @@
-//! What a scenario draws, and what it promises: the tables of `[[plot]]` and `[[promise]]`.
+//! Plots and assertions of a scenario: the tables of `[[plot]]` and `[[promise]]`.
 
 use std::collections::BTreeMap;
 

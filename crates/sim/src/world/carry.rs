@@ -1,4 +1,4 @@
-//! What nodes ask for, brought out; and what comes of it, brought in.
+//! Executes the outputs of nodes, and feeds back the results.
 
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ pub(super) enum Event {
     Closed { at: HostId, peer: HostId, serial: u64, clean: bool },
     /// The node hears of the end of what it had closed, or of what was closed to make room.
     Gone { at: HostId, run: u32, peer: HostId, clean: bool },
-    /// A request came to nothing.
+    /// A request failed.
     Undelivered { at: HostId, run: u32, rpc_id: RpcId, why: Undelivered },
     /// A probe's end.
     Probed { at: HostId, run: u32, contact: NodeInfo, listening: bool },
@@ -93,7 +93,7 @@ impl World {
         }
     }
 
-    /// Carries out one thing that a node asked for.
+    /// Executes one thing that a node asked for.
     pub(super) fn carry(&mut self, site: &Site, node: &mut Node, output: Output) {
         let host = site.host;
         match output {

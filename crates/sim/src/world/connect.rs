@@ -13,7 +13,7 @@ use crate::host::{HostId, State, connection_id};
 use crate::links::{Link, LinkState};
 
 impl World {
-    /// Dials whoever is at an address, for the sake of a first request.
+    /// Dials the host at an address, for a first request.
     pub(super) fn dial(
         &mut self,
         from: HostId,
@@ -35,8 +35,8 @@ impl World {
             traffic.unanswered()
         }
         match there {
-            // There may be a connection with whoever is there, or a dial under way, while
-            // somebody else is wanted: it is found out without a second one.
+            // There may be a connection with the host there, or a dial in progress, while
+            // another node is wanted: it is found out without a second one.
             Some(peer) if peer != from && self.hosts[from.index()].link(peer).is_none() => {
                 let serial = self.new_serial();
                 let link = Link {
@@ -183,7 +183,7 @@ impl World {
         }
     }
 
-    /// Closes the connection with a peer in good order, after what is under way has arrived.
+    /// Closes the connection with a peer in good order, after what is in progress has arrived.
     pub(super) fn hang_up(&mut self, at: HostId, peer: &NodeId) {
         if let Some(peer) = self.by_id.get(peer).copied() {
             self.close(at, peer);
@@ -214,7 +214,7 @@ impl World {
         true
     }
 
-    /// Forgets one end of a connection; what was awaited on it, or waited for it, comes to nothing.
+    /// Forgets one end of a connection; what was awaited on it, or waited for it, fails.
     pub(super) fn lose(&mut self, at: HostId, peer: HostId, why: Undelivered) {
         let Some(link) = self.hosts[at.index()].links.remove(peer) else { return };
         let run = self.hosts[at.index()].run;
@@ -234,7 +234,7 @@ impl World {
         there.state == State::Up && !there.no_inbound && !self.is_cut_off(from, to)
     }
 
-    /// How long it takes to find out that nobody answers, and what is found out.
+    /// How long a dial takes to fail, and the error.
     pub(super) fn time_to_fail(&self, from: HostId, to: Option<HostId>) -> (Duration, Undelivered) {
         let silent = match to {
             // An address at which there never was a host: most of them drop what they are sent.

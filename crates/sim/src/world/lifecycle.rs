@@ -1,4 +1,4 @@
-//! Hosts come, start, stop, die, return, and are cut off from each other.
+//! The lifecycle of hosts: they start, stop, die, return, and are partitioned.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub enum Death {
 }
 
 impl World {
-    /// Adds a host, and starts its node. It knows nobody yet.
+    /// Adds a host, and starts its node. It has no contacts yet.
     ///
     /// # Errors
     /// If the world's settings of the node contradict each other.
@@ -72,7 +72,7 @@ impl World {
         Ok(host)
     }
 
-    /// Puts somebody into the middle of a host's node, from now on.
+    /// Gives an adversary control of a host's node, from now on.
     pub fn corrupt(&mut self, host: HostId, adversary: Box<dyn Adversary>) {
         let place = &mut self.hosts[host.index()];
         place.adversary = Some(adversary);
@@ -85,7 +85,7 @@ impl World {
         }
     }
 
-    /// Ends a host's node. Nothing is handed over and nobody is told.
+    /// Ends a host's node. Nothing is handed over, and no peer is notified.
     pub fn kill(&mut self, host: HostId, death: Death) {
         let place = &mut self.hosts[host.index()];
         place.node = None;
@@ -217,7 +217,7 @@ impl World {
         self.hosts[host.index()].no_inbound = !allowed;
     }
 
-    /// Somebody came to a host's port. Its node is told as often as a driver tells it.
+    /// A caller came to a host's port. Its node is notified as often as by a driver.
     pub(super) fn call(&mut self, host: HostId, from: HostId) {
         let now = self.now;
         let from = self.hosts[from.index()].info.address.ip();

@@ -36,7 +36,7 @@ pub(crate) fn watched(config: WorldConfig, seed: u64) -> World {
     world
 }
 
-/// Nothing that the checkers watch was broken, and nobody honest was blamed for anything.
+/// Nothing that the checkers watch was broken, and no honest node was blamed for anything.
 pub(crate) fn assert_clean(world: &World) {
     let violations = world.violations();
     assert_eq!(violations.count(), 0, "{:#?}", violations.kept());
@@ -52,7 +52,7 @@ pub(crate) fn any(world: &mut World) -> HostId {
     live[world.random().random_range(0..live.len())]
 }
 
-/// A key that its value does not prove.
+/// A key that is not its value's hash.
 pub(crate) fn key(number: u64) -> Key {
     Key::of_value(format!("key {number}").as_bytes())
 }
@@ -65,7 +65,7 @@ pub(crate) fn put(key: Key, value: Bytes, ttl: u64) -> Command {
     Command::Put { key, value, ttl: Some(Duration::from_secs(ttl)), replication: None }
 }
 
-/// Gives many commands, `at_once` under way at any time, and returns how each ended.
+/// Gives many commands, `at_once` in progress at any time, and returns how each ended.
 pub(crate) fn run_all(
     world: &mut World,
     commands: Vec<(HostId, Command)>,

@@ -30,7 +30,7 @@ r = 4
 hostkey = /hostkey.pem
 [gossip]
 cache_size = 50
-bootstrapper = nobody
+bootstrapper = nothing
 [dht]
 api_address = 127.0.0.1:7001
 Listen_Address = [2001:db8::1]:4424

@@ -1,4 +1,4 @@
-//! Where a running node can be reached, and which one is meant where no option says so.
+//! Finds the running node that a command speaks to, also without an option.
 
 use std::fmt;
 use std::io::{self, ErrorKind};

@@ -1,7 +1,7 @@
 //! Who holds what: each node is asked for each value, as a peer asks it, over TLS. A node that
 //! holds a value answers FIND_VALUE with it; one that does not names other nodes.
 //!
-//! The census is no part of the network: it says that it listens nowhere, so that nobody takes it
+//! The census is no part of the network: it says that it listens nowhere, so that no node takes it
 //! for a contact.
 
 use std::collections::BTreeMap;
@@ -20,7 +20,7 @@ use super::super::peer_connection::{Error, PeerConnection};
 use super::load::Stored;
 use crate::outcome::Failure;
 
-/// Requests to one node that are unanswered at once: fewer than it allows a peer.
+/// Requests to one node that are outstanding: fewer than it allows a peer.
 const AT_ONCE: usize = 64;
 /// How long a node may take for one batch of them.
 const PATIENCE: Duration = Duration::from_secs(60);

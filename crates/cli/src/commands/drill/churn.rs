@@ -9,9 +9,9 @@ use super::report::Report;
 use super::{AT_ONCE, Drill};
 use crate::outcome::Failure;
 
-/// How many nodes, where nobody says.
+/// Default number of nodes.
 const NODES: usize = 32;
-/// How long it goes on, where nobody says.
+/// Default duration.
 const SECONDS: u64 = 180;
 /// The time from one death to the next.
 const EVERY: Duration = Duration::from_secs(2);

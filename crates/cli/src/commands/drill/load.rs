@@ -19,7 +19,7 @@ use super::super::fleet::entries::{Chosen, Entries, NotChosen};
 use super::super::progress::Progress;
 use crate::outcome::Failure;
 
-/// Life of the values: no drill takes that long.
+/// TTL of the values: no chaos test takes that long.
 const TTL_SECONDS: u16 = 6 * 3600;
 /// How often an operation is taken to another node before it counts as failed. While half of all
 /// nodes are being ended, one in a thousand would need ten.
@@ -41,7 +41,7 @@ pub(super) struct Tally {
     pub(super) stored: usize,
     /// PUTs that a node could store nowhere.
     pub(super) refused: usize,
-    /// PUTs of which nobody knows: the node ended before its answer.
+    /// PUTs with unknown outcome: the node ended before its answer.
     pub(super) unknown: usize,
     /// GETs that brought the value.
     pub(super) found: usize,
@@ -74,7 +74,7 @@ impl Tally {
     }
 }
 
-/// See the module's description.
+/// Load on a network under test: PUTs and GETs with their counts.
 #[derive(Debug)]
 pub(super) struct Load {
     entries: Rc<Entries>,
@@ -122,7 +122,7 @@ impl Load {
         self.first_failure.borrow().clone()
     }
 
-    /// Puts this many values, some at once.
+    /// Puts this many values, some concurrently.
     pub(super) async fn put(
         self: &Rc<Self>,
         count: usize,
@@ -144,7 +144,7 @@ impl Load {
         .await
     }
 
-    /// Gets each of these values once, some at once, through any nodes.
+    /// Gets each of these values once, some concurrently, through any nodes.
     pub(super) async fn get(
         self: &Rc<Self>,
         values: &[Stored],
@@ -203,7 +203,7 @@ impl Load {
         .await
     }
 
-    /// Ends [`Load::run`] after what is under way.
+    /// Ends [`Load::run`] after what is in progress.
     pub(super) fn stop(&self) {
         self.stop.set(true);
     }

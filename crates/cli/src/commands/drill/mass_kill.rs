@@ -9,7 +9,7 @@ use super::report::{Report, seconds};
 use super::{AT_ONCE, Drill};
 use crate::outcome::Failure;
 
-/// How many nodes, where nobody says.
+/// Default number of nodes.
 const NODES: usize = 32;
 
 pub(super) async fn run(drill: &mut Drill) -> Result<Report, Failure> {

@@ -1,5 +1,5 @@
-//! Two network namespaces on one bridge, which can be parted: then no frame passes between them,
-//! and nobody is told. This process, on a port of its own, reaches both all the while.
+//! Two network namespaces on one bridge, which can be partitioned: then no frame passes between
+//! them, and no error is reported. This process, on a port of its own, reaches both all the while.
 //!
 //! The bridge lies in a third namespace: in that of the machine, a firewall that forwards nothing,
 //! as container engines set up, would hold its frames too.
@@ -17,7 +17,7 @@ const BRIDGE: &str = "bridge";
 /// Second bytes of the networks 10.N.0.0/16 that are tried.
 const NETWORKS: std::ops::RangeInclusive<u8> = 100..=250;
 
-/// See the module's description.
+/// Two network namespaces on one bridge, and the means to partition them.
 #[derive(Debug)]
 pub(super) struct Namespaces {
     process: u32,
@@ -41,7 +41,7 @@ impl Side {
         }
     }
 
-    /// The bridge's end of the way to it.
+    /// The bridge's end of the path to it.
     fn port(self) -> &'static str {
         match self {
             Self::Left => "left",

@@ -20,9 +20,9 @@ use super::{AT_ONCE, Drill};
 use crate::outcome::Failure;
 use crate::server::args::{MODULE_PORT, P2P_PORT};
 
-/// How many nodes, where nobody says.
+/// Default number of nodes.
 const NODES: usize = 16;
-/// How long the halves are apart, where nobody says: long enough to give each other up.
+/// Default duration of the partition: long enough for the halves to give each other up.
 const SECONDS: u64 = 60;
 
 pub(super) async fn run(drill: &mut Drill) -> Result<Report, Failure> {
@@ -32,13 +32,13 @@ pub(super) async fn run(drill: &mut Drill) -> Result<Report, Failure> {
     let mut report = Report::new("partition", title);
     match Namespaces::make(nodes.div_ceil(2)) {
         Ok(namespaces) => {
-            report.tell("parted by", "network namespaces, frames dropped between them");
+            report.tell("partitioned by", "network namespaces, frames dropped between them");
             let halves = found_in(drill, &namespaces, nodes).await?;
             put_parted(drill, &namespaces, &halves, apart, &mut report).await?;
         }
         Err(why) => {
             report.tell("no network namespaces", why);
-            report.tell("parted by", "freezing one half at a time");
+            report.tell("partitioned by", "freezing one half at a time");
             drill.found(nodes).await?;
             let running = drill.fleet.running();
             let halves = Halves::of(drill, &running);

@@ -1,4 +1,4 @@
-//! What a drill has shown, as a table.
+//! The results of a chaos test, as a table.
 
 use std::fmt;
 use std::time::Duration;

@@ -13,7 +13,7 @@ use super::report::{Report, seconds};
 use super::{AT_ONCE, Drill};
 use crate::outcome::Failure;
 
-/// How many nodes, where nobody says.
+/// Default number of nodes.
 const NODES: usize = 32;
 /// A page of the database.
 const PAGE_BYTES: u64 = 4096;

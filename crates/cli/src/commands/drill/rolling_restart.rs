@@ -7,11 +7,11 @@ use super::report::{Report, seconds};
 use super::{AT_ONCE, Drill};
 use crate::outcome::Failure;
 
-/// How many nodes, where nobody says.
+/// Default number of nodes.
 const NODES: usize = 16;
 /// Programs that put, and that get, all the while.
 const PROGRAMS: usize = 8;
-/// A node that was told to stop has ended within this: what `--leave-deadline` allows, and what
+/// A node that was asked to stop has ended within this: what `--leave-deadline` allows, and what
 /// closing its connections and its database may take.
 const ENDS_WITHIN: Duration = Duration::from_secs(15);
 

@@ -12,7 +12,7 @@ use voiddht_client::{Client, Options};
 /// How long one operation may take. A node answers within a few seconds, be it with FAILURE.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// See the module's description.
+/// The nodes through which a load may put and get.
 #[derive(Debug)]
 pub(crate) struct Entries {
     entries: RefCell<BTreeMap<usize, Entry>>,
@@ -40,7 +40,7 @@ pub(crate) struct Chosen {
 /// Why there is none.
 #[derive(Debug)]
 pub(crate) enum NotChosen {
-    /// The drill has ended the node that was chosen, or nobody runs now: another may do.
+    /// The drill has ended the node that was chosen, or none runs now: another may do.
     Ended,
     /// A node that runs cannot be reached.
     Unreachable(String),

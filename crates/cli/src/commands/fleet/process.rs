@@ -56,7 +56,7 @@ struct Said {
     ended: bool,
 }
 
-/// See the module's description.
+/// A `dht_server` process with its log and its addresses.
 #[derive(Debug)]
 pub(super) struct Process {
     child: Child,
@@ -65,7 +65,7 @@ pub(super) struct Process {
     log: PathBuf,
 }
 
-/// Longer than anything here takes on a machine that is busy: whoever is waited for longer hangs.
+/// Longer than anything here takes on a machine that is busy: a process that takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Process {
@@ -201,7 +201,7 @@ async fn follow(
 ) {
     let mut lines = BufReader::new(stderr).lines();
     while let Ok(Some(line)) = lines.next_line().await {
-        // A log that cannot be written is missed by nobody but who reads it.
+        // A log that cannot be written must not fail the run.
         let _ = writeln!(file, "{line}");
         said.send_modify(|said| {
             if line.contains(" listening ") {

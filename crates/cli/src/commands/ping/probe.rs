@@ -1,4 +1,4 @@
-//! Finding out what is at an address.
+//! Detects what listens at an address.
 //!
 //! A port for peers pushes a certificate at once; everything else waits for its client. So a
 //! connection is read first. Where nothing comes, a module API answers a GET of its own form, and a

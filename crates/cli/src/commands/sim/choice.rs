@@ -1,4 +1,4 @@
-//! Which scenario is meant.
+//! Selects the scenario to run.
 
 use std::fmt::Write;
 use std::fs;

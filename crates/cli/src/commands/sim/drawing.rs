@@ -1,4 +1,4 @@
-//! A picture of lines over two axes, as SVG or PNG, for light pages.
+//! Draws line plots as SVG or PNG, for light backgrounds.
 //!
 //! The legend stands beside the plot and never covers it. Colours are those of Okabe and Ito, which
 //! people with any colour vision tell apart; each line has a marker of its own as well.

@@ -1,4 +1,4 @@
-//! What is seen while worlds run: a bar for each on a terminal, a line for each elsewhere.
+//! Progress output of worlds: a bar for each on a terminal, a line for each elsewhere.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use voiddht_sim::run;
 
 use crate::output::Output;
 
-/// How often the time is shown anew, where nothing else happens.
+/// How often the time is shown again, where nothing else happens.
 const TICK: Duration = Duration::from_millis(250);
 
 /// How far all worlds of a scenario are.

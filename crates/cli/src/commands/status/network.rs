@@ -1,4 +1,4 @@
-//! A test network in words.
+//! The status of a test network as text.
 
 use std::fmt::Write;
 

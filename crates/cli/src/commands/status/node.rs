@@ -1,4 +1,4 @@
-//! One node in words.
+//! The status of one node as text.
 
 use std::fmt::Write;
 
@@ -12,7 +12,7 @@ const SPARKLINE: usize = 48;
 const BUCKET_ROWS: usize = 16;
 /// Width of the longest bar.
 const BAR: usize = 20;
-/// Events that are told, the latest.
+/// Events that are shown, the latest.
 const EVENTS: usize = 6;
 
 /// Everything that there is to say.
@@ -50,10 +50,10 @@ fn head(node: &Node, paint: Paint) -> String {
         "joined" => {
             (Tone::Well, format!("Joined, with {}.", plural(node.table.contacts, "contact")))
         }
-        "degraded" => (Tone::Warning, "Joined, and something is to be looked at.".to_owned()),
-        "joining" => (Tone::Warning, "Looking for its network.".to_owned()),
-        "isolated" => (Tone::Bad, "Cut off: no contact is left.".to_owned()),
-        "leaving" => (Tone::Faint, "Leaving: handing over what it holds.".to_owned()),
+        "degraded" => (Tone::Warning, "Joined, with warnings.".to_owned()),
+        "joining" => (Tone::Warning, "Joining its network.".to_owned()),
+        "isolated" => (Tone::Bad, "Isolated: no contact is left.".to_owned()),
+        "leaving" => (Tone::Faint, "Leaving: handing over its records.".to_owned()),
         other => (Tone::Faint, other.to_owned()),
     };
     let label = node.label.as_ref().map_or(String::new(), |label| format!("{label}: "));
@@ -100,7 +100,7 @@ fn facts(node: &Node, paint: Paint) -> Vec<(&'static str, String)> {
     let expiry =
         expiry.map_or(String::new(), |left| format!("; the next expires in {}", span(left)));
     let kept = match &storage.directory {
-        None => "in memory alone".to_owned(),
+        None => "memory only".to_owned(),
         Some(directory) if storage.failing => {
             format!("{directory}: {}", paint.tone(Tone::Bad, "the disk refuses writes"))
         }
@@ -141,11 +141,11 @@ fn facts(node: &Node, paint: Paint) -> Vec<(&'static str, String)> {
                 bytes(records.max_bytes)
             ),
         ),
-        ("kept", kept),
+        ("stored", kept),
         (
             "connections",
             format!(
-                "{} open with peers, {}; {} dialled ({} more in vain), {} accepted",
+                "{} open with peers, {}; {} dialled ({} more failed), {} accepted",
                 number(connections.open),
                 plural(connections.api, "program"),
                 number(connections.dialed),
@@ -156,7 +156,7 @@ fn facts(node: &Node, paint: Paint) -> Vec<(&'static str, String)> {
         (
             "operations",
             format!(
-                "{} under way, {} in flight",
+                "{} in progress, {} in flight",
                 number(operations.running_count),
                 plural(operations.requests_in_flight, "request")
             ),
@@ -185,7 +185,7 @@ fn bans(trust: &super::super::shown::Trust, paint: Paint) -> String {
         .collect();
     let broken = format!("peers broke {}", plural(trust.misbehaved, "rule"));
     match bans.is_empty() {
-        true => format!("nobody; {broken}"),
+        true => format!("none; {broken}"),
         false => format!("{}; {broken}", paint.tone(Tone::Warning, bans.join(", "))),
     }
 }
@@ -284,7 +284,7 @@ fn events(events: &[Event], now_ms: u64, paint: Paint) -> String {
         let _ = write!(text, "\n  {ago}  {told}");
     }
     if !text.is_empty() {
-        text.insert_str(0, &format!("\n\n{}", paint.tone(Tone::Strong, "Of late")));
+        text.insert_str(0, &format!("\n\n{}", paint.tone(Tone::Strong, "Events")));
     }
     text
 }

@@ -1,4 +1,4 @@
-//! What came out, for people.
+//! The results of a test network, as a table.
 
 use std::fmt::Write;
 use std::time::Duration;

@@ -16,7 +16,7 @@ use super::progress::Progress;
 use crate::outcome::Failure;
 use crate::process;
 
-/// Nodes that join at once. More of them would learn of one another later, not sooner.
+/// Nodes that join concurrently. More of them would learn of one another later, not sooner.
 const JOINING_AT_ONCE: usize = 8;
 /// Peers that a node is started with. One would do, were it sure to live.
 const KNOWN_PEERS: usize = 3;
@@ -40,7 +40,7 @@ pub(super) struct Network {
     bytes_per_node: Option<u64>,
 }
 
-/// A thread that drives a runtime until it is told to stop.
+/// A thread that drives a runtime until it is asked to stop.
 #[derive(Debug)]
 struct NodeThread {
     runtime: Handle,
@@ -69,7 +69,7 @@ impl Network {
         Ok(Self { nodes, threads, joined_after, bytes_per_node: grown })
     }
 
-    /// The nodes, for whoever wants to look at them.
+    /// The nodes, to be observed.
     pub(super) fn watched(&self) -> Vec<Watched> {
         let nodes = self.nodes.iter().enumerate();
         nodes
@@ -99,7 +99,7 @@ impl Network {
         self.bytes_per_node
     }
 
-    /// Ends all nodes at once. They say no goodbye: nobody is left who would hear it.
+    /// Ends all nodes at once. They say no goodbye: no peer is left to receive it.
     pub(super) fn stop(self) {
         let Self { nodes, threads, .. } = self;
         drop(nodes);
@@ -121,7 +121,7 @@ async fn join_all(
     let mut joining = JoinSet::new();
     let mut next = 0;
     loop {
-        // Nobody can join before the first node is there.
+        // No node can join before the first one is up.
         let at_once = if known.is_empty() { 1 } else { JOINING_AT_ONCE };
         while next < plan.nodes && joining.len() < at_once {
             let settings = plan.settings(next, known.iter().take(KNOWN_PEERS).copied().collect());

@@ -27,7 +27,7 @@ impl Processes {
         deadline: Duration,
         progress: Progress,
     ) -> Result<Self, Failure> {
-        // The load has connections of its own: these choose nobody, so their seed is nobody's.
+        // The load has connections of its own: these make no choice, so their seed does not matter.
         let entries = Rc::new(Entries::new(ChaCha8Rng::seed_from_u64(0)));
         let manner = Manner { upkeep: None, keeps_data: false };
         let mut fleet = Fleet::new(&std::env::temp_dir(), manner, entries)?;

@@ -1,4 +1,4 @@
-//! What is seen while the nodes join: a bar on a terminal, a few lines elsewhere.
+//! Progress output while nodes join: a bar on a terminal, a few lines elsewhere.
 
 use std::io::IsTerminal;
 use std::time::Duration;

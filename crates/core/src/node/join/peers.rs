@@ -1,4 +1,4 @@
-//! The configured peers: which of them is tried when, and what became of it.
+//! Configured peers: when each is tried, and the result.
 //!
 //! While a node has no contact, all of them are tried in rounds, with the pauses of the join. While
 //! it has some, each is tried by itself, for as long as the node runs: a peer that starts late, or
@@ -24,7 +24,7 @@ const SOON: Duration = Duration::from_secs(5);
 /// and a lookup. A network of 10 000 nodes with one configured peer asks it 17 times a second.
 const VERIFIED_PAUSE: Duration = Duration::from_secs(600);
 
-/// See the module's description.
+/// The configured peers, each with the state of its attempts.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
     entries: Vec<Entry>,
@@ -44,7 +44,7 @@ struct Entry {
     next: Moment,
 }
 
-/// An attempt under way.
+/// An attempt in progress.
 #[derive(Debug, Default)]
 struct Attempt {
     resolving: bool,
@@ -163,7 +163,7 @@ impl Peers {
         is_configured
     }
 
-    /// An address was tried in vain.
+    /// An address was tried without success.
     pub(crate) fn failed(&mut self, at: PeerAddress, why: JoinProblem, now: Moment, jitter: f64) {
         for entry in &mut self.entries {
             let Some(attempt) = &mut entry.attempt else { continue };

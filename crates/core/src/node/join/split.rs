@@ -3,15 +3,15 @@
 //! A configured peer that answers is *compared*: if it names none of this node's contacts, a lookup
 //! of this node's own ID that begins at that peer alone must end among the nodes that this node knows to be closest to itself. If it names
 //! none of them, there are two networks. The lookup has by then introduced this node to its closest
-//! nodes there; it joins anew through both, and the peer is compared again until they are one.
+//! nodes there; it joins again through both, and the peer is compared again until they are one.
 //!
 //! The other nodes follow in two ways. A node that meets another for the first time among its k
 //! closest asks it for its own neighbourhood, and calls on those there that it does not know. In a
 //! network that is whole a newcomer names nodes that are known already, which costs one request;
 //! where two networks meet, the acquaintance spreads from neighbour to neighbour. Neighbourhoods of
-//! XOR are subtrees, though, and have ends: so a node that meets many strangers joins anew, and asks
-//! some nodes that it finds in each bucket for *their own* IDs. No node asks that otherwise, and
-//! one that is asked it asks back: it learns of its neighbours in the other network.
+//! XOR are subtrees, though, and have ends: so a node that meets many strangers joins again, and
+//! asks some nodes that it finds in each bucket for *their own* IDs. No node asks that otherwise,
+//! and one that is asked it asks back: it learns of its neighbours in the other network.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -26,7 +26,7 @@ use crate::peer::Peer;
 use crate::request::Purpose;
 use crate::time::Moment;
 
-/// Comparisons under way, at most; one more is put off. Each is a lookup.
+/// Comparisons in progress, at most; one more is put off. Each is a lookup.
 const MAX_COMPARISONS: usize = 8;
 /// A node whose next lookup of its own ID is closer than this finds its neighbours by itself.
 const LOOKS_SOON: Duration = Duration::from_secs(10);
@@ -37,7 +37,7 @@ const INTRODUCED: usize = 8;
 /// Strangers among the closest nodes are many from this part on. In a network that is whole, the
 /// neighbourhood is known but for the newcomers of the last moments.
 const MANY: usize = 3;
-/// How long after a node has joined anew because of strangers it does not do so again.
+/// How long after a node has joined again because of strangers it does not do so again.
 const MERGE_PAUSE: Duration = Duration::from_secs(20);
 /// How long a peer that asked for this node's own ID is not asked back again.
 const ASK_BACK_PAUSE: Duration = Duration::from_secs(60);
@@ -47,7 +47,7 @@ const MAX_ASKED_BACK: usize = 64;
 /// Comparisons of a peer's network with this node's.
 #[derive(Debug, Default)]
 pub(crate) struct Comparisons {
-    /// Whether the join under way is to introduce nodes to each other.
+    /// Whether the join in progress is to introduce nodes to each other.
     introduces: bool,
     merged_at: Option<Moment>,
     asked_back: BTreeMap<NodeId, Moment>,

@@ -1,5 +1,5 @@
 //! Copies of records on their way to other nodes: so many in flight, so many that wait, and those
-//! that came to nothing tried again, or brought to the node that takes the place of the one that
+//! that failed tried again, or brought to the node that takes the place of the one that
 //! did not answer.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -18,7 +18,7 @@ use crate::peer::Peer;
 use crate::request::Purpose;
 use crate::time::Moment;
 
-/// Copies in flight at once.
+/// Copies in flight.
 const IN_FLIGHT: usize = 32;
 /// Copies that wait to be sent, at most, and as many again that wait for another try. Who plans
 /// more waits from half of it on. 96 bytes each.
@@ -28,7 +28,7 @@ const MAX_QUEUED: usize = 16_384;
 const TRIES_AFTER: [Duration; 3] =
     [Duration::from_secs(1), Duration::from_secs(4), Duration::from_secs(16)];
 
-/// See the module's description.
+/// Copies of records that are in flight, queued, or to be retried.
 #[derive(Debug, Default)]
 pub(super) struct Copies {
     waiting: VecDeque<Copy>,
@@ -46,7 +46,7 @@ pub(super) struct Copies {
 struct Copy {
     key: Key,
     to: NodeInfo,
-    /// Tries that came to nothing.
+    /// Tries that failed.
     failed: usize,
 }
 

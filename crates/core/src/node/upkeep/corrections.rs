@@ -1,4 +1,4 @@
-//! Who was sent the record that its own copy lost to: each peer at most once per key and upkeep
+//! Corrections of peers whose maintenance copy lost: each peer at most once per key and upkeep
 //! interval.
 //!
 //! Two nodes do not always agree on which record wins: their clocks differ, or their builds. If each
@@ -20,7 +20,7 @@ const MAX_CORRECTIONS: usize = 16_384;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CorrectionsFull;
 
-/// See the module's description.
+/// Recent corrections, by peer and key.
 #[derive(Debug, Default)]
 pub(super) struct Corrections {
     sent: BTreeSet<(Key, NodeId)>,

@@ -51,7 +51,7 @@ impl Node {
         }
     }
 
-    /// Says goodbye to whoever is connected: a PING from a node that listens on port 0.
+    /// Says goodbye to all connected peers: a PING from a node that listens on port 0.
     pub(in super::super) fn finish_leave(&mut self) {
         let Some(id) = self.leaving else { return };
         self.upkeep.copies.clear();

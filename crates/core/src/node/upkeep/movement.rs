@@ -28,7 +28,7 @@ const SLICE: usize = 256;
 const STEP_PAUSE: Duration = Duration::from_millis(2);
 /// The pause while too many copies wait.
 const FULL_PAUSE: Duration = Duration::from_millis(50);
-/// Nodes that came, and that went, and wait for a pass. Whoever finds no place is served by the
+/// Nodes that joined or departed and wait for a pass. Those beyond the bound are served by the
 /// next renewal.
 const MAX_WAITING: usize = 512;
 /// Nodes that came, and that went, and are remembered. 48 bytes each.
@@ -41,18 +41,19 @@ const MISSING: Duration = Duration::from_secs(1);
 /// How long it is remembered who came and who went, at most: as long as it may take to notice that
 /// the holder that should have acted was dead by then.
 const REMEMBERED: Duration = Duration::from_secs(300);
-/// How long a node that has joined takes nobody for a newcomer whom it has dialled: they were there
-/// before it. One that has come back hands nothing over for as long: where a whole network comes
-/// back, all would send all they hold to all. Renewal does the rest.
+/// How long a node that has joined takes no node that it has dialled for a newcomer: those were
+/// there before it. One that has come back hands nothing over for as long: where a whole network
+/// comes back, all would send all they hold to all. Renewal does the rest.
 const YOUTH: Duration = Duration::from_secs(10);
 /// How long a newcomer is not counted on to hold what it was handed, to know others that came with
-/// it, or to act: what another one should hold is then handed to that by somebody who is settled.
+/// it, or to act: what another one should hold is then handed to that by a node whose warm-up is
+/// over.
 const SETTLING: Duration = Duration::from_secs(12);
 /// A holder that has spoken within this time is taken to live.
 const SPOKEN: Duration = Duration::from_secs(5);
 const _: () = assert!(SETTLING.as_secs() > YOUTH.as_secs());
 
-/// See the module's description.
+/// Nodes that joined or departed and are not handled yet.
 #[derive(Debug, Default)]
 pub(super) struct Movement {
     came: BTreeSet<NodeId>,
@@ -109,7 +110,7 @@ impl Movement {
         }
     }
 
-    /// The pass under way, or one for all who wait.
+    /// The pass in progress, or one for all who wait.
     fn begin(&mut self) -> Pass {
         self.pass.take().unwrap_or_else(|| Pass {
             came: std::mem::take(&mut self.came),
@@ -215,7 +216,7 @@ impl Node {
         let mut nodes = self.closest(&key, k);
         let own = key.distance(&self.own.id);
         // If one of those that went was nearer than this node, it was not this node that acted
-        // since that one was last heard, and perhaps nobody did.
+        // since that one was last heard, and perhaps no node did.
         let nearer = pass.went.iter().filter(|(id, _)| key.distance(id) < own);
         let undone_since = nearer.map(|(_, heard)| *heard).min();
         let settled_at = self.now.mono.back(SETTLING);

@@ -23,7 +23,7 @@ use crate::vote::{Ballot, FULL_WEIGHT};
 
 /// What the neighbourhood is judged by: the replicas contradict each other.
 const SUSPICIOUS: Strictness = Strictness::SUSPICIOUS;
-/// Votes that are asked for at once. Each may bring a value of 64 KiB.
+/// Votes requested concurrently. Each may bring a value of 64 KiB.
 const POLLS_IN_FLIGHT: usize = 10;
 
 /// See the [module](self).
@@ -71,7 +71,7 @@ impl Election {
         let crowds = policy.size.map(|size| size.crowds(&search.distances(), SUSPICIOUS));
         let crowds = crowds.unwrap_or_default();
         lookup.ask_again(|id| {
-            // Whom its members know does not matter once they have voted.
+            // The referrals of its members do not matter once they have voted.
             let is_crowd = crowds.contains(&key.distance(id));
             polls.get(id) != Some(&Poll::Done) && !(is_crowd && ballot.has_voted(id))
         });

@@ -126,8 +126,8 @@ fn a_node_that_has_no_value_or_is_late_is_made_up_for() {
     assert_eq!(asked(&mut get).len(), 2, "silence comes in crowds: one to spare");
 }
 
-/// Where a path had met none but silent nodes, a GET waited for them until they had failed, in
-/// spite of all the others.
+/// Where a path had met none but unresponsive nodes, a GET waited for them until they had failed,
+/// in spite of all the others.
 #[test]
 fn the_late_are_not_waited_for_once_they_could_not_outvote_the_others() {
     let mut get = get(Key::default(), 4, None);
@@ -197,7 +197,7 @@ fn dissent_asks_the_whole_neighbourhood_and_most_votes_win() {
     assert!(is_done(&mut get));
     assert_eq!(voters, [4, 5, 6, 7], "no node votes twice");
     assert_eq!((found(&get), get.found().dissenting), ("true".into(), 2));
-    // A later version may be an update that is under way; the same one is not another value's.
+    // A later version may be an update that is in progress; the same one is not another value's.
     assert_eq!(get.liars(), [node(3).id]);
 }
 
@@ -244,7 +244,7 @@ fn votes_for_less_than_this_node_published_do_not_count() {
 }
 
 /// Every node on the way said that it had the value, and five of them made an end, before the
-/// first of those who should have it was asked: nobody on the way could contradict them.
+/// first of those who should have it was asked: no node on the path could contradict them.
 #[test]
 fn liars_on_the_way_end_no_search() {
     let far = |number: u8| node(0x80 + number);
@@ -261,7 +261,7 @@ fn liars_on_the_way_end_no_search() {
     assert_eq!((found(&get), get.found().agreeing), ("true".into(), 4));
 }
 
-/// A liar on one path named its accomplices, each voted, and together they were a quorum.
+/// A malicious node on one path named its accomplices, each voted, and together they were a quorum.
 #[test]
 fn one_path_brings_one_early_vote() {
     let seeds: Vec<NodeInfo> = [0x10, 0x11, 0x12].map(node).to_vec();
@@ -283,7 +283,7 @@ fn one_path_brings_one_early_vote() {
     assert!(is_done(&mut get), "three paths agree");
 }
 
-/// A dense crowd of liars a little farther away than the true k closest outvoted them.
+/// A dense crowd of malicious nodes a little farther away than the true k closest outvoted them.
 #[test]
 fn far_liars_do_not_outvote_the_closest() {
     let liars: Vec<NodeInfo> = (0x20..0x30).map(node).collect();

@@ -1,4 +1,4 @@
-//! What a PUT asks, whom it counts, and what its receipt says.
+//! Which nodes a PUT asks and counts, and what its receipt says.
 
 use bytes::Bytes;
 use voiddht_wire::Key;
@@ -60,7 +60,7 @@ fn who_is_near_enough_is_given_the_record_with_the_first_request() {
     for number in 1..=3 {
         put.handle_answer(&node(number).id, FIND, Answer::Nodes(Vec::new()));
     }
-    assert_eq!(asked(&mut put), [3, 4, 5, 6, 7, 8], "nobody twice");
+    assert_eq!(asked(&mut put), [3, 4, 5, 6, 7, 8], "none twice");
 }
 
 #[test]
@@ -129,7 +129,8 @@ fn it_ends_with_what_it_has_when_nobody_is_left() {
     assert_eq!(put.confirmed(), 2);
 }
 
-/// A PUT in a network with fewer nodes than replicas waited for a silent one until it had failed.
+/// A PUT in a network with fewer nodes than replicas waited for an unresponsive one until it had
+/// failed.
 #[test]
 fn who_is_late_is_waited_for_only_while_few_have_acknowledged() {
     let mut put = located(4, 20);
@@ -165,7 +166,7 @@ fn who_takes_the_record_without_a_word_counts_if_it_has_it() {
     put.handle_answer(&node(5).id, STORE, Answer::Delivered);
     assert_eq!(asked(&mut put), [5]);
     put.handle_answer(&node(5).id, FIND, Answer::Failed);
-    assert!(matches!(put.next_step(), Next::KeepLocally(_)), "nobody else is left");
+    assert!(matches!(put.next_step(), Next::KeepLocally(_)), "no other node is left");
     put.handle_kept_locally(false);
     assert!(matches!(put.next_step(), Next::Done));
     assert_eq!(put.confirmed(), 2);

@@ -1,4 +1,4 @@
-//! The node itself, and whom it knows.
+//! The node itself, and its contacts.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! Connections, whom the node trusts, and its limits.
+//! Connections, pins, and limits.
 
 use super::{Family, Kind, Metric, Numbers};
 use crate::snapshot::LimitView;
