@@ -134,11 +134,11 @@ function showPeers({ node, clock, connections, trust, taken_at_ms: taken }) {
     ...pair("Peers can dial this node", make("span", { class: node.reach === "unreachable" ? "alarm" : "" }, REACHES[node.reach] ?? node.reach)),
     ...pair("Clock, beside its contacts'", clockOf(clock)),
     ...pair("Open connections", number(connections.open)),
-    ...pair("Handshakes as caller", `${number(connections.dialed)} · ${number(connections.dials_failed)} failed`),
-    ...pair("Handshakes as called", `${number(connections.accepted)} · ${number(connections.handshakes_failed)} ended early`),
-    ...pair("A peer last came", connections.last_caller_ms == null ? "never" : `${span(Math.max(0, (taken - connections.last_caller_ms) / 1000))} ago`),
-    ...pair("Rules broken by peers", number(trust.misbehaved)),
-    ...(trust.pins == null ? [] : pair("Certificates pinned", number(trust.pins))),
+    ...pair("Outbound handshakes", `${number(connections.dialed)} · ${number(connections.dials_failed)} failed`),
+    ...pair("Inbound handshakes", `${number(connections.accepted)} · ${number(connections.handshakes_failed)} ended early`),
+    ...pair("Last inbound peer", connections.last_caller_ms == null ? "never" : `${span(Math.max(0, (taken - connections.last_caller_ms) / 1000))} ago`),
+    ...pair("Violations by peers", number(trust.misbehaved)),
+    ...(trust.pins == null ? [] : pair("Pinned certificates", number(trust.pins))),
     ...pair("Banned", bans.length > 0 ? bans.join(", ") : "none")));
 }
 

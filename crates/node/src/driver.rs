@@ -239,7 +239,7 @@ impl Driver {
                 self.settle_pins(now);
             }
             Event::HasPublished { key, asking } => {
-                // Whoever asked may have gone.
+                // The asker may be gone.
                 let _ = asking.send(self.core.has_published(&key, now));
             }
             Event::Status(asking) => {

@@ -110,7 +110,7 @@ pub(crate) enum Event {
         /// Who gets the answer.
         asking: oneshot::Sender<bool>,
     },
-    /// Somebody wants to know how the core is.
+    /// Asks for the status of the core.
     Status(oneshot::Sender<CoreStatus>),
 }
 

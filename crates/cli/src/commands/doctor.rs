@@ -192,7 +192,7 @@ async fn programs(
 ) -> Result<Check, Failure> {
     let Some(api) = api else {
         let text = "The module API is served on the node's own machine alone.".to_owned();
-        return Ok(programs_check("unknown", text, "To try it, run this there."));
+        return Ok(programs_check("unknown", text, "Run this there to test it."));
     };
     let trial = match trial(api).await {
         Ok(trial) => trial,
@@ -200,7 +200,7 @@ async fn programs(
             return Ok(programs_check(
                 "failed",
                 format!("Local programs cannot put and get at {api}: {why}"),
-                "Is the node stopping, or has another program its port? Its log says more.",
+                "The node may be stopping, or another program may use its port. See its log.",
             ));
         }
     };
@@ -223,7 +223,7 @@ fn judge(api: SocketAddr, expected: u64, trial: &Trial, other: Option<String>) -
         programs_check(
             "failed",
             format!("A value that was put at {api} is stored nowhere."),
-            "dht explain tells who is asked; the other checks may tell why they refuse.",
+            "dht explain shows which nodes are asked; the other checks may show why they refuse.",
         )
     } else if is_far_fewer(stored.into(), expected) {
         programs_check(
