@@ -86,6 +86,11 @@ pub enum Input {
         /// From where.
         from: IpAddr,
     },
+    /// A client authenticated with this node's own key, and is not this process.
+    Duplicate {
+        /// From where it connected.
+        address: PeerAddress,
+    },
     /// The node is reached at another address from now on: this machine's has changed. Connections
     /// from the old one are lost.
     AddressChanged {
@@ -221,6 +226,9 @@ pub enum Undelivered {
     /// This very node.
     #[error("this node itself is there")]
     OwnNode,
+    /// Another process with this node's identity.
+    #[error("another process has this node's identity")]
+    DuplicateIdentity,
     /// Another node than expected, or one that could not be authenticated.
     #[error("the peer could not be authenticated as the expected node")]
     WrongIdentity,
@@ -251,6 +259,7 @@ impl Undelivered {
                 | Self::OtherPolicy { .. }
                 | Self::OtherNetwork
                 | Self::OwnNode
+                | Self::DuplicateIdentity
                 | Self::WrongIdentity
         )
     }
@@ -265,6 +274,7 @@ impl Undelivered {
             Self::OtherPolicy { .. } => "other_policy",
             Self::OtherNetwork => "other_network",
             Self::OwnNode => "own_node",
+            Self::DuplicateIdentity => "duplicate_identity",
             Self::WrongIdentity => "wrong_identity",
             Self::ConnectionLost => "connection_lost",
             Self::LocalLimit => "local_limit",
@@ -289,6 +299,9 @@ impl Undelivered {
             }
             Self::OtherNetwork => "Check the address: this node cannot join that network.",
             Self::OwnNode => "Remove this node's own address from --peer.",
+            Self::DuplicateIdentity => {
+                "Stop one of the two, or give it a data directory of its own: no identity is for two."
+            }
             Self::WrongIdentity => "See the peer's log: it failed to authenticate.",
             Self::ConnectionLost => "See the peer's log: it closed the connection.",
             Self::LocalLimit => "Raise --max-connections, and the limit of open files.",
@@ -519,6 +532,11 @@ pub enum Notice {
     Unreachable {
         /// Contacts that were asked.
         asked: usize,
+    },
+    /// Another process has authenticated with this node's key.
+    DuplicateIdentity {
+        /// Where it listens, or where it dialled from.
+        address: PeerAddress,
     },
     /// A peer dialled the listening port, for the first time or after [`Self::Unreachable`].
     Reachable,

@@ -54,6 +54,7 @@ use crate::time::{BootTime, Moment, Now};
 mod clock;
 mod conditional;
 mod contacts;
+mod duplicate;
 mod join;
 mod lost;
 mod moved;
@@ -70,6 +71,7 @@ pub use conditional::ConditionalPut;
 use conditional::Conditionals;
 pub use contacts::DIAL_BACK_PAUSE;
 use contacts::Probes;
+use duplicate::Duplicates;
 use join::Joining;
 use lost::Lost;
 use moved::Reintroductions;
@@ -108,6 +110,7 @@ pub struct Node {
     next_operation: u64,
     conditionals: Conditionals,
     published: Publications,
+    duplicates: Duplicates,
     clocks: PeerClocks,
     /// The last judgement of [`PeerClocks`] that was told.
     is_clock_wrong: bool,
@@ -159,6 +162,7 @@ impl Node {
             next_operation: 0,
             conditionals: Conditionals::default(),
             published: Publications::default(),
+            duplicates: Duplicates::default(),
             clocks: PeerClocks::default(),
             is_clock_wrong: false,
             probes: Probes::default(),
@@ -212,6 +216,7 @@ impl Node {
             Input::NotProbed { contact } => self.handle_not_probed(contact),
             Input::Called { from } => self.handle_called(from),
             Input::AddressChanged { address } => self.handle_address_changed(address),
+            Input::Duplicate { address } => self.note_duplicate(address),
             Input::Misbehaved { peer, what } => self.handle_misbehaved(peer, what),
             Input::Resolved { name, found } => self.handle_resolved(&name, found),
             Input::Command { id, command } => self.handle_command(id, command),
@@ -428,6 +433,7 @@ impl Node {
         if why.blames_peer() {
             self.note_undelivered(&request, why);
         }
+        self.note_own_identity(request.to.address, why);
         self.note_seed_problem(&request, why.into());
         self.end_failed(request, RequestOutcome::Undelivered);
     }

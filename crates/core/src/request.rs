@@ -96,6 +96,8 @@ pub(crate) enum Purpose {
     Reach(CommandId),
     /// The same, as the node itself wants to know.
     DialBack,
+    /// Whether another process has this node's identity.
+    Duplicate,
     /// None: a goodbye.
     Farewell,
 }
@@ -111,7 +113,7 @@ impl Purpose {
         match self {
             Self::Operation(_) => RequestPurpose::Operation,
             Self::Seed => RequestPurpose::Seed,
-            Self::Liveness | Self::Neighbour => RequestPurpose::Liveness,
+            Self::Liveness | Self::Neighbour | Self::Duplicate => RequestPurpose::Liveness,
             Self::Upkeep(_) => RequestPurpose::Upkeep,
             Self::Repair => RequestPurpose::Repair,
             Self::Reach(_) | Self::DialBack => RequestPurpose::Reach,

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
-use voiddht_core::event::{Command, CommandId, Input, Notice, Outcome, Output};
+use voiddht_core::event::{Command, CommandId, Input, Notice, Outcome, Output, Undelivered};
 use voiddht_core::peer::{ConnectionId, Peer};
 use voiddht_core::reachability::Reach;
 use voiddht_core::time::{Moment, Now, WallTime};
@@ -233,4 +233,91 @@ fn a_changed_address_is_told_to_all_contacts_over_new_connections() {
     node.feed(Input::Called { from: at("11.0.0.1").ip() });
     let again = node.pass(20, "192.0.2.2");
     assert!(again.iter().all(|message| message.body != Body::Ping), "told once: {again:?}");
+}
+
+/// Requests for the own ID's address elsewhere, as they are sent: to whichever node is there.
+fn checks_of(outputs: &[Output], address: PeerAddress) -> Vec<RpcId> {
+    let check = |output: &Output| match output {
+        Output::Request { to, message } if to.id.is_none() && to.address == address => {
+            Some(message.header.rpc_id)
+        }
+        _ => None,
+    };
+    outputs.iter().filter_map(check).collect()
+}
+
+/// Lets the node look for its neighbours until contact 1, at 11.0.0.1, is asked, which refers it to
+/// its own ID at this address. What that brings.
+fn refer_to_itself(node: &mut Driven, address: &str) -> Vec<Output> {
+    for _ in 0..7200 {
+        node.second += 1;
+        let outputs = node.feed(Input::WakeUp);
+        let asked = outputs.iter().find_map(|output| match output {
+            Output::Request { message, .. } if matches!(message.body, Body::FindNode { .. }) => {
+                Some(message.header.rpc_id)
+            }
+            _ => None,
+        });
+        if let Some(rpc_id) = asked {
+            let nodes = vec![NodeInfo { address: at(address), id: id(0) }];
+            return node.hear(1, "11.0.0.1", rpc_id, Body::FindNodeReply { nodes });
+        }
+    }
+    panic!("no lookup in two hours");
+}
+
+#[test]
+fn a_node_that_is_referred_to_its_own_id_elsewhere_finds_the_other_process() {
+    let mut node = Driven::new("10.0.0.1", Config::default());
+    node.meet(1, "11.0.0.1");
+    let elsewhere = "12.0.0.1";
+    let outputs = refer_to_itself(&mut node, elsewhere);
+    let [rpc_id] = checks_of(&outputs, at(elsewhere))[..] else { panic!("{outputs:?}") };
+    assert_eq!(node.node.duplicate(), None);
+    let why = Undelivered::DuplicateIdentity;
+    let outputs = node.feed(Input::Undelivered { rpc_id, why });
+    let says_so = |output: &Output| matches!(output, Output::Notice(Notice::DuplicateIdentity { address }) if *address == at(elsewhere));
+    assert!(outputs.iter().any(says_so), "{outputs:?}");
+    assert_eq!(node.node.duplicate(), Some(at(elsewhere)));
+    // It is looked for again, and forgotten once it is not found for long.
+    node.second += 601;
+    node.feed(Input::WakeUp);
+    assert_eq!(node.node.duplicate(), None);
+    let outputs = node.feed(Input::Duplicate { address: at("12.0.0.2") });
+    assert!(matches!(outputs[..], [Output::Notice(Notice::DuplicateIdentity { .. })]));
+}
+
+#[test]
+fn an_address_at_which_a_node_found_itself_is_its_own() {
+    let mut node = Driven::new("10.0.0.1", Config::default());
+    node.meet(1, "11.0.0.1");
+    let outputs = refer_to_itself(&mut node, "12.0.0.1");
+    let [rpc_id] = checks_of(&outputs, at("12.0.0.1"))[..] else { panic!("{outputs:?}") };
+    node.feed(Input::Undelivered { rpc_id, why: Undelivered::OwnNode });
+    node.second += 60;
+    let outputs = refer_to_itself(&mut node, "12.0.0.1");
+    assert!(checks_of(&outputs, at("12.0.0.1")).is_empty());
+    assert_eq!(node.node.duplicate(), None);
+    // Nor is the announced address.
+    let outputs = refer_to_itself(&mut node, "10.0.0.1");
+    assert!(checks_of(&outputs, at("10.0.0.1")).is_empty());
+}
+
+#[test]
+fn a_peer_is_referred_to_its_own_id_at_another_address_alone() {
+    let mut node = Driven::new("10.0.0.1", Config::default());
+    node.meet(1, "11.0.0.1");
+    let mut ask = |from: &str| {
+        let target = Key::from_bytes([1; 32]);
+        let rpc_id = RpcId::from_bytes([from.as_bytes()[1]; 32]);
+        let outputs = node.hear(1, from, rpc_id, Body::FindNode { target });
+        let reply = outputs.iter().find_map(|output| match output {
+            Output::Reply { message, .. } => Some(message.body.clone()),
+            _ => None,
+        });
+        let Some(Body::FindNodeReply { nodes }) = reply else { panic!("{outputs:?}") };
+        nodes.iter().find(|node| node.id == id(1)).map(|node| node.address)
+    };
+    assert_eq!(ask("11.0.0.1"), None);
+    assert_eq!(ask("12.0.0.1"), Some(at("11.0.0.1")));
 }

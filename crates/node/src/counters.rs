@@ -218,6 +218,7 @@ impl Counters {
             | Notice::ClockWrong(_)
             | Notice::ClockRight
             | Notice::Reachable
+            | Notice::DuplicateIdentity { .. }
             | Notice::Unreachable { .. } => {}
         }
     }

@@ -127,10 +127,9 @@ impl Check {
 fn network(found: &Findings<'_>) -> Check {
     let (health, table) = (&found.snapshot.health, &found.snapshot.table);
     let check = |result, text: String, advice: &str| Check::new("network", result, text, advice);
-    let own_reason = health
-        .reasons
-        .iter()
-        .find(|reason| matches!(reason.code, "isolated" | "joining" | "suspects" | "split"));
+    let own_reason = health.reasons.iter().find(|reason| {
+        matches!(reason.code, "isolated" | "joining" | "suspects" | "split" | "duplicate")
+    });
     match (health.state, own_reason) {
         (State::Leaving, _) => check(Grade::Failed, "The node is stopping.".into(), ""),
         (State::Joining | State::Isolated, Some(why)) => {

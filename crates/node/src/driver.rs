@@ -505,6 +505,10 @@ impl Driver {
                 );
             }
             Notice::ClockRight => tracing::info!("this machine's clock is right again"),
+            Notice::DuplicateIdentity { address } => tracing::error!(
+                %address,
+                "another process has this node's identity: peers reach one or the other"
+            ),
             Notice::Unreachable { asked } => {
                 let port = self.context.own_address.now().announced.port();
                 tracing::warn!(

@@ -204,6 +204,9 @@ impl Observer {
                     "None of {asked} contacts dialled back: the node is a client until one does."
                 ),
             ),
+            Notice::DuplicateIdentity { address } => {
+                (true, format!("Another process has this node's identity: {address}."))
+            }
             Notice::Reachable => (false, "A peer dialled this node: it can be reached.".into()),
             Notice::Isolated => (true, "No contact is left: looking for the network again.".into()),
             Notice::JoinFailed { retry_in } => (

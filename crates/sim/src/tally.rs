@@ -77,6 +77,7 @@ impl Tally {
             Notice::Joined { .. }
             | Notice::PeerChanged { .. }
             | Notice::Reachable
+            | Notice::DuplicateIdentity { .. }
             | Notice::LookupEnded { .. }
             | Notice::StoreRefused { .. }
             | Notice::StoreRejected { .. }

@@ -299,7 +299,11 @@ impl Node {
         let outcome = if refused { RequestOutcome::Refused } else { RequestOutcome::Answered };
         self.request_ended(&request, outcome);
         let answer = match message.body {
-            Body::FindNodeReply { nodes } => Answer::Nodes(self.dialable(&peer, nodes)),
+            Body::FindNodeReply { nodes } => {
+                let nodes = self.dialable(&peer, nodes);
+                self.look_for_duplicate(&nodes);
+                Answer::Nodes(nodes)
+            }
             Body::FindValueReply(record) => Answer::Value(record),
             Body::Error(code) => {
                 if matches!(request.kind, Requested::Store(..)) {
@@ -391,7 +395,11 @@ impl Node {
             }
             Purpose::Upkeep(key) => self.handle_copied(key, request.to, &answer),
             Purpose::Reach(id) => self.handle_reach_answer(id, from, &answer),
-            Purpose::Liveness | Purpose::Repair | Purpose::DialBack | Purpose::Farewell => {}
+            Purpose::Liveness
+            | Purpose::Repair
+            | Purpose::DialBack
+            | Purpose::Duplicate
+            | Purpose::Farewell => {}
         }
     }
 

@@ -92,10 +92,10 @@ impl Node {
         }
         let reply = match body {
             Body::Ping => Body::PingReply { observed: Some(peer.remote()) },
-            Body::FindNode { target } => self.nodes_near(&target, &peer),
+            Body::FindNode { target } => self.nodes_near(&target, &peer, header.port),
             Body::FindValue { key } => match self.held(&key) {
                 Some(record) => Body::FindValueReply(record),
-                None => self.nodes_near(&key, &peer),
+                None => self.nodes_near(&key, &peer, header.port),
             },
             Body::Store(record) => match self.serve_store(connection, &peer, &header, record) {
                 Some(reply) => reply,
@@ -309,9 +309,11 @@ impl Node {
     }
 
     /// The closest contacts to a point, this node among them where it is near enough, the one
-    /// that asks left out: it knows itself. So are addresses that it would not dial if it keeps to
-    /// the same rules, and that are none of its business otherwise.
-    fn nodes_near(&self, target: &Key, asking: &Peer) -> Body {
+    /// that asks, and listens at `port`, left out: it knows itself. So are addresses that it would not
+    /// dial if it keeps to the same rules, and that are none of its business otherwise.
+    ///
+    /// Its ID at another address is not left out: see [`duplicate`](super::duplicate).
+    fn nodes_near(&self, target: &Key, asking: &Peer, port: u16) -> Body {
         let k = self.config.k;
         let mut nodes: Vec<NodeInfo> = Vec::with_capacity(k + 1);
         let remote = asking.remote();
@@ -322,7 +324,11 @@ impl Node {
             nodes.clear();
             self.table.closest_where(target, k + 1, &mut nodes, useful);
         }
-        nodes.retain(|node| node.id != asking.id());
+        let is_asking = |node: &NodeInfo| {
+            node.id == asking.id()
+                && (port == 0 || !asking.is_proved() || node.address == remote.with_port(port))
+        };
+        nodes.retain(|node| !is_asking(node));
         if let Some(told) = self.announced_to(asking) {
             let own = target.distance(&self.own.id);
             let place = nodes.partition_point(|node| target.distance(&node.id) < own);

@@ -144,6 +144,7 @@ impl Driver {
             suspects: table.iter().filter(|contact| contact.is_suspect()).count(),
             joined: self.core.is_joined(),
             unreachable: self.core.reach() == Reach::Unreachable,
+            duplicate: self.core.duplicate(),
             lost_address: self.context.own_address.now().lost,
             was_joined: self.observer.was_joined,
             leaving: self.observer.leaving,

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use serde::Serialize;
 use voiddht_core::configured::{ConfiguredPeer, PeerState};
 use voiddht_core::peer_clocks::ClockEstimate;
+use voiddht_wire::PeerAddress;
 
 /// How a node feels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -57,6 +58,8 @@ pub struct Facts {
     pub joined: bool,
     /// Whether enough contacts were asked to dial the node, and none did.
     pub unreachable: bool,
+    /// Where another process with this node's identity was seen, within the last minutes.
+    pub duplicate: Option<PeerAddress>,
     /// The address of this node that the machine no longer has.
     pub lost_address: Option<IpAddr>,
     /// Whether it ever had a contact.
@@ -177,6 +180,13 @@ fn lost_address(facts: &Facts) -> Option<Reason> {
 
 fn complaints(facts: &Facts) -> Vec<Reason> {
     let mut reasons: Vec<_> = lost_address(facts).into_iter().collect();
+    if let Some(address) = facts.duplicate {
+        reasons.push(Reason {
+            code: "duplicate",
+            text: format!("Another process has this node's identity: {address}."),
+            hint: "Stop one of the two, or start one with a data directory of its own.",
+        });
+    }
     if facts.unreachable {
         reasons.push(Reason {
             code: "unreachable",
