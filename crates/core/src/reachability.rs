@@ -1,11 +1,13 @@
 //! Whether peers can dial this node, and at which public address they see it.
 //!
-//! Two judgements over what others did and said, without a message of their own:
+//! Both are derived from existing messages:
 //!
-//! * A contact that is pinged dials the listening port back. If none of enough contacts has come, and
-//!   nothing else has, the node cannot be dialled: it behaves as a client until something comes.
-//! * A PING_REPLY says from where the PING seemed to come. Three contacts of different prefixes that
-//!   agree name the node's public address. One party cannot: it would have to hold three prefixes.
+//! * A contact that is pinged dials the listening port back. If none of enough contacts has
+//!   connected, and no other node has, this node cannot be dialled: it behaves as a client until
+//!   one connects.
+//! * A PING_REPLY contains the address that the PING came from. Three contacts of different
+//!   prefixes that agree determine the node's public address. A single party would need three
+//!   prefixes to forge it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;

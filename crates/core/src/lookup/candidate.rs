@@ -1,5 +1,5 @@
-//! A candidate of a lookup: one node, the addresses at which it is said to listen, and what came of
-//! asking it.
+//! A candidate of a lookup: one node, the addresses that peers name for it, and the state of its
+//! query.
 
 use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{Distance, NodeId, PeerAddress};

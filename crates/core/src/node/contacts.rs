@@ -1,10 +1,10 @@
 //! Admission to the routing table, and removal from it.
 //!
 //! A contact enters a bucket only after it has itself answered at its listening address. A peer
-//! that this node dialled has. One that dialled us is *probed*: the certificate that is pushed at
-//! the address which it claims must be the one that it proved on its connection. That costs a TCP
-//! connection and no handshake, which the live connection saves. What was only heard of, or
-//! claimed by a peer without a certificate, is dialled.
+//! that this node dialled has. A peer that dialled this node is *probed*: the certificate pushed at
+//! its claimed address must be the one authenticated on its connection. That costs a TCP connection
+//! and no handshake, because of the live connection. Unverified contacts, from referrals or from
+//! peers without a certificate, are dialled.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,9 +1,9 @@
-//! How many requests a peer, and all peers of its prefix together, may send: token buckets.
+//! Request rates of a peer, and of all peers of its prefix together: token buckets.
 //!
-//! A bucket is kept as the moment at which it will be full again (the "virtual scheduling" form of
-//! the generic cell rate algorithm, ITU-T I.371): eight bytes, exact, and a bucket that is full is
-//! the same as one that was never kept. So forgetting changes nothing, and the table stays small:
-//! at its limit, and until buckets have filled, peers without a bucket of their own share one.
+//! A bucket is stored as the moment at which it will be full again (the "virtual scheduling" form
+//! of the generic cell rate algorithm, ITU-T I.371): eight bytes, exact, and a full bucket need not
+//! be stored. So full buckets can be dropped without effect, and the table stays small: at its
+//! limit, and until buckets have filled, peers without a bucket of their own share one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

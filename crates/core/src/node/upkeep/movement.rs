@@ -1,11 +1,11 @@
-//! Who comes and who goes among the nodes that this one knows, and what that means for its
-//! records. The closest holder that lives acts; all others know that it will.
+//! Nodes that join or depart, and the copies of this node's records that follow. The closest living
+//! holder acts; all others rely on it.
 //!
-//! A newcomer among the k closest of a key is handed the record. Where one of the k closest died,
-//! the next closest takes its place among them, and is brought the record.
+//! A newcomer among the k closest of a key receives the record. Where one of the k closest died,
+//! the next closest replaces it and receives the record.
 //!
-//! Both cost a look through all records. It is done in slices, and for all who came or went
-//! meanwhile together.
+//! Both need a scan of all records. It runs in slices, and handles all nodes that joined or
+//! departed in the meantime together.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
