@@ -1,9 +1,8 @@
 //! From a TCP connection to an authenticated peer, in both directions (PROTOCOL, section 2).
 //!
-//! The server pushes its certificate, then both sides speak TLS 1.3. What the certificate must
-//! be, and what the handshake has proved, is decided in `voiddht_identity`; here are the sockets,
-//! the order of the phases, and their deadlines. Each deadline is absolute: whatever trickles in
-//! does not move it.
+//! The server pushes its certificate, then both sides speak TLS 1.3. `voiddht_identity` checks the
+//! certificate and the result of the handshake; this module has the sockets, the order of the
+//! phases, and their deadlines. Each deadline is absolute: partial data does not extend it.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

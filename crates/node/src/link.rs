@@ -1,11 +1,11 @@
 //! One stream, driven by one task: frames are read from it while the outbox is written to it.
 //!
-//! Both directions are polled together and all their state lies in the [`Link`], so nothing is
-//! lost where a wait is dropped, and one task with no buffer of its own serves an idle
-//! connection. A read is always pending: that is what lets rustls shrink its buffer.
+//! Both directions are polled together and all their state is in the [`Link`], so cancelling a wait
+//! loses nothing, and one task without a buffer of its own serves an idle connection. A read is
+//! always pending: that lets rustls shrink its buffer.
 //!
-//! A frame that was begun must be finished in time, and a write must make progress. Between
-//! frames a connection may stay silent for as long as it likes.
+//! A frame that was begun must be finished in time, and a write must make progress. Between frames
+//! a connection may be idle indefinitely.
 
 use std::future::poll_fn;
 use std::io;

@@ -1,8 +1,8 @@
 //! The listener of the peer port.
 //!
-//! Connections are accepted only while there is room for another handshake; those that come then
-//! wait in the system's own queue. Handshakes end within their deadline, so there is room again.
-//! What is accepted and what is closed is decided in `admission`.
+//! Connections are accepted only while there is a free handshake slot; others wait in the system's
+//! queue. Handshakes end within their deadline, so slots become free again. `admission` decides
+//! which connections are accepted and which are closed.
 
 mod admission;
 

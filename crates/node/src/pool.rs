@@ -1,9 +1,9 @@
 //! The connections of a node: one per pair of nodes, used by both sides.
 //!
-//! The pool decides which connection carries a request, when to dial, and which connection goes
-//! when there is no room. It holds no sockets: the driver executes its [`Effect`]s, and a
-//! connection is its outbox. So every decision here is made in one place, by one task, without a
-//! lock or a wait.
+//! The pool decides which connection carries a request, when to dial, and which connection is
+//! closed when it is full. It holds no sockets: the driver executes its [`Effect`]s, and a
+//! connection is represented by its outbox. So every decision is made in one place, by one task,
+//! without a lock or a wait.
 //!
 //! Invariants: a request that was accepted ends in a reply, in [`Input::Undelivered`], or in the
 //! core's own timeout; [`Input::Disconnected`] follows the last connection of a peer for which

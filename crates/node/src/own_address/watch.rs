@@ -1,9 +1,10 @@
-//! Changes of this machine's addresses: noticed, reported, and followed where no address was given.
+//! Changes of this machine's addresses: noticed, reported, and followed where no address was
+//! configured.
 //!
-//! Looked at every [`INTERVAL`]. Where the node dials from a certain address, the machine loses it by
-//! DHCP, by a new prefix or by hand; connections from it are dead then, and no new one can be made.
-//! A node that chose the address itself moves to the one from which its peers are reached now. A node
-//! that leaves the choice to the system only needs new connections.
+//! Checked every [`INTERVAL`]. If the node dials from a certain address and the machine loses it
+//! (by DHCP, by a new prefix or by hand), connections from it are dead, and new ones fail. A node
+//! that chose the address itself moves to the one from which its peers are reached now. A node that
+//! leaves the choice to the system only needs new connections.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
