@@ -1,8 +1,8 @@
 //! The peer that a finished handshake authenticated, or why it authenticated none.
 //!
-//! The two functions here are the only way to a [`ProvedPeer`]. They trust the verifiers of
-//! [`crate::tls`], and check once more what would show that those were not asked: a handshake that
-//! is not over, a resumed session, an older protocol.
+//! Only the two functions here construct a [`ProvedPeer`]. They rely on the verifiers of
+//! [`crate::tls`], and check again for signs that those were skipped: an unfinished handshake, a
+//! resumed session, an older protocol.
 
 use std::io;
 use std::sync::Arc;
