@@ -1,9 +1,9 @@
 //! The identity file: a node's private key and certificate.
 //!
-//! It lies beside the database and not in it, because records can be fetched again and an identity
-//! cannot: damage to one must not touch the other. It is text, so that it can be read, backed up
-//! and given to `openssl`; only its owner may read it; and it is replaced in one step, so that
-//! there is always a whole one.
+//! It is not in the database, because records can be fetched again and an identity cannot: damage
+//! to one must not affect the other. It is text, so that it can be read, backed up and given to
+//! `openssl`; only its owner may read it; and it is replaced atomically, so that a complete one
+//! always exists.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
