@@ -1,9 +1,8 @@
-//! Experiments with adversaries: how PUTs and GETs of honest nodes fare, and what they cost.
+//! Experiments with adversaries: success and cost of PUTs and GETs of honest nodes.
 //!
-//! A [`Trial`] is one world: it grows, adversaries come into it before or after values are put,
-//! and the values are got from honest nodes. What it comes to is a [`Score`]. An experiment is many
-//! trials, and gives [`Row`]s: points of curves, ready to be drawn. `docs/adversaries.md` shows
-//! them.
+//! A [`Trial`] is one world: it grows, adversaries join before or after values are put, and honest
+//! nodes get the values. Its result is a [`Score`]. An experiment is many trials, and gives
+//! [`Row`]s: points of curves, ready to be plotted. `docs/adversaries.md` shows them.
 
 use std::time::Duration;
 
