@@ -257,7 +257,7 @@ impl Lookup {
     }
 
     /// Whether everything that matters has answered or failed, those apart that are overdue: for
-    /// who needs some of the closest nodes, and not to know that there are no others.
+    /// callers that need some of the closest nodes, not proof that there are no others.
     pub fn is_settled(&self) -> bool {
         self.is_over(true)
     }
@@ -349,7 +349,8 @@ impl Lookup {
             .take(count)
     }
 
-    /// Everyone that has not failed and is not doubtful, nearest first: where records may be put.
+    /// All nodes that have not failed and are not doubtful, nearest first: where records may be
+    /// put.
     pub fn usable(&self) -> impl Iterator<Item = &Candidate> + '_ {
         self.candidates
             .iter()
@@ -370,7 +371,7 @@ impl Lookup {
         candidate.silent || !(candidate.is_seed || self.namers.is_trusted(candidate.namers))
     }
 
-    /// The distances of everyone that has not failed, nearest first, without those that are too
+    /// The distances of all nodes that have not failed, nearest first, without those that are too
     /// many of one address prefix: they will not be asked.
     pub fn distances(&self) -> Vec<Distance> {
         let mut sites = DiversityCounter::new(self.sites.limits());

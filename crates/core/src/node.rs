@@ -126,7 +126,7 @@ pub struct Node {
     leaving: Option<CommandId>,
     /// When the machine was last found to have been suspended.
     resumed: Option<Moment>,
-    /// Peers with at least one live connection, to know who can be asked without a dial.
+    /// Peers with at least one live connection, which can be queried without a dial.
     connected: BTreeSet<NodeId>,
 }
 
@@ -239,7 +239,7 @@ impl Node {
             .min()
     }
 
-    /// Who this node is and where it is reached.
+    /// This node's ID and address.
     pub fn own(&self) -> NodeInfo {
         self.own
     }

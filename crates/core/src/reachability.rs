@@ -21,7 +21,7 @@ use crate::time::Moment;
 /// Contacts that must have been asked without success before a node takes itself for unreachable.
 pub const WITNESSES: usize = 3;
 /// Address prefixes that these contacts must come from: those behind one firewall may not reach a
-/// node that everybody else reaches.
+/// node that all others reach.
 pub const WITNESS_PREFIXES: usize = 2;
 /// Contacts of different prefixes that must agree on this node's public address.
 pub const AGREEING_PREFIXES: usize = 3;
@@ -50,7 +50,7 @@ pub(crate) struct Reachability {
     round: Option<Round>,
     /// When the first contact entered the routing table.
     first_contact: Option<Moment>,
-    /// Who came to the listening port, the latest last.
+    /// Callers of the listening port, the latest last.
     callers: VecDeque<(IpAddr, Moment)>,
     /// How contacts see this node, each with the prefix of the contact, the latest last.
     sightings: VecDeque<(AddressPrefix, IpAddr)>,

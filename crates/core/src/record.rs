@@ -128,7 +128,7 @@ pub struct Offer {
 /// To which account a record goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bill {
-    /// Whose.
+    /// Its owner.
     pub account: Account,
     /// As what.
     pub charge: Charge,

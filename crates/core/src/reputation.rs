@@ -33,7 +33,7 @@ pub const FIRST_BAN: Duration = Duration::from_secs(3600);
 /// How long a ban lasts at most, and how long after its end it is remembered.
 pub const LONGEST_BAN: Duration = Duration::from_secs(24 * 3600);
 /// Nodes of which this one has an opinion, about 100 bytes each. Beyond it, the one closest to
-/// being forgiven is forgotten: who can show thousands of IDs is not held by bans anyway.
+/// being forgiven is forgotten: bans do not stop a peer with thousands of IDs anyway.
 pub const MAX_OPINIONS: usize = 4096;
 
 /// What a broken rule costs.
@@ -190,7 +190,7 @@ impl Reputation {
         self.opinions.get(peer).map_or(0, |opinion| opinion.points(now))
     }
 
-    /// Who is banned, by ID, and how long still.
+    /// Banned peers by ID, and the remaining time.
     pub fn bans(&self, now: Moment) -> impl Iterator<Item = (NodeId, Duration)> + '_ {
         self.opinions
             .iter()

@@ -76,7 +76,7 @@ impl Kind {
     }
 }
 
-/// Why a request was sent: who hears of its end.
+/// Why a request was sent, and the receiver of its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// An operation; it may have ended since.

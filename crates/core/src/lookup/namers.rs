@@ -14,7 +14,7 @@ pub(super) const DOUBT_AFTER: u8 = 2;
 /// count as doubtful.
 const MAX_NAMERS: usize = 256;
 
-/// Everyone that answered with nodes, and how those fared.
+/// All peers that answered with nodes, and the results of those.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Namers {
     all: Vec<Namer>,

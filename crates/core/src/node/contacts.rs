@@ -46,7 +46,7 @@ const SILENT_AFTER: u8 = 2;
 /// How long a suspect that made room for another may not have been heard.
 const REPLACED_UNHEARD: Duration = Duration::from_secs(60);
 
-/// Who made the connection by which a contact entered the routing table.
+/// The side that opened the connection by which a contact entered the routing table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Met {
     /// This node: it had heard of the other.
@@ -163,7 +163,7 @@ impl Node {
         self.table.remember_candidate(contact);
     }
 
-    /// A peer broke a rule. Only who has authenticated its ID can be judged under it.
+    /// A peer broke a rule. Only a peer that has authenticated its ID is judged under it.
     pub(super) fn handle_misbehaved(&mut self, peer: Peer, what: Misbehaviour) {
         if peer.is_proved() {
             self.blame(peer.id(), what);

@@ -61,7 +61,7 @@ const _: () = assert!(CHECK_AGAIN.as_secs() > DIAL_BACK_PAUSE.as_secs());
 #[derive(Debug, Default)]
 pub(super) struct Reaches(BTreeMap<CommandId, Vec<Asked>>);
 
-/// Whose coming shows that the network reaches this node: that of contacts' hosts, but where there
+/// Which callers show that the network reaches this node: that of contacts' hosts, but where there
 /// are public contacts, not that of a neighbour in the own private network, which comes even where
 /// no other can.
 struct Counting {

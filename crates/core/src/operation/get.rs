@@ -364,7 +364,7 @@ impl Get {
         (!nodes.is_empty() && winner.ttl > 0).then_some((record, nodes))
     }
 
-    /// Nodes whose vote the others deny, and who cannot have missed an update.
+    /// Nodes whose vote the others deny, and that cannot have missed an update.
     pub fn liars(&self) -> Vec<NodeId> {
         match self.winner() {
             Some(winner) if self.proof.is_none() && winner.agreeing > winner.dissenting => {

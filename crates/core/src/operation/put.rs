@@ -54,7 +54,7 @@ const MAX_FOLLOW_UPS: usize = 5;
 
 /// Which share of the replicas is given the record before the others are known: one in so many. A
 /// third is near enough. Where 6 nodes lie on average there are 20 once in 200 000 times, so that
-/// who lies there is one of the 20 closest.
+/// a node there is one of the 20 closest.
 const EARLY_SHARE: usize = 3;
 
 /// A record on its way to its replicas.
@@ -272,7 +272,7 @@ impl Put {
                         let body = Body::FindNode { target: self.next_target() };
                         return Next::Ask { node: ask.node, path: ask.path, body };
                     }
-                    // Who is overdue may be given the record all the same, and is not waited for.
+                    // An overdue node may be given the record all the same, and is not waited for.
                     if !self.lookup.is_settled() {
                         return Next::Wait;
                     }

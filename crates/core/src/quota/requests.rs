@@ -29,7 +29,7 @@ pub const PRIVATE_FACTOR: u32 = 40;
 pub const MAX_TRACKED: usize = 16_384;
 /// Number of buckets below which full ones are not searched for and dropped. Beyond, that is done
 /// whenever their number has doubled, so that a table is never much larger than the number of those
-/// who sent something just now.
+/// that sent something just now.
 const FIRST_SWEEP: usize = 64;
 /// How often full buckets are looked for at most, once the table is at its limit.
 const SWEEP_PAUSE: Duration = Duration::from_secs(1);
@@ -88,7 +88,7 @@ impl Default for RequestLimits {
     }
 }
 
-/// The buckets of all who send requests.
+/// The buckets of all senders of requests.
 #[derive(Clone, Debug)]
 pub struct RequestQuota {
     limits: RequestLimits,

@@ -20,7 +20,7 @@ use voiddht_wire::{NodeId, PeerAddress};
 use super::{Account, Owner, QuotaReached};
 use crate::diversity::{AddressPrefix, is_private, prefixes};
 
-/// Share of the record store that one account may fill: one in so many. Four who want to spoil a
+/// Share of the record store that one account may fill: one in so many. Four that want to fill a
 /// store must join in. A guess.
 pub const PEER_SHARE: usize = 4;
 /// Share of the record store that the accounts of one counted prefix may fill together. A guess.
@@ -204,7 +204,7 @@ impl StorageQuota {
             .fold(Usage::default(), |sum, book| sum.plus(book.used))
     }
 
-    /// Whose an account is, and what is charged to it.
+    /// The owner of an account, and what is charged to it.
     pub fn account(&self, number: AccountNumber) -> Option<(Account, Usage)> {
         self.books.get(&number).map(|book| (book.account, book.used))
     }

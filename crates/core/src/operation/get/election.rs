@@ -91,7 +91,7 @@ impl Election {
         election
     }
 
-    /// What to do next; `None` once everyone in the electorate was asked, and only votes that are
+    /// What to do next; `None` once the whole electorate was asked, and only votes that are
     /// outstanding can change the outcome.
     pub(super) fn next_step(&mut self, ballot: &Ballot) -> Option<Next> {
         if !std::mem::replace(&mut self.has_contacts, true) {
