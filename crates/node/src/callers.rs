@@ -77,7 +77,7 @@ impl Callers {
                 came.await;
             }
         };
-        // Who has not come by then will not.
+        // A peer that has not connected by then will not.
         let _ = tokio::time::timeout(patience, all).await;
     }
 }

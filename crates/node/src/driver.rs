@@ -142,7 +142,7 @@ impl Driver {
                 Woken::Event(event) => {
                     more_events = self.handle_events(now, event);
                     if more_events {
-                        // Those who write must have their turn first.
+                        // Writers must have their turn first.
                         tokio::task::yield_now().await;
                     }
                 }

@@ -71,7 +71,7 @@ pub(crate) enum HandshakeError {
     /// The other side broke a rule of TLS.
     #[error("{0}")]
     Tls(io::Error),
-    /// The other side is not who it must be, or cannot prove it.
+    /// The other side is not the expected node, or did not authenticate.
     #[error("{0}")]
     Refused(#[from] Refusal),
 }
@@ -119,7 +119,7 @@ fn refused(refusal: &Refusal) -> Undelivered {
     }
 }
 
-/// Connects, and proves who is there.
+/// Connects, and authenticates the peer.
 pub(crate) async fn dial(
     context: &Context,
     to: &Destination,

@@ -25,7 +25,7 @@ use crate::outbox::{Outbox, Taken};
 /// meanwhile: the protocol's own figure.
 pub(crate) const FRAME_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the other side may take nothing at all of what is written to it. The frame's figure:
-/// who reads slower than that cannot finish a frame in time either.
+/// a reader slower than that cannot finish a frame in time either.
 pub(crate) const WRITE_STALL_DEADLINE: Duration = Duration::from_secs(10);
 /// How long saying goodbye may take: it is a courtesy.
 const GOODBYE_DEADLINE: Duration = Duration::from_secs(1);

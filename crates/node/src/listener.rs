@@ -180,7 +180,7 @@ async fn serve(context: Arc<Context>, tcp: TcpStream, remote: SocketAddr, visit:
     }
 }
 
-/// The core judges by those who come whether the node can be dialled.
+/// The core judges by the callers whether the node can be dialled.
 async fn note_caller(context: &Context, remote: SocketAddr) {
     let from = remote.ip().to_canonical();
     if context.callers.note(from) {

@@ -261,7 +261,7 @@ impl Observer {
         self.contact_changes.iter().copied().collect()
     }
 
-    /// Who is banned, and how long still.
+    /// Banned peers, and the remaining time.
     pub(crate) fn bans(&self, now: Moment) -> Vec<(NodeId, Duration)> {
         let lasting = self.bans.iter().filter(|(_, until)| *until > now);
         lasting.map(|(peer, until)| (*peer, until.since(now))).collect()

@@ -178,7 +178,7 @@ impl Trust {
     ) -> bool {
         let Some(asked) = self.take(&message.header.rpc_id) else { return false };
         let fingerprint = asked.ping.certificate.fingerprint();
-        // Any answer is one: who answers BUSY lives.
+        // Any answer counts: an owner that answers BUSY is alive.
         if proved.is_some_and(|proved| proved.fingerprint == fingerprint) {
             self.pins.ping_ended(&asked.ping, PingResult::Answered, now);
         }
