@@ -27,7 +27,7 @@ pub struct ProvedPeer {
     dialect: Dialect,
 }
 
-/// Who opened a connection to this node.
+/// The peer that opened a connection to this node.
 #[derive(Clone, Debug)]
 pub enum AcceptedPeer {
     /// A node that has authenticated.
@@ -61,9 +61,9 @@ pub enum Refusal {
     /// Someone is there, but not the node that was dialled.
     #[error("node {shown} is there instead of node {expected}")]
     OtherNode {
-        /// Who was dialled.
+        /// The node that was dialled.
         expected: NodeId,
-        /// Who is there.
+        /// The node that answered.
         shown: NodeId,
     },
     /// It does not speak `voiddht/1`, and the policy admits no other.
