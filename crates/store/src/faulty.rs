@@ -13,7 +13,7 @@ use redb::{Builder, Database, DatabaseError, StorageBackend};
 use crate::medium::Medium;
 use crate::memory::Memory;
 
-/// A disk shared by everybody who opens it, and by the test that torments it.
+/// A disk shared by all that open it, and by the test that injects faults.
 #[derive(Clone, Debug, Default)]
 pub struct FaultyDisk(Arc<Mutex<State>>);
 
