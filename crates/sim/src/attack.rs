@@ -62,9 +62,9 @@ pub struct Trial {
     pub warm: bool,
     /// Every node's settings.
     pub config: Config,
-    /// Who comes, once for the whole world.
+    /// Adversaries that join, once for the whole world.
     pub everywhere: Option<Infiltration>,
-    /// Who comes around each key.
+    /// Adversaries that join around each key.
     pub around: Option<Around>,
     /// Whether values are put before the adversaries come, rather than after.
     pub put_first: bool,
@@ -299,7 +299,8 @@ fn any_honest(world: &mut World) -> HostId {
     honest[world.random().random_range(0..honest.len())]
 }
 
-/// The neighbourhood of a key taken by ground IDs: who comes, how many, and how it is measured.
+/// The neighbourhood of a key taken by ground IDs: their kind, their number, and how it is
+/// measured.
 #[derive(Clone, Debug)]
 pub struct GroundIds {
     /// What the Sybils are.
