@@ -61,9 +61,9 @@ const _: () = assert!(CHECK_AGAIN.as_secs() > DIAL_BACK_PAUSE.as_secs());
 #[derive(Debug, Default)]
 pub(super) struct Reaches(BTreeMap<CommandId, Vec<Asked>>);
 
-/// Which callers show that the network reaches this node: that of contacts' hosts, but where there
-/// are public contacts, not that of a neighbour in the own private network, which comes even where
-/// no other can.
+/// Which callers show that the network reaches this node: the hosts of contacts. With public
+/// contacts, a neighbour in the own private network does not count: it can connect even where
+/// others cannot.
 struct Counting {
     has_public: bool,
     private: BTreeSet<IpAddr>,
