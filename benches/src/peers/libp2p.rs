@@ -49,7 +49,7 @@ enum Command {
     Get { key: RecordKey, found: oneshot::Sender<Option<Found>> },
 }
 
-/// Who waits for the end of a query.
+/// The waiters for the end of a query.
 #[derive(Debug)]
 enum Waiting {
     Put(oneshot::Sender<Result<()>>),

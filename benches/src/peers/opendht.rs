@@ -87,8 +87,8 @@ struct Runner(*mut c::Runner);
 /// What came of an operation: a value, or whether it ended well without one.
 type Answer = Result<Bytes, bool>;
 
-/// Who waits. The library is given a number, not an address: so a callback that comes late, or
-/// twice, finds no entry instead of freed memory.
+/// The waiting operations. The library is given a number, not an address: so a callback that comes
+/// late, or twice, finds no entry instead of freed memory.
 static WAITING: LazyLock<Mutex<HashMap<usize, oneshot::Sender<Answer>>>> =
     LazyLock::new(Mutex::default);
 static NEXT: AtomicUsize = AtomicUsize::new(1);

@@ -1,12 +1,12 @@
 //! Parses arguments, environment and configuration file into checked values.
 //!
-//! What each program understands is defined with clap beside what it does; help, man page,
-//! completions, the keys of the configuration file and the names of the variables all come of
-//! that one definition, and a mistake becomes one line that says what would be right. The command
-//! line wins over the environment, that over the file, and that over the default.
+//! The options of each program are defined once with clap, beside the code that uses them. Help,
+//! man page, completions, keys of the configuration file and names of the variables are derived
+//! from that definition, and an error is one line that says what is expected. The command line
+//! takes precedence over the environment, then the file, then the default.
 //!
-//! `ini` knows the form of a file, `file` its keys, `source` where a value came from, `values`
-//! the types, `complaint` the words.
+//! `ini` parses the format of a file, `file` maps its keys, `source` records where a value came
+//! from, `values` parses the types, `complaint` has the messages.
 
 mod complaint;
 pub mod file;

@@ -1,14 +1,14 @@
-//! The programs `dht_server` and `dht`: arguments, settings, and output for people. What a node
-//! does is in `voiddht-node`, and what it decides in `voiddht-core`; nothing of that is here.
+//! The programs `dht_server` and `dht`: arguments, settings, and terminal output. The node itself
+//! is in `voiddht-node`, its decisions in `voiddht-core`.
 //!
-//! * [`arguments`]: from the command line to checked values; a mistake becomes one line.
-//! * [`server`]: the daemon: its options, its settings, its life from start to signal.
-//! * [`commands`]: the tool: one module for each command, with its help text beside it.
-//! * [`output`]: the only place that prints. Results on standard output, the rest on standard
+//! * [`arguments`]: from the command line to checked values; an error is one line.
+//! * [`server`]: the daemon: options, settings, lifecycle from start to signal.
+//! * [`commands`]: the client `dht`: one module for each command, with its help text.
+//! * [`output`]: the only module that prints. Results on standard output, diagnostics on standard
 //!   error.
-//! * [`paint`]: colours, bars and words for numbers, where a person reads.
-//! * [`outcome`]: how a program can end, and its exit statuses.
-//! * [`logging`], [`signals`], [`process`]: what a program needs of its surroundings.
+//! * [`paint`]: colours, bars and formatting of numbers, for terminals.
+//! * [`outcome`]: exit statuses.
+//! * [`logging`], [`signals`], [`process`]: interfaces to the operating system.
 
 pub mod arguments;
 pub mod commands;

@@ -174,7 +174,7 @@ fn isolation_is_told_and_ends_by_itself() {
     let node = Server::start(&["-a", "127.0.0.1"]);
     let peer = node.peer("127.0.0.1");
     let (host, port) = (peer.p2p.ip().to_string(), peer.p2p.port().to_string());
-    // Who has had no contact can lose none.
+    // A node without contacts can lose none.
     node.line_with("joined the network");
     drop(peer);
     node.line_with("no contact is left: trying to find the network again");

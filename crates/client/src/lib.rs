@@ -8,7 +8,7 @@
 //!
 //! let key = Key::of_value(b"any 32 bytes will do; a hash is customary");
 //! let stored = client.put_acknowledged(Put::new(key, "value").ttl_seconds(600)).await?;
-//! println!("the value now lies on {stored} nodes");
+//! println!("stored on {stored} nodes");
 //!
 //! match client.get(key).await? {
 //!     Some(value) => println!("found {} bytes", value.len()),
@@ -19,24 +19,24 @@
 //! ```
 //!
 //! A [`Client`] is one connection. It is cheap to clone, and many requests may be in flight on
-//! it, up to [`Options::max_in_flight`]; the next one waits for a place.
+//! it, up to [`Options::max_in_flight`]; the next one waits for a slot.
 //!
 //! # Which answer belongs to which request
 //!
 //! An answer carries its key and nothing else: SUCCESS may be the value of a GET or the count of
 //! an acknowledged PUT, and answers come in the order in which they are ready. So for each key
-//! one answer is awaited at a time, and requests for that key go out in the order in which they
+//! one answer is awaited at a time, and requests for that key are sent in the order in which they
 //! were made; requests for different keys do not wait for one another. GETs of one key that wait
-//! behind the same request go out as one, since any answer to it is right for all of them.
+//! behind the same request are sent as one, since its answer is right for all of them.
 //!
-//! A request that is given up, by timeout or by dropping its future, still keeps its place
-//! until the node has answered it: otherwise that answer would be taken for the next one's.
+//! A request that is cancelled, by timeout or by dropping its future, keeps its slot until the node
+//! has answered it: otherwise that answer would be taken for the next one's.
 //!
-//! # What is where
+//! # Modules
 //!
-//! `client` is the surface, [`signed`] publishes and resolves signed values through it, `requests` the order of requests as a plain data structure without
-//! sockets, `connection` the task that reads and writes, `error` what can go wrong. The codec is
-//! in `voiddht-wire`.
+//! `client` is the API, [`signed`] publishes and resolves signed values through it, `requests` orders
+//! requests as a plain data structure without sockets, `connection` is the task that reads and
+//! writes, `error` has the error types. The codec is in `voiddht-wire`.
 
 /// The samples of the README, which compile.
 #[cfg(doctest)]

@@ -30,7 +30,7 @@ pub const REFRESH_INTERVAL: Duration = Duration::from_secs(3600);
 /// Interval in which a node makes sure that its records lie on the k closest nodes (Kademlia,
 /// section 2.5).
 pub const UPKEEP_INTERVAL: Duration = Duration::from_secs(3600);
-/// The first timeout, while nothing is known of how quickly anybody answers, and the longest one of
+/// The first timeout, while no round-trip time is known, and the longest one of
 /// peers that were not measured themselves: it covers a TCP and a TLS handshake over half the globe.
 pub const STRANGER_TIMEOUT: Duration = Duration::from_secs(1);
 /// Below this no request counts as overdue: a scheduler's pause is not a slow peer.
@@ -111,7 +111,7 @@ pub struct Config {
     pub default_ttl: Duration,
     /// The shortest TTL that a local program may ask for; a shorter one is raised to it.
     pub min_ttl: Duration,
-    /// The longest TTL that anybody may ask for; a longer one is cut to it.
+    /// The longest TTL of any value; a longer one is cut to it.
     pub max_ttl: Duration,
     /// Time after which a bucket without lookups is refreshed; default [`REFRESH_INTERVAL`].
     pub refresh_interval: Duration,

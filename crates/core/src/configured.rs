@@ -164,14 +164,14 @@ pub enum PeerState {
     Untried,
     /// It answers, and is part of the same network as this node.
     Joined {
-        /// Who it is.
+        /// The node there.
         node: NodeId,
         /// Where it answered.
         address: PeerAddress,
     },
     /// It answers, but what it knows and what this node knows are two networks.
     Split {
-        /// Who it is.
+        /// The node there.
         node: NodeId,
         /// Where it answered.
         address: PeerAddress,

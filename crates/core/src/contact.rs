@@ -1,7 +1,7 @@
 //! A contact: address, last answer, round-trip time.
 //!
 //! A [`Contact`] exists only inside the routing table; what may become one is an
-//! [`AdmittedContact`]. Nothing here decides who is kept: see [`crate::routing`].
+//! [`AdmittedContact`]. Nothing here decides which contacts are kept: see [`crate::routing`].
 
 use std::time::Duration;
 

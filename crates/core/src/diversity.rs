@@ -1,12 +1,11 @@
-//! How many nodes of one network neighbourhood may sit together: in a bucket, in the table, among
-//! those that a lookup asks, in a replica set.
+//! Address diversity: how many nodes of one address prefix may be in a bucket, in the table, in a
+//! lookup, in a replica set.
 //!
-//! IDs cost nothing, addresses do: an attacker with one IPv4 /24 or one IPv6 /48 must not
-//! fill a bucket with nodes behind it (Sybil and eclipse attacks). Loopback and private
-//! addresses are exempt unless the operator says otherwise: a test network, or one behind a
-//! router, lives in a single prefix.
+//! IDs cost nothing, addresses do: an attacker with one IPv4 /24 or one IPv6 /48 must not fill a
+//! bucket with nodes behind it (Sybil and eclipse attacks). Loopback and private addresses are
+//! exempt by default: a test network, or one behind a router, is in a single prefix.
 //!
-//! Nothing here knows what is being counted: [`DiversityCounter`] is filled and asked by others.
+//! [`DiversityCounter`] does not know what is being counted; its callers fill and query it.
 
 use std::collections::BTreeMap;
 use std::fmt;

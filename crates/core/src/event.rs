@@ -32,14 +32,14 @@ pub enum Input {
     Connected {
         /// Its name.
         connection: ConnectionId,
-        /// Who is there.
+        /// The peer.
         peer: Peer,
         /// Where it was dialled, if this node did: the peer has answered at that address.
         dialed: Option<PeerAddress>,
     },
     /// The last connection with this peer has ended.
     Disconnected {
-        /// Who was there.
+        /// The peer.
         peer: NodeId,
         /// Whether it was closed in good order, by either side. An end without TLS's
         /// close_notify (RFC 8446, section 6.1) is how a killed process looks from here.
@@ -49,7 +49,7 @@ pub enum Input {
     Received {
         /// The connection on which a reply must go out.
         connection: ConnectionId,
-        /// Who sent it.
+        /// The sender.
         peer: Peer,
         /// What it says. Its header's sender is the peer's ID: the driver refuses others.
         message: Message,
@@ -99,7 +99,7 @@ pub enum Input {
     },
     /// The connection layer saw a peer break a rule.
     Misbehaved {
-        /// Who.
+        /// The peer.
         peer: Peer,
         /// Which rule.
         what: Misbehaviour,
@@ -189,7 +189,7 @@ pub enum Output {
 pub struct Destination {
     /// Where to dial, if there is no live connection.
     pub address: PeerAddress,
-    /// Who must be there; `None` where only the address is known, as of a configured peer.
+    /// The expected node; `None` where only the address is known, as of a configured peer.
     pub id: Option<NodeId>,
 }
 
@@ -405,7 +405,8 @@ impl Command {
 pub enum Outcome {
     /// A PUT.
     Put {
-        /// Nodes from which the value can be fetched, and who has not answered; or why it failed.
+        /// Nodes from which the value can be fetched, and those that have not answered; or why it
+        /// failed.
         receipt: Receipt,
         /// How it went.
         report: Report,
@@ -574,7 +575,7 @@ pub enum Notice {
     },
     /// The store is full, or an account is: the account that was refused more, or that gave way.
     AccountLimited {
-        /// Whose it is.
+        /// Its owner.
         account: Account,
         /// What is charged to it.
         used: Usage,
@@ -597,14 +598,14 @@ pub enum Notice {
     ClockRight,
     /// A peer broke a rule.
     Misbehaviour {
-        /// Who.
+        /// The node.
         peer: NodeId,
         /// Which.
         what: Misbehaviour,
     },
     /// A peer was banned.
     Banned {
-        /// Who.
+        /// The node.
         peer: NodeId,
         /// For how long.
         lasts: Duration,

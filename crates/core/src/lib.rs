@@ -1,7 +1,7 @@
 //! Kademlia as a state machine: no sockets, no clock, no threads, no randomness of its own.
 //!
-//! [`Node`] is the way in: one [`event::Input`] goes in, [`event::Output`]s come out, and the driver
-//! hands in the time. See [`node`] for the contract.
+//! [`Node`] is the entry point: one [`event::Input`] goes in, [`event::Output`]s come out, and the
+//! driver passes in the time. See [`node`] for the contract.
 
 pub mod config;
 pub mod configured;

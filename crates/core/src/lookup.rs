@@ -1,27 +1,27 @@
 //! The iterative lookup (Kademlia, section 2.3) on disjoint paths (S/Kademlia, section 4.4).
 //!
-//! A lookup is one sorted list of candidates. Each remembers which paths were told of it and
-//! which one asked it: a node that was named on two paths belongs to the one that asks it first,
-//! so no node is asked on two. With one path this is Kademlia's own lookup.
+//! A lookup is one sorted list of candidates. Each records the paths on which it was named and the
+//! path that queried it. A node named on two paths belongs to the one that queries it first, so no
+//! node is queried on two. With one path this is Kademlia's own lookup.
 //!
-//! It ends when every candidate that matters has answered or failed. What matters: the `want`
-//! closest of all, and on each path that path's own share of as many, so that a path that
-//! hostile nodes have filled with close neighbours cannot end the others.
+//! It ends when every relevant candidate has answered or failed: the `want` closest of all, and on
+//! each path that path's share of them. So a path that hostile nodes have filled with close
+//! neighbours cannot end the others.
 //!
-//! An *overdue* request stops counting against the parallelism, and the search goes on around it;
-//! it still holds the end of the lookup until it answers or fails. Silence comes in crowds, after a
-//! mass death: each overdue request also lets its path have one more in flight, up to
-//! [`MAX_EXTRA`].
+//! An *overdue* request no longer counts against the parallelism, and the search continues around
+//! it; the lookup still does not end until it answers or fails. After a mass failure many requests
+//! are overdue together, so each also lets its path have one more in flight, up to [`MAX_EXTRA`].
 //!
 //! A malicious node can name any number of nodes that do not exist, closer to the target than all
-//! that do, and each costs a timeout. So peers are held to what they named ([`namers`]): a candidate
-//! all of whose namers named several that did not answer is *doubtful*. Doubtful candidates are asked
-//! last, and only if less than half of the `want` nodes, or of k, have answered. So are those that
-//! this node itself has found unresponsive a moment ago.
+//! real ones, and each costs a timeout. So bad referrals count against their referrers
+//! ([`namers`]): a candidate is *doubtful* if each of its referrers named several nodes that did
+//! not answer. Doubtful candidates are queried last, and only if less than half of the `want`
+//! nodes, or of k, have answered. The same applies to nodes that recently failed to answer this
+//! node.
 //!
-//! It can also name real nodes at wrong addresses. So a candidate has several addresses
-//! ([`candidate`]): it is asked at the one that most peers name, and, if it does not answer there, at
-//! the next.
+//! A malicious node can also name real nodes at wrong addresses. So a candidate has several
+//! addresses ([`candidate`]): it is queried at the one that most peers name, and, if it does not
+//! answer there, at the next.
 
 use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{Distance, Key, NodeId};
@@ -257,7 +257,7 @@ impl Lookup {
     }
 
     /// Whether everything that matters has answered or failed, those apart that are overdue: for
-    /// who needs some of the closest nodes, and not to know that there are no others.
+    /// callers that need some of the closest nodes, not proof that there are no others.
     pub fn is_settled(&self) -> bool {
         self.is_over(true)
     }
@@ -349,7 +349,8 @@ impl Lookup {
             .take(count)
     }
 
-    /// Everyone that has not failed and is not doubtful, nearest first: where records may be put.
+    /// All nodes that have not failed and are not doubtful, nearest first: where records may be
+    /// put.
     pub fn usable(&self) -> impl Iterator<Item = &Candidate> + '_ {
         self.candidates
             .iter()
@@ -370,7 +371,7 @@ impl Lookup {
         candidate.silent || !(candidate.is_seed || self.namers.is_trusted(candidate.namers))
     }
 
-    /// The distances of everyone that has not failed, nearest first, without those that are too
+    /// The distances of all nodes that have not failed, nearest first, without those that are too
     /// many of one address prefix: they will not be asked.
     pub fn distances(&self) -> Vec<Distance> {
         let mut sites = DiversityCounter::new(self.sites.limits());

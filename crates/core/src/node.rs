@@ -5,7 +5,7 @@
 //! A driver owns a [`Node`] and the outside world: clocks, sockets, disk. It repeats:
 //!
 //! 1. Read all clocks once, and feed **one** [`Input`] to [`Node::handle_input`].
-//! 2. Drain [`Node::poll_output`] until it is `None`, and carry each [`Output`] out. None of them
+//! 2. Drain [`Node::poll_output`] until it is `None`, and execute each [`Output`]. None of them
 //!    may be dropped silently: a request that cannot be sent comes back as
 //!    [`Input::Undelivered`], writes as [`Input::Persisted`], a probe as [`Input::Probed`] or
 //!    [`Input::NotProbed`], a name as [`Input::Resolved`].
@@ -18,12 +18,12 @@
 //!
 //! # Where things are
 //!
-//! This file holds the state and hands each input to the room that owns it: `serve` answers
-//! peers, `contacts` decides who enters the routing table, `operate` runs operations,
-//! `join` finds the network and notices its loss, `lost` remembers who may come back,
-//! `suspects` asks those again that did not answer, `reach` finds out how others see this node and
-//! whether they can dial it, `moved` tells contacts a new address, `parking` holds operations until there is
-//! a contact to ask, `upkeep` keeps records on their k closest nodes.
+//! This file holds the state and hands each input to the module that owns it: `serve` answers peers,
+//! `contacts` admits nodes to the routing table, `operate` runs operations, `join` finds the network
+//! and notices its loss, `lost` remembers contacts that may come back, `suspects` retries
+//! unresponsive contacts, `reach` detects the own public address and whether peers can dial this
+//! node, `moved` announces a new address to contacts, `parking` holds operations until there is a
+//! contact to ask, `upkeep` keeps records on their k closest nodes.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -129,7 +129,7 @@ pub struct Node {
     leaving: Option<CommandId>,
     /// When the machine was last found to have been suspended.
     resumed: Option<Moment>,
-    /// Peers with at least one live connection, to know who can be asked without a dial.
+    /// Peers with at least one live connection, which can be queried without a dial.
     connected: BTreeSet<NodeId>,
 }
 
@@ -244,7 +244,7 @@ impl Node {
             .min()
     }
 
-    /// Who this node is and where it is reached.
+    /// This node's ID and address.
     pub fn own(&self) -> NodeInfo {
         self.own
     }

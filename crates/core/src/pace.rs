@@ -1,8 +1,9 @@
 //! When a request is overdue: from the round-trip times of this node's peers.
 //!
-//! Where the very peer was measured, its own times tell (RFC 6298). Otherwise those of all others
-//! do, for the first second of a network is long where everybody answers within a millisecond: two
-//! estimates, since a request that needs a connection waits for a handshake first.
+//! For a measured peer its own times count (RFC 6298). For others the times of all peers do,
+//! because the initial timeout of a second is long where all nodes answer within a millisecond.
+//! There are two such estimates, since a request that needs a connection waits for a handshake
+//! first.
 
 use std::time::Duration;
 

@@ -54,7 +54,7 @@ impl ClockEstimate {
     }
 }
 
-/// Who is counted as one voice: a contact, or everyone at its public address prefix.
+/// The unit that counts as one voice: a contact, or all contacts at its public address prefix.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Voice {
     Contact(NodeId),

@@ -24,7 +24,7 @@ pub use storage::{AccountNumber, Charge, StorageLimits, StorageQuota, Usage};
 use crate::diversity::AddressPrefix;
 use crate::peer::Peer;
 
-/// Whose quotas something counts against.
+/// The account that something is charged to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Owner {
     /// A node that a certificate has authenticated.
@@ -48,7 +48,7 @@ impl fmt::Display for Owner {
 /// An owner, and the address that its packets come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// Whose it is.
+    /// Its owner.
     pub owner: Owner,
     /// Where it is. The port means nothing.
     pub address: PeerAddress,

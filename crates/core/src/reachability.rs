@@ -1,11 +1,13 @@
 //! Whether peers can dial this node, and at which public address they see it.
 //!
-//! Two judgements over what others did and said, without a message of their own:
+//! Both are derived from existing messages:
 //!
-//! * A contact that is pinged dials the listening port back. If none of enough contacts has come, and
-//!   nothing else has, the node cannot be dialled: it behaves as a client until something comes.
-//! * A PING_REPLY says from where the PING seemed to come. Three contacts of different prefixes that
-//!   agree name the node's public address. One party cannot: it would have to hold three prefixes.
+//! * A contact that is pinged dials the listening port back. If none of enough contacts has
+//!   connected, and no other node has, this node cannot be dialled: it behaves as a client until
+//!   one connects.
+//! * A PING_REPLY contains the address that the PING came from. Three contacts of different
+//!   prefixes that agree determine the node's public address. A single party would need three
+//!   prefixes to forge it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -19,7 +21,7 @@ use crate::time::Moment;
 /// Contacts that must have been asked without success before a node takes itself for unreachable.
 pub const WITNESSES: usize = 3;
 /// Address prefixes that these contacts must come from: those behind one firewall may not reach a
-/// node that everybody else reaches.
+/// node that all others reach.
 pub const WITNESS_PREFIXES: usize = 2;
 /// Contacts of different prefixes that must agree on this node's public address.
 pub const AGREEING_PREFIXES: usize = 3;
@@ -48,7 +50,7 @@ pub(crate) struct Reachability {
     round: Option<Round>,
     /// When the first contact entered the routing table.
     first_contact: Option<Moment>,
-    /// Who came to the listening port, the latest last.
+    /// Callers of the listening port, the latest last.
     callers: VecDeque<(IpAddr, Moment)>,
     /// How contacts see this node, each with the prefix of the contact, the latest last.
     sightings: VecDeque<(AddressPrefix, IpAddr)>,

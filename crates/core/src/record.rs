@@ -1,28 +1,28 @@
-//! The records that a node holds: which of two values of a key counts, when each expires, and
-//! what happens when there is no room.
+//! The records that a node holds: which of two values of a key wins, when each expires, and
+//! eviction.
 //!
-//! Which of two values wins is in [`order`]. The deadline of a plain record is decided once, by the
-//! offer that brought it: nothing that arrives later of the *same* version, publication or copy,
-//! moves it. Moving it back would let copies keep a value alive for ever; moving it forward would
-//! let anyone delete it with a copy that has one second left. A higher version is a publication
-//! with a TTL of its own.
+//! Which of two values wins is in [`order`]. The deadline of a plain record is set once, by the
+//! offer that brought it: no later offer of the *same* version, publication or copy, changes it.
+//! Moving it back would let copies keep a value alive for ever; moving it forward would let
+//! strangers delete it with a copy that has one second left. A higher version is a publication with
+//! its own TTL.
 //!
 //! A self-verifying record has no versions to distinguish publications: each publication of the
 //! same bytes moves the deadline to the later of the two, and a maintenance copy never moves it.
-//! Otherwise any stranger could delete it by publishing it again with a TTL of one second.
+//! Otherwise strangers could delete it by publishing it again with a TTL of one second.
 //!
-//! A plain record whose version this node's clock would refuse today (it was taken, or published
+//! A plain record whose version this node's clock would refuse now (it was accepted, or published
 //! here, while the clock was wrong) yields to any version that the clock accepts.
 //!
 //! Keys are opaque. A key that looks like the hash of a value holds ordinary records like any
-//! other, until the value of which it is the hash arrives.
+//! other, until the value with that hash arrives.
 //!
-//! What is evicted when the store is full is in [`room`], to which account a record is charged in
+//! Eviction from a full store is in [`room`], the accounts to which records are charged are in
 //! [`crate::quota::storage`].
 //!
-//! Invariants: no more records and bytes than the limits; each record is in the expiry index
-//! once; versions of a key never go back while it is held, except that a self-verifying value wins
-//! whatever its version, and that one from the future is replaced.
+//! Invariants: no more records and bytes than the limits; each record is in the expiry index once;
+//! versions of a key never decrease while it is held, except that a self-verifying value wins
+//! whatever its version, and that a version from the future is replaced.
 
 pub mod order;
 mod room;
@@ -128,7 +128,7 @@ pub struct Offer {
 /// To which account a record goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bill {
-    /// Whose.
+    /// Its owner.
     pub account: Account,
     /// As what.
     pub charge: Charge,

@@ -32,7 +32,7 @@ pub struct Report {
 /// One request of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// Who was asked.
+    /// The node that was queried.
     pub node: NodeInfo,
     /// On which disjoint path, from 0.
     pub path: u8,

@@ -1,17 +1,17 @@
 //! Peer reputation, based only on what this node itself observed.
 //!
-//! Each broken rule costs points, which are forgiven with time. Many at once cost the connection;
-//! more, a ban that expires and that is longer the next time. Accidents of honest nodes
-//! (silence, refusals, a lost connection) cost nothing here: the routing table sees to them.
+//! Each violation costs points, which are forgiven with time. Many in a short time cost the
+//! connection; more, a ban that expires and is longer the next time. Failures of honest nodes
+//! (timeouts, refusals, a lost connection) cost nothing here: the routing table handles them.
 //!
-//! Three things keep this from becoming a weapon. Opinions are never passed on and never follow
-//! from what a third node says. Only peers that *proved* their ID may be judged under it: anyone
-//! can claim one. And what an honest node can be brought to do never leads to a ban, however
-//! often: who serves a forged value that an attacker stored with it, or answers too late, is
-//! hung up on at worst.
+//! Three rules keep this from becoming a weapon. Opinions are never passed on and never follow from
+//! what a third node says. Only peers that *authenticated* their ID may be judged under it, since
+//! IDs can be claimed freely. And behaviour that an attacker can cause in an honest node never
+//! leads to a ban, however often: a node that serves a forged value that an attacker stored on it,
+//! or answers too late, at worst has its connection closed.
 //!
-//! An opinion is kept as the moment at which everything is forgiven, so that forgetting one whose
-//! moment has passed changes nothing.
+//! An opinion is stored as the moment at which all points are forgiven, so an opinion whose moment
+//! has passed can be dropped without effect.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,7 +33,7 @@ pub const FIRST_BAN: Duration = Duration::from_secs(3600);
 /// How long a ban lasts at most, and how long after its end it is remembered.
 pub const LONGEST_BAN: Duration = Duration::from_secs(24 * 3600);
 /// Nodes of which this one has an opinion, about 100 bytes each. Beyond it, the one closest to
-/// being forgiven is forgotten: who can show thousands of IDs is not held by bans anyway.
+/// being forgiven is forgotten: bans do not stop a peer with thousands of IDs anyway.
 pub const MAX_OPINIONS: usize = 4096;
 
 /// What a broken rule costs.
@@ -190,7 +190,7 @@ impl Reputation {
         self.opinions.get(peer).map_or(0, |opinion| opinion.points(now))
     }
 
-    /// Who is banned, by ID, and how long still.
+    /// Banned peers by ID, and the remaining time.
     pub fn bans(&self, now: Moment) -> impl Iterator<Item = (NodeId, Duration)> + '_ {
         self.opinions
             .iter()

@@ -1,10 +1,9 @@
 //! Requests in flight: what each is for, when it is overdue, and when it has failed.
 //!
-//! The timeouts follow from round-trip times (RFC 6298): a request is *overdue* after what
-//! [`crate::pace`] says, and has *failed* after [`FAIL_FACTOR`] times as long, within
-//! [`FAIL_AFTER`], or after the longest of that if it waits for a dial. A reply that comes after
-//! that is no violation: the IDs of the last requests that were given up are remembered for as
-//! long as one can come.
+//! The timeouts follow from round-trip times (RFC 6298): a request is *overdue* after the time of
+//! [`crate::pace`], and has *failed* after [`FAIL_FACTOR`] times as long, within [`FAIL_AFTER`], or
+//! after the longest of that if it waits for a dial. A reply after that is no violation: the IDs of
+//! recent failed requests are remembered for as long as a reply can arrive.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -77,7 +76,7 @@ impl Kind {
     }
 }
 
-/// Why a request was sent: who hears of its end.
+/// Why a request was sent, and the receiver of its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     /// An operation; it may have ended since.

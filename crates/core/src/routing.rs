@@ -2,7 +2,7 @@
 //!
 //! * [`table`]: the buckets, how they split, and every question that others ask.
 //! * [`bucket`]: the contacts of one range of the space, least recently seen first.
-//! * [`replacement`]: those who would like to be one of them.
+//! * [`replacement`]: candidates for their slots.
 //!
 //! Kademlia, sections 2.2, 2.4, 4.1 and 4.2. Nothing here sends: a contact that must be probed is
 //! returned to the caller.

@@ -22,7 +22,7 @@ pub const FULL_WEIGHT: u32 = 1000;
 /// What one node says the value is.
 #[derive(Clone, Debug)]
 pub struct Vote {
-    /// Who says so.
+    /// The voter.
     pub voter: NodeId,
     /// The value.
     pub value: VerifiedValue,

@@ -1,9 +1,9 @@
 //! DER's outer form, to the last byte (X.690, sections 8.1 and 10.1).
 //!
-//! The library that reads certificates passes over bytes that it has no use for: a fourth element
-//! in the outer sequence, a length with a leading zero. With pins that compare whole certificates,
-//! one certificate must have one encoding, so this walk comes first and knows no exceptions.
-//! What the elements mean is not decided here.
+//! The library that parses certificates ignores bytes that it does not need: a fourth element in
+//! the outer sequence, a length with a leading zero. With pins that compare whole certificates, one
+//! certificate must have one encoding, so this strict walk comes first. It does not interpret the
+//! elements.
 
 /// How deep elements may nest. A certificate of ours has 7 levels; the bound keeps the walk's own
 /// stack small whatever a peer sends.

@@ -4,22 +4,22 @@
 //! [`Pins`] is a state machine without clock, sockets or tasks. The driver reports to it every
 //! authenticated peer with [`Pins::observe`], obeys the [`Verdict`], and then drains
 //! [`Pins::poll_output`]; it calls [`Pins::handle_wakeup`] at [`Pins::next_wakeup`], and
-//! [`Pins::ping_ended`] for each PING that it was asked to send. Only what TLS has authenticated
-//! comes in: a certificate that was merely pushed cannot be made into a [`ProvedPeer`], so it can
+//! [`Pins::ping_ended`] for each PING that it was asked to send. Its only input are certificates
+//! authenticated by TLS: one that was merely pushed cannot be made into a [`ProvedPeer`], so it can
 //! neither write a pin nor cause a PING.
 //!
-//! The check of a conflict must not be a lever. It is aimed at the pinned address alone; conflicts
-//! over one ID share one check; concurrent checks and PINGs per minute have limits; and an ID that
-//! was just defended is not asked about again for a while. At a limit the newcomer is refused.
+//! The check of a conflict must not be usable as an attack. It goes to the pinned address alone;
+//! conflicts over one ID share one check; concurrent checks and PINGs per minute have limits; and
+//! an ID that was just defended is not checked again for a while. At a limit the newcomer is
+//! refused.
 //!
 //! A certificate with the pinned *key* is no conflict: its holder has the owner's key and could
-//! have authenticated the pinned one. It takes the pin's place unasked, as when a node's address
-//! has changed. Under the self-certifying policy this is the only way in which certificates of one
-//! ID can differ, so there no check is ever made.
+//! have authenticated the pinned one. It replaces the pin without a check, as when a node's address
+//! has changed. Under the self-certifying policy certificates of one ID can differ only in this
+//! way, so no check is ever made.
 //!
-//! What lives elsewhere: the words that the driver and the pins exchange in `event.rs`, the table
-//! and who must leave it when it is full in `table.rs`, the course of one check and the budget of
-//! PINGs in `check.rs`.
+//! Inputs and outputs are in `event.rs`, the table and its eviction in `table.rs`, the schedule of
+//! one check and the budget of PINGs in `check.rs`.
 
 mod check;
 mod event;

@@ -1,8 +1,8 @@
 //! The peer that a finished handshake authenticated, or why it authenticated none.
 //!
-//! The two functions here are the only way to a [`ProvedPeer`]. They trust the verifiers of
-//! [`crate::tls`], and check once more what would show that those were not asked: a handshake that
-//! is not over, a resumed session, an older protocol.
+//! Only the two functions here construct a [`ProvedPeer`]. They rely on the verifiers of
+//! [`crate::tls`], and check again for signs that those were skipped: an unfinished handshake, a
+//! resumed session, an older protocol.
 
 use std::io;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub struct ProvedPeer {
     dialect: Dialect,
 }
 
-/// Who opened a connection to this node.
+/// The peer that opened a connection to this node.
 #[derive(Clone, Debug)]
 pub enum AcceptedPeer {
     /// A node that has authenticated.
@@ -61,9 +61,9 @@ pub enum Refusal {
     /// Someone is there, but not the node that was dialled.
     #[error("node {shown} is there instead of node {expected}")]
     OtherNode {
-        /// Who was dialled.
+        /// The node that was dialled.
         expected: NodeId,
-        /// Who is there.
+        /// The node that answered.
         shown: NodeId,
     },
     /// It does not speak `voiddht/1`, and the policy admits no other.

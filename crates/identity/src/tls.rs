@@ -145,7 +145,7 @@ impl ClientCertVerifier for ClientVerifier {
         self.policy == Policy::SelfCertifying
     }
 
-    /// None: a certificate of ours is not issued by anybody.
+    /// None: a certificate of ours has no issuer.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }

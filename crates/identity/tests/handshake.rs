@@ -1,4 +1,5 @@
-//! Handshakes between real rustls endpoints, in memory: who is proved, who is refused, and why.
+//! Handshakes between real rustls endpoints, in memory: which peers are authenticated, which
+//! refused, and why.
 
 // The helpers of a test may fail as it may.
 #![allow(clippy::unwrap_used)]

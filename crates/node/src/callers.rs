@@ -1,7 +1,7 @@
 //! Inbound connections by address: evidence that this node can be reached from there.
 //!
-//! Counted is who connected and was shown the certificate, whether for a handshake or only to see
-//! that this node listens here. The last few addresses are remembered, each with when it came.
+//! Counts clients that connected and were sent the certificate, whether for a handshake or only for
+//! a probe. The last few addresses are remembered, each with its time.
 
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
@@ -77,7 +77,7 @@ impl Callers {
                 came.await;
             }
         };
-        // Who has not come by then will not.
+        // A peer that has not connected by then will not.
         let _ = tokio::time::timeout(patience, all).await;
     }
 }

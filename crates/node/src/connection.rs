@@ -1,8 +1,7 @@
 //! One connection with a peer: the task that reads its messages and writes its outbox.
 //!
-//! Frames become messages here, and messages that break a rule become the connection's end, with
-//! one line in the log that says who broke which rule. What a message means is the core's
-//! business.
+//! Decodes frames into messages. A message that violates the protocol ends the connection, with one
+//! log line that names the peer and the rule. The core interprets the messages.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

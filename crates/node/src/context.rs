@@ -24,7 +24,7 @@ use crate::settings::{Limits, QUEUED_BYTES_GUARANTEED};
 pub(crate) struct Context {
     pub(crate) identity: Identity,
     pub(crate) server_config: Arc<ServerConfig>,
-    /// Who this node is, and where it was reached when it started.
+    /// This node's ID, and its address when it started.
     pub(crate) own: NodeInfo,
     /// Where it listens, dials from and is reached now.
     pub(crate) own_address: OwnAddress,

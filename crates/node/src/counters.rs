@@ -1,7 +1,7 @@
 //! Counters of a node, for its status and its metrics.
 //!
-//! Plain atomic numbers, written where things happen and read at any time. They say nothing to
-//! each other: two that are read together may be a step apart.
+//! Plain atomic numbers, written where things happen and read at any time. They are not consistent
+//! with each other: two that are read together may be a step apart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};

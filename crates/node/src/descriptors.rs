@@ -1,8 +1,8 @@
 //! Each node's share of the files that the process may have open.
 //!
-//! A socket is a file, and a process that runs out of them can neither dial nor accept. So the
-//! nodes of one process divide what there is, and each holds its pool under its share: a node that
-//! starts later finds room, because the earlier ones give up their idle connections.
+//! A socket is a file, and a process without free descriptors can neither dial nor accept. So the
+//! nodes of one process divide the limit, and each keeps its pool under its share: a node that
+//! starts later finds descriptors, because the earlier ones close idle connections.
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};

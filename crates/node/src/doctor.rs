@@ -1,9 +1,9 @@
 //! The doctor: checks a node, and says what its operator can do about failures.
 //!
-//! An [`Examination`] is a judgement over [`Findings`], without a look at anything else, so that
-//! `/doctor` and `dht doctor` say the same, and each sentence has its test. Most findings are what
-//! the dashboard shows; whether the node can be reached from outside is found out for it: some
-//! contacts are pinged, each dials this node back, and [`callers`](crate::callers) sees who came.
+//! An [`Examination`] depends on [`Findings`] only, so that `/doctor` and `dht doctor` agree, and
+//! each sentence has its test. Most findings are those of the dashboard. Reachability is tested for
+//! the doctor: some contacts are pinged, each dials this node back, and [`callers`](crate::callers)
+//! counts them.
 
 mod limits;
 

@@ -1,9 +1,9 @@
-//! The one task that owns the core, and executes what it asks (see `voiddht_core::node` for
-//! the contract).
+//! The one task that owns the core, and executes its outputs (see `voiddht_core::node` for the
+//! contract).
 //!
-//! It waits in one place only: for the next event, the next wake-up, the disk, or the end. It
-//! never waits for a connection: outboxes take bytes at once or refuse. After each wake-up it
-//! handles what lies in its inbox, so that the bytes of a burst leave in one write per connection.
+//! It waits in one place only: for the next event, the next wake-up, the disk, or the end. It never
+//! waits for a connection: outboxes accept bytes at once or refuse. After each wake-up it handles
+//! all queued events, so that the bytes of a burst leave in one write per connection.
 
 mod account_limits;
 pub(crate) mod observe;
@@ -142,7 +142,7 @@ impl Driver {
                 Woken::Event(event) => {
                     more_events = self.handle_events(now, event);
                     if more_events {
-                        // Those who write must have their turn first.
+                        // Writers must have their turn first.
                         tokio::task::yield_now().await;
                     }
                 }

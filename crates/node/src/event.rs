@@ -38,7 +38,7 @@ pub(crate) enum Event {
     Opened {
         /// What the pool wants to know.
         opened: Box<Opened>,
-        /// Who is there; `None` for a client that showed no certificate.
+        /// The peer; `None` for a client that showed no certificate.
         proof: Option<ProvedPeer>,
     },
     /// A dial brought no connection.
@@ -57,7 +57,7 @@ pub(crate) enum Event {
     },
     /// A probe ended.
     Probed {
-        /// Who was probed, and where.
+        /// The probed node, and its address.
         contact: NodeInfo,
         /// What was found.
         found: ProbeEnd,
@@ -77,30 +77,30 @@ pub(crate) enum Event {
     Command {
         /// What.
         command: Command,
-        /// Who gets the answer.
+        /// The receiver of the answer.
         answer: AnswerTo,
     },
     /// A GET with all its steps in the report.
     Explain {
         /// Of which key.
         key: Key,
-        /// Who gets the answer.
+        /// The receiver of the answer.
         answer: oneshot::Sender<Outcome>,
     },
     /// A request for a snapshot of the node.
     Observe {
         /// At what.
         request: SnapshotRequest,
-        /// Who gets the answer.
+        /// The receiver of the answer.
         asking: oneshot::Sender<Box<Observation>>,
     },
     /// Lists the pinned certificates.
     ListPins(oneshot::Sender<Vec<PinView>>),
     /// Forgets a pin; the answer is whether there was one.
     ForgetPin {
-        /// Whose.
+        /// The pinned ID.
         id: NodeId,
-        /// Who gets the answer.
+        /// The receiver of the answer.
         asking: oneshot::Sender<bool>,
     },
     /// Asks whether a program put a value under this key here, and its TTL has not ended.
@@ -136,7 +136,7 @@ pub(crate) struct Ending {
     pub(crate) broken: Option<Misbehaviour>,
 }
 
-/// Who gets the answer to a command.
+/// The receiver of the answer to a command.
 #[derive(Debug)]
 pub(crate) enum AnswerTo {
     /// A handle of this process.

@@ -1,9 +1,9 @@
-//! Frames out of a stream of bytes, whichever way the bytes are cut.
+//! Reads frames from a stream of bytes, however the bytes are split.
 //!
-//! The first bytes of a frame are read into the reader itself and a body's buffer exists only
-//! while that body is being read: an idle connection holds no buffer. A length is judged before
-//! anything is allocated, and then the buffer grows with what has come, so a peer that
-//! announces much and sends little costs little.
+//! The first bytes of a frame are read into the reader itself, and a buffer for the body exists
+//! only while that body is being read: an idle connection has no buffer. A length is checked before
+//! any allocation, and the buffer grows with the received bytes, so a peer that announces much and
+//! sends little costs little memory.
 
 use std::io;
 use std::pin::Pin;

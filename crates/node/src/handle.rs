@@ -246,7 +246,7 @@ impl Handle {
         };
         let answered = sightings.iter().filter(|one| one.answered);
         let hosts: Vec<IpAddr> = answered.map(|one| one.node.address.ip()).collect();
-        // Who has just dialled back does not do so again, and need not be waited for.
+        // A contact that has just dialled back does not do so again, and need not be waited for.
         let recently = begun.checked_sub(DIAL_BACK_PAUSE).unwrap_or(begun);
         let came = context.callers.since(recently, &hosts);
         let awaited: Vec<_> = hosts.iter().copied().filter(|host| !came.contains(host)).collect();

@@ -1,9 +1,8 @@
 //! From a TCP connection to an authenticated peer, in both directions (PROTOCOL, section 2).
 //!
-//! The server pushes its certificate, then both sides speak TLS 1.3. What the certificate must
-//! be, and what the handshake has proved, is decided in `voiddht_identity`; here are the sockets,
-//! the order of the phases, and their deadlines. Each deadline is absolute: whatever trickles in
-//! does not move it.
+//! The server pushes its certificate, then both sides speak TLS 1.3. `voiddht_identity` checks the
+//! certificate and the result of the handshake; this module has the sockets, the order of the
+//! phases, and their deadlines. Each deadline is absolute: partial data does not extend it.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -72,7 +71,7 @@ pub(crate) enum HandshakeError {
     /// The other side broke a rule of TLS.
     #[error("{0}")]
     Tls(io::Error),
-    /// The other side is not who it must be, or cannot prove it.
+    /// The other side is not the expected node, or did not authenticate.
     #[error("{0}")]
     Refused(#[from] Refusal),
 }
@@ -120,7 +119,7 @@ fn refused(refusal: &Refusal) -> Undelivered {
     }
 }
 
-/// Connects, and proves who is there.
+/// Connects, and authenticates the peer.
 pub(crate) async fn dial(
     context: &Context,
     to: &Destination,

@@ -13,7 +13,7 @@ pub(crate) const BOUNDS_MICROS: [u64; 16] = [
 /// none, which is a failed PUT, and around 20, which is the default.
 const COPIES: [u64; 12] = [0, 1, 2, 3, 5, 8, 12, 16, 18, 19, 20, 40];
 
-/// The buckets of a distribution, for those who show it.
+/// The buckets of a distribution, for display.
 #[derive(Debug)]
 pub(crate) struct Bounds {
     /// The upper bound of each bucket but the last.

@@ -1,17 +1,16 @@
-//! HTTP for people and their tools: metrics for Prometheus, health for supervisors, a
-//! dashboard, and the JSON that it shows.
+//! HTTP for browsers and tools: metrics for Prometheus, health checks, a dashboard, and its JSON.
 //!
-//! The same router answers on a TCP address (off unless asked for, and best on loopback) and on
-//! a Unix socket, by which the tools of this machine's owner speak to the running node. What
-//! changes anything is on the Unix socket alone.
+//! The same router serves a TCP address (off by default, and best on loopback) and a Unix socket,
+//! by which the tools of this machine's owner speak to the running node. Requests that change
+//! anything are served on the Unix socket only.
 //!
-//! * `server`: accepting, bounds and deadlines. `control`: the Unix socket's place.
-//! * `router`: what is where. `guard`: who may ask, and what no browser may do with it.
-//! * `metrics`, `exposition`: the numbers, and Prometheus' way to write them.
+//! * `server`: accepting, bounds and deadlines. `control`: path and permissions of the Unix socket.
+//! * `router`: routes. `guard`: access control and security headers.
+//! * `metrics`, `exposition`: the metrics, and Prometheus' text format.
 //! * `view`: one node, or a network of several in this process. `history`: the last minutes.
 //! * `events`: the live stream. `page`: the document.
 //!
-//! Nothing here holds a lock that a request of the DHT takes, and no value's content goes out.
+//! Nothing here holds a lock that a request of the DHT takes, and no value's content is sent.
 
 mod control;
 mod events;

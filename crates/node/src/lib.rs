@@ -1,19 +1,20 @@
-//! A voiddht node on tokio: its ports, its connections, and the loop that drives the core.
+//! A voiddht node on tokio: ports, connections, and the driver of the core.
 //!
-//! [`Node::start`] starts one, [`Handle`] speaks to it.
+//! [`Node::start`] starts one; [`Handle`] is its API.
 //!
-//! * `driver`: the one task that owns the core, and executes what it asks.
-//! * `pool`: which connection carries what, and which goes when there is no room. No sockets.
-//! * `connection`, `link`, `frame_reader`, `outbox`: one connection, from its task down to its bytes.
-//! * `listener`, `dialer`, `handshake`: how a connection comes about.
-//! * `own_address`: what is bound, dialled from and announced.
-//! * `resolver`: names of configured peers. `service`: what is there instead of a peer.
-//! * `trust`: the pins, and how conflicts over an ID are settled.
+//! * `driver`: the one task that owns the core, and executes its outputs.
+//! * `pool`: which connection carries what, and which is closed when it is full. No sockets.
+//! * `connection`, `link`, `frame_reader`, `outbox`: one connection, from its task down to its
+//!   bytes.
+//! * `listener`, `dialer`, `handshake`: establishing connections.
+//! * `own_address`: the bound, the dialled-from and the announced address.
+//! * `resolver`: names of configured peers. `service`: detects other services at a peer's address.
+//! * `trust`: pins and takeover checks.
 //! * `api`: the module API server.
-//! * `persistence`: the path to the disk and back.
+//! * `persistence`: writes to the data directory.
 //!
-//! Nothing here decides about Kademlia: who is asked, who is a contact, what a value's replicas
-//! are. That is `voiddht_core`.
+//! Kademlia decisions (which nodes are queried, admitted as contacts, chosen as replicas) are made
+//! in `voiddht_core`.
 
 mod api;
 mod callers;

@@ -1,11 +1,11 @@
 //! One stream, driven by one task: frames are read from it while the outbox is written to it.
 //!
-//! Both directions are polled together and all their state lies in the [`Link`], so nothing is
-//! lost where a wait is dropped, and one task with no buffer of its own serves an idle
-//! connection. A read is always pending: that is what lets rustls shrink its buffer.
+//! Both directions are polled together and all their state is in the [`Link`], so cancelling a wait
+//! loses nothing, and one task without a buffer of its own serves an idle connection. A read is
+//! always pending: that lets rustls shrink its buffer.
 //!
-//! A frame that was begun must be finished in time, and a write must make progress. Between
-//! frames a connection may stay silent for as long as it likes.
+//! A frame that was begun must be finished in time, and a write must make progress. Between frames
+//! a connection may be idle indefinitely.
 
 use std::future::poll_fn;
 use std::io;
@@ -25,7 +25,7 @@ use crate::outbox::{Outbox, Taken};
 /// meanwhile: the protocol's own figure.
 pub(crate) const FRAME_DEADLINE: Duration = Duration::from_secs(10);
 /// How long the other side may take nothing at all of what is written to it. The frame's figure:
-/// who reads slower than that cannot finish a frame in time either.
+/// a reader slower than that cannot finish a frame in time either.
 pub(crate) const WRITE_STALL_DEADLINE: Duration = Duration::from_secs(10);
 /// How long saying goodbye may take: it is a courtesy.
 const GOODBYE_DEADLINE: Duration = Duration::from_secs(1);

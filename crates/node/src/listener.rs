@@ -1,8 +1,8 @@
 //! The listener of the peer port.
 //!
-//! Connections are accepted only while there is room for another handshake; those that come then
-//! wait in the system's own queue. Handshakes end within their deadline, so there is room again.
-//! What is accepted and what is closed is decided in `admission`.
+//! Connections are accepted only while there is a free handshake slot; others wait in the system's
+//! queue. Handshakes end within their deadline, so slots become free again. `admission` decides
+//! which connections are accepted and which are closed.
 
 mod admission;
 
@@ -180,7 +180,7 @@ async fn serve(context: Arc<Context>, tcp: TcpStream, remote: SocketAddr, visit:
     }
 }
 
-/// The core judges by those who come whether the node can be dialled.
+/// The core judges by the callers whether the node can be dialled.
 async fn note_caller(context: &Context, remote: SocketAddr) {
     let from = remote.ip().to_canonical();
     if context.callers.note(from) {

@@ -1,10 +1,10 @@
-//! What the driver remembers for people who look: the last operations, and what happened recently.
+//! Recent operations and events, for the dashboard and `dht status`.
 //!
-//! Written by the driver alone, so without a lock. Everything is bounded, and an operation that
-//! is not looked at costs one copy of its report's counts.
+//! Written by the driver alone, so without a lock. Everything is bounded, and an operation that is
+//! not looked at costs one copy of its report's counts.
 //!
-//! Steps are listed only while a dashboard is connected, and then of some operations only: with
-//! thousands in a second, a few are as good a picture as all, and a thousandth of the work.
+//! Steps are recorded only while a dashboard is connected, and then of some operations only: with
+//! thousands per second, a few are as informative as all, and cost a thousandth.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -264,7 +264,7 @@ impl Observer {
         self.contact_changes.iter().copied().collect()
     }
 
-    /// Who is banned, and how long still.
+    /// Banned peers, and the remaining time.
     pub(crate) fn bans(&self, now: Moment) -> Vec<(NodeId, Duration)> {
         let lasting = self.bans.iter().filter(|(_, until)| *until > now);
         lasting.map(|(peer, until)| (*peer, until.since(now))).collect()

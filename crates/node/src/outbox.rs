@@ -1,11 +1,11 @@
 //! The outbox: bytes that wait to be written to one connection.
 //!
-//! Senders encode messages straight into the buffer here; the connection's task takes
-//! the whole buffer and writes it at once. So a burst of messages costs one wake-up, one write
-//! and no allocation of its own, and a bound on bytes is a bound on memory. Nothing here waits:
-//! a full outbox refuses, and its caller reports that to the requester.
+//! Senders encode messages straight into the buffer here; the connection's task takes the whole
+//! buffer and writes it at once. So a burst of messages costs one wake-up, one write and no
+//! allocation of its own, and a bound on bytes is a bound on memory. Nothing here waits: a full
+//! outbox refuses, and its caller reports that to the requester.
 //!
-//! The same place counts the requests that were read from the connection and not answered yet.
+//! The outbox also counts the requests that were read from the connection and not answered yet.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

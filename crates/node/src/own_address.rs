@@ -1,9 +1,9 @@
-//! The addresses of this node: where it listens, from which one it dials, which one it announces.
+//! The addresses of this node: bound, dialled from, and announced.
 //!
-//! The three differ behind address translation. Peers take the address that a connection comes from
-//! for the one on which its node listens, so the node dials from the announced address where this
-//! machine has it. Whether the machine has an address is asked by binding a UDP socket to it, which
-//! sends nothing.
+//! The three differ behind address translation. Peers take the source address of a connection for
+//! the node's listening address, so the node dials from the announced address where this machine
+//! has it. Whether the machine has an address is tested by binding a UDP socket to it, which sends
+//! nothing.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};

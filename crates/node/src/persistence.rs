@@ -1,6 +1,5 @@
-//! The path to the disk and back: the core's writes go to the store's own thread, and what that
-//! has brought to disk comes back to the driver. Without a data directory nothing is written, and
-//! every write counts as done at once.
+//! Writes of the core to the store's thread, and their completions back to the driver. Without a
+//! data directory nothing is written, and every write counts as done at once.
 
 use std::path::Path;
 use std::task::{Context, Poll, ready};

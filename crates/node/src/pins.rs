@@ -9,7 +9,7 @@ use voiddht_identity::PinRecord;
 use voiddht_store::Pin;
 use voiddht_wire::PeerAddress;
 
-/// One pin: whose certificate is trusted for an ID, and where its owner was last reached.
+/// One pin: the certificate that is trusted for an ID, and where its owner was last reached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PinView {
     /// The node ID, 64 hexadecimal digits.

@@ -1,9 +1,9 @@
 //! The connections of a node: one per pair of nodes, used by both sides.
 //!
-//! The pool decides which connection carries a request, when to dial, and which connection goes
-//! when there is no room. It holds no sockets: the driver executes its [`Effect`]s, and a
-//! connection is its outbox. So every decision here is made in one place, by one task, without a
-//! lock or a wait.
+//! The pool decides which connection carries a request, when to dial, and which connection is
+//! closed when it is full. It holds no sockets: the driver executes its [`Effect`]s, and a
+//! connection is represented by its outbox. So every decision is made in one place, by one task,
+//! without a lock or a wait.
 //!
 //! Invariants: a request that was accepted ends in a reply, in [`Input::Undelivered`], or in the
 //! core's own timeout; [`Input::Disconnected`] follows the last connection of a peer for which
@@ -56,7 +56,7 @@ pub(crate) enum Effect {
     Dial {
         /// The name of the connection to be.
         connection: ConnectionId,
-        /// Where, and who must be there.
+        /// The address, and the expected node.
         to: Destination,
     },
     /// A dial is not needed any more.
@@ -68,7 +68,7 @@ pub(crate) enum Effect {
 pub(crate) struct Opened {
     /// Its name: a new one, or the one of the dial.
     pub(crate) connection: ConnectionId,
-    /// Who is there; `None` for a client that showed no certificate.
+    /// The peer; `None` for a client that showed no certificate.
     pub(crate) proved: Option<Proved>,
     /// The other end of the TCP connection.
     pub(crate) remote: PeerAddress,
@@ -89,7 +89,7 @@ pub(crate) struct Proved {
     pub(crate) fingerprint: [u8; 32],
 }
 
-/// Names connections, for all who make them.
+/// Assigns connection IDs, for all that open connections.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ConnectionIds(Arc<AtomicU64>);
 
@@ -253,7 +253,7 @@ impl Pool {
         Err(Undelivered::LocalLimit)
     }
 
-    /// Something has changed: perhaps there is a place for those who wait for one.
+    /// Something has changed: perhaps there is a slot for a queued request.
     fn place_waiting(&mut self, now: Moment) {
         for _ in 0..self.placeless.len() {
             let Some(Placeless { to, message, since }) = self.placeless.pop_front() else { return };
@@ -331,7 +331,7 @@ impl Pool {
         Some(Message { header, body: Body::Error(code) })
     }
 
-    /// Who is at the other end of a connection, if that was proved.
+    /// The peer at the other end of a connection, if authenticated.
     pub(crate) fn proved_peer(&self, connection: ConnectionId) -> Option<Peer> {
         let entry = self.connections.get(&connection)?;
         entry.proved.map(|proved| Peer::danger_assume_proved(proved.id, entry.remote))
@@ -454,7 +454,7 @@ impl Pool {
     }
 
     /// Closes replaced connections that have done their work, and idle ones over the limit; gives
-    /// places to those who wait for one, or tells them that there is none.
+    /// places to those that wait for one, or tells them that there is none.
     pub(crate) fn sweep(&mut self, now: Moment) {
         while self.len() > self.limits.connections && self.evict(now, Wanted::Nothing) {}
         self.place_waiting(now);

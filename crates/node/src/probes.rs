@@ -1,8 +1,8 @@
 //! Probes in progress, and queued ones.
 //!
-//! Many nodes may join a network through one node at the same time. To say of those for which there
-//! is no room now that they do not listen would keep them out of its routing table for long, so
-//! they wait: the core asks for no more at once than it can remember.
+//! Many nodes may join a network through one node at the same time. Reporting those beyond the
+//! limit as not listening would keep them out of its routing table for long, so they are queued:
+//! the core asks for no more at a time than it can remember.
 
 use std::collections::VecDeque;
 

@@ -1,8 +1,8 @@
 //! Resolves names of configured peers, without blocking the driver.
 //!
-//! The system's resolver blocks, for half a minute where no name server answers, so each lookup
-//! has a thread of its own that the end of the node does not wait for. A name has one lookup under
-//! way at a time: with a name service that hangs, there are no more threads than configured names.
+//! The system's resolver blocks, for half a minute where no name server answers, so each lookup has
+//! its own thread, which the end of the node does not wait for. A name has one lookup at a time:
+//! with a name service that hangs, there are no more threads than configured names.
 
 use std::collections::BTreeSet;
 use std::io;

@@ -1,9 +1,9 @@
 //! Detects which service answers at an address that should be a peer port, and is not.
 //!
-//! A node's port for peers pushes a certificate at once. Of what does something else first, the
-//! first bytes tell what it is; what says nothing is asked once, on a connection of its own, by a
-//! GET of the module API: a node's module API answers it, and servers of other protocols refuse it
-//! in their own ways.
+//! A peer port pushes a certificate at once. Other services that send first are recognised by their
+//! first bytes. One that sends nothing is queried once, on its own connection, by a GET of the
+//! module API: a node's module API answers it, and servers of other protocols refuse it in
+//! characteristic ways.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;

@@ -43,7 +43,7 @@ impl SnapshotRequest {
 pub struct Snapshot {
     /// When this was, in milliseconds since 1970.
     pub taken_at_ms: u64,
-    /// Who the node is.
+    /// The node's identity.
     pub node: NodeView,
     /// How it feels.
     pub health: Health,
@@ -69,7 +69,7 @@ pub struct Snapshot {
     pub events: Vec<EventView>,
 }
 
-/// Who a node is.
+/// A node's identity.
 #[derive(Clone, Debug, Serialize)]
 pub struct NodeView {
     /// Its ID.
@@ -288,7 +288,7 @@ pub struct ConfiguredPeerView {
 /// Banned peers, and pinned certificates.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct TrustView {
-    /// Who is banned.
+    /// Banned peers.
     pub bans: Vec<BanView>,
     /// Rules broken by peers since the start.
     pub misbehaved: u64,
@@ -301,7 +301,7 @@ pub struct TrustView {
 /// One ban.
 #[derive(Clone, Debug, Serialize)]
 pub struct BanView {
-    /// Who.
+    /// The peer.
     pub id: String,
     /// How long it still lasts.
     pub seconds_left: u64,

@@ -1,13 +1,12 @@
-//! Trust in peer identities: pins, and the resolution of their conflicts (PROTOCOL,
-//! section 4).
+//! Trust in peer identities: pins, and the resolution of their conflicts (PROTOCOL, section 4).
 //!
-//! The pins themselves are a state machine in `voiddht_identity`. Here is what it needs of the
-//! outside: every authenticated peer is shown to it, pins go to the data directory and come back
-//! from it, and old owners are asked. An owner is asked on the live connection that authenticated
-//! the pinned certificate, where there is one; if that brought no answer before, or there is none,
-//! on a new connection to the pinned address.
+//! The pins themselves are a state machine in `voiddht_identity`. This module connects it to the
+//! node: it observes every authenticated peer, pins are written to the data directory and loaded
+//! from it, and pinned owners are asked. An owner is asked on the live connection that
+//! authenticated the pinned certificate, where there is one; if that brought no answer before, or
+//! there is none, on a new connection to the pinned address.
 //!
-//! All of it costs something per connection. Per message it costs one look at an empty list.
+//! Its cost is per connection. Per message it is one look at an empty list.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -179,7 +178,7 @@ impl Trust {
     ) -> bool {
         let Some(asked) = self.take(&message.header.rpc_id) else { return false };
         let fingerprint = asked.ping.certificate.fingerprint();
-        // Any answer is one: who answers BUSY lives.
+        // Any answer counts: an owner that answers BUSY is alive.
         if proved.is_some_and(|proved| proved.fingerprint == fingerprint) {
             self.pins.ping_ended(&asked.ping, PingResult::Answered, now);
         }

@@ -1,5 +1,6 @@
 //! Generates the files installed beside the programs: man pages, shell completions, and a
-//! configuration file to begin with. All of it comes of the definitions of the options, so that none can be forgotten.
+//! sample configuration. All of it is derived from the definitions of the options, so none is
+//! missing.
 //!
 //! ```text
 //! cargo run -p voiddht-papers -- DIRECTORY

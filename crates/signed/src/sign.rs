@@ -89,7 +89,7 @@ impl std::fmt::Debug for SigningKey {
 /// An envelope before it is signed.
 #[derive(Clone, Debug)]
 pub struct Draft {
-    /// Whose value it is, and which.
+    /// The owner and name of the value.
     pub name: Name,
     /// The sequence number.
     pub seq: u64,

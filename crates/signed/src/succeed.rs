@@ -10,7 +10,7 @@ use bytes::Bytes;
 use crate::envelope::MAX_SEQ;
 use crate::{Delegation, Draft, Envelope, Name, PublicKey, SignError, SigningKey};
 
-/// Who signs.
+/// The signer.
 #[derive(Clone, Copy, Debug)]
 pub enum Writer<'a> {
     /// The owner's own key.

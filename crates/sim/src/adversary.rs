@@ -1,9 +1,9 @@
 //! Adversaries: hosts that violate the protocol. Each kind has a file of its own.
 //!
-//! An adversary is a real node with an interceptor inside: it joins and answers as the shipped
-//! code does, and what it hears and says passes through [`Adversary`]. All adversaries of a world
-//! know of each other: they are one [`Cabal`]. [`World::infiltrate`](crate::World::infiltrate)
-//! puts them into a world: a share of its nodes, those around a key, or new ones.
+//! An adversary is a real node with an interceptor inside: it joins and answers as the shipped code
+//! does, and its inputs and outputs pass through [`Adversary`]. All adversaries of a world collude:
+//! they are one [`Cabal`]. [`World::infiltrate`](crate::World::infiltrate) adds them to a world: as
+//! a share of its nodes, around a key, or as new nodes.
 
 use std::time::Duration;
 

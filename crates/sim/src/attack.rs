@@ -1,9 +1,8 @@
-//! Experiments with adversaries: how PUTs and GETs of honest nodes fare, and what they cost.
+//! Experiments with adversaries: success and cost of PUTs and GETs of honest nodes.
 //!
-//! A [`Trial`] is one world: it grows, adversaries come into it before or after values are put,
-//! and the values are got from honest nodes. What it comes to is a [`Score`]. An experiment is many
-//! trials, and gives [`Row`]s: points of curves, ready to be drawn. `docs/adversaries.md` shows
-//! them.
+//! A [`Trial`] is one world: it grows, adversaries join before or after values are put, and honest
+//! nodes get the values. Its result is a [`Score`]. An experiment is many trials, and gives
+//! [`Row`]s: points of curves, ready to be plotted. `docs/adversaries.md` shows them.
 
 use std::time::Duration;
 
@@ -63,9 +62,9 @@ pub struct Trial {
     pub warm: bool,
     /// Every node's settings.
     pub config: Config,
-    /// Who comes, once for the whole world.
+    /// Adversaries that join, once for the whole world.
     pub everywhere: Option<Infiltration>,
-    /// Who comes around each key.
+    /// Adversaries that join around each key.
     pub around: Option<Around>,
     /// Whether values are put before the adversaries come, rather than after.
     pub put_first: bool,
@@ -300,7 +299,8 @@ fn any_honest(world: &mut World) -> HostId {
     honest[world.random().random_range(0..honest.len())]
 }
 
-/// The neighbourhood of a key taken by ground IDs: who comes, how many, and how it is measured.
+/// The neighbourhood of a key taken by ground IDs: their kind, their number, and how it is
+/// measured.
 #[derive(Clone, Debug)]
 pub struct GroundIds {
     /// What the Sybils are.

@@ -1,7 +1,7 @@
-//! Ways in which a value was lost, locked, or kept too long: each as a small run with figures.
+//! Faults that lost, locked or kept a value too long: each as a small run with figures.
 //!
-//! `examples/values.rs` prints them, `tests/values.rs` holds them to what they must be, and
-//! `docs/durability.md` says what they were before.
+//! `examples/values.rs` prints them, `tests/values.rs` asserts them, and `docs/durability.md` has
+//! the figures before the fixes.
 
 use std::time::Duration;
 

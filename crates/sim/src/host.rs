@@ -75,7 +75,7 @@ pub struct Host {
 }
 
 impl Host {
-    /// Who it is and where it listens.
+    /// Its ID and listening address.
     pub fn info(&self) -> NodeInfo {
         self.info
     }
@@ -114,7 +114,8 @@ impl Host {
         self.link(peer).filter(|link| link.serial == serial)
     }
 
-    /// Who could be hung up on to make room: the least recently used without a request in flight.
+    /// The connection that could be closed to make room: the least recently used without a request
+    /// in flight.
     pub(crate) fn idle_peer(&self) -> Option<HostId> {
         self.links
             .iter()
@@ -135,7 +136,7 @@ impl Host {
 /// Bits of a [`ConnectionId`] that name the host at the other end.
 const HOST_BITS: u32 = 24;
 
-/// The name of a connection for the host at one end: it tells who is at the other.
+/// The name of a connection for the host at one end: it identifies the other end.
 pub(crate) fn connection_id(serial: u64, peer: HostId) -> ConnectionId {
     ConnectionId((serial << HOST_BITS) | u64::from(peer.0))
 }

@@ -1,8 +1,8 @@
 //! The connections of one host, by peer.
 //!
-//! A host has hundreds, and every message looks one up. Peers and places are kept apart from the
-//! connections themselves: the search stays within a few cache lines, and who comes and goes moves
-//! eight bytes each rather than a hundred.
+//! A host has hundreds, and every message looks one up. Peers and slots are stored apart from the
+//! connections themselves: the search stays within a few cache lines, and opening or closing one
+//! moves eight bytes each rather than a hundred.
 
 use voiddht_core::time::Moment;
 use voiddht_wire::RpcId;

@@ -1,9 +1,8 @@
-//! The network between the hosts: how long a message takes, what is lost, which hosts reach each
-//! other.
+//! The network between the hosts: latency, loss, partitions.
 //!
-//! Connections are TCP: a lost packet is a delay, never a gap, and what was sent first arrives
-//! first. What a host across a partition, or one that died silently, is sent vanishes, until the
-//! sender's connection breaks.
+//! Connections are TCP: a lost packet is a delay, never a gap, and order is preserved. What is sent
+//! to a host across a partition, or to one that died without closing, vanishes, until the sender's
+//! connection breaks.
 
 use std::f64::consts::TAU;
 use std::time::Duration;

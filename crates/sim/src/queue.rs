@@ -1,12 +1,11 @@
 //! The event queue: a calendar queue whose cost per event does not grow with their number.
 //!
-//! Events of one millisecond lie together, unsorted, in a slot of a wheel; only the slot that is
-//! being worked off is a heap. What lies further ahead than the wheel reaches waits in turns of
-//! the wheel. A heap over everything would cost a dozen cache misses per event where a hundred
-//! thousand nodes have a timer each.
+//! Events of one millisecond are together, unsorted, in a slot of a wheel; only the current slot is
+//! a heap. Events beyond the reach of the wheel wait in later turns of it. A heap over all events
+//! would cost a dozen cache misses per event with a hundred thousand nodes and a timer each.
 //!
-//! Events of one moment come out in the order in which they went in, so that a run depends on
-//! nothing but its seed.
+//! Events of one moment come out in the order in which they went in, so that a run depends only on
+//! its seed.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};

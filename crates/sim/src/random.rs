@@ -1,8 +1,8 @@
-//! Random scenarios: from a seed follow the size of a network, its faults, its adversaries and its
-//! work, and everything that happens. Every checker watches; what was stored must be found.
+//! Random scenarios: the seed determines the size of a network, its faults, adversaries, workload,
+//! and all events. All checkers are on; stored values must be found.
 //!
-//! A scenario is short, so that hundreds of fresh ones can be run after each change.
-//! `plan` draws it, [`run`] executes it, `judge` says what each GET should have brought.
+//! A scenario is short, so that hundreds of fresh ones can be run after each change. `plan` draws
+//! it, [`run`] executes it, `judge` has the expected result of each GET.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

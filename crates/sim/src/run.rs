@@ -1,9 +1,9 @@
 //! Runs a scenario: one world for each of its points, and the measurements.
 //!
-//! [`run_point`] goes through the steps of one world; each kind of step has a file of its own, and
-//! adds to the figures of a [`Row`]. Everything follows from the scenario and the seed: figures,
-//! series and the trace hash are the same in every run. Only what a run cost (wall time, memory)
-//! is not, and is therefore no figure.
+//! [`run_point`] executes the steps of one world; each kind of step has a file of its own, and adds
+//! to the figures of a [`Row`]. Everything follows from the scenario and the seed: figures, series
+//! and the trace hash are the same in every run. Only the cost of a run (wall time, memory) is not,
+//! and is therefore no figure.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};

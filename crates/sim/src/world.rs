@@ -1,14 +1,14 @@
-//! A whole network in one thread: hosts, what happens to them, and a clock that only events move.
+//! A whole network in one thread: hosts, their events, and a clock that only events advance.
 //!
-//! The world drives [`voiddht_core::Node`] as a daemon would: it keeps to the contract at the top
-//! of [`voiddht_core::node`], and takes the part of the connections, the disk and the clocks.
-//! It decides nothing about Kademlia.
+//! The world drives [`voiddht_core::Node`] as a daemon would: it follows the contract at the top of
+//! [`voiddht_core::node`], and models the connections, the disk and the clocks. It makes no
+//! Kademlia decisions.
 //!
 //! Everything follows from the seed: no hash map is iterated, no clock is read, events of one
 //! moment have an order. [`World::trace_hash`] distinguishes two runs.
 //!
-//! [`carry`] brings out what a node asks for, [`connect`] dials and closes, [`lifecycle`] starts,
-//! kills and cuts off.
+//! [`carry`] executes a node's outputs, [`connect`] dials and closes, [`lifecycle`] starts, kills
+//! and partitions.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};

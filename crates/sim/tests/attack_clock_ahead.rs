@@ -1,4 +1,4 @@
-//! Nodes whose clocks are ahead publish again whatever is published.
+//! Nodes whose clocks are ahead republish all values.
 
 #![allow(clippy::unwrap_used)]
 

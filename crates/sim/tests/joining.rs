@@ -1,4 +1,4 @@
-//! Networks that join, of several sizes: everyone knows enough, and everyone finds everything.
+//! Networks that join, of several sizes: every node knows enough others, and finds every value.
 
 mod common;
 

@@ -1,11 +1,11 @@
-//! The clock that lifetimes on disk are counted by.
+//! The clock for lifetimes on disk.
 //!
-//! The wall clock jumps: an operator sets it, a time server corrects it, a board without a battery
-//! starts in 1970. So a row never says at which wall time it expires, but at which *age* of the
-//! data directory: milliseconds that the directory has lived through, which only ever grow. While
-//! a process runs, and from one process to the next within one boot of the machine, the age is
-//! advanced by `CLOCK_BOOTTIME`, which cannot be set. Only across boots does the wall clock
-//! decide, and only forward. The rule and its limits are in `docs/storage.md`.
+//! The wall clock jumps: it is set by hand, corrected by a time server, or starts in 1970 on a
+//! board without a battery. So a row expires at an *age* of the data directory, not at a wall time:
+//! milliseconds of the directory's lifetime, which never decrease. While a process runs, and from
+//! one process to the next within one boot of the machine, the age advances by `CLOCK_BOOTTIME`,
+//! which cannot be set. Only across boots does the wall clock decide, and only forward. The rule
+//! and its limits are in `docs/storage.md`.
 
 use std::fs;
 use std::sync::Arc;

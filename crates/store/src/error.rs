@@ -74,7 +74,7 @@ pub enum OpenError {
         identity: PathBuf,
         /// The database beside it.
         database: PathBuf,
-        /// Whose database it is, where it says so.
+        /// The node of the database, if known.
         node: Option<NodeId>,
     },
     /// The identity file cannot be read as one.
@@ -113,9 +113,9 @@ pub enum OpenError {
     IdentitySwapped {
         /// The identity file.
         path: PathBuf,
-        /// Whose key it is.
+        /// The node of the key.
         file: NodeId,
-        /// Whose database it is.
+        /// The node of the database.
         database: NodeId,
     },
     /// The database is damaged. What is left of it cannot be believed: it could be any values, and

@@ -1,9 +1,9 @@
-//! A disk for tests that fails on request, and loses what was not synced. redb itself
-//! runs on it: what is tested is the code that ships.
+//! A disk for tests that fails on request, and loses what was not synced. redb itself runs on it:
+//! the tests exercise the code that ships.
 //!
-//! It is a harsh disk. A sync that fails loses what it should have brought to disk for good, and
-//! still shows it to readers: so Linux treats pages that it could not write back. And after
-//! a crash any part of what was not synced may have survived, not only the first writes.
+//! It models the worst case. A sync that fails loses its data for good, and still shows it to
+//! readers, as Linux treats pages that it could not write back. And after a crash any part of the
+//! unsynced data may have survived, not only the first writes.
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use redb::{Builder, Database, DatabaseError, StorageBackend};
 use crate::medium::Medium;
 use crate::memory::Memory;
 
-/// A disk shared by everybody who opens it, and by the test that torments it.
+/// A disk shared by all that open it, and by the test that injects faults.
 #[derive(Clone, Debug, Default)]
 pub struct FaultyDisk(Arc<Mutex<State>>);
 

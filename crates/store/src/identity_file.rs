@@ -1,9 +1,9 @@
 //! The identity file: a node's private key and certificate.
 //!
-//! It lies beside the database and not in it, because records can be fetched again and an identity
-//! cannot: damage to one must not touch the other. It is text, so that it can be read, backed up
-//! and given to `openssl`; only its owner may read it; and it is replaced in one step, so that
-//! there is always a whole one.
+//! It is not in the database, because records can be fetched again and an identity cannot: damage
+//! to one must not affect the other. It is text, so that it can be read, backed up and given to
+//! `openssl`; only its owner may read it; and it is replaced atomically, so that a complete one
+//! always exists.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
@@ -23,7 +23,7 @@ pub(crate) const DIRECTORY_FORMAT: u32 = 1;
 
 /// The name of the file with a node's key and certificate in its data directory.
 pub const IDENTITY_NAME: &str = "identity.pem";
-/// What a save that was cut off leaves behind: never anybody's identity yet.
+/// What a save that was cut off leaves behind: not yet in use.
 const UNFINISHED_NAME: &str = "identity.pem.new";
 /// Setgid, and writable by its group: a directory that its owner shares with the group.
 const SHARED_DIRECTORY: u32 = 0o2020;
@@ -109,8 +109,8 @@ impl IdentityFile {
 
     /// Refuses a key that other users can read. A group may, where the directory is that group's to
     /// write in, setgid: so orchestrators hand over a volume (`fsGroup` of Kubernetes gives every
-    /// file in it to the group again at each mount), and who can write in the directory can put
-    /// another key in it anyway. The file is then made the owner's alone again.
+    /// file in it to the group again at each mount), and a user that can write in the directory can
+    /// put another key in it anyway. The file is then made the owner's alone again.
     fn check_access(&self, file: &File) -> Result<(), OpenError> {
         let path = self.path();
         let failed = |error| OpenError::from_io(&path, error);

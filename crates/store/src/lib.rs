@@ -1,16 +1,16 @@
-//! A node's data directory: its identity, the certificates it pinned, the contacts it knew and the
-//! records it holds, so that it can come back.
+//! A node's data directory: identity, pinned certificates, contacts and records, kept across
+//! restarts.
 //!
-//! Memory is the truth, the disk is for coming back: the core holds every record and emits writes;
-//! [`Store::submit`] takes them without waiting, one thread commits them in groups, and a callback
-//! says which group is durable. What was said to be durable survives a kill and a power cut.
-//! Reading happens once, in [`DataDir::open`].
+//! At run time memory is authoritative: the core holds every record and emits writes;
+//! [`Store::submit`] accepts them without waiting, one thread commits them in groups, and a
+//! callback reports which group is durable. Data reported as durable survives SIGKILL and power
+//! loss. The disk is read once, in [`DataDir::open`].
 //!
-//! What a directory holds, byte by byte, what is done about damage, and how lifetimes are kept
-//! right when the wall clock is not, is drawn in `docs/storage.md`.
+//! `docs/storage.md` describes the directory byte by byte, the handling of damage, and how
+//! lifetimes stay correct when the wall clock is wrong.
 //!
-//! Not here: what is worth keeping, and for how long (the core's decision), and whether a key, a
-//! certificate and a node ID belong together (the identity crate's).
+//! Not here: what to store and for how long (the core decides), and whether a key, a certificate
+//! and a node ID belong together (the identity crate checks).
 
 mod clock;
 mod data_dir;

@@ -14,7 +14,7 @@ use crate::identity_file::StoredIdentity;
 /// Everything a node needs to come back.
 #[derive(Debug)]
 pub struct Loaded {
-    /// Who the node is; `None` in a new directory, until [`crate::Store::save_identity`].
+    /// The node's identity; `None` in a new directory, until [`crate::Store::save_identity`].
     pub identity: Option<StoredIdentity>,
     /// The certificates it pinned, by node ID.
     pub pins: Vec<Pin>,

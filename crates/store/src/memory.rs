@@ -7,7 +7,7 @@ use redb::{Builder, Database, DatabaseError, StorageBackend};
 
 use crate::medium::Medium;
 
-/// The bytes of a database, shared by everybody who opens it.
+/// The bytes of a database, shared by all that open it.
 #[derive(Clone, Debug, Default)]
 pub struct Memory(Arc<Mutex<Vec<u8>>>);
 

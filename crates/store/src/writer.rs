@@ -74,7 +74,7 @@ impl Writer {
         last.and(closed)
     }
 
-    /// Commits one group and answers everybody in it. Says how many records were swept.
+    /// Commits one group and answers all its requesters. Says how many records were swept.
     fn commit(&mut self, group: &mut Vec<Job>) -> usize {
         let result = self.transact(group);
         for job in group.drain(..) {

@@ -59,7 +59,7 @@ impl Dialect {
     }
 }
 
-/// One message: who sent it, which exchange it belongs to, and what it says.
+/// One message: sender, exchange, and content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The RPC header.

@@ -1,9 +1,9 @@
 //! Maps the lines of a configuration file to options of a program.
 //!
-//! A section holds the options of one command under their long names, dashes or underscores alike;
-//! some keys have another name or set two options at once ([`Alias`]). Sections of others are
-//! passed over, and so is what stands before the first section. What is set becomes the default
-//! of its option, so that the command line and the environment win by clap's own rules. A file
+//! A section holds the options of one command under their long names, with dashes or underscores;
+//! some keys have another name or set two options at once ([`Alias`]). Sections of other programs
+//! are ignored, and so are lines before the first section. A setting becomes the default of its
+//! option, so that the command line and the environment take precedence by clap's own rules. A file
 //! without any section of ours is refused: a misspelled section would otherwise set nothing.
 
 use std::path::{Path, PathBuf};

@@ -1,9 +1,9 @@
 //! The running node that a command speaks to.
 //!
-//! A node is reached by the control socket of its owner, which needs no port and no option where
-//! the node runs on this machine, or by the address of its dashboard (`dht_server --http`), which
-//! also reaches other machines and changes nothing. Both serve the same routes. `place` knows
-//! where a node can be and finds the one that is meant; `exchange` is one request and its answer.
+//! A node is reached by its owner's control socket, which needs no port, and no option if the node
+//! runs on this machine; or by the address of its dashboard (`dht_server --http`), which also works
+//! for other machines and is read-only. Both serve the same routes. `place` finds the node;
+//! `exchange` is one request and its answer.
 
 mod exchange;
 pub(super) mod place;

@@ -1,8 +1,8 @@
 //! `dht doctor`: checks a node, and says what to fix.
 //!
-//! Most is found out by the node itself, which has some contacts dial it back. What only a program
-//! beside it can see is found out here: whether local programs can put and get, and whether the
-//! node's clock goes as this machine's does.
+//! The node runs most checks itself, and has some contacts dial it back. The command adds those
+//! that need another process: whether local programs can put and get, and whether the node's clock
+//! agrees with this machine's.
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

@@ -1,8 +1,7 @@
-//! `dht drill`: a network of real `dht_server` processes on this machine, what goes wrong with
-//! networks, and whether every value survives it.
+//! `dht drill`: chaos tests on a network of real `dht_server` processes on this machine.
 //!
-//! One file for each case. The nodes are a [`Fleet`]; `load` puts and gets through their module APIs;
-//! `census` asks each node what it holds; `report` is the table.
+//! One file for each case. The nodes are a [`Fleet`]; `load` puts and gets through their module
+//! APIs; `census` asks each node for its records; `report` is the table.
 
 mod census;
 mod churn;

@@ -1,6 +1,5 @@
-//! Nodes that are processes of their own, each with an address and a directory: which there are,
-//! which of them run, and how to start and end them. `process` is one of them, `addresses` where they
-//! listen, `entries` the connections with their module APIs.
+//! A fleet: nodes as separate processes, each with an address and a directory. `process` is one of
+//! them, `addresses` assigns addresses, `entries` has the connections with their module APIs.
 
 mod addresses;
 pub(super) mod entries;

@@ -1,6 +1,6 @@
-//! `dht ping`: what is at an address, and whether it can dial back.
+//! `dht ping`: reports what listens at an address, and whether it can dial back.
 //!
-//! `probe` finds that out; here are the words.
+//! `probe` detects it; this file has the output.
 
 mod probe;
 

@@ -1,7 +1,7 @@
 //! `dht pins`: lists and forgets pinned certificates.
 //!
-//! Pins lie in the node's data directory. While the node runs, the directory is its own: then the
-//! node is asked, on the control socket that lies there.
+//! Pins are in the node's data directory. While the node runs, it has the directory locked, so it
+//! is asked on the control socket there.
 
 use std::io;
 use std::path::{Path, PathBuf};

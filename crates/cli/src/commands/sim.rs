@@ -1,8 +1,8 @@
 //! `dht sim`: runs a scenario in the simulator; prints a table, plots, and the result of its
 //! assertions.
 //!
-//! `choice` finds the scenario, `execution` runs its worlds on threads, `progress` is what is seen
-//! meanwhile, `table` what comes out, `picture` and `drawing` the plots.
+//! `choice` finds the scenario, `execution` runs its worlds on threads, `progress` is the progress
+//! output, `table` the results, `picture` and `drawing` the plots.
 
 mod choice;
 mod drawing;

@@ -1,6 +1,6 @@
-//! `dht status`: the state of one node in words, or of several in a line each.
+//! `dht status`: the state of one node as text, or of several in a line each.
 //!
-//! `node` and `network` put a node and a test network into words, `line` several nodes into lines.
+//! `node` and `network` format a node and a test network, `line` several nodes.
 
 mod line;
 mod network;

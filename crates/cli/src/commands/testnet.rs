@@ -1,9 +1,8 @@
-//! `dht testnet`: a network of real nodes, values put and got through their module APIs, and what
-//! that took.
+//! `dht testnet`: a network of real nodes; values are put and got through their module APIs and
+//! timed.
 //!
-//! `network` starts and stops the nodes in this one process, `processes` as processes of their own;
-//! `figures` is the table, `progress` what is seen while the
-//! nodes join.
+//! `network` starts and stops the nodes in this process, `processes` as separate processes;
+//! `figures` is the table, `progress` the progress output while nodes join.
 
 mod figures;
 mod network;

@@ -1,10 +1,10 @@
 //! Puts and gets through the nodes' module APIs, over real sockets, as a local program would.
 //!
-//! Everything is random, and repeats with its seed: keys, values, and which node is asked. A
-//! value is always got through another node than the one it was put through.
+//! Keys, values and the node to ask are random, and repeat with the seed. A value is always got
+//! through another node than the one it was put through.
 //!
-//! All of it runs on a thread without nodes. A program in another process sees the same
-//! latencies, to a few hundredths; on a node's own thread they would look better than they are.
+//! The load runs on a thread without nodes. A program in another process sees the same latencies,
+//! to a few hundredths; on a node's own thread they would look better than they are.
 
 use std::cell::Cell;
 use std::future::Future;

@@ -1,6 +1,6 @@
 //! The arguments of `dht_server`: every option once, with its name, its default and its help. Its
-//! variable and its key in a configuration file come of the name. The first five also stand by
-//! position, as the original's did.
+//! environment variable and its key in a configuration file are derived from the name. The first
+//! five may also be given by position, as in the original.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;

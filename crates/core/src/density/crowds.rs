@@ -1,9 +1,9 @@
 //! Crowds: more nodes around a key than chance explains.
 //!
-//! IDs that were ground to lie close to a key are all in one, and few others. So its nodes together
-//! get as many votes as nodes should be there: an attacker that grinds a hundred IDs to lie where one
-//! node is expected has one vote. There may be several: IDs ground to lie close to another key that
-//! is near this one, if the network is small.
+//! IDs ground to lie close to a key are all in one crowd, with few others. The nodes of a crowd
+//! have together as many votes as nodes are expected there: an attacker that grinds a hundred IDs
+//! where one node is expected has one vote. A key may have several crowds: in a small network, IDs
+//! ground for another key may be close to this one.
 
 use voiddht_wire::Distance;
 

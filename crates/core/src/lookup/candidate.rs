@@ -1,5 +1,5 @@
-//! A candidate of a lookup: one node, the addresses at which it is said to listen, and what came of
-//! asking it.
+//! A candidate of a lookup: one node, the addresses that peers name for it, and the state of its
+//! query.
 
 use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{Distance, NodeId, PeerAddress};
@@ -36,7 +36,7 @@ pub struct Candidate {
     pub state: State,
     /// The path that asked it.
     pub asked_on: Option<u8>,
-    /// Who named it first; `None` for the seeds.
+    /// The peer that named it first; `None` for the seeds.
     pub named_by: Option<NodeId>,
     /// Hops from this node: a seed is one away.
     pub hops: u8,
@@ -47,7 +47,7 @@ pub struct Candidate {
     pub(super) silent: bool,
     /// Whether its address counts against the limits of diversity already.
     pub(super) counted: bool,
-    /// Who named it at the address at which it is asked.
+    /// The peers that named it at the address at which it is queried.
     pub(super) namers: NamerSet,
     /// Other addresses, at which it was not asked or did not answer.
     others: Vec<Other>,

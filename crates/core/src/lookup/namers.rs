@@ -1,8 +1,8 @@
-//! The peers that named candidates, and whether what they named has answered.
+//! Referrers: the peers that named candidates, and whether the nodes they named have answered.
 //!
-//! Every peer that named a candidate is held to it, not only the first: malicious nodes that confirm
-//! each other's invented contacts lose influence together. What several peers name may be dead after a
-//! mass death, though; it counts against them only while most nodes that are asked answer.
+//! Bad referrals count against every referrer, not only the first: malicious nodes that confirm
+//! each other's invented contacts lose influence together. After a mass failure honest peers name
+//! dead nodes, too; so this counts only while most queried nodes answer.
 
 use voiddht_wire::NodeId;
 
@@ -14,7 +14,7 @@ pub(super) const DOUBT_AFTER: u8 = 2;
 /// count as doubtful.
 const MAX_NAMERS: usize = 256;
 
-/// Everyone that answered with nodes, and how those fared.
+/// All peers that answered with nodes, and the results of those.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Namers {
     all: Vec<Namer>,

@@ -1,10 +1,10 @@
 //! Admission to the routing table, and removal from it.
 //!
 //! A contact enters a bucket only after it has itself answered at its listening address. A peer
-//! that this node dialled has. One that dialled us is *probed*: the certificate that is pushed at
-//! the address which it claims must be the one that it proved on its connection. That costs a TCP
-//! connection and no handshake, which the live connection saves. What was only heard of, or
-//! claimed by a peer without a certificate, is dialled.
+//! that this node dialled has. A peer that dialled this node is *probed*: the certificate pushed at
+//! its claimed address must be the one authenticated on its connection. That costs a TCP connection
+//! and no handshake, because of the live connection. Unverified contacts, from referrals or from
+//! peers without a certificate, are dialled.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -46,7 +46,7 @@ const SILENT_AFTER: u8 = 2;
 /// How long a suspect that made room for another may not have been heard.
 const REPLACED_UNHEARD: Duration = Duration::from_secs(60);
 
-/// Who made the connection by which a contact entered the routing table.
+/// The side that opened the connection by which a contact entered the routing table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Met {
     /// This node: it had heard of the other.
@@ -163,7 +163,7 @@ impl Node {
         self.table.remember_candidate(contact);
     }
 
-    /// A peer broke a rule. Only who has authenticated its ID can be judged under it.
+    /// A peer broke a rule. Only a peer that has authenticated its ID is judged under it.
     pub(super) fn handle_misbehaved(&mut self, peer: Peer, what: Misbehaviour) {
         if peer.is_proved() {
             self.blame(peer.id(), what);

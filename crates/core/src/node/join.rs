@@ -1,18 +1,19 @@
-//! Finding the network, staying in it, and noticing its loss.
+//! Joins the network, refreshes the routing table, and notices the loss of the network.
 //!
 //! Joining (Kademlia, section 2.3): FIND_NODE for the own ID at every known peer, concurrently;
-//! with the first answer a lookup of the own ID, then a lookup in every bucket. In the own
-//! neighbourhood it asks as many nodes as a bucket holds, so that both sides know each other; a
-//! bucket that gained another contact since, or was split, is looked into again in the next round.
-//! Far away a few are enough: others that are met later find a place there. Where no peer
-//! answers, all are tried again, with growing pauses. Lost contacts, those of an earlier run among
-//! them, are tried before configured peers: they are many, and configured ones are everybody's.
+//! after the first answer a lookup of the own ID, then a lookup in every bucket. In the own
+//! neighbourhood it queries as many nodes as a bucket holds, so that both sides know each other; a
+//! bucket that gained another contact since, or was split, is looked up again in the next round.
+//! Far away a few contacts are enough, and leave slots for others that are met later. If no peer
+//! answers, all are tried again, with growing pauses. Lost contacts, including those of an earlier
+//! run, are tried before configured peers: there are many, whereas configured peers are shared by
+//! all nodes.
 //!
-//! A young node looks for its own ID again after one second, two, four, up to the refresh
+//! A node that just joined looks up its own ID again after one second, two, four, up to the refresh
 //! interval: nodes that joined at the same moment did not see each other at first.
 //!
-//! Configured peers are tried for as long as the node runs, see [`peers`]; whether one that answers
-//! is part of this node's network is the question of [`split`].
+//! Configured peers are tried for as long as the node runs, see [`peers`]; [`split`] checks whether
+//! one that answers is part of this node's network.
 
 mod peers;
 mod split;

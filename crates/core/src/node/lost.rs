@@ -1,9 +1,9 @@
-//! Contacts that are not in the routing table any more, and may come back: those that were given
-//! up, those that said goodbye, and those of an earlier run.
+//! Lost contacts, which are no longer in the routing table and may come back: given up, departed
+//! with a goodbye, or from an earlier run.
 //!
-//! They stay on disk, and are tried now and then. That is how a node comes back that lost them
-//! all, how the halves of a healed partition find each other, and how a whole network that was
-//! killed returns, though each of its nodes saw the others die.
+//! They stay on disk, and are tried now and then. So a node that lost all contacts comes back, the
+//! halves of a healed partition find each other, and a whole network that was killed returns,
+//! though each of its nodes saw the others die.
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -1,9 +1,9 @@
-//! This machine has another address: connections from the old one are given up, and contacts are
-//! told the new one.
+//! This machine has another address: connections from the old one are closed, and the new one is
+//! announced to contacts.
 //!
 //! A contact learns it from the header of any request: it probes the address that the request came
-//! from, and moves its entry. Without a request of this node it would find out only when its own
-//! requests to the old address fail, and forget the node.
+//! from, and updates its entry. Without such a request it would find out only when its own requests
+//! to the old address fail, and drop the node.
 
 use std::collections::VecDeque;
 use std::time::Duration;

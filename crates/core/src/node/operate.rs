@@ -56,7 +56,7 @@ pub struct OperationView<'a> {
     pub report: &'a Report,
 }
 
-/// Who hears of an operation's end.
+/// The receiver of an operation's result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Origin {
     /// A user.
@@ -247,7 +247,7 @@ impl Node {
     /// A lookup of the closest nodes, on all paths.
     pub(super) fn start_find(&mut self, origin: Origin, target: Key, since: Now) {
         let want = match origin {
-            // As for a PUT: the few closest name the others, and the copies prove who is there.
+            // As for a PUT: the few closest name the others, and the copies show which are alive.
             Origin::Own(LookupPurpose::Upkeep) => self.narrow(),
             Origin::Own(LookupPurpose::Join | LookupPurpose::Refresh) => {
                 self.wanted_around(&target)

@@ -1,8 +1,8 @@
 //! Operations that wait until this node knows its neighbourhood.
 //!
-//! A node that was just started serves at once, but has no contacts: a GET would find nothing but
-//! what the node itself holds, and a PUT would store nowhere else. While the node is about to
-//! learn its place, operations wait for it, not for long.
+//! A node that just started serves at once, but has no contacts: a GET would find only the node's
+//! own records, and a PUT would store nowhere else. While the node joins, operations wait, for a
+//! short time.
 
 use std::time::Duration;
 

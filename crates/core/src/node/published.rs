@@ -1,12 +1,11 @@
 //! This node's publications: read-your-writes for its GETs, and the clock of its versions.
 //!
-//! A program that has PUT a value at this node must find it, or a newer one, at this node,
-//! whatever the replicas say. That holds while the publication lives and no replica could call its
-//! version one from the future: what was published while the clock was wrong, and what the replicas
-//! refused for its version, is a floor neither for reads nor for versions. A publication that loses to
-//! the floor by the order of records, such as an older signed value, does not lower it. The table is
-//! bounded;
-//! what falls out of it is the oldest publication, whose replicas then speak for themselves.
+//! A program that has PUT a value at this node must find it, or a newer one, at this node, whatever
+//! the replicas say. That applies until the publication expires, and unless its version is from the
+//! future for replicas: a publication made while the clock was wrong, or refused for its version,
+//! counts neither for reads nor for versions. A publication that is lower in the order of records,
+//! such as an older signed value, does not replace a higher one here. The table is bounded; beyond
+//! the bound the oldest publication is dropped, and its replicas decide as for any value.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,20 +1,20 @@
-//! Whether others can reach this node where it says that it listens.
+//! Reachability: whether others can dial this node at its announced address.
 //!
-//! No message exists for that question, and none is needed. A PING_REPLY says from where the
-//! requester seems to come: another address than its own means that something between the two
-//! translates addresses. And a node that is pinged by an authenticated peer dials the listening
-//! address of that peer back, as it does before it takes a peer into its table: see
-//! [`Node::dial_back`](super::Node). The driver watches the port.
+//! No message exists for that question, and none is needed. A PING_REPLY contains the address of
+//! the requester as seen by the peer: if that is not its own, an address translator is in between.
+//! And a node that an authenticated peer pings dials the peer's listening address back, as it does
+//! before it admits a peer to its table: see [`Node::dial_back`](super::Node). The driver watches
+//! the port.
 //!
 //! The node asks by itself after a while without an incoming connection, and judges by the callers:
 //! see [`crate::reachability`]. While it cannot be dialled it behaves as a client: its headers
 //! announce no port, it holds no replica and counts for none. Only the PINGs that ask for a dial
-//! back announce the port still. An operator can ask too, by
+//! back still announce the port. An operator can ask too, by
 //! [`Command::Reach`](crate::event::Command::Reach).
 //!
-//! Whether this node's own copy of a PUT counts is decided here too: others must be able to fetch
-//! it. Every peer that this node meets looks whether it listens, so that a node that none has
-//! reached some seconds after it joined is not counted, long before it is a client.
+//! This module also decides whether this node's own copy of a PUT counts: others must be able to
+//! fetch it. Every peer that this node meets probes whether it listens. So a node that none has
+//! reached some seconds after it joined is not counted, long before it becomes a client.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv6Addr};
@@ -61,9 +61,9 @@ const _: () = assert!(CHECK_AGAIN.as_secs() > DIAL_BACK_PAUSE.as_secs());
 #[derive(Debug, Default)]
 pub(super) struct Reaches(BTreeMap<CommandId, Vec<Asked>>);
 
-/// Whose coming shows that the network reaches this node: that of contacts' hosts, but where there
-/// are public contacts, not that of a neighbour in the own private network, which comes even where
-/// no other can.
+/// Which callers show that the network reaches this node: the hosts of contacts. With public
+/// contacts, a neighbour in the own private network does not count: it can connect even where
+/// others cannot.
 struct Counting {
     has_public: bool,
     private: BTreeSet<IpAddr>,

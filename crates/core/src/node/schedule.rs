@@ -27,7 +27,7 @@ pub(super) enum Task {
     Suspects,
     /// Compare the estimate of the network's size with the own neighbourhood.
     CheckSize,
-    /// Ask contacts to dial this node back, or judge by who came.
+    /// Ask contacts to dial this node back, or judge by the callers.
     Reach,
     /// Announce the new address to contacts.
     Reintroduce,

@@ -21,7 +21,7 @@ use crate::time::BootTime;
 /// ERROR 13; each takes about 150 bytes.
 const MAX_UNSYNCED: usize = 8192;
 
-/// Who waits for the disk.
+/// A requester that waits for the disk.
 #[derive(Debug)]
 pub(super) enum Waiting {
     /// The acknowledgement of a peer's STORE.

@@ -1,8 +1,8 @@
-//! Suspects: contacts that did not answer when they were last asked.
+//! Suspects: contacts that did not answer the last request.
 //!
-//! They are asked again, at growing pauses, until they answer or have failed too often. Without
-//! that, unused contacts would stay suspects for hours, and a node whose network is
-//! gone would not notice that it is alone.
+//! They are retried, at growing pauses, until they answer or have failed too often. Otherwise
+//! unused contacts would stay suspects for hours, and a node whose network is gone would not notice
+//! that it is isolated.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

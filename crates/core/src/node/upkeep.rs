@@ -1,17 +1,17 @@
-//! Keeping records on the k closest nodes while nodes come and go (Kademlia, section 2.5).
+//! Keeps records on the k closest nodes while nodes join and leave (Kademlia, section 2.5).
 //!
-//! * *Renewal*: once per upkeep interval each record is stored again on the k closest nodes, by
-//!   one holder. All holders plan it; the closest goes first, and each node that sees its copy arrive
-//!   plans again. Records are renewed by region: one lookup finds the nodes for all keys nearby.
-//!   It mends whatever went unnoticed; what is noticed is mended at once:
-//! * *Movement* (`movement`): a node that appears among the k closest of a key is given the record,
-//!   and where one of them died, the node that took its place is.
-//! * *Leaving* (`leaving`): each record goes to the node that will take this one's place, and to
-//!   the closest.
+//! * *Renewal*: once per upkeep interval each record is stored again on the k closest nodes, by one
+//!   holder. All holders plan it; the closest goes first, and the others reschedule when its copy
+//!   arrives. Records are renewed by region: one lookup finds the nodes for all keys nearby.
+//!   Renewal repairs unnoticed changes; observed ones are repaired at once:
+//! * *Movement* (`movement`): a node that joins the k closest of a key receives the record, and so
+//!   does the node that replaces one that died.
+//! * *Leaving* (`leaving`): each record goes to the node that will replace this one, and to the
+//!   closest.
 //!
-//! All of them only say which record is to go where; `copies` sends it. Copies carry the time that
-//! is left and the version they have, and the flag that tells them from publications. They are
-//! bounded in flight, jittered, and renewal waits while users are served.
+//! They only decide which record goes where; `copies` sends it. Copies carry the remaining TTL,
+//! their version, and the flag that distinguishes them from publications. They are bounded in
+//! flight and jittered, and renewal waits while users are served.
 
 mod copies;
 mod corrections;

@@ -1,39 +1,39 @@
-//! GET: ask the replicas, and return what verifies itself or what enough of them agree on.
+//! GET: query the replicas, and return a self-verifying value or the one that enough of them agree
+//! on.
 //!
 //! Three states, of which an honest network needs the first and the last:
 //!
 //! 1. *Searching*: a lookup by FIND_VALUE. It ends early with a self-verifying value, or with
-//!    `quorum` votes and no dissent; otherwise it runs to its end, and without dissent what it
-//!    found decides.
-//! 2. *Electing* ([`election`]): the replicas contradict each other, or there are more nodes around
-//!    the key than chance explains. The complete neighbourhood is found and votes.
+//!    `quorum` votes and no dissent. Otherwise it runs to its end, and without dissent the votes
+//!    found decide.
+//! 2. *Electing* ([`election`]): the replicas disagree, or there are more nodes around the key than
+//!    chance explains. The complete neighbourhood is found and votes.
 //! 3. *Decided*.
 //!
-//! Only nodes that should hold the value may vote: the k closest that are known and have not failed,
-//! no farther from the key than the size of the network explains. Any node on the path can claim to
-//! have a value, and honest nodes there, which have none, do not contradict; on a path of several
-//! hops malicious nodes alone would soon be five. Nor can one path, once it has fallen to them,
-//! bring more than one of the votes that end a search early.
+//! Only nodes that should hold the value may vote: the k closest that are known and have not
+//! failed, no farther from the key than the network size explains. Any node on the path can claim
+//! to have a value, and honest nodes there, which have none, do not contradict it; on a path of
+//! several hops there would soon be five malicious nodes. And one path, once under their control,
+//! brings only one of the votes that end a search early.
 //!
-//! An attacker can grind IDs that lie closer to a key than those of all honest nodes. Three rules
-//! stand against that:
+//! An attacker can grind IDs closer to a key than those of all honest nodes. Three rules defend
+//! against that:
 //!
-//! - Of the nodes that certainly should hold the value any is as good as another, so they are asked
-//!   in random order: the first five are not those that an attacker has put there.
-//! - Nodes that are too many for the size of the network ([`crate::density::Crowds`]) have together as
-//!   many votes as nodes should be there.
-//! - Neither their agreement nor their silence is enough. The election looks past them, to where the
-//!   PUT has gone too.
+//! - All nodes that certainly should hold the value are equivalent, so they are queried in random
+//!   order: an attacker does not control the first five.
+//! - Nodes beyond the number that the network size explains ([`crate::density::Crowds`]) have
+//!   together as many votes as nodes are expected there.
+//! - Neither their agreement nor their lack of answers is enough. The election looks past them, as
+//!   the PUT did.
 //!
-//! None of the states waits for overdue answers once they could not change the outcome, even if all
-//! of them agreed on something else.
+//! No state waits for overdue answers that could not change the outcome even if they all agreed on
+//! another value.
 //!
-//! A value that this node published itself is the minimum (read-your-writes): votes for values that
-//! lose to it do not count, so that a program always reads its own writes.
+//! Read-your-writes: votes that lose to a value that this node itself published do not count.
 //!
-//! A valid envelope voids every vote for a plain value, and the highest that any node returns wins.
-//! How many nodes must contradict an older one is the reader's choice ([`ReadMode`]); an envelope that
-//! does not hold is no answer.
+//! A valid envelope voids every vote for a plain value, and the highest envelope returned wins. The
+//! reader chooses how many nodes are asked for a newer one ([`ReadMode`]). An invalid envelope
+//! counts as no answer.
 
 use voiddht_signed::Precedence;
 use voiddht_wire::api::Freshness;
@@ -364,7 +364,7 @@ impl Get {
         (!nodes.is_empty() && winner.ttl > 0).then_some((record, nodes))
     }
 
-    /// Nodes whose vote the others deny, and who cannot have missed an update.
+    /// Nodes whose vote the others deny, and that cannot have missed an update.
     pub fn liars(&self) -> Vec<NodeId> {
         match self.winner() {
             Some(winner) if self.proof.is_none() && winner.agreeing > winner.dissenting => {

@@ -1,36 +1,37 @@
-//! PUT: find the closest nodes, store on as many as were asked for, replace those that refuse
-//! or stay silent by the next closest.
+//! PUT: find the closest nodes, store on as many as requested, and replace those that refuse or do
+//! not respond by the next closest.
 //!
-//! The lookup has done enough once the few closest nodes have answered: each of them knows its
-//! own neighbourhood, and together they name the k closest. The others prove by the STORE itself
-//! that they are alive; asking them first would cost a second round of requests for nothing.
+//! The lookup ends once the few closest nodes have answered: each knows its neighbourhood, and
+//! together they name the k closest. The STOREs themselves show whether the others are alive;
+//! querying them first would cost a second round of requests.
 //!
-//! Who is asked for its neighbours and lies so near that it is a replica in any case is given the
-//! record in the same moment: both requests travel in one packet, and so do both answers.
+//! A node that the lookup queries and that is near enough to be a replica in any case receives the
+//! record at the same time: both requests travel in one packet, and so do both answers.
 //!
-//! Those who are overdue are not waited for while there are others to take their places, nor, where
-//! there are none, once as many have acknowledged: few that are overdue are unresponsive, but where
-//! most are, it is rather the path to them that is slow.
+//! A PUT does not wait for overdue replicas while other nodes can replace them. Without others, it
+//! ends once as many replicas have acknowledged as are overdue: a few overdue ones are
+//! unresponsive, but if most are, the network path is slow.
 //!
-//! Where the nodes around the key are denser than the size of the network explains, the record
-//! goes to as many more as are too many; and no address prefix gets more than a few copies.
+//! Where the nodes around the key are denser than the network size explains, the record goes to as
+//! many more as are too many; and no address prefix gets more than a few copies.
 //!
-//! A peer of the original network takes a record without a word. It is asked for the value right
-//! after, and counts if it has it.
+//! A peer of the original network does not confirm a STORE. It is asked for the value right after,
+//! and counts if it returns it.
 //!
-//! A replica that refuses the record as older was given a version by a publisher whose clock is
-//! ahead. A PUT means to replace: the replicas that refused are asked what they hold, and the record
-//! is stored once more with the next version, if that is not from the future for this node's clock.
-//! The tolerance is the one that replicas have: if it were less, a publisher ahead of the clock would
-//! lock the key for the difference. A replica that turns out to hold these very bytes has stored them.
+//! A replica that refuses the record as older has a version of a publisher whose clock is ahead. A
+//! PUT is meant to replace it: the replicas that refused are asked for their version, and the
+//! record is stored once more with the next one, unless that is from the future for this node's
+//! clock. The tolerance is the same as that of replicas: with a smaller one, a publisher whose
+//! clock is ahead would lock the key for the difference. A replica that turns out to hold these
+//! very bytes has stored them.
 //!
-//! A self-verifying value wins or loses by itself, whatever its version: the replicas that refused it
-//! (five at most) are asked what they hold. What outranks it has superseded it; a replica that
-//! holds anything else has failed, and the next node takes its place.
+//! A self-verifying value wins or loses whatever its version: the replicas that refused it (at most
+//! five) are asked for their value. A value that outranks it has superseded it; a replica with any
+//! other value has failed and is replaced.
 //!
 //! The receipt is the number of nodes from which the value can be fetched. This node's own copy
-//! counts only if others can fetch it here, and a PUT that more replicas refused in favour of another
-//! value than confirmed has failed.
+//! counts only if others can fetch it here. A PUT fails if more replicas refused it in favour of
+//! another value than confirmed it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -53,7 +54,7 @@ const MAX_FOLLOW_UPS: usize = 5;
 
 /// Which share of the replicas is given the record before the others are known: one in so many. A
 /// third is near enough. Where 6 nodes lie on average there are 20 once in 200 000 times, so that
-/// who lies there is one of the 20 closest.
+/// a node there is one of the 20 closest.
 const EARLY_SHARE: usize = 3;
 
 /// A record on its way to its replicas.
@@ -271,7 +272,7 @@ impl Put {
                         let body = Body::FindNode { target: self.next_target() };
                         return Next::Ask { node: ask.node, path: ask.path, body };
                     }
-                    // Who is overdue may be given the record all the same, and is not waited for.
+                    // An overdue node may be given the record all the same, and is not waited for.
                     if !self.lookup.is_settled() {
                         return Next::Wait;
                     }

@@ -1,9 +1,9 @@
-//! How many requests a peer, and all peers of its prefix together, may send: token buckets.
+//! Request rates of a peer, and of all peers of its prefix together: token buckets.
 //!
-//! A bucket is kept as the moment at which it will be full again (the "virtual scheduling" form of
-//! the generic cell rate algorithm, ITU-T I.371): eight bytes, exact, and a bucket that is full is
-//! the same as one that was never kept. So forgetting changes nothing, and the table stays small:
-//! at its limit, and until buckets have filled, peers without a bucket of their own share one.
+//! A bucket is stored as the moment at which it will be full again (the "virtual scheduling" form
+//! of the generic cell rate algorithm, ITU-T I.371): eight bytes, exact, and a full bucket need not
+//! be stored. So full buckets can be dropped without effect, and the table stays small: at its
+//! limit, and until buckets have filled, peers without a bucket of their own share one.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -29,7 +29,7 @@ pub const PRIVATE_FACTOR: u32 = 40;
 pub const MAX_TRACKED: usize = 16_384;
 /// Number of buckets below which full ones are not searched for and dropped. Beyond, that is done
 /// whenever their number has doubled, so that a table is never much larger than the number of those
-/// who sent something just now.
+/// that sent something just now.
 const FIRST_SWEEP: usize = 64;
 /// How often full buckets are looked for at most, once the table is at its limit.
 const SWEEP_PAUSE: Duration = Duration::from_secs(1);
@@ -88,7 +88,7 @@ impl Default for RequestLimits {
     }
 }
 
-/// The buckets of all who send requests.
+/// The buckets of all senders of requests.
 #[derive(Clone, Debug)]
 pub struct RequestQuota {
     limits: RequestLimits,

@@ -1,17 +1,17 @@
 //! Records and bytes charged to each account, and which account gives way when the store is full.
 //!
-//! An account is what one [`Owner`] publishes, or what it copies here for others: two accounts, so
-//! that a node that hands over the records of its neighbours does not use up its own. A copy counts
-//! as a quarter of a publication ([`COPY_DISCOUNT`]): its publisher is not known here, and a holder
-//! that renews much for others would otherwise be the largest account.
+//! Each [`Owner`] has two accounts, its publications and its copies for others, so that a node that
+//! hands over the records of its neighbours does not use up its own quota. A copy counts as a
+//! quarter of a publication ([`COPY_DISCOUNT`]): its publisher is unknown here, and a holder that
+//! renews much for others would otherwise be the largest account.
 //!
-//! What is charged is what the record costs in memory, its overhead included.
+//! Accounts are charged the memory of a record, including overhead.
 //!
 //! When the store is full, the largest account gives way (max-min fairness, as in fair queueing:
 //! RFC 970, section 5). The size of an account is its share of the scarcer of records and bytes.
-//! Accounts of one counted address prefix are a *group* and are compared together first: IDs cost
-//! nothing. An account never takes a record from one that would be smaller than itself afterwards,
-//! so that two of the same size do not evict each other in turn.
+//! Accounts of one counted address prefix are a *group* and are compared together first, since IDs
+//! cost nothing. An account never displaces a record of one that would be smaller than itself
+//! afterwards, so that two of the same size do not evict each other in turn.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,7 +20,7 @@ use voiddht_wire::{NodeId, PeerAddress};
 use super::{Account, Owner, QuotaReached};
 use crate::diversity::{AddressPrefix, is_private, prefixes};
 
-/// Share of the record store that one account may fill: one in so many. Four who want to spoil a
+/// Share of the record store that one account may fill: one in so many. Four that want to fill a
 /// store must join in. A guess.
 pub const PEER_SHARE: usize = 4;
 /// Share of the record store that the accounts of one counted prefix may fill together. A guess.
@@ -204,7 +204,7 @@ impl StorageQuota {
             .fold(Usage::default(), |sum, book| sum.plus(book.used))
     }
 
-    /// Whose an account is, and what is charged to it.
+    /// The owner of an account, and what is charged to it.
     pub fn account(&self, number: AccountNumber) -> Option<(Account, Usage)> {
         self.books.get(&number).map(|book| (book.account, book.used))
     }

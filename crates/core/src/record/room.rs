@@ -1,10 +1,10 @@
-//! Which records give way when the store is full: see [`crate::quota::storage`] for which account,
-//! and below for which of its records.
+//! Eviction: which records give way when the store is full. See [`crate::quota::storage`] for the
+//! choice of the account; this module chooses among its records.
 //!
-//! First those that this node only caches, of the largest account that has any; then those of the
-//! largest account. Within an account, cached ones go before others, and those farthest from this
-//! node first. What this node's own users published gives way to their own publications only, and
-//! only where it is cached.
+//! First records that this node only caches, of the largest account that has any; then those of the
+//! largest account. Within an account, cached records are evicted before others, and those farthest
+//! from this node first. Publications of this node's own users give way only to other publications
+//! of theirs, and only where they are cached.
 
 use voiddht_wire::id::ID_BYTES;
 use voiddht_wire::{Distance, Key, NodeId};

@@ -1,5 +1,5 @@
 //! One k-bucket: at most k contacts of one range of the ID space, least recently seen first
-//! (Kademlia, section 2.2), and the candidates for their places.
+//! (Kademlia, section 2.2), and its replacement candidates.
 
 use rand::Rng;
 use voiddht_wire::id::{ID_BITS, ID_BYTES};

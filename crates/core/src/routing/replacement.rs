@@ -1,9 +1,9 @@
-//! The replacement cache of a bucket: nodes that may take the place of a contact that fails
-//! (Kademlia, section 4.1).
+//! The replacement cache of a bucket: candidates for the slot of a contact that fails (Kademlia,
+//! section 4.1).
 //!
-//! Two kinds are distinguished. Those that *answered* once, when the bucket was full, come first
-//! and are never pushed out by the others. Those only *heard of* are what a third node reported: a
-//! liar can invent any number of them, and must not flush out the ones that exist.
+//! Two kinds are distinguished. Candidates that *answered* once, when the bucket was full, come
+//! first and are never displaced by the others. The others are unverified referrals: a malicious
+//! node can invent any number of them, and must not displace real ones.
 
 use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{NodeId, PeerAddress};

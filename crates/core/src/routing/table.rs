@@ -62,7 +62,7 @@ pub enum Insertion {
     Added,
     /// It is a new member, in the place of one that had stopped answering.
     Replaced {
-        /// Who lost its place.
+        /// The contact that was removed.
         removed: NodeInfo,
     },
     /// It was a member already, and is now the most recently seen.
@@ -90,14 +90,14 @@ pub enum Failure {
     Unknown,
     /// It keeps its place as a suspect, until another can take it.
     Kept {
-        /// Who might: to be probed, and inserted if it answers.
+        /// The candidate: to be probed, and inserted if it answers.
         candidate: Option<NodeInfo>,
     },
     /// It failed too often in a row, and is forgotten.
     Removed {
-        /// Who it was.
+        /// The contact that was removed.
         info: NodeInfo,
-        /// Who might take its place: to be probed, and inserted if it answers.
+        /// The candidate for its slot: to be probed, and inserted if it answers.
         candidate: Option<NodeInfo>,
     },
 }
@@ -194,8 +194,9 @@ impl RoutingTable {
     /// Inserts a node that has answered, or notes that a known one did.
     ///
     /// A full bucket is split if it covers the own ID or its depth is not a multiple of b;
-    /// otherwise the newcomer takes the place of a suspect, or waits: contacts that live are
-    /// never given up for new ones, for who has been up long will stay up longest (section 2.1).
+    /// otherwise the newcomer takes the place of a suspect, or waits: contacts that live are never
+    /// given up for new ones, since nodes that have been up long will stay up longest (section
+    /// 2.1).
     pub fn insert(&mut self, admitted: AdmittedContact, now: Moment) -> Insertion {
         let NodeInfo { address, id } = admitted.info();
         if id == self.own {

@@ -130,7 +130,7 @@ impl Model {
         all.retain(|node| node.id != source::own() && node.address.is_dialable());
         all.sort_unstable_by_key(|node| self.target.distance(&node.id));
         let state = |node: &NodeInfo| lookup.candidate(&node.id).map(|candidate| candidate.state);
-        // Who was named by a malicious node alone may be left out, once half as many others have
+        // A node that only a malicious node named may be left out, once half as many others have
         // answered.
         let is_doubtful = |node: &&NodeInfo| {
             lookup.candidate(&node.id).is_some_and(|candidate| lookup.is_doubtful(candidate))

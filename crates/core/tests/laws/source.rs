@@ -46,7 +46,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Who searches.
+/// The searching node.
 pub(crate) fn own() -> NodeId {
     NodeId::from_bytes([0x77; 32])
 }

@@ -1,4 +1,4 @@
-//! Votes of anybody, for anything, in any order.
+//! Votes of any nodes, for any values, in any order.
 
 use std::collections::BTreeMap;
 

@@ -18,7 +18,7 @@ const RSA2048: [u8; 33] = [
     0x30, 0x82, 1, 0x22, 0x30, 0x0d, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1, 5, 0, 3,
     0x82, 1, 0x0f, 0, 0x30, 0x82, 1, 0x0a, 2, 0x82, 1, 1, 0,
 ];
-/// The exponent that follows the modulus: 65537, as everybody's.
+/// The exponent that follows the modulus: 65537, as usual.
 const RSA_EXPONENT: [u8; 5] = [2, 3, 1, 0, 1];
 
 impl KeyKind {

@@ -5,7 +5,7 @@ use voiddht_wire::{NodeId, PeerAddress};
 
 use crate::certificate::Certificate;
 
-/// Whether an authenticated peer is trusted to be who it says.
+/// Whether an authenticated peer is trusted under its ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Verdict {
     /// It showed the pinned certificate.
@@ -81,7 +81,7 @@ pub enum PinOutput {
 /// pushed and proved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TakeoverPing {
-    /// Whose owner is asked.
+    /// The ID whose owner is asked.
     pub node_id: NodeId,
     /// Where. If no node can listen there and no connection lives, that is silence.
     pub address: PeerAddress,

@@ -80,7 +80,7 @@ pub fn time(text: &str) -> Vec<u8> {
 /// A certificate before it is written.
 pub struct Forge {
     pub key: KeyPair,
-    /// Who signs; the key itself where this is `None`.
+    /// The signing key; the key itself where this is `None`.
     pub signer: Option<KeyPair>,
     /// 2 means version 3; `None` leaves it out, which means version 1.
     pub version: Option<u8>,

@@ -1,9 +1,8 @@
-//! The Unix socket by which the tools of a node's owner speak to it: where it lies, and that
-//! no other user can reach it.
+//! The Unix socket by which the tools of a node's owner speak to it: its path and its permissions.
 //!
-//! Its directory belongs to this user, and only this user may write to it; or it is a volume that an
-//! orchestrator hands over to this process's group (`fsGroup` of Kubernetes). A socket that is left
-//! over from a process that was killed is replaced; one that a process listens on is not.
+//! Its directory must belong to this user, and be writable only for this user; or it is a volume
+//! that an orchestrator hands over to this process's group (`fsGroup` of Kubernetes). A socket left
+//! by a killed process is replaced; one that a process listens on is not.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -1,8 +1,8 @@
 //! The live stream of the dashboard: server-sent events, each a [`View`](super::view::View) as
 //! JSON.
 //!
-//! A view is made only when the one before has been taken, so a reader that is slow, or has
-//! fallen asleep, costs nothing.
+//! A view is made only when the previous one has been taken, so a slow or suspended reader costs
+//! nothing.
 
 use std::convert::Infallible;
 use std::pin::Pin;

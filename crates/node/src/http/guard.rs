@@ -14,7 +14,7 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
-/// Who is answered on one of the two ways in.
+/// The clients that are answered on a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Audience {
     /// All clients that reach this address.
@@ -67,7 +67,7 @@ impl Audience {
 }
 
 /// Whether a node on this address may be called that in a request. Elsewhere than on loopback, it
-/// may have any name: who reaches it there needs no trick with names.
+/// may have any name: a client that reaches it there needs no trick with names.
 fn may_be_named(address: IpAddr, host: &str) -> bool {
     if !address.to_canonical().is_loopback() {
         return true;

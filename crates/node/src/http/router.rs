@@ -10,7 +10,7 @@
 //! | `/doctor?node=N` | what is wrong with the node, if anything, and what to do about it |
 //! | `/published?key=HEX&node=N` | whether a program put a value under that key at the node |
 //! | `/get?key=HEX` | a GET with its value; on the Unix socket alone |
-//! | `/pins.json?node=N` | whose certificates are pinned; on the Unix socket alone |
+//! | `/pins.json?node=N` | the pinned certificates; on the Unix socket alone |
 //! | `DELETE /pins/ID?node=N` | forgets a pin; on the Unix socket alone |
 //! | `/metrics` | for Prometheus |
 //! | `/healthz` | 200 while the driver answers |

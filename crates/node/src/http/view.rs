@@ -109,7 +109,7 @@ struct NetworkEvent {
     event: EventView,
 }
 
-/// One who looks, again and again: is told only what is new.
+/// A repeated observer: receives only what is new.
 #[derive(Debug)]
 pub(super) struct Viewer {
     watched: Arc<[Watched]>,

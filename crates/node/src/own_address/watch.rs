@@ -1,4 +1,5 @@
-//! Changes of this machine's addresses: noticed, reported, and followed where no address was given.
+//! Changes of this machine's addresses: noticed, reported, and followed where no address was
+//! configured.
 //!
 //! Looked at every [`INTERVAL`]. Where the node dials from a certain address, the machine loses it by
 //! DHCP, by a new prefix or by hand; connections from it are dead then, and no new one can be made.

@@ -1,7 +1,7 @@
-//! The requests that await their answer on one connection, so that its end can tell each of them.
+//! The outstanding requests of one connection, so that each can be failed when it ends.
 //!
-//! The core has its own timeouts, and does not say here when one has passed: what is older than
-//! any timeout is forgotten when room is needed.
+//! The core has its own timeouts, and does not report them here: requests older than any timeout
+//! are dropped when space is needed.
 
 use std::time::Duration;
 

@@ -153,8 +153,8 @@ impl Pool {
 /// Whether a new connection replaces the one that is there.
 ///
 /// Two that crossed each other: both ends keep the one that the node with the lower ID dialled.
-/// Otherwise the new one: who dials although there is a connection has lost it, and this end
-/// has not noticed yet.
+/// Otherwise the new one: a peer that dials although there is a connection has lost it, and this
+/// end has not noticed yet.
 fn new_one_serves(old: &Connection, new: &Connection, lower: bool, now: Moment) -> bool {
     let (old_is_mine, new_is_mine) = (old.dialed.is_some(), new.dialed.is_some());
     let crossed = old_is_mine != new_is_mine && now.since(old.opened) < CROSSING_WINDOW;

@@ -78,7 +78,7 @@ impl Connection {
         self.dialect == Dialect::Legacy
     }
 
-    /// Who sent a message: proved, or as it says itself.
+    /// The sender of a message: authenticated, or as claimed.
     pub(super) fn peer(&self, sender: NodeId) -> Peer {
         match self.proved {
             Some(proved) => Peer::danger_assume_proved(proved.id, self.remote),

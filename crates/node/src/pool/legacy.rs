@@ -1,8 +1,8 @@
 //! Peers of the original network: one request per connection, and STOREs without an answer.
 //!
-//! Such a connection is in no way one of its peer's: it carries the one request for which it was
+//! Such a connection does not represent its peer: it carries the one request for which it was
 //! dialled, and is closed with the answer. Requests to one peer are dialled concurrently, up to a
-//! bound; more than that wait, each until a dial before it is through.
+//! bound; beyond it they are queued, each until an earlier dial is finished.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,6 +1,6 @@
-//! Which connections a pool has slots for, and which one goes when it has none.
+//! Connection slots of the pool, and which connection is closed when none is free.
 //!
-//! Decides only: no socket, clock or map of connections. The pool says what it holds.
+//! Decides only: no socket, clock or map of connections. The pool passes in what it holds.
 //!
 //! Inbound connections are chosen by others, so they never take the slots that this node needs for
 //! its own dials. Among themselves they share max-min fairly by address group: when all slots are

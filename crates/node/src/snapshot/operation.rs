@@ -56,13 +56,13 @@ pub struct OperationView {
 /// One request of an operation.
 #[derive(Clone, Debug, Serialize)]
 pub struct StepView {
-    /// Who was asked.
+    /// The node that was queried.
     pub id: String,
     /// Where it listens.
     pub address: String,
     /// On which disjoint path, from 0.
     pub path: u8,
-    /// Who named it; `None` if it stood in the routing table.
+    /// The referrer; `None` if it stood in the routing table.
     pub named_by: Option<String>,
     /// When it was asked, from the operation's start.
     pub asked_after_ms: f64,

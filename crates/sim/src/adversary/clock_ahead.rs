@@ -1,9 +1,9 @@
-//! A node whose clock is ahead, and that publishes again whatever is published: the same bytes, with
-//! the highest version that passes, and with one that does not.
+//! A node whose clock is ahead, and that republishes all values: the same bytes, with the highest
+//! version that is accepted, and with one that is not.
 //!
-//! It changes no value, so that whatever is lost or locked by it is the fault of the order of
-//! records. A content-addressed value it publishes with a TTL of one second: a replica that takes
-//! the later publication for a new one drops the value. A plain value it publishes with its own
+//! It changes no value, so any value that is lost or locked reveals a fault in the order of
+//! records. It publishes content-addressed values with a TTL of one second: a replica that takes
+//! the later publication for a new one drops the value. It publishes plain values with their own
 //! TTL: a publisher that may not outbid the version cannot replace the value.
 
 use std::collections::BTreeSet;

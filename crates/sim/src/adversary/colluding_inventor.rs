@@ -1,7 +1,7 @@
-//! Invents nodes very close to the target, the same as all of its kind: each is named by several, as
-//! a real node would be, and costs a timeout.
+//! Invents nodes very close to the target, the same as all of its kind: each is named by several,
+//! as a real node would be, and costs a timeout.
 //!
-//! It holds no value: it confirms what it is given to store and throws it away.
+//! It stores no value: it confirms STOREs and discards the records.
 
 use voiddht_core::event::Input;
 use voiddht_wire::limits::MAX_NODES;

@@ -1,9 +1,8 @@
 //! Confirms STOREs and discards the records, and ends every lookup that queries it.
 //!
-//! To a third of those who ask it is unresponsive, which costs them a timeout; the others get an
-//! empty list at once, which looks like the answer of a live node without contacts. It answers
-//! PINGs, so that it keeps its places in routing tables. This is the adversary of S/Kademlia's
-//! figure 4.
+//! It does not answer a third of all requests, which costs a timeout each; the others get an empty
+//! list at once, which looks like the answer of a live node without contacts. It answers PINGs, so
+//! that it keeps its slots in routing tables. This is the adversary of S/Kademlia's figure 4.
 
 use rand::RngExt;
 use voiddht_core::event::Input;

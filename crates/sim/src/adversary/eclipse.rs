@@ -1,7 +1,7 @@
-//! Takes a key away from the network: it sits near it, confirms what is stored there and throws
-//! it away, has never heard of the value, and names only its accomplices near it.
+//! Withholds a key: with IDs near it, it confirms STOREs and discards the records, denies having
+//! the value, and names only its accomplices there.
 //!
-//! It answers all other requests correctly, so that nothing is known against it.
+//! It answers all other requests correctly, so that it has a good reputation.
 
 use voiddht_core::event::Input;
 use voiddht_wire::limits::MAX_NODES;

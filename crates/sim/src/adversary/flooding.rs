@@ -1,5 +1,5 @@
 //! Fills the stores of others: a stream of records that live as long as records can, each under a
-//! key so close to its victim that the victim is among those who should hold it.
+//! key so close to its victim that the victim is among those that should hold it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,8 +1,8 @@
-//! Lies about nodes: requests for the closest nodes are answered with its accomplices, or, by every
-//! second liar, nodes very close to the target that do not exist, each of which costs a timeout.
+//! Forges referrals: it answers requests for the closest nodes with its accomplices; every second
+//! one of its kind answers with nodes very close to the target that do not exist, each of which
+//! costs a timeout.
 //!
-//! It holds no value either: it confirms what it is given to keep, and answers a request for it
-//! with the same lists.
+//! It stores no value either: it confirms STOREs, and answers FIND_VALUE with the same lists.
 
 use rand::RngExt;
 use voiddht_core::event::Input;

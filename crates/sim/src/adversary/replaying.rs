@@ -1,6 +1,6 @@
-//! Says again what was true once: it remembers every record that it was given to keep, stores the
-//! old ones again on the nodes that hold a newer version or have seen it expire, returns the oldest
-//! version to readers, and sends each answer twice.
+//! Replays old versions: it remembers every record that it was sent, stores the old ones again on
+//! nodes that hold a newer version or have seen it expire, returns the oldest version to readers,
+//! and sends each answer twice.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Answers everything but a PING, and everything as late as it may: just before the one who asks
+//! Answers everything but a PING, and everything as late as it may: just before the requester
 //! gives up.
 
 use std::time::Duration;

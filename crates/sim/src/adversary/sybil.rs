@@ -1,8 +1,6 @@
-//! One party under many names: to its neighbours it is a crowd. It names only itself, under
-//! its other names, and returns forged values.
+//! One party with many IDs. It names only its own nodes, and returns forged values.
 //!
-//! What it costs to have many names is an address each, or not: see
-//! [`Infiltration::sites`](super::Infiltration).
+//! Whether each ID needs its own address is set by [`Infiltration::sites`](super::Infiltration).
 
 use voiddht_core::event::Input;
 use voiddht_wire::limits::MAX_NODES;

@@ -1,8 +1,7 @@
-//! Lies about values: to whatever is asked for, it returns a forgery, with the highest version
-//! that passes. All of its kind return the same one, so that they vote as one.
+//! Forges values: it returns a forged value for every key, with the highest version that is
+//! accepted. All of its kind return the same one, so that their votes agree.
 //!
-//! In everything else it is a model node: it confirms what it is given to keep, and names the
-//! nodes that it knows.
+//! Otherwise it behaves correctly: it confirms STOREs, and names the nodes that it knows.
 
 use bytes::Bytes;
 use voiddht_core::event::Input;

@@ -2,7 +2,7 @@
 //! where no node listens. All adversaries of this kind name the same wrong address, so that they
 //! confirm each other.
 //!
-//! It holds no value: it confirms what it is given to store and throws it away.
+//! It stores no value: it confirms STOREs and discards the records.
 
 use voiddht_core::event::Input;
 use voiddht_wire::PeerAddress;

@@ -1,7 +1,7 @@
-//! What was published, and until when: no copy lives longer, no GET returns anything else.
+//! The ledger of publications: no copy outlives its TTL, no GET returns anything else.
 //!
-//! Where there are adversaries, they publish too, and their values and TTLs are unknown: then only
-//! answers are looked at that nothing excuses. [`Ttls`](super::Ttls) holds whatever they do.
+//! Adversaries publish too, and their values and TTLs are unknown: with them only answers without
+//! an excuse are checked. [`Ttls`](super::Ttls) applies in any case.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

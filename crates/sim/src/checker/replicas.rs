@@ -12,7 +12,7 @@ use super::{Checker, Site, Violations};
 use crate::host::HostId;
 use crate::world::World;
 
-/// Who holds a key at the moment.
+/// The present holders of a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Replicas {
     /// Nodes among the k closest that run: fewer than k in a smaller network.

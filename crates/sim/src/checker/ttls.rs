@@ -1,7 +1,7 @@
-//! No honest holder lengthens a TTL: not by what it keeps, not by what it hands on.
+//! No honest holder lengthens a TTL, neither in its store nor in the copies that it sends.
 //!
-//! Each is held to what it has accepted itself, so that this holds whatever others say: what an
-//! adversary publishes again is a publication.
+//! Each holder is compared with what it has accepted itself, so that this applies whatever others
+//! send: a value that an adversary publishes again is a publication.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,9 +1,9 @@
-//! A network that knows itself from the start, without a message: for sizes at which joining
-//! takes longer than what is to be measured.
+//! A warm network: routing tables are filled from global knowledge, without messages, for sizes at
+//! which joining takes longer than the experiment.
 //!
-//! Each table gets what a table can hold: every bucket that splitting would make, filled with
-//! random nodes of its range. What is skipped is the joining. Who enters which bucket is decided by
-//! the shipped code, which is given each contact as if it had just dialled it.
+//! Each table gets the most that it can contain: every bucket that splitting would make, filled
+//! with random nodes of its range. Only joining is skipped. The shipped code decides which node
+//! enters which bucket; it receives each contact as if it had just dialled it.
 
 use std::time::Duration;
 

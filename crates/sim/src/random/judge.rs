@@ -38,7 +38,7 @@ pub(super) struct Judge {
     pub(super) violations: Vec<String>,
 }
 
-/// Who has what of a key.
+/// The holders of a key, and their values.
 #[derive(Clone, Copy, Debug, Default)]
 struct Holders {
     /// Honest ones of the k closest that hold what is current.

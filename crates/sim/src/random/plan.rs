@@ -62,7 +62,7 @@ pub struct Plan {
     pub ttl: Duration,
     /// What goes wrong.
     pub fault: Fault,
-    /// Who is hostile.
+    /// The hostile nodes.
     pub adversaries: Option<Infiltration>,
     /// Whether they are there before values are put.
     pub hostile_first: bool,

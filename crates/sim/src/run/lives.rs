@@ -1,9 +1,9 @@
-//! Churn: nodes join and leave all the time, while values are got and, when their
-//! lives end, replaced by others.
+//! Churn: nodes join and leave all the time, while values are got and, when their TTLs end,
+//! replaced by others.
 //!
-//! Sessions are drawn from a Weibull distribution. For each node that goes another comes at once;
-//! at the beginning each has a random part of its session behind it, as in a network that has been
-//! up for long. A GET of which the asking node dies before it ends is not counted.
+//! Sessions are drawn from a Weibull distribution. Each node that departs is replaced at once; at
+//! the beginning each has a random part of its session behind it, as in a network that has been up
+//! for long. A GET whose node dies before it ends is not counted.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};

@@ -25,7 +25,7 @@ pub(super) enum Event {
     Arrival { to: HostId, from: HostId, serial: u64, message: Message },
     /// A handshake has come to its end.
     Dialled { from: HostId, to: HostId, serial: u64, wanted: Destination },
-    /// The dialler's first bytes reach the other side: it knows who it is.
+    /// The dialler's first bytes reach the other side: it knows the dialler.
     Accepted { at: HostId, from: HostId, serial: u64 },
     /// A connection ends, as one side sees it.
     Closed { at: HostId, peer: HostId, serial: u64, clean: bool },

@@ -120,7 +120,7 @@ impl World {
         self.feed(from, Input::Connected { connection: connection_id(serial, to), peer, dialed });
     }
 
-    /// The side that was dialled knows who dialled it.
+    /// The dialled side knows its dialler.
     pub(super) fn accept(&mut self, at: HostId, from: HostId, serial: u64) {
         let Some(link) = self.hosts[from.index()].same_link(at, serial) else { return };
         link.agreed = true;

@@ -15,7 +15,7 @@ use voiddht_wire::Key;
 /// The longest that one command may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A world that is watched by everyone, and whose nodes have joined.
+/// A world with all checkers, whose nodes have joined.
 pub(crate) fn joined(count: usize, seed: u64) -> World {
     joined_with(WorldConfig::default(), count, seed)
 }

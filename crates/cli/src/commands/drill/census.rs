@@ -1,8 +1,8 @@
-//! Who holds what: each node is asked for each value, as a peer asks it, over TLS. A node that
-//! holds a value answers FIND_VALUE with it; one that does not names other nodes.
+//! The census: which node holds which value. Each node is asked for each value over TLS, as by a
+//! peer. A node that holds a value answers FIND_VALUE with it; one that does not names other nodes.
 //!
-//! The census is no part of the network: it says that it listens nowhere, so that no node takes it
-//! for a contact.
+//! The census is no part of the network: it announces port 0, so that no node takes it for a
+//! contact.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

@@ -1,8 +1,8 @@
-//! Puts and gets through the nodes' module APIs, as local programs would: what was acknowledged,
-//! and whether it is found.
+//! Puts and gets through the nodes' module APIs, as local programs would: which PUTs were
+//! acknowledged, and whether their values are found.
 //!
-//! A program whose node is stopped under its hands asks another. That is counted, and is no
-//! failure; an answer that a node gives, and a node that fails by itself, are.
+//! When the test stops a node, its program uses another one. That is counted, and is no failure; a
+//! wrong answer of a node, and a node that fails by itself, are.
 
 use std::cell::{Cell, RefCell};
 use std::future::Future;

@@ -1,11 +1,11 @@
 //! Two network namespaces on one bridge, which can be partitioned: then no frame passes between
-//! them, and no error is reported. This process, on a port of its own, reaches both all the while.
+//! them, and no error is reported. This process has its own port and reaches both all the time.
 //!
-//! The bridge lies in a third namespace: in that of the machine, a firewall that forwards nothing,
-//! as container engines set up, would hold its frames too.
+//! The bridge is in a third namespace: in that of the machine, a firewall that forwards nothing, as
+//! container engines set up, would drop its frames too.
 //!
-//! Needs root and iproute2. Everything is removed when it is dropped, and what a drill left
-//! behind that was killed, by the next one.
+//! Needs root and iproute2. Everything is removed on drop; the next run removes what a killed one
+//! left behind.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;

@@ -1,9 +1,9 @@
-//! The network falls apart into two halves that do not see each other, values are put on both, and
-//! it heals: within one upkeep interval all are found from both sides.
+//! The network is partitioned into two halves, values are put on both, and it heals: within one
+//! upkeep interval all are found from both sides.
 //!
-//! With root and iproute2 the halves live in two network namespaces, and frames between them are
-//! dropped. Elsewhere the halves are frozen in turn (SIGSTOP), so that each finds the other silent
-//! with its sockets open; what differs is that they never put at the same time.
+//! With root and iproute2 the halves are in two network namespaces, and frames between them are
+//! dropped. Otherwise the halves are frozen in turn (SIGSTOP), so that each finds the other
+//! unresponsive with its sockets open; the difference is that they never put at the same time.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};

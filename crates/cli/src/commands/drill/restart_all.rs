@@ -1,6 +1,6 @@
-//! Every node is killed in the middle of a stream of PUTs, and all are started again, without
-//! being told of any peer: every value that was acknowledged is found. Then once more, with the
-//! last page of one node's database cut off. Then one node alone, which serves at once.
+//! Every node is killed in the middle of a stream of PUTs, and all are started again without
+//! configured peers: every acknowledged value is found. Then once more, with the last page of one
+//! node's database cut off. Then one node alone, which serves at once.
 
 use std::fs::OpenOptions;
 use std::path::Path;

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use crate::outcome::Failure;
 use crate::server::args::{MODULE_PORT, P2P_PORT};
 
-/// Networks 127.N.0.0/16 that are tried. 127.0.0.0/16 is everybody's.
+/// Networks 127.N.0.0/16 that are tried. 127.0.0.0/16 is used by others.
 const NETWORKS: std::ops::RangeInclusive<u8> = 1..=254;
 /// The port that says that a network is taken, on its last address.
 const CLAIM_PORT: u16 = 7400;

@@ -1,8 +1,8 @@
 //! Detects what listens at an address.
 //!
-//! A port for peers pushes a certificate at once; everything else waits for its client. So a
-//! connection is read first. Where nothing comes, a module API answers a GET of its own form, and a
-//! dashboard one of HTTP, each on a connection of its own.
+//! A peer port pushes a certificate at once; other services wait for their client. So the probe
+//! reads first. If nothing arrives, it sends a GET of the module API, and one of HTTP for a
+//! dashboard, each on its own connection.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

@@ -19,7 +19,7 @@ use crate::output::Output;
 /// How long a signed value is valid where nothing else is said, in days.
 pub(in crate::commands) const DEFAULT_DAYS: u32 = 30;
 
-/// Who signs, and which value.
+/// The signer, and the value.
 #[derive(Clone, Debug, Args)]
 pub(in crate::commands) struct SigningArguments {
     /// Sign the value with this private key: only that key can replace it
@@ -119,7 +119,7 @@ impl SigningArguments {
 }
 
 impl Signer {
-    /// Whose value it is, and which.
+    /// The owner and name of the value.
     pub(super) fn name(&self) -> &Name {
         &self.name
     }

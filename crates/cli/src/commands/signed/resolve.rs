@@ -10,7 +10,7 @@ use super::{explain, in_force};
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
 
-/// Whose value is wanted, and how fresh.
+/// The owner of the wanted value, and its freshness.
 #[derive(Debug, Args)]
 pub(in crate::commands) struct ResolveArguments {
     /// Get the value that this public key has signed, instead of the value of a key

@@ -1,7 +1,7 @@
 //! Draws line plots as SVG or PNG, for light backgrounds.
 //!
-//! The legend stands beside the plot and never covers it. Colours are those of Okabe and Ito, which
-//! people with any colour vision tell apart; each line has a marker of its own as well.
+//! The legend is beside the plot and never covers it. Colours are those of Okabe and Ito, which are
+//! distinguishable with any colour vision; each line also has its own marker.
 
 use std::error::Error;
 use std::ops::Range;

@@ -127,7 +127,7 @@ async fn join_all(
             let settings = plan.settings(next, known.iter().take(KNOWN_PEERS).copied().collect());
             let thread = &threads[next % threads.len()];
             joining.spawn_on(join_one(next, settings), &thread.runtime);
-            // The next one asks others, so that no node is everybody's first.
+            // The next one asks others, so that no node is the first of all others.
             known.rotate_left(KNOWN_PEERS.min(known.len()));
             next += 1;
         }

@@ -1,10 +1,10 @@
 //! Configured peers: when each is tried, and the result.
 //!
 //! While a node has no contact, all of them are tried in rounds, with the pauses of the join. While
-//! it has some, each is tried by itself, for as long as the node runs: a peer that starts late, or
-//! returns under a new identity, would otherwise found a second network. A peer that is not there
-//! is tried every half minute; one that is part of this network, rarely, and not at all while it is
-//! a responsive contact.
+//! it has some, each is tried by itself, for as long as the node runs: otherwise a peer that starts
+//! later, or returns under a new identity, would found a second network. An absent peer is tried
+//! every half minute; one that is part of this network, rarely, and not at all while it is a
+//! responsive contact.
 
 use std::time::Duration;
 

@@ -1,17 +1,18 @@
-//! Split networks: noticing that a peer belongs to another one, and growing together.
+//! Split networks: detects that a peer belongs to another network, and merges the two.
 //!
-//! A configured peer that answers is *compared*: if it names none of this node's contacts, a lookup
-//! of this node's own ID that begins at that peer alone must end among the nodes that this node knows to be closest to itself. If it names
-//! none of them, there are two networks. The lookup has by then introduced this node to its closest
-//! nodes there; it joins again through both, and the peer is compared again until they are one.
+//! A configured peer that answers is *compared*. If it names none of this node's contacts, a lookup
+//! of this node's own ID that begins at that peer alone must end among the nodes that this node
+//! knows to be closest to itself. If it finds none of them, there are two networks. By then the
+//! lookup has introduced this node to its closest nodes in the other one; it joins again through
+//! both, and the peer is compared again until they are one.
 //!
 //! The other nodes follow in two ways. A node that meets another for the first time among its k
-//! closest asks it for its own neighbourhood, and calls on those there that it does not know. In a
-//! network that is whole a newcomer names nodes that are known already, which costs one request;
-//! where two networks meet, the acquaintance spreads from neighbour to neighbour. Neighbourhoods of
-//! XOR are subtrees, though, and have ends: so a node that meets many strangers joins again, and
-//! asks some nodes that it finds in each bucket for *their own* IDs. No node asks that otherwise,
-//! and one that is asked it asks back: it learns of its neighbours in the other network.
+//! closest asks it for its neighbourhood, and contacts the nodes there that it does not know. In a
+//! network that is whole, a newcomer names known nodes, which costs one request; where two networks
+//! meet, the introduction spreads from neighbour to neighbour. But neighbourhoods of XOR are
+//! subtrees, and have boundaries. So a node that meets many strangers joins again, and asks some
+//! nodes of each bucket for *their own* IDs. No other lookup does that, and the receiver asks back:
+//! so it learns its neighbours in the other network.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,6 +1,5 @@
-//! Copies of records on their way to other nodes: so many in flight, so many that wait, and those
-//! that failed tried again, or brought to the node that takes the place of the one that
-//! did not answer.
+//! Copies of records to other nodes: those in flight, those queued, and failed ones, which are
+//! retried or go to the replacement of the node that did not answer.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;

@@ -1,9 +1,9 @@
 //! Corrections of peers whose maintenance copy lost: each peer at most once per key and upkeep
 //! interval.
 //!
-//! Two nodes do not always agree on which record wins: their clocks differ, or their builds. If each
+//! Two nodes may disagree on which record wins, because of their clocks or versions. If each
 //! refused copy were answered with a copy, such nodes would answer each other without end. A peer
-//! that still lacks the record after its correction is sent it by the next renewal.
+//! that still lacks the record after its correction receives it by the next renewal.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;

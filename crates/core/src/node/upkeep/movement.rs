@@ -1,11 +1,11 @@
-//! Who comes and who goes among the nodes that this one knows, and what that means for its
-//! records. The closest holder that lives acts; all others know that it will.
+//! Nodes that join or depart, and the copies of this node's records that follow. The closest living
+//! holder acts; all others rely on it.
 //!
-//! A newcomer among the k closest of a key is handed the record. Where one of the k closest died,
-//! the next closest takes its place among them, and is brought the record.
+//! A newcomer among the k closest of a key receives the record. Where one of the k closest died,
+//! the next closest replaces it and receives the record.
 //!
-//! Both cost a look through all records. It is done in slices, and for all who came or went
-//! meanwhile together.
+//! Both need a scan of all records. It runs in slices, and handles all nodes that joined or
+//! departed in the meantime together.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
@@ -38,8 +38,8 @@ const GATHERING: Duration = Duration::from_millis(100);
 /// The same for those that went: where many die at once, not all are missed at the same moment, and
 /// a record must not be brought to one that is dead too.
 const MISSING: Duration = Duration::from_secs(1);
-/// How long it is remembered who came and who went, at most: as long as it may take to notice that
-/// the holder that should have acted was dead by then.
+/// How long joined and departed nodes are remembered, at most: as long as it may take to notice
+/// that the holder that should have acted was dead by then.
 const REMEMBERED: Duration = Duration::from_secs(300);
 /// How long a node that has joined takes no node that it has dialled for a newcomer: those were
 /// there before it. One that has come back hands nothing over for as long: where a whole network
@@ -67,7 +67,7 @@ pub(super) struct Movement {
     pass: Option<Pass>,
 }
 
-/// Until when this node itself is no judge of who is new.
+/// Until when this node cannot tell which nodes are new.
 #[derive(Clone, Copy, Debug)]
 struct Youth {
     until: Moment,
@@ -110,7 +110,7 @@ impl Movement {
         }
     }
 
-    /// The pass in progress, or one for all who wait.
+    /// The pass in progress, or one for all that wait.
     fn begin(&mut self) -> Pass {
         self.pass.take().unwrap_or_else(|| Pass {
             came: std::mem::take(&mut self.came),
@@ -165,8 +165,8 @@ impl Node {
         self.schedule.set_earlier(Task::Movement, at);
     }
 
-    /// This node is part of a network now, or again: who went while it lost its network is not
-    /// dead.
+    /// This node is part of a network now, or again: a node that departed while it lost its network
+    /// is not dead.
     pub(in super::super) fn upkeep_joined(&mut self, returned: bool) {
         let youth = Youth { until: self.now.mono + YOUTH, returned };
         self.upkeep.movement = Movement { youth: Some(youth), ..Movement::default() };
@@ -210,7 +210,7 @@ impl Node {
         }
     }
 
-    /// Brings a record to those that should hold it since this pass, or says who will.
+    /// Brings a record to those that should hold it since this pass, or says which holder will.
     fn follow(&mut self, key: Key, pass: &Pass) -> Option<NodeInfo> {
         let k = self.config.k;
         let mut nodes = self.closest(&key, k);

@@ -1,14 +1,14 @@
-//! The election of a GET: finding the complete neighbourhood of the key, and asking it for its votes.
+//! The election of a GET: finds the complete neighbourhood of the key, and asks it for its votes.
 //!
 //! Nodes that answered the search with a value named no neighbours, so they are asked for them by
-//! FIND_NODE; nodes that answered with nodes have no value, and need not be asked again. Each node close
-//! enough to have a vote is asked for it in the same moment. The neighbourhood is judged again once
-//! it is complete: as many nodes as are too many vote in addition.
+//! FIND_NODE; nodes that answered with nodes have no value, and need not be asked again. Each node
+//! close enough to have a vote is asked for it at the same time. The neighbourhood is evaluated
+//! again once it is complete: as many nodes as are too many vote in addition.
 //!
 //! An attacker that surrounds the key with more IDs than an answer can name hides the honest nodes
-//! behind them. So the table's own contacts around the key are asked too, four times as many as at
-//! first, and nodes are asked for their neighbours at points beside the key, where few of those IDs
-//! are among the closest.
+//! behind them. So the table's own contacts around the key are queried too, four times as many as
+//! at first, and nodes are asked for their neighbours at points beside the key, where few of those
+//! IDs are among the closest.
 
 use std::collections::BTreeMap;
 
@@ -91,7 +91,7 @@ impl Election {
         election
     }
 
-    /// What to do next; `None` once everyone in the electorate was asked, and only votes that are
+    /// What to do next; `None` once the whole electorate was asked, and only votes that are
     /// outstanding can change the outcome.
     pub(super) fn next_step(&mut self, ballot: &Ballot) -> Option<Next> {
         if !std::mem::replace(&mut self.has_contacts, true) {

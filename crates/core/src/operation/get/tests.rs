@@ -244,7 +244,7 @@ fn votes_for_less_than_this_node_published_do_not_count() {
 }
 
 /// Every node on the way said that it had the value, and five of them made an end, before the
-/// first of those who should have it was asked: no node on the path could contradict them.
+/// first of those that should have it was queried: no node on the path could contradict them.
 #[test]
 fn liars_on_the_way_end_no_search() {
     let far = |number: u8| node(0x80 + number);
