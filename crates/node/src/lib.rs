@@ -6,6 +6,7 @@
 //! * `pool`: which connection carries what, and which goes when there is no room. No sockets.
 //! * `connection`, `link`, `frame_reader`, `outbox`: one connection, from its task down to its bytes.
 //! * `listener`, `dialer`, `handshake`: how a connection comes about.
+//! * `network`: the private network that the node belongs to, and its secrets.
 //! * `own_address`: what is bound, dialled from and announced.
 //! * `resolver`: names of configured peers. `service`: what is there instead of a peer.
 //! * `trust`: the pins, and how conflicts over an ID are settled.
@@ -36,6 +37,7 @@ mod idle_slots;
 mod link;
 mod listener;
 mod log_limit;
+pub mod network;
 mod node;
 mod observer;
 mod outbox;
