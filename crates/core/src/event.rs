@@ -223,6 +223,9 @@ pub enum Undelivered {
     /// A node whose certificate cannot be read without the secret of its private network.
     #[error("the peer belongs to another network, or is no node")]
     OtherNetwork,
+    /// A node of a public network, where this one belongs to a private network.
+    #[error("the peer is a node of a public network")]
+    PublicNetwork,
     /// This very node.
     #[error("this node itself is there")]
     OwnNode,
@@ -258,6 +261,7 @@ impl Undelivered {
                 | Self::NotAPeerPort(_)
                 | Self::OtherPolicy { .. }
                 | Self::OtherNetwork
+                | Self::PublicNetwork
                 | Self::OwnNode
                 | Self::DuplicateIdentity
                 | Self::WrongIdentity
@@ -273,6 +277,7 @@ impl Undelivered {
             Self::NotAPeerPort(_) => "not_a_peer_port",
             Self::OtherPolicy { .. } => "other_policy",
             Self::OtherNetwork => "other_network",
+            Self::PublicNetwork => "public_network",
             Self::OwnNode => "own_node",
             Self::DuplicateIdentity => "duplicate_identity",
             Self::WrongIdentity => "wrong_identity",
@@ -297,7 +302,13 @@ impl Undelivered {
                 "All nodes of a network need the same --identity: change this node's, or join \
                  another network."
             }
-            Self::OtherNetwork => "Check the address: this node cannot join that network.",
+            Self::OtherNetwork => {
+                "Check the address. A node of a private network is joined only with a secret of that \
+                 network (--network-secret)."
+            }
+            Self::PublicNetwork => {
+                "Start the peer with this network's secret (--network-secret), or remove it from --peer."
+            }
             Self::OwnNode => "Remove this node's own address from --peer.",
             Self::DuplicateIdentity => {
                 "Stop one of the two, or give it a data directory of its own: no identity is for two."

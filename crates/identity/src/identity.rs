@@ -19,6 +19,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::certificate::{Certificate, CertificateError, Clock, DerError, encode_pem, key_id};
 use crate::der;
+use crate::key_exchange::KeyExchange;
 use crate::policy::{KeyKind, Policy};
 use crate::provider::random_id;
 use crate::tls;
@@ -60,6 +61,8 @@ struct Inner {
     certified: Arc<CertifiedKey>,
     /// What every dial's configuration is a copy of.
     client: ClientConfig,
+    /// The key exchange groups of both configurations.
+    key_exchange: KeyExchange,
     /// The length and the PEM, as a server pushes them.
     pushed: Bytes,
 }
@@ -114,8 +117,10 @@ impl Identity {
             return Err(IdentityError::Mismatch);
         }
         let certified = Arc::new(CertifiedKey::new(vec![certificate.der().clone()], signer));
+        let key_exchange = KeyExchange::classical();
         Ok(Self(Arc::new(Inner {
-            client: tls::client_template(&certified, &certificate),
+            client: tls::client_template(&certified, &certificate, &key_exchange),
+            key_exchange,
             pushed: pushed(&certificate),
             key_der: Zeroizing::new(key_pkcs8_der.to_vec()),
             certificate,
@@ -177,6 +182,25 @@ impl Identity {
     /// The private key in PKCS #8, for the store. Wiped when dropped.
     pub fn private_key_der(&self) -> Zeroizing<Vec<u8>> {
         self.0.key_der.clone()
+    }
+
+    /// The same identity with other key exchange groups than [`KeyExchange::classical`]'s.
+    pub fn with_key_exchange(&self, key_exchange: KeyExchange) -> Self {
+        let Inner { certificate, policy, key_der, certified, pushed, .. } = &*self.0;
+        Self(Arc::new(Inner {
+            client: tls::client_template(certified, certificate, &key_exchange),
+            key_exchange,
+            certificate: certificate.clone(),
+            policy: *policy,
+            key_der: key_der.clone(),
+            certified: Arc::clone(certified),
+            pushed: pushed.clone(),
+        }))
+    }
+
+    /// The key exchange groups that it offers and takes.
+    pub fn key_exchange(&self) -> &KeyExchange {
+        &self.0.key_exchange
     }
 
     pub(crate) fn certified_key(&self) -> Arc<CertifiedKey> {

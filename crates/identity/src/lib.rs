@@ -8,6 +8,7 @@
 //! * [`proof`]: what a finished handshake has proved.
 //! * [`pin`]: which certificate each node ID was first authenticated with, and what happens when another
 //!   one is shown.
+//! * [`key_exchange`]: the key exchange groups of TLS.
 //! * [`network`]: the secrets of a private network, the sealed push and the proof of membership.
 //! * [`policy`]: the choices of a network and of a node.
 //!
@@ -17,6 +18,7 @@
 pub mod certificate;
 mod der;
 pub mod identity;
+pub mod key_exchange;
 pub mod network;
 pub mod pin;
 pub mod policy;
@@ -26,6 +28,7 @@ pub mod tls;
 
 pub use certificate::{Certificate, CertificateError};
 pub use identity::{Identity, IdentityError};
+pub use key_exchange::{KeyExchange, KeyExchangeGroup};
 pub use pin::{PinLimits, PinOutput, PinRecord, Pins, Verdict};
 pub use policy::{KeyKind, Policy};
 pub use proof::{AcceptedPeer, ProvedPeer, Refusal, accepted_peer, dialed_peer};

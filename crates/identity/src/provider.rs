@@ -6,13 +6,14 @@
 use std::sync::{Arc, LazyLock};
 
 use rustls::SignatureScheme;
-use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider, kx_group};
+use rustls::crypto::aws_lc_rs::{cipher_suite, default_provider};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 
+use crate::key_exchange::KeyExchange;
 use crate::policy::KeyKind;
 
-static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
-    Arc::new(CryptoProvider {
+static PROVIDER: LazyLock<CryptoProvider> = LazyLock::new(|| {
+    CryptoProvider {
         // AES with 128 bits first: as strong as the X25519 that agrees on the key, and the
         // cheapest. ChaCha20 for machines without AES instructions.
         cipher_suites: vec![
@@ -20,11 +21,10 @@ static PROVIDER: LazyLock<Arc<CryptoProvider>> = LazyLock::new(|| {
             cipher_suite::TLS13_AES_256_GCM_SHA384,
             cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
         ],
-        // What every OpenSSL since 1.1.1 offers. No ML-KEM hybrid: it adds 2 KiB to a handshake
-        // whose two hellos otherwise fit one packet each.
-        kx_groups: vec![kx_group::X25519, kx_group::SECP256R1],
+        // Chosen for each node.
+        kx_groups: Vec::new(),
         ..default_provider()
-    })
+    }
 });
 
 /// Signatures that a peer may make. RSA with PKCS #1 is here for the certificate alone; TLS 1.3
@@ -38,9 +38,10 @@ pub(crate) const SIGNATURE_SCHEMES: [SignatureScheme; 6] = [
     SignatureScheme::RSA_PKCS1_SHA256,
 ];
 
-/// The provider, shared.
-pub(crate) fn provider() -> Arc<CryptoProvider> {
-    PROVIDER.clone()
+/// The provider with these key exchange groups.
+pub(crate) fn provider(key_exchange: &KeyExchange) -> Arc<CryptoProvider> {
+    let kx_groups = key_exchange.groups().iter().map(|group| group.of_provider()).collect();
+    Arc::new(CryptoProvider { kx_groups, ..PROVIDER.clone() })
 }
 
 /// The algorithms for rustls to check handshakes with.

@@ -23,6 +23,7 @@ use voiddht_wire::NodeId;
 
 use crate::certificate::Certificate;
 use crate::identity::Identity;
+use crate::key_exchange::KeyExchange;
 use crate::policy::Policy;
 use crate::proof::Refusal;
 use crate::provider::{SIGNATURE_SCHEMES, algorithms, provider};
@@ -35,7 +36,7 @@ pub const ALPN: &[u8] = b"voiddht/1";
 pub fn server_config(identity: &Identity) -> Arc<ServerConfig> {
     let verifier = Arc::new(ClientVerifier { policy: identity.policy() });
     let resolver = Arc::new(SingleCertAndKey::from(identity.certified_key()));
-    let mut config = ServerConfig::builder_with_provider(provider())
+    let mut config = ServerConfig::builder_with_provider(provider(identity.key_exchange()))
         .with_protocol_versions(&[&TLS13])
         .expect("the provider's cipher suites are those of TLS 1.3")
         .with_client_cert_verifier(verifier)
@@ -69,10 +70,14 @@ pub fn client_config(
 
 /// The part of a client's configuration that all dials share. Its verifier accepts the node's own
 /// certificate only; each dial puts its own in its place.
-pub(crate) fn client_template(key: &Arc<CertifiedKey>, own: &Certificate) -> ClientConfig {
+pub(crate) fn client_template(
+    key: &Arc<CertifiedKey>,
+    own: &Certificate,
+    key_exchange: &KeyExchange,
+) -> ClientConfig {
     let verifier = Arc::new(ServerVerifier { pushed: own.clone() });
     let resolver = Arc::new(SingleCertAndKey::from(key.clone()));
-    let mut config = ClientConfig::builder_with_provider(provider())
+    let mut config = ClientConfig::builder_with_provider(provider(key_exchange))
         .with_protocol_versions(&[&TLS13])
         .expect("the provider's cipher suites are those of TLS 1.3")
         .dangerous()

@@ -3,15 +3,17 @@
 //! Decodes frames into messages. A message that violates the protocol ends the connection, with one
 //! log line that names the peer and the rule. The core interprets the messages.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 use tokio_rustls::TlsStream;
 use voiddht_core::event::Misbehaviour;
 use voiddht_core::peer::ConnectionId;
+use voiddht_identity::network::ProvenBy;
 use voiddht_wire::NodeId;
 use voiddht_wire::limits::{FRAME_HEADER_BYTES, MAX_NODES, NODE_INFO_BYTES, RPC_HEADER_BYTES};
 use voiddht_wire::peer::{
@@ -22,7 +24,8 @@ use voiddht_wire::peer::{
 use crate::context::Context;
 use crate::event::{Ending, Event};
 use crate::frame_reader::{Frame, FrameRules};
-use crate::handshake::Established;
+use crate::handshake::membership::AwaitedProof;
+use crate::handshake::{Established, HandshakeError, Standing};
 use crate::link::{FRAME_DEADLINE, Link, LinkEnd};
 use crate::log_limit::{Line, log_limited};
 use crate::pool::{Opened, Proved};
@@ -38,8 +41,10 @@ pub(crate) struct Connection {
     proved: Option<NodeId>,
     remote: SocketAddr,
     /// Boxed: a TLS session is two kilobytes that the task need not move about.
-    link: Box<Link<TlsStream<TcpStream>, PeerRules>>,
+    link: Box<PeerLink>,
 }
+
+type PeerLink = Link<TlsStream<TcpStream>, PeerRules>;
 
 /// Why a connection ended.
 enum End {
@@ -52,17 +57,33 @@ enum End {
 }
 
 impl Connection {
-    /// Announces a connection to the driver. `None`: there is no driver any more.
+    /// Announces a connection to the driver. In a private network, requests are sent at once on one
+    /// that was dialled, and it is announced when the peer has proved its membership. `None`: there is
+    /// no driver any more.
+    ///
+    /// # Errors
+    /// Why the peer's membership is not proved. The connection is closed.
     pub(crate) async fn open(
         context: Arc<Context>,
         id: ConnectionId,
         established: Established,
         dialed: bool,
-    ) -> Option<Self> {
-        let Established { stream, proved, remote } = established;
-        let dialect = proved.as_ref().map_or(Dialect::Legacy, |proved| proved.dialect());
+    ) -> Result<Option<Self>, HandshakeError> {
+        let Established { stream, proved: proof, remote, group, standing, .. } = established;
+        let dialect = proof.as_ref().map_or(Dialect::Legacy, |proved| proved.dialect());
         let outbox = context.peer_outbox(dialect);
-        let proof = proved;
+        let mut link = Box::new(Link::new(stream, PeerRules { dialect }, Arc::clone(&outbox)));
+        let proven_by = match standing {
+            Standing::Public => None,
+            Standing::Proven(by) => Some(by),
+            Standing::Awaited(proof) => {
+                let outbox = Arc::clone(&outbox);
+                if !context.tell(Event::MaySend { connection: id, outbox }).await {
+                    return Ok(None);
+                }
+                Some(await_proof(&mut link, &proof).await?)
+            }
+        };
         let proved = proof.as_ref().map(|proof| Proved {
             id: proof.node_id(),
             fingerprint: proof.certificate().fingerprint(),
@@ -73,12 +94,13 @@ impl Connection {
             remote: remote.into(),
             dialed: dialed.then(|| remote.into()),
             dialect,
-            outbox: Arc::clone(&outbox),
+            outbox,
+            group,
+            proven_by,
         };
         let proved = proved.map(|proved| proved.id);
-        let link = Box::new(Link::new(stream, PeerRules { dialect }, outbox));
         let told = context.tell(Event::Opened { opened: Box::new(opened), proof }).await;
-        told.then_some(Self { context, id, proved, remote, link })
+        Ok(told.then_some(Self { context, id, proved, remote, link }))
     }
 
     /// Serves the connection to its end.
@@ -198,6 +220,25 @@ impl Connection {
             End::Silent => tracing::debug!(peer, %address, "nothing was asked: closed"),
             End::Broken(_) | End::Stopped => {}
         }
+    }
+}
+
+/// Reads what the dialled peer has to send first, while requests go out.
+async fn await_proof(
+    link: &mut PeerLink,
+    awaited: &AwaitedProof,
+) -> Result<ProvenBy, HandshakeError> {
+    let proof = timeout_at(awaited.deadline, link.preamble()).await;
+    let proof = proof.map_err(|_| HandshakeError::LateProof)?;
+    let proof = proof.map_err(|end| HandshakeError::NoProof(io_error(end)))?;
+    awaited.verify(&proof)
+}
+
+fn io_error(end: LinkEnd<MessageError>) -> io::Error {
+    match end {
+        LinkEnd::Io(error) => error,
+        LinkEnd::StalledWrite => io::ErrorKind::TimedOut.into(),
+        _ => io::ErrorKind::UnexpectedEof.into(),
     }
 }
 

@@ -14,6 +14,7 @@ use crate::callers::Callers;
 use crate::clock::Clock;
 use crate::counters::{Counters, Limit};
 use crate::event::Event;
+use crate::network::Network;
 use crate::outbox::{Budget, Outbox, OutboxLimits};
 use crate::own_address::OwnAddress;
 use crate::pool::ConnectionIds;
@@ -24,7 +25,9 @@ use crate::settings::{Limits, QUEUED_BYTES_GUARANTEED};
 pub(crate) struct Context {
     pub(crate) identity: Identity,
     pub(crate) server_config: Arc<ServerConfig>,
-    /// This node's ID, and its address when it started.
+    /// The private network that it belongs to; `None` in a public one.
+    pub(crate) network: Option<Network>,
+    /// Who this node is, and where it was reached when it started.
     pub(crate) own: NodeInfo,
     /// Where it listens, dials from and is reached now.
     pub(crate) own_address: OwnAddress,

@@ -10,7 +10,7 @@ use voiddht_wire::peer::NodeInfo;
 use crate::connection::Connection;
 use crate::context::Context;
 use crate::event::{Event, ProbeEnd};
-use crate::handshake::{self, Established, HandshakeError};
+use crate::handshake::{self, DialFailure, Established, HandshakeError};
 use crate::log_limit::{Line, log_limited};
 use crate::pool::Proved;
 use crate::service;
@@ -37,41 +37,70 @@ async fn connect(
     give_up: CancellationToken,
 ) -> Option<Connection> {
     let handshake = handshake::dial(context, &to);
-    let result = give_up.run_until_cancelled(handshake).await?;
-    let result = match result.and_then(|established| not_oneself(context, established)) {
+    let dialed = give_up.run_until_cancelled(handshake).await?;
+    let result = match dialed {
+        Ok(established) => open(context, id, established, &give_up).await?,
         // A configured peer that says nothing may be another service. Boxed: it is rare.
-        Err(HandshakeError::LateCertificate) if to.id.is_none() => {
+        Err(DialFailure { error: HandshakeError::LateCertificate, sealed_with })
+            if to.id.is_none() =>
+        {
             let asked = Box::pin(service::identify(
                 context.own_address.now().source,
                 to.address.socket_addr(),
             ));
             let found = give_up.run_until_cancelled(asked).await?;
-            Err(found.map_or(HandshakeError::LateCertificate, HandshakeError::NoNode))
+            let error = found.map_or(HandshakeError::LateCertificate, HandshakeError::NoNode);
+            Err(DialFailure { error, sealed_with })
         }
-        result => result,
+        Err(failure) => Err(failure),
     };
     match result {
-        Ok(established) => {
-            context.counters.dialed.add();
-            Connection::open(Arc::clone(context), id, established, true).await
-        }
-        Err(error) => {
-            context.counters.dials_failed.add();
-            log_failure(context, &to, &error);
-            let why = error.undelivered();
-            context.tell(Event::DialFailed { connection: id, why }).await;
+        Ok(connection) => connection,
+        Err(failure) => {
+            failed(context, id, &to, &failure).await;
             None
         }
     }
 }
 
-/// A configured peer may turn out to be this very node.
-fn not_oneself(context: &Context, established: Established) -> Result<Established, HandshakeError> {
+/// Opens the connection, unless this very node is there or the peer does not prove its membership.
+/// `None`: it is not needed any more.
+async fn open(
+    context: &Arc<Context>,
+    id: ConnectionId,
+    established: Established,
+    give_up: &CancellationToken,
+) -> Option<Result<Option<Connection>, DialFailure>> {
+    let sealed_with = established.sealed_with;
+    let failed = |error| DialFailure { error, sealed_with };
+    // A configured peer may turn out to be this very node.
     let own = context.own.id;
-    match &established.proved {
-        Some(peer) if peer.node_id() == own => Err(HandshakeError::OwnNode),
-        _ => Ok(established),
+    if established.proved.as_ref().is_some_and(|peer| peer.node_id() == own) {
+        return Some(Err(failed(HandshakeError::OwnNode)));
     }
+    let opening = Connection::open(Arc::clone(context), id, established, true);
+    let opened = give_up.run_until_cancelled(opening).await?;
+    if opened.is_ok() {
+        context.counters.dialed.add();
+    }
+    Some(opened.map_err(failed))
+}
+
+async fn failed(
+    context: &Context,
+    connection: ConnectionId,
+    to: &Destination,
+    failure: &DialFailure,
+) {
+    context.counters.dials_failed.add();
+    if let Some(network) = &context.network {
+        let first = network.now().secrets().first().fingerprint();
+        let is_other = failure.sealed_with.is_some_and(|secret| secret != first);
+        network.tallies.failed(&failure.error, to.id.is_some(), is_other);
+    }
+    log_failure(context, to, &failure.error);
+    let why = failure.error.undelivered();
+    context.tell(Event::DialFailed { connection, why }).await;
 }
 
 /// Fetches the certificate that is pushed where a contact says it listens.
@@ -105,6 +134,11 @@ fn log_failure(context: &Context, to: &Destination, error: &HandshakeError) {
     match error {
         HandshakeError::NoSocket(_) => {
             log_limited!(logs, Line::DialFailed, warn, peer, %address, %error, "cannot dial");
+        }
+        // Here it is not seen why: perhaps the peer does not have this node's first secret.
+        HandshakeError::NoProof(_) => {
+            log_limited!(logs, Line::DialRefused, warn, peer, %address, %error,
+                "a dialled peer closed the connection instead of proving its membership");
         }
         _ if error.is_violation() => {
             log_limited!(logs, Line::DialRefused, warn, peer, %address, rule = %error,

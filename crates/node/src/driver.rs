@@ -216,6 +216,7 @@ impl Driver {
         match event {
             Event::Received { connection, message } => self.received(now, connection, message),
             Event::BareError { connection, code } => self.bare_error(now, connection, code),
+            Event::MaySend { connection, outbox } => self.pool.may_send(connection, outbox),
             Event::Opened { opened, proof } => self.opened(now, *opened, proof),
             Event::DialFailed { connection, why } => {
                 self.dials.remove(&connection);

@@ -1,6 +1,7 @@
 //! Events of the driver, received through its one bounded inbox.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use voiddht_core::configured::{PeerName, ResolveError};
@@ -12,6 +13,7 @@ use voiddht_wire::{Key, NodeId, PeerAddress};
 
 use crate::api::ApiAnswer;
 use crate::driver::observe::Observation;
+use crate::outbox::Outbox;
 use crate::pins::PinView;
 use crate::pool::Opened;
 use crate::snapshot::SnapshotRequest;
@@ -33,6 +35,14 @@ pub(crate) enum Event {
         connection: ConnectionId,
         /// What it says.
         code: ErrorCode,
+    },
+    /// TLS has authenticated a dialled peer, which has yet to prove its membership of the private
+    /// network: requests may be sent.
+    MaySend {
+        /// The connection to be.
+        connection: ConnectionId,
+        /// What is written to it.
+        outbox: Arc<Outbox>,
     },
     /// A handshake ended well. Boxed: it is large and rare.
     Opened {

@@ -1,8 +1,12 @@
 //! From a TCP connection to an authenticated peer, in both directions (PROTOCOL, section 2).
 //!
-//! The server pushes its certificate, then both sides speak TLS 1.3. `voiddht_identity` checks the
-//! certificate and the result of the handshake; this module has the sockets, the order of the
-//! phases, and their deadlines. Each deadline is absolute: partial data does not extend it.
+//! The server pushes its certificate, then both sides speak TLS 1.3; in a private network the
+//! certificate is sealed, and both sides prove their `membership` inside TLS. What the certificate
+//! must be, and what the handshake has proved, is decided in `voiddht_identity`; here are the sockets,
+//! the order of the phases, and their deadlines. Each deadline is absolute: whatever trickles in
+//! does not move it.
+
+pub(crate) mod membership;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -13,16 +17,18 @@ use rustls::pki_types::ServerName;
 use rustls::server::Acceptor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::{LazyConfigAcceptor, TlsConnector, TlsStream};
 use voiddht_core::configured::Service;
 use voiddht_core::event::{Destination, Undelivered};
 use voiddht_identity::certificate::{CertificateError, pushed_length};
+use voiddht_identity::network::{Fingerprint, ProofError, ProvenBy, PushError};
 use voiddht_identity::{
-    AcceptedPeer, Certificate, Policy, ProvedPeer, Refusal, accepted_peer, client_config,
+    AcceptedPeer, Certificate, KeyExchangeGroup, ProvedPeer, Refusal, accepted_peer, client_config,
     dialed_peer,
 };
 
+use self::membership::{AwaitedProof, OpenedPush, Rules};
 use crate::clock::wall_seconds;
 use crate::context::Context;
 use crate::service;
@@ -42,6 +48,25 @@ pub(crate) struct Established {
     /// The other end; `None` for a client that showed no certificate.
     pub(crate) proved: Option<ProvedPeer>,
     pub(crate) remote: SocketAddr,
+    /// How the keys of the connection were agreed on.
+    pub(crate) group: Option<KeyExchangeGroup>,
+    /// What is known of the peer's membership.
+    pub(crate) standing: Standing,
+    /// The secret that the peer's push was sealed with, where this node dialled it in a private
+    /// network.
+    pub(crate) sealed_with: Option<Fingerprint>,
+}
+
+/// How far the proof of membership has come.
+#[derive(Debug)]
+pub(crate) enum Standing {
+    /// The network is public: there is none.
+    Public,
+    /// This node has proved its own, and the peer's proof is awaited. Requests may be sent; nothing
+    /// that comes may be used.
+    Awaited(AwaitedProof),
+    /// Both sides have.
+    Proven(ProvenBy),
 }
 
 /// Why there is no connection.
@@ -74,6 +99,18 @@ pub(crate) enum HandshakeError {
     /// The other side is not the expected node, or did not authenticate.
     #[error("{0}")]
     Refused(#[from] Refusal),
+    /// What was pushed is not a certificate of this private network.
+    #[error("{0}")]
+    Push(#[from] PushError),
+    /// The other side did not prove that it has a secret of this private network.
+    #[error("{0}")]
+    Membership(#[from] ProofError),
+    /// The connection ended where the other side's proof was due.
+    #[error("the peer closed the connection before it proved its membership: {0}")]
+    NoProof(io::Error),
+    /// Too slow.
+    #[error("no proof of membership within {TLS_DEADLINE:?}")]
+    LateProof,
 }
 
 impl HandshakeError {
@@ -88,16 +125,18 @@ impl HandshakeError {
             },
             Self::NoNode(service) => Undelivered::NotAPeerPort(*service),
             Self::OwnNode => Undelivered::OwnNode,
-            Self::LateCertificate | Self::LateTls => Undelivered::DialTimeout,
-            Self::Cut(_) => Undelivered::ConnectionLost,
+            Self::LateCertificate | Self::LateTls | Self::LateProof => Undelivered::DialTimeout,
+            Self::Cut(_) | Self::NoProof(_) => Undelivered::ConnectionLost,
             Self::Tls(_) => Undelivered::WrongIdentity,
+            Self::Push(PushError::PublicNode) => Undelivered::PublicNetwork,
+            Self::Push(PushError::OtherNetwork) | Self::Membership(_) => Undelivered::OtherNetwork,
             Self::Refused(refusal) => refused(refusal),
         }
     }
 
     /// Whether the other side broke a rule, rather than being slow or gone.
     pub(crate) fn is_violation(&self) -> bool {
-        matches!(self, Self::Tls(_) | Self::Refused(_))
+        matches!(self, Self::Tls(_) | Self::Refused(_) | Self::Push(_) | Self::Membership(_))
     }
 }
 
@@ -119,54 +158,113 @@ fn refused(refusal: &Refusal) -> Undelivered {
     }
 }
 
-/// Connects, and authenticates the peer.
+/// What a dial has found out by the time at which it failed.
+#[derive(Debug)]
+pub(crate) struct DialFailure {
+    pub(crate) error: HandshakeError,
+    /// The secret that the peer's push was sealed with, if it was opened.
+    pub(crate) sealed_with: Option<Fingerprint>,
+}
+
+/// Connects, and authenticates the node that is there. In a private network the result still awaits
+/// the peer's proof of membership.
 pub(crate) async fn dial(
     context: &Context,
     to: &Destination,
-) -> Result<Established, HandshakeError> {
+) -> Result<Established, DialFailure> {
+    let early = |error| DialFailure { error, sealed_with: None };
+    let rules = Rules::of(context);
     let address = to.address.socket_addr();
     let (tcp, pushed) = timeout(CERTIFICATE_DEADLINE, async {
         let mut tcp = connect(context.own_address.now().source, address).await?;
-        let pushed = read_pushed(&mut tcp, context.identity.policy()).await?;
+        let pushed = read_pushed(&mut tcp, &rules).await?;
         Ok::<_, HandshakeError>((tcp, pushed))
     })
     .await
-    .map_err(|_| HandshakeError::LateCertificate)??;
+    .map_err(|_| early(HandshakeError::LateCertificate))?
+    .map_err(early)?;
     sockets::prepare(&tcp, PEER_KEEPALIVE);
+    let sealed_with = pushed.sealed_with;
+    let dialed = authenticate(context, rules, to, pushed, tcp).await;
+    dialed.map_err(|error| DialFailure { error, sealed_with })
+}
+
+/// The TLS handshake with a node that has pushed this certificate, and this node's proof of
+/// membership.
+async fn authenticate(
+    context: &Context,
+    rules: Rules<'_>,
+    to: &Destination,
+    pushed: OpenedPush,
+    tcp: TcpStream,
+) -> Result<Established, HandshakeError> {
+    let OpenedPush { certificate: pushed, sealed_with } = pushed;
+    let deadline = Instant::now() + TLS_DEADLINE;
     let config = client_config(&context.identity, pushed.clone(), to.id)?;
-    let name = ServerName::IpAddress(address.ip().into());
-    let stream = timeout(TLS_DEADLINE, TlsConnector::from(config).connect(name, tcp))
+    let remote = to.address.socket_addr();
+    let name = ServerName::IpAddress(remote.ip().into());
+    let mut stream = timeout_at(deadline, TlsConnector::from(config).connect(name, tcp))
         .await
         .map_err(|_| HandshakeError::LateTls)?
         .map_err(tls_failed)?;
     let proved = dialed_peer(stream.get_ref().1, &pushed, &context.identity)?;
-    Ok(Established { stream: stream.into(), proved: Some(proved), remote: address })
+    let group = KeyExchangeGroup::negotiated(stream.get_ref().1);
+    let standing = match rules.membership {
+        None => Standing::Public,
+        Some(membership) => {
+            let proving = membership::prove(membership, &mut stream, proved.node_id(), deadline);
+            Standing::Awaited(proving.await?)
+        }
+    };
+    let (stream, proved) = (stream.into(), Some(proved));
+    Ok(Established { stream, proved, remote, group, standing, sealed_with })
 }
 
-/// Pushes the certificate to a client that connected, and authenticates it. `on_hello` is called
-/// when its ClientHello has arrived: up to there the client has cost next to nothing, and shown
-/// nothing.
+/// Pushes the certificate to a client that connected, and authenticates it; in a private network,
+/// exchanges the proofs of membership too. `on_hello` is called when its ClientHello has arrived: up
+/// to there the client has cost next to nothing, and shown nothing.
 pub(crate) async fn accept(
     context: &Context,
-    mut tcp: TcpStream,
+    tcp: TcpStream,
     remote: SocketAddr,
     on_hello: impl FnOnce(),
 ) -> Result<Established, HandshakeError> {
     sockets::prepare(&tcp, PEER_KEEPALIVE);
-    let stream = timeout(ACCEPT_DEADLINE, async {
-        tcp.write_all(&context.identity.pushed()).await?;
-        let hello = LazyConfigAcceptor::new(Acceptor::default(), tcp).await?;
-        on_hello();
-        hello.into_stream(Arc::clone(&context.server_config)).await
-    })
-    .await
-    .map_err(|_| HandshakeError::LateTls)?
-    .map_err(tls_failed)?;
+    let deadline = Instant::now() + ACCEPT_DEADLINE;
+    let rules = Rules::of(context);
+    let mut stream = timeout_at(deadline, accept_tls(context, &rules, tcp, on_hello))
+        .await
+        .map_err(|_| HandshakeError::LateTls)?
+        .map_err(tls_failed)?;
     let proved = match accepted_peer(stream.get_ref().1, &context.identity, wall_seconds())? {
         AcceptedPeer::Proved(proved) => Some(proved),
         AcceptedPeer::Unproved => None,
     };
-    Ok(Established { stream: stream.into(), proved, remote })
+    let group = KeyExchangeGroup::negotiated(stream.get_ref().1);
+    let standing = match (rules.membership, &proved) {
+        (None, _) => Standing::Public,
+        (Some(membership), Some(client)) => {
+            let exchange =
+                membership::exchange(&membership, &mut stream, client.node_id(), deadline);
+            Standing::Proven(exchange.await?)
+        }
+        // A proof names both sides.
+        (Some(_), None) => return Err(Refusal::NoCertificate.into()),
+    };
+    let stream = stream.into();
+    Ok(Established { stream, proved, remote, group, standing, sealed_with: None })
+}
+
+async fn accept_tls(
+    context: &Context,
+    rules: &Rules<'_>,
+    mut tcp: TcpStream,
+    on_hello: impl FnOnce(),
+) -> io::Result<tokio_rustls::server::TlsStream<TcpStream>> {
+    tcp.write_all(&rules.pushed()).await?;
+    let hello = LazyConfigAcceptor::new(Acceptor::default(), tcp).await?;
+    on_hello();
+    hello.into_stream(Arc::clone(&context.server_config)).await
 }
 
 /// Connects and reads the pushed certificate, no more: what a probe needs.
@@ -176,7 +274,7 @@ pub(crate) async fn fetch_certificate(
 ) -> Result<Certificate, HandshakeError> {
     timeout(CERTIFICATE_DEADLINE, async {
         let mut tcp = connect(context.own_address.now().source, address).await?;
-        read_pushed(&mut tcp, context.identity.policy()).await
+        Ok(read_pushed(&mut tcp, &Rules::of(context)).await?.certificate)
     })
     .await
     .map_err(|_| HandshakeError::LateCertificate)?
@@ -196,14 +294,16 @@ pub(crate) async fn connect(
 }
 
 /// Reads exactly the pushed certificate: what may follow in the same segment belongs to TLS.
-async fn read_pushed(tcp: &mut TcpStream, policy: Policy) -> Result<Certificate, HandshakeError> {
+async fn read_pushed(
+    tcp: &mut TcpStream,
+    rules: &Rules<'_>,
+) -> Result<OpenedPush, HandshakeError> {
     let mut length = [0; 4];
     tcp.read_exact(&mut length).await.map_err(HandshakeError::Cut)?;
     let length = pushed_length(length).map_err(Refusal::from)?;
     let mut pushed = vec![0; length];
     tcp.read_exact(&mut pushed).await.map_err(HandshakeError::Cut)?;
-    let certificate = Certificate::parse_pushed(&pushed, policy, wall_seconds());
-    Ok(certificate.map_err(Refusal::from)?)
+    rules.open(&pushed)
 }
 
 fn tls_failed(error: io::Error) -> HandshakeError {

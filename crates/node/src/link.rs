@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Sleep, sleep, timeout};
 
 use crate::frame_reader::{Frame, FrameReader, FrameRules, ReadError};
@@ -96,6 +96,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: FrameRules + Unpin> Link<S, R> {
     /// [`LinkEnd`]: there will be no more frames.
     pub(crate) async fn next(&mut self) -> Result<Frame, LinkEnd<R::Broken>> {
         poll_fn(|cx| self.poll_next(cx)).await
+    }
+
+    /// The first bytes that come, ahead of all frames; meanwhile what is put into the outbox is
+    /// written. Called once, before [`Self::next`]; not to be dropped before its end.
+    ///
+    /// # Errors
+    /// [`LinkEnd`]: there will be no frames.
+    pub(crate) async fn preamble<const N: usize>(
+        &mut self,
+    ) -> Result<[u8; N], LinkEnd<R::Broken>> {
+        let mut bytes = [0; N];
+        let mut filled = 0;
+        poll_fn(|cx| {
+            self.poll_outbox(cx)?;
+            while filled < N {
+                let mut buffer = ReadBuf::new(&mut bytes[filled..]);
+                let read = ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer));
+                match read.map(|()| buffer.filled().len()) {
+                    Ok(0) => return Poll::Ready(Err(LinkEnd::CutOff)),
+                    Ok(read) => filled += read,
+                    Err(error) => return Poll::Ready(Err(LinkEnd::Io(error))),
+                }
+            }
+            Poll::Ready(Ok(()))
+        })
+        .await?;
+        Ok(bytes)
     }
 
     /// Says goodbye, if that is quickly done, and drops the stream.

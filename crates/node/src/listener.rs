@@ -166,7 +166,8 @@ async fn serve(context: Arc<Context>, tcp: TcpStream, remote: SocketAddr, visit:
             context.counters.accepted.add();
             let id = context.connection_ids.next();
             let open = Connection::open(Arc::clone(&context), id, established, false);
-            if let Some(connection) = Box::pin(open).await {
+            // Its proof of membership was part of the handshake.
+            if let Ok(Some(connection)) = Box::pin(open).await {
                 connection.run().await;
             }
         }
@@ -175,6 +176,9 @@ async fn serve(context: Arc<Context>, tcp: TcpStream, remote: SocketAddr, visit:
                 note_caller(&context, remote).await;
             }
             context.counters.handshakes_failed.add();
+            if let Some(network) = &context.network {
+                network.tallies.failed(&error, false, false);
+            }
             log_failure(&context.counters, remote, &error);
         }
     }

@@ -11,6 +11,7 @@
 
 mod awaited;
 mod choice;
+mod dial;
 mod entry;
 mod legacy;
 mod slots;
@@ -23,9 +24,12 @@ use std::time::Duration;
 use voiddht_core::event::{Destination, Input, Undelivered};
 use voiddht_core::peer::{ConnectionId, Peer};
 use voiddht_core::time::Moment;
+use voiddht_identity::KeyExchangeGroup;
+use voiddht_identity::network::ProvenBy;
 use voiddht_wire::peer::{Body, Dialect, ErrorCode, Header, Message};
 use voiddht_wire::{NodeId, PeerAddress};
 
+use self::dial::Dial;
 use self::entry::{Connection, PeerConnections};
 use self::legacy::LegacyPeers;
 use self::slots::{Occupied, Wanted};
@@ -78,6 +82,10 @@ pub(crate) struct Opened {
     pub(crate) dialect: Dialect,
     /// What is written to it.
     pub(crate) outbox: Arc<Outbox>,
+    /// How its keys were agreed on.
+    pub(crate) group: Option<KeyExchangeGroup>,
+    /// The secrets by which both sides proved their membership; `None` in a public network.
+    pub(crate) proven_by: Option<ProvenBy>,
 }
 
 /// What a handshake proved.
@@ -137,11 +145,6 @@ struct Placeless {
     since: Moment,
 }
 
-#[derive(Debug)]
-struct Dial {
-    to: Destination,
-    waiting: Vec<Message>,
-}
 
 impl Pool {
     pub(crate) fn new(
@@ -215,7 +218,7 @@ impl Pool {
 
     fn start_dial(&mut self, to: Destination, message: Message) {
         let connection = self.ids.next();
-        self.dials.insert(connection, Dial { to, waiting: vec![message] });
+        self.dials.insert(connection, Dial::new(to, message));
         self.effects.push_back(Effect::Dial { connection, to });
     }
 
@@ -234,12 +237,7 @@ impl Pool {
             return Err(Undelivered::DoesNotFit);
         }
         if let Some(dial) = self.dial_to(&to) {
-            if dial.waiting.len() < most {
-                dial.waiting.push(message);
-                return Ok(());
-            }
-            self.counters.limit_reached(Limit::RequestsPerPeer);
-            return Err(Undelivered::LocalLimit);
+            return dial.request(message, most).map_err(|limit| self.dial_refused(limit));
         }
         if self.make_room(now, Wanted::Dial) {
             self.start_dial(to, message);
@@ -340,19 +338,20 @@ impl Pool {
     /// A handshake has ended well.
     pub(crate) fn opened(&mut self, now: Moment, opened: Opened) {
         let id = opened.connection;
-        let waiting = match (opened.dialed, self.dials.remove(&id)) {
-            (Some(_), Some(dial)) => dial.waiting,
+        let (waiting, sent) = match (opened.dialed, self.dials.remove(&id)) {
+            (Some(_), Some(dial)) => dial.into_requests(),
             // The dial was given up meanwhile.
             (Some(_), None) => return opened.outbox.close(),
             (None, _) => match self.admit_inbound(now, &opened) {
-                Ok(()) => Vec::new(),
+                Ok(()) => (Vec::new(), Vec::new()),
                 Err(limit) => {
                     self.counters.limit_reached(limit);
                     return opened.outbox.close();
                 }
             },
         };
-        let connection = Connection::new(opened, now);
+        let mut connection = Connection::new(opened, now);
+        connection.awaits(now, sent);
         self.connected.add(&connection);
         let inbound = connection.dialed.is_none();
         let legacy = connection.is_legacy();
@@ -380,8 +379,7 @@ impl Pool {
     }
 
     fn end_dial(&mut self, connection: ConnectionId, why: Undelivered) {
-        for message in self.dials.remove(&connection).into_iter().flat_map(|dial| dial.waiting) {
-            let rpc_id = message.header.rpc_id;
+        for rpc_id in self.dials.remove(&connection).into_iter().flat_map(Dial::give_up) {
             self.effects.push_back(Effect::Input(Input::Undelivered { rpc_id, why }));
         }
     }

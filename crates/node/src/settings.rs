@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use voiddht_core::configured::ConfiguredPeer;
-use voiddht_identity::{KeyKind, PinLimits, Policy};
+use voiddht_identity::{KeyExchange, KeyKind, PinLimits, Policy};
 
 use crate::http::ControlSocket;
 
@@ -76,6 +76,12 @@ pub struct Settings {
     pub peers: Vec<ConfiguredPeer>,
     /// How a node ID is authenticated: a property of the whole network.
     pub policy: Policy,
+    /// The file with the secrets of the private network that the node belongs to; `None`: a public
+    /// one.
+    pub network_secret: Option<PathBuf>,
+    /// The key exchange groups of TLS; `None`: [`KeyExchange::hybrid`] in a private network,
+    /// [`KeyExchange::classical`] in a public one.
+    pub key_exchange: Option<KeyExchange>,
     /// The kind of key that is made where there is none yet.
     pub key_kind: KeyKind,
     /// The bounds of pins, and of the checks when another key is proved for a pinned ID.
@@ -163,6 +169,8 @@ impl Settings {
             api: SocketAddr::new(host, 0),
             peers: Vec::new(),
             policy: Policy::default(),
+            network_secret: None,
+            key_exchange: None,
             key_kind: KeyKind::default(),
             pins: PinLimits::default(),
             data_dir: None,

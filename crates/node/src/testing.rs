@@ -1,11 +1,13 @@
 //! Shared by the unit tests of this crate: a context without a driver.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use voiddht_identity::network::NetworkSecrets;
 use voiddht_identity::{Identity, KeyKind, Policy, server_config};
 use voiddht_wire::PeerAddress;
 use voiddht_wire::peer::NodeInfo;
@@ -14,6 +16,7 @@ use crate::clock::Clock;
 use crate::context::Context;
 use crate::counters::Counters;
 use crate::event::Event;
+use crate::network::{self, Network};
 use crate::outbox::Budget;
 use crate::own_address::{Addresses, OwnAddress};
 use crate::pool::ConnectionIds;
@@ -27,13 +30,31 @@ pub(crate) fn context(policy: Policy, limits: Limits) -> (Arc<Context>, mpsc::Re
     context_of(identity, limits)
 }
 
+/// The context of a member of a private network.
+pub(crate) fn private_context(secrets: &str) -> (Arc<Context>, mpsc::Receiver<Event>) {
+    let identity =
+        Identity::generate(KeyKind::Ed25519, Policy::SelfCertifying, LOOPBACK).unwrap();
+    let membership = network::seal(NetworkSecrets::parse(secrets).unwrap(), &identity).unwrap();
+    let network = Network::new(PathBuf::new(), membership);
+    build(identity, Some(network), Limits::default())
+}
+
 pub(crate) fn context_of(
     identity: Identity,
+    limits: Limits,
+) -> (Arc<Context>, mpsc::Receiver<Event>) {
+    build(identity, None, limits)
+}
+
+fn build(
+    identity: Identity,
+    network: Option<Network>,
     limits: Limits,
 ) -> (Arc<Context>, mpsc::Receiver<Event>) {
     let (inbox, events) = mpsc::channel(limits.inbox_events);
     let context = Context {
         server_config: server_config(&identity),
+        network,
         own: NodeInfo { address: PeerAddress::new(LOOPBACK, 7402), id: identity.node_id() },
         identity,
         own_address: OwnAddress::new(

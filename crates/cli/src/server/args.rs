@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Command, Parser};
 use voiddht_core::quota::requests::PEER_RATE;
 use voiddht_core::{config, record};
-use voiddht_identity::{KeyKind, Policy};
+use voiddht_identity::{KeyExchange, KeyKind, Policy};
 use voiddht_node::settings;
 
 use crate::arguments::file::{Alias, FileSettings, Sets};
@@ -201,7 +201,23 @@ pub struct Network {
     #[arg(long, value_name = "POLICY", default_value_t = Policy::default(), value_parser = choice::<Policy>(POLICIES))]
     pub identity: Policy,
 
-    /// Accepted for compatibility with the original: certificates are always verified
+    /// The file with the secrets of a private network: only nodes with one of them join
+    ///
+    /// Mode 0600; one secret of 64 hexadecimal digits a line, at most 8: the first is used, all are
+    /// accepted. `dht network new` makes one. The file is read again on SIGHUP and by
+    /// `dht network reload`. Not with --identity tofu.
+    #[arg(long, value_name = "FILE")]
+    pub network_secret: Option<PathBuf>,
+
+    /// The key exchange groups of TLS with peers, the preferred one first
+    ///
+    /// Without it, x25519mlkem768,x25519,p256 in a private network and x25519,p256 in a public one.
+    /// The first protects what is recorded today against a quantum computer, and adds 2 KiB to a
+    /// handshake.
+    #[arg(long, value_name = "GROUPS")]
+    pub key_exchange: Option<KeyExchange>,
+
+    /// Accepted for the original's sake: certificates are always verified
     #[arg(short = 'v', long = "verify_certificates", alias = "verify-certificates")]
     pub verify_certificates: bool,
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use clap::Arg;
 use rustix::fs::Access;
 use voiddht_node::Settings;
+use voiddht_node::network::read_secret_file;
 
 use super::args::Arguments;
 use super::settings::POSITIONS;
@@ -43,6 +44,9 @@ pub fn can_start(settings: &Settings) -> Result<(), Failure> {
             );
             return Err(Failure::Failed(text));
         }
+    }
+    if let Some(file) = &settings.network_secret {
+        read_secret_file(file).map_err(Failure::failed)?;
     }
     match &settings.data_dir {
         Some(directory) => can_be_made(directory),
@@ -162,6 +166,9 @@ impl Checked<'_> {
                 let peers: Vec<_> = peers.iter().map(ToString::to_string).collect();
                 writeln!(f, "; the network is joined through {};", peers.join(", or "))?;
             }
+        }
+        if let Some(file) = &settings.network_secret {
+            writeln!(f, "; only with nodes that have a secret of {};", file.display())?;
         }
         match &settings.data_dir {
             Some(path) => write!(f, "; remembered in {}.", path.display()),

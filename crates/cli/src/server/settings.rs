@@ -8,10 +8,10 @@ use std::time::Duration;
 use voiddht_core::configured::{ConfiguredPeer, PeerName};
 use voiddht_core::quota::requests::{PEER_RATE, Rate};
 use voiddht_core::record::RecordLimits;
-use voiddht_identity::PinLimits;
+use voiddht_identity::{PinLimits, Policy};
 use voiddht_node::http::{CONTROL_SOCKET, ControlSocket};
 use voiddht_node::resolver::RESOLVE_DEADLINE;
-use voiddht_node::{Limits, Settings};
+use voiddht_node::{Limits, Settings, StartError};
 
 use super::args::{self, Arguments, Keeping, Network};
 use super::check;
@@ -92,6 +92,8 @@ pub async fn resolve(
         api: SocketAddr::new(api_address, network.module_port),
         peers: known.iter().filter_map(configured).collect(),
         policy: network.identity,
+        network_secret: network.network_secret,
+        key_exchange: network.key_exchange,
         key_kind: keeping.key_type,
         pins: PinLimits::default(),
         control: control_socket(keeping.data_dir.as_deref(), limits.die_with_parent),
@@ -112,7 +114,16 @@ pub async fn resolve(
         seed: None,
     };
     refuse_shared_ports(&settings)?;
+    refuse_private_tofu(&settings)?;
     Ok(settings)
+}
+
+/// Peers of the original network cannot prove that they have a secret.
+fn refuse_private_tofu(settings: &Settings) -> Result<(), Failure> {
+    match (settings.policy, &settings.network_secret) {
+        (Policy::Tofu, Some(_)) => Err(Failure::Usage(StartError::PrivateTofu.to_string())),
+        _ => Ok(()),
+    }
 }
 
 /// Two listeners cannot have one port of one address.

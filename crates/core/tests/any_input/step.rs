@@ -132,7 +132,7 @@ fn manner(choice: u8) -> Manner {
 }
 
 fn undelivered(choice: u8) -> Undelivered {
-    match choice % 12 {
+    match choice % 14 {
         0 | 6 => Undelivered::Refused,
         1 => Undelivered::DialTimeout,
         2 => Undelivered::WrongIdentity,
@@ -143,6 +143,7 @@ fn undelivered(choice: u8) -> Undelivered {
         9 => Undelivered::OtherPolicy { option: "--identity tofu" },
         10 => Undelivered::OtherNetwork,
         11 => Undelivered::OwnNode,
+        12 => Undelivered::PublicNetwork,
         _ => Undelivered::DoesNotFit,
     }
 }

@@ -5,8 +5,9 @@
 //! sealed is the same, so repeating the nonce with it reveals nothing new.
 
 use aws_lc_rs::aead::{Aad, NONCE_LEN, Nonce};
+use bytes::Bytes;
 
-use super::secrets::{NetworkSecret, NetworkSecrets};
+use super::secrets::{Fingerprint, NetworkSecret, NetworkSecrets};
 use crate::certificate::{is_certificate, pushed_length};
 
 /// Bytes of a nonce.
@@ -16,7 +17,16 @@ pub const OVERHEAD_BYTES: usize = NONCE_BYTES + 16;
 
 /// The bytes that a server of a private network pushes, its length included.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SealedPush(Vec<u8>);
+pub struct SealedPush(Bytes);
+
+/// A push that one of the secrets opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenedPush {
+    /// The certificate in DER. Nothing in it is checked yet.
+    pub certificate_der: Vec<u8>,
+    /// The secret that it was sealed with.
+    pub secret: Fingerprint,
+}
 
 /// A push that no secret opens, by what it looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
@@ -43,22 +53,30 @@ impl SealedPush {
         let key = secret.push_key();
         let unique = Nonce::assume_unique_for_key(nonce);
         key.seal_in_place_append_tag(unique, Aad::from(length), &mut sealed).ok()?;
-        Some(Self([&length, &nonce[..], &sealed].concat()))
+        Some(Self([&length, &nonce[..], &sealed].concat().into()))
     }
 
     /// The bytes to send.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// The same, shared.
+    pub fn to_bytes(&self) -> Bytes {
+        self.0.clone()
+    }
 }
 
 impl NetworkSecrets {
-    /// Opens what a server pushed behind its length, trying each secret: the certificate in DER.
+    /// Opens what a server pushed behind its length, trying each secret.
     ///
     /// # Errors
     /// [`PushError`] says what the push looks like.
-    pub fn open_push(&self, pushed: &[u8]) -> Result<Vec<u8>, PushError> {
-        let opened = self.iter().find_map(|secret| open(secret, pushed));
+    pub fn open_push(&self, pushed: &[u8]) -> Result<OpenedPush, PushError> {
+        let opened = self.iter().find_map(|secret| {
+            let certificate_der = open(secret, pushed)?;
+            Some(OpenedPush { certificate_der, secret: secret.fingerprint() })
+        });
         opened.ok_or_else(|| match is_certificate(pushed) {
             true => PushError::PublicNode,
             false => PushError::OtherNetwork,
@@ -104,7 +122,9 @@ mod tests {
     fn any_secret_of_the_file_opens_it() {
         let push = SealedPush::seal(secrets(&[3]).first(), b"certificate", [9; 12]).unwrap();
         let pushed = &push.as_bytes()[4..];
-        assert_eq!(secrets(&[1, 2, 3]).open_push(pushed).as_deref(), Ok(&b"certificate"[..]));
+        let opened = secrets(&[1, 2, 3]).open_push(pushed).unwrap();
+        assert_eq!(opened.certificate_der, b"certificate");
+        assert_eq!(opened.secret, secrets(&[3]).first().fingerprint());
         assert_eq!(secrets(&[1, 2]).open_push(pushed), Err(PushError::OtherNetwork));
     }
 

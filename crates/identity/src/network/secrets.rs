@@ -110,6 +110,9 @@ pub enum SecretFileError {
     /// No line has a secret.
     #[error("the file has no secret: `dht network new` makes one")]
     Empty,
+    /// It is no text.
+    #[error("the file is no text: a secret is exactly 64 hexadecimal digits")]
+    NotText,
     /// It is longer than any such file need be.
     #[error("the file has more than {MAX_FILE_BYTES} bytes")]
     TooLong,

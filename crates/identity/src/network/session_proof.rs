@@ -7,6 +7,7 @@
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac;
+use rustls::ConnectionCommon;
 use voiddht_wire::NodeId;
 
 use super::secrets::{Fingerprint, NetworkSecret, NetworkSecrets};
@@ -21,6 +22,16 @@ pub const PROOF_BYTES: usize = 34;
 /// Bit 0 of the flags is reserved for membership by node, which no build supports yet.
 const FLAG_NODE_MEMBERSHIP: u8 = 1;
 
+/// What the exporter yields for a connection whose handshake is over.
+///
+/// # Errors
+/// What rustls says: the handshake is not over.
+pub fn exporter<Data>(
+    connection: &ConnectionCommon<Data>,
+) -> Result<[u8; EXPORTER_BYTES], rustls::Error> {
+    connection.export_keying_material([0; EXPORTER_BYTES], EXPORTER_LABEL, None)
+}
+
 /// Which end of a TLS connection sends a proof.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
@@ -28,6 +39,16 @@ pub enum Side {
     Client,
     /// The one that was dialled.
     Server,
+}
+
+impl Side {
+    /// The other end.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
 }
 
 /// What a proof is bound to.

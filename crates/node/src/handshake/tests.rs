@@ -1,11 +1,13 @@
 //! Handshakes over loopback sockets, with what can go wrong between the two ends.
 
+mod membership;
+
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 use tokio_rustls::TlsAcceptor;
-use voiddht_identity::{CertificateError, Identity, KeyKind};
+use voiddht_identity::{CertificateError, Identity, KeyKind, Policy};
 use voiddht_wire::limits::MAX_CERTIFICATE_BYTES;
 use voiddht_wire::peer::Dialect;
 
@@ -129,7 +131,7 @@ async fn another_node_than_the_dialled_one_is_refused_before_tls() {
     let (server, client) = (node(Policy::SelfCertifying), node(Policy::SelfCertifying));
     let (address, accepted) = serve(server).await;
     let to = Destination { address: address.into(), id: Some(client.own.id) };
-    let error = dial(&client, &to).await.unwrap_err();
+    let error = dial(&client, &to).await.unwrap_err().error;
     assert!(matches!(error, HandshakeError::Refused(Refusal::OtherNode { .. })), "{error}");
     assert_eq!(error.undelivered(), Undelivered::WrongIdentity);
     let error = accepted.await.unwrap().unwrap_err();
@@ -151,7 +153,7 @@ async fn pushed_bytes_that_are_no_certificate_are_refused_by_their_reason() {
         (length_and(&trailing), CertificateError::TrailingBytes(1)),
     ] {
         let address = sends(pushed).await;
-        let error = dial(&client, &to(address)).await.unwrap_err();
+        let error = dial(&client, &to(address)).await.unwrap_err().error;
         let refusal = Refusal::Certificate(expected);
         assert!(
             matches!(error, HandshakeError::Refused(why) if why == refusal),
@@ -171,7 +173,7 @@ async fn whoever_stands_between_is_refused_by_both_certificates() {
         tcp.write_all(&owner.identity.pushed()).await.unwrap();
         let _ = TlsAcceptor::from(thief.server_config.clone()).accept(tcp).await;
     });
-    let error = dial(&client, &to(address)).await.unwrap_err();
+    let error = dial(&client, &to(address)).await.unwrap_err().error;
     assert!(matches!(error, HandshakeError::Refused(Refusal::Swapped)), "{error}");
 }
 
@@ -189,7 +191,7 @@ async fn whoever_passes_the_owners_tls_on_behind_its_own_certificate_is_refused(
         server.read_exact(&mut pushed).await.unwrap();
         let _ = tokio::io::copy_bidirectional(&mut tcp, &mut server).await;
     });
-    let error = dial(&client, &to(address)).await.unwrap_err();
+    let error = dial(&client, &to(address)).await.unwrap_err().error;
     assert!(matches!(error, HandshakeError::Refused(Refusal::Swapped)), "{error}");
     assert!(accepted.await.unwrap().is_err(), "the owner sees a handshake that failed");
 }
@@ -200,7 +202,7 @@ async fn a_chosen_id_is_refused_where_ids_certify_themselves() {
     let (outsider, _events) = context_of(chosen, Limits::default());
     let insider = node(Policy::SelfCertifying);
     let (address, _) = serve(Arc::clone(&outsider)).await;
-    let error = dial(&insider, &to(address)).await.unwrap_err();
+    let error = dial(&insider, &to(address)).await.unwrap_err().error;
     assert!(error.to_string().contains("--identity tofu"), "{error}");
 
     let (address, accepted) = serve(insider).await;
@@ -225,9 +227,8 @@ async fn a_connection_that_is_cut_at_any_byte_ends_and_frees_its_server() {
             assert!(dialed.is_ok() && accepted.is_ok(), "nothing was cut off: {length}");
             break;
         }
-        // The server sends nothing after its own half: a client that has all of that may have
-        // finished.
-        if let Err(error) = dialed {
+        // The server sends nothing after its own half: who has all of that may have finished.
+        if let Err(DialFailure { error, .. }) = dialed {
             assert!(matches!(error, HandshakeError::Cut(_)), "{length}: {error}");
             assert!(accepted.is_err(), "{length}");
         }
@@ -258,7 +259,7 @@ async fn a_certificate_that_trickles_ends_at_its_deadline() {
         }
     });
     let begun = Instant::now();
-    let error = dial(&client, &to(address)).await.unwrap_err();
+    let error = dial(&client, &to(address)).await.unwrap_err().error;
     assert!(matches!(error, HandshakeError::LateCertificate), "{error}");
     assert_eq!(error.undelivered(), Undelivered::DialTimeout);
     assert!(begun.elapsed() < CERTIFICATE_DEADLINE * 2);
@@ -268,7 +269,7 @@ async fn a_certificate_that_trickles_ends_at_its_deadline() {
 async fn silence_after_the_certificate_ends_at_its_deadline_on_both_sides() {
     let (server, client) = (node(Policy::SelfCertifying), node(Policy::SelfCertifying));
     let address = sends(server.identity.pushed().to_vec()).await;
-    let error = dial(&client, &to(address)).await.unwrap_err();
+    let error = dial(&client, &to(address)).await.unwrap_err().error;
     assert!(matches!(error, HandshakeError::LateTls), "{error}");
 
     let (address, accepted) = serve(server).await;
@@ -298,6 +299,6 @@ async fn nobody_there_is_told_apart_from_nobody_proved() {
     let client = node(Policy::SelfCertifying);
     let (listener, address) = listen().await;
     drop(listener);
-    let error = dial(&client, &to(address)).await.unwrap_err();
+    let error = dial(&client, &to(address)).await.unwrap_err().error;
     assert_eq!(error.undelivered(), Undelivered::Refused, "{error}");
 }

@@ -14,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use voiddht_core::config::ConfigError;
 use voiddht_core::event::{Command, StoredRecord};
-use voiddht_identity::{Identity, IdentityError, server_config};
+use voiddht_identity::network::NetworkSecrets;
+use voiddht_identity::{Identity, IdentityError, KeyExchange, Policy, server_config};
 use voiddht_store::{Loaded, LoadedRecord, OpenError, Pin, SaveIdentityError, StoredIdentity};
 use voiddht_wire::peer::NodeInfo;
 
@@ -29,6 +30,7 @@ use crate::driver::{Driver, Parts};
 use crate::event::{AnswerTo, Event};
 use crate::handle::Handle;
 use crate::http::{BoundHttp, HttpError, HttpServer, HttpSettings, Watched};
+use crate::network::{self, Network, SealError, SecretFileFault, read_secret_file};
 use crate::outbox::Budget;
 use crate::own_address::watch::Watch;
 use crate::own_address::{self, OwnAddress};
@@ -65,6 +67,18 @@ pub enum StartError {
     /// The dashboard and the metrics cannot be served.
     #[error(transparent)]
     Http(#[from] HttpError),
+    /// The secrets of the private network cannot be read.
+    #[error(transparent)]
+    NetworkSecret(#[from] SecretFileFault),
+    /// The certificate cannot be sealed for the private network.
+    #[error("cannot join the private network: {0}")]
+    Seal(#[from] SealError),
+    /// A private network whose IDs are trusted on first use.
+    #[error(
+        "--identity tofu and --network-secret exclude each other: peers of the original network \
+         cannot prove that they have the secret. Remove one of the two"
+    )]
+    PrivateTofu,
     /// The operating system gave no randomness.
     #[error("no randomness: {0}")]
     Randomness(String),
@@ -81,7 +95,14 @@ struct Beginning {
 
 pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
     settings.core.check()?;
+    let secrets = read_secrets(&settings)?;
     let beginning = begin(&settings)?;
+    let network = match (secrets, &settings.network_secret) {
+        (Some(secrets), Some(file)) => {
+            Some(Network::new(file.clone(), network::seal(secrets, &beginning.identity)?))
+        }
+        _ => None,
+    };
     let (p2p, own_address) = own_address::bind(&settings).await.map_err(not_bound)?;
     let api = listen(settings.api, "module API").await?;
     let api_address = address(&api);
@@ -102,6 +123,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
     let ids = ConnectionIds::default();
     let context = Arc::new(Context {
         server_config: server_config(&beginning.identity),
+        network,
         identity: beginning.identity,
         own,
         own_address: OwnAddress::new(own_address, &settings),
@@ -154,11 +176,29 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
     Ok(Node { context, api_address, joined, api, http })
 }
 
+/// The secrets of the private network, if the node is to belong to one.
+fn read_secrets(settings: &Settings) -> Result<Option<NetworkSecrets>, StartError> {
+    let Some(file) = &settings.network_secret else { return Ok(None) };
+    if settings.policy == Policy::Tofu {
+        return Err(StartError::PrivateTofu);
+    }
+    Ok(Some(read_secret_file(file)?))
+}
+
+/// The key exchange groups of a node with these settings.
+fn key_exchange(settings: &Settings) -> KeyExchange {
+    let usual = match settings.network_secret {
+        Some(_) => KeyExchange::hybrid,
+        None => KeyExchange::classical,
+    };
+    settings.key_exchange.clone().unwrap_or_else(usual)
+}
+
 fn begin(settings: &Settings) -> Result<Beginning, StartError> {
     let fresh = || Identity::generate(settings.key_kind, settings.policy, settings.host);
     let Some(path) = &settings.data_dir else {
-        tracing::info!("no data directory: nothing is stored on disk");
-        let identity = fresh()?;
+        tracing::info!("no data directory: nothing is kept on disk");
+        let identity = fresh()?.with_key_exchange(key_exchange(settings));
         let persistence = Persistence::Nowhere;
         let (records, contacts, pins) = (Vec::new(), Vec::new(), Vec::new());
         return Ok(Beginning { identity, persistence, records, contacts, pins });
@@ -181,6 +221,7 @@ fn begin(settings: &Settings) -> Result<Beginning, StartError> {
     {
         store.save_identity(&stored)?;
     }
+    let identity = identity.with_key_exchange(key_exchange(settings));
     let Loaded { records, contacts, pins, .. } = loaded;
     Ok(Beginning { identity, persistence, records, contacts, pins })
 }

@@ -83,10 +83,12 @@ impl Pool {
         for id in dials {
             let Some(dial) = self.dials.get_mut(&id) else { continue };
             let waiting = std::mem::take(&mut dial.waiting);
+            // One that has sent requests comes to its end: they may be answered there.
+            let is_unused = !dial.has_sent();
             for message in waiting {
                 self.send_waiting(now, peer, message);
             }
-            if peer < self.me {
+            if peer < self.me && is_unused {
                 self.cancel_dial(id);
             }
         }

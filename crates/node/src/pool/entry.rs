@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use voiddht_core::peer::{ConnectionId, Peer};
 use voiddht_core::time::Moment;
+use voiddht_identity::KeyExchangeGroup;
+use voiddht_identity::network::ProvenBy;
 use voiddht_wire::peer::Dialect;
-use voiddht_wire::{NodeId, PeerAddress};
+use voiddht_wire::{NodeId, PeerAddress, RpcId};
 
 use super::awaited::Awaited;
 use super::slots::Occupied;
@@ -19,6 +21,8 @@ pub(super) struct Connection {
     pub(super) dialed: Option<PeerAddress>,
     pub(super) dialect: Dialect,
     pub(super) outbox: Arc<Outbox>,
+    pub(super) group: Option<KeyExchangeGroup>,
+    pub(super) proven_by: Option<ProvenBy>,
     pub(super) awaited: Awaited,
     pub(super) opened: Moment,
     pub(super) last_used: Moment,
@@ -63,6 +67,8 @@ impl Connection {
             dialed: opened.dialed,
             dialect: opened.dialect,
             outbox: opened.outbox,
+            group: opened.group,
+            proven_by: opened.proven_by,
             awaited: Awaited::default(),
             opened: now,
             last_used: now,
@@ -70,6 +76,13 @@ impl Connection {
             draining: false,
             closing: false,
             mute: false,
+        }
+    }
+
+    /// Notes requests that were sent on it before it was opened.
+    pub(super) fn awaits(&mut self, now: Moment, sent: Vec<RpcId>) {
+        for rpc_id in sent {
+            self.awaited.insert(now, rpc_id);
         }
     }
 

@@ -110,6 +110,8 @@ impl Bench {
                 dialed: dialed.then(|| address(peer)),
                 dialect,
                 outbox,
+                group: None,
+                proven_by: None,
             },
         );
     }

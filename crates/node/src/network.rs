@@ -1,0 +1,73 @@
+//! The private network that a node belongs to: the membership that new connections begin with, and
+//! what is known of peers that did not prove theirs.
+//!
+//! The rules and bytes are in `voiddht_identity::network`; the exchange over a socket is in
+//! [`crate::handshake`]; what a reload does to connections that are open is decided by the pool.
+
+pub mod file;
+mod tally;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use rand::TryRng;
+use rand::rngs::SysRng;
+use voiddht_identity::Identity;
+use voiddht_identity::network::{Membership, NetworkSecrets};
+
+pub use self::file::{SecretFileFault, read_secret_file};
+pub use self::tally::{MembershipRefusal, NetworkTally};
+pub(crate) use self::tally::Tallies;
+
+/// See the module's description.
+#[derive(Debug)]
+pub(crate) struct Network {
+    /// Where the secrets are read again.
+    file: PathBuf,
+    current: RwLock<Arc<Membership>>,
+    pub(crate) tallies: Tallies,
+}
+
+impl Network {
+    pub(crate) fn new(file: PathBuf, membership: Arc<Membership>) -> Self {
+        Self { file, current: RwLock::new(membership), tallies: Tallies::default() }
+    }
+
+    /// The file of the secrets.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// What a connection begins with, and keeps to its end.
+    pub(crate) fn now(&self) -> Arc<Membership> {
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Has new connections begin with other secrets.
+    pub(crate) fn replace(&self, membership: Arc<Membership>) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = membership;
+    }
+}
+
+/// Why a membership could not be made of secrets that could be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// The operating system gave no randomness.
+    #[error("no randomness: {0}")]
+    Randomness(String),
+    /// The own certificate is too long to be pushed.
+    #[error("the own certificate is too long to be pushed")]
+    Certificate,
+}
+
+/// Seals the node's certificate with the first of these secrets, under a new nonce.
+pub(crate) fn seal(
+    secrets: NetworkSecrets,
+    identity: &Identity,
+) -> Result<Arc<Membership>, SealError> {
+    let mut nonce = [0; voiddht_identity::network::push::NONCE_BYTES];
+    let filled = SysRng.try_fill_bytes(&mut nonce);
+    filled.map_err(|error| SealError::Randomness(error.to_string()))?;
+    let membership = Membership::new(secrets, identity, nonce).ok_or(SealError::Certificate)?;
+    Ok(Arc::new(membership))
+}
