@@ -17,6 +17,7 @@ use crate::event::Event;
 use crate::network::Network;
 use crate::outbox::{Budget, Outbox, OutboxLimits};
 use crate::own_address::OwnAddress;
+use crate::own_sessions::OwnSessions;
 use crate::pool::ConnectionIds;
 use crate::settings::{Limits, QUEUED_BYTES_GUARANTEED};
 
@@ -27,10 +28,11 @@ pub(crate) struct Context {
     pub(crate) server_config: Arc<ServerConfig>,
     /// The private network that it belongs to; `None` in a public one.
     pub(crate) network: Option<Network>,
-    /// Who this node is, and where it was reached when it started.
+    /// This node's ID, and its address when it started.
     pub(crate) own: NodeInfo,
     /// Where it listens, dials from and is reached now.
     pub(crate) own_address: OwnAddress,
+    pub(crate) own_sessions: OwnSessions,
     /// The data directory.
     pub(crate) data_dir: Option<PathBuf>,
     pub(crate) limits: Limits,

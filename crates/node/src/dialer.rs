@@ -74,10 +74,10 @@ async fn open(
     let sealed_with = established.sealed_with;
     let failed = |error| DialFailure { error, sealed_with };
     // A configured peer may turn out to be this very node.
-    let own = context.own.id;
-    if established.proved.as_ref().is_some_and(|peer| peer.node_id() == own) {
-        return Some(Err(failed(HandshakeError::OwnNode)));
-    }
+    let established = match give_up.run_until_cancelled(established.not_oneself(context)).await? {
+        Ok(established) => established,
+        Err(error) => return Some(Err(failed(error))),
+    };
     let opening = Connection::open(Arc::clone(context), id, established, true);
     let opened = give_up.run_until_cancelled(opening).await?;
     if opened.is_ok() {

@@ -226,6 +226,7 @@ impl Driver {
             Event::Probed { contact, found } => self.probed(now, contact, found),
             Event::Resolved { name, found } => self.feed(now, Input::Resolved { name, found }),
             Event::Called(from) => self.feed(now, Input::Called { from }),
+            Event::Duplicate(address) => self.feed(now, Input::Duplicate { address }),
             Event::AddressChanged(address) => self.feed(now, Input::AddressChanged { address }),
             Event::Command { command, answer } => self.command(now, command, answer, false),
             Event::Explain { key, answer } => {

@@ -113,6 +113,8 @@ pub(crate) enum Event {
         /// The receiver of the answer.
         asking: oneshot::Sender<bool>,
     },
+    /// Another process with this node's key has connected from this address.
+    Duplicate(PeerAddress),
     /// Asks whether a program put a value under this key here, and its TTL has not ended.
     HasPublished {
         /// Under which key.

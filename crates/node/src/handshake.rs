@@ -1,10 +1,9 @@
 //! From a TCP connection to an authenticated peer, in both directions (PROTOCOL, section 2).
 //!
 //! The server pushes its certificate, then both sides speak TLS 1.3; in a private network the
-//! certificate is sealed, and both sides prove their `membership` inside TLS. What the certificate
-//! must be, and what the handshake has proved, is decided in `voiddht_identity`; here are the sockets,
-//! the order of the phases, and their deadlines. Each deadline is absolute: whatever trickles in
-//! does not move it.
+//! certificate is sealed, and both sides prove their `membership` inside TLS. `voiddht_identity` checks
+//! the certificate and the result of the handshake; this module has the sockets, the order of the
+//! phases, and their deadlines. Each deadline is absolute: partial data does not extend it.
 
 pub(crate) mod membership;
 
@@ -22,10 +21,10 @@ use tokio_rustls::{LazyConfigAcceptor, TlsConnector, TlsStream};
 use voiddht_core::configured::Service;
 use voiddht_core::event::{Destination, Undelivered};
 use voiddht_identity::certificate::{CertificateError, pushed_length};
-use voiddht_identity::network::{Fingerprint, ProofError, ProvenBy, PushError};
+use voiddht_identity::network::{Fingerprint, ProofError, ProvenBy, PushError, exporter};
 use voiddht_identity::{
-    AcceptedPeer, Certificate, KeyExchangeGroup, ProvedPeer, Refusal, accepted_peer, client_config,
-    dialed_peer,
+    AcceptedPeer, Certificate, KeyExchangeGroup, Policy, ProvedPeer, Refusal, accepted_peer,
+    client_config, dialed_peer,
 };
 
 use self::membership::{AwaitedProof, OpenedPush, Rules};
@@ -57,6 +56,33 @@ pub(crate) struct Established {
     pub(crate) sealed_with: Option<Fingerprint>,
 }
 
+impl Established {
+    /// Refuses a peer with this node's own key: this very node, or another process. Under trust on
+    /// first use an ID says nothing of the key, and the peer is taken for this node.
+    pub(crate) async fn not_oneself(self, context: &Context) -> Result<Self, HandshakeError> {
+        let own = context.own.id;
+        if self.proved.as_ref().is_none_or(|peer| peer.node_id() != own) {
+            return Ok(self);
+        }
+        let exporter = match &self.stream {
+            TlsStream::Client(stream) => exporter(stream.get_ref().1),
+            TlsStream::Server(stream) => exporter(stream.get_ref().1),
+        };
+        match exporter {
+            Ok(exporter) if context.identity.policy() == Policy::SelfCertifying => {
+                // Both ends wait for each other.
+                let is_own = Box::pin(context.own_sessions.has_both_ends(exporter)).await;
+                Err(if is_own {
+                    HandshakeError::OwnNode
+                } else {
+                    HandshakeError::DuplicateIdentity
+                })
+            }
+            _ => Err(HandshakeError::OwnNode),
+        }
+    }
+}
+
 /// How far the proof of membership has come.
 #[derive(Debug)]
 pub(crate) enum Standing {
@@ -84,6 +110,9 @@ pub(crate) enum HandshakeError {
     /// This very node listens there.
     #[error("this node itself is there")]
     OwnNode,
+    /// Another process with this node's key.
+    #[error("another process has this node's identity")]
+    DuplicateIdentity,
     /// Too slow.
     #[error("no certificate within {CERTIFICATE_DEADLINE:?}")]
     LateCertificate,
@@ -125,6 +154,7 @@ impl HandshakeError {
             },
             Self::NoNode(service) => Undelivered::NotAPeerPort(*service),
             Self::OwnNode => Undelivered::OwnNode,
+            Self::DuplicateIdentity => Undelivered::DuplicateIdentity,
             Self::LateCertificate | Self::LateTls | Self::LateProof => Undelivered::DialTimeout,
             Self::Cut(_) | Self::NoProof(_) => Undelivered::ConnectionLost,
             Self::Tls(_) => Undelivered::WrongIdentity,
@@ -166,12 +196,9 @@ pub(crate) struct DialFailure {
     pub(crate) sealed_with: Option<Fingerprint>,
 }
 
-/// Connects, and authenticates the node that is there. In a private network the result still awaits
+/// Connects, and authenticates the peer. In a private network the result still awaits
 /// the peer's proof of membership.
-pub(crate) async fn dial(
-    context: &Context,
-    to: &Destination,
-) -> Result<Established, DialFailure> {
+pub(crate) async fn dial(context: &Context, to: &Destination) -> Result<Established, DialFailure> {
     let early = |error| DialFailure { error, sealed_with: None };
     let rules = Rules::of(context);
     let address = to.address.socket_addr();
@@ -294,10 +321,7 @@ pub(crate) async fn connect(
 }
 
 /// Reads exactly the pushed certificate: what may follow in the same segment belongs to TLS.
-async fn read_pushed(
-    tcp: &mut TcpStream,
-    rules: &Rules<'_>,
-) -> Result<OpenedPush, HandshakeError> {
+async fn read_pushed(tcp: &mut TcpStream, rules: &Rules<'_>) -> Result<OpenedPush, HandshakeError> {
     let mut length = [0; 4];
     tcp.read_exact(&mut length).await.map_err(HandshakeError::Cut)?;
     let length = pushed_length(length).map_err(Refusal::from)?;

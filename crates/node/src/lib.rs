@@ -2,14 +2,16 @@
 //!
 //! [`Node::start`] starts one; [`Handle`] is its API.
 //!
-//! * `driver`: the one task that owns the core, and carries out what it asks.
-//! * `pool`: which connection carries what, and which goes when there is no room. No sockets.
-//! * `connection`, `link`, `frame_reader`, `outbox`: one connection, from its task down to its bytes.
-//! * `listener`, `dialer`, `handshake`: how a connection comes about.
+//! * `driver`: the one task that owns the core, and executes its outputs.
+//! * `pool`: which connection carries what, and which is closed when it is full. No sockets.
+//! * `connection`, `link`, `frame_reader`, `outbox`: one connection, from its task down to its
+//!   bytes.
+//! * `listener`, `dialer`, `handshake`: establishing connections.
 //! * `network`: the private network that the node belongs to, and its secrets.
-//! * `own_address`: what is bound, dialled from and announced.
-//! * `resolver`: names of configured peers. `service`: what is there instead of a peer.
-//! * `trust`: the pins, and how conflicts over an ID are settled.
+//! * `own_address`: the bound, the dialled-from and the announced address.
+//! * `own_sessions`: connections of this node to itself, or to another process with its key.
+//! * `resolver`: names of configured peers. `service`: detects other services at a peer's address.
+//! * `trust`: pins and takeover checks.
 //! * `api`: the module API server.
 //! * `persistence`: writes to the data directory.
 //!
@@ -42,6 +44,7 @@ mod node;
 mod observer;
 mod outbox;
 mod own_address;
+mod own_sessions;
 mod persistence;
 pub mod pins;
 mod pool;

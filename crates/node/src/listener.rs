@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use voiddht_wire::PeerAddress;
 
 use self::admission::{Admission, AdmissionLimits, Admitted, HandshakeId, Room};
 use crate::connection::Connection;
@@ -160,6 +161,10 @@ async fn serve(context: Arc<Context>, tcp: TcpStream, remote: SocketAddr, visit:
         return;
     };
     visit.handshake_over();
+    let result = match result {
+        Ok(established) => established.not_oneself(&context).await,
+        Err(error) => Err(error),
+    };
     match result {
         Ok(established) => {
             note_caller(&context, remote).await;
@@ -170,6 +175,11 @@ async fn serve(context: Arc<Context>, tcp: TcpStream, remote: SocketAddr, visit:
             if let Ok(Some(connection)) = Box::pin(open).await {
                 connection.run().await;
             }
+        }
+        Err(HandshakeError::OwnNode) => {}
+        Err(HandshakeError::DuplicateIdentity) => {
+            let address = PeerAddress::from(remote);
+            context.tell(Event::Duplicate(address)).await;
         }
         Err(error) => {
             if matches!(error, HandshakeError::Cut(_)) {

@@ -16,8 +16,8 @@ use voiddht_identity::Identity;
 use voiddht_identity::network::{Membership, NetworkSecrets};
 
 pub use self::file::{SecretFileFault, read_secret_file};
-pub use self::tally::{MembershipRefusal, NetworkTally};
 pub(crate) use self::tally::Tallies;
+pub use self::tally::{MembershipRefusal, NetworkTally};
 
 /// See the module's description.
 #[derive(Debug)]

@@ -145,7 +145,6 @@ struct Placeless {
     since: Moment,
 }
 
-
 impl Pool {
     pub(crate) fn new(
         me: NodeId,

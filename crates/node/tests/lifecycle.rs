@@ -11,6 +11,7 @@ use bytes::Bytes;
 use common::{key, knows, network, node, settings, soon, start, stop, until};
 use tokio::net::{TcpListener, TcpStream};
 use voiddht_core::operation::PutFailure;
+use voiddht_node::snapshot::SnapshotRequest;
 use voiddht_node::{HandleError, Node, StartError};
 
 /// Tasks of this test's runtime that are alive. The test itself is none.
@@ -193,4 +194,37 @@ async fn one_that_knows_only_itself_and_the_dead_starts_all_the_same() {
     let joined = tokio::time::timeout(Duration::from_millis(50), node.joined()).await;
     assert!(joined.is_err(), "there is no peer to join");
     stop(vec![node]).await;
+}
+
+#[tokio::test]
+async fn two_processes_with_one_identity_find_each_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let homes = ["first", "copy"].map(|name| directory.path().join(name));
+    let friend = node(&[]).await;
+    let at_home = |home: &std::path::Path, peers: &[&Node]| {
+        let mut settings = settings(peers);
+        settings.data_dir = Some(home.to_owned());
+        settings
+    };
+    soon(start(at_home(&homes[0], &[])).await.shutdown()).await;
+    std::fs::create_dir(&homes[1]).unwrap();
+    for file in std::fs::read_dir(&homes[0]).unwrap().map(Result::unwrap) {
+        if file.file_type().unwrap().is_file() {
+            std::fs::copy(file.path(), homes[1].join(file.file_name())).unwrap();
+        }
+    }
+    let first = start(at_home(&homes[0], &[&friend])).await;
+    knows(&friend, 1).await;
+    assert!(!has_duplicate(&first).await);
+    let second = start(at_home(&homes[1], &[&friend])).await;
+    assert_eq!(first.handle().id(), second.handle().id());
+    for node in [&first, &second] {
+        until(|| has_duplicate(node)).await;
+    }
+    stop(vec![friend, first, second]).await;
+}
+
+async fn has_duplicate(node: &Node) -> bool {
+    let snapshot = node.handle().snapshot(SnapshotRequest::default()).await.unwrap();
+    snapshot.health.reasons.iter().any(|reason| reason.code == "duplicate")
 }

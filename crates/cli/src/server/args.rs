@@ -217,7 +217,7 @@ pub struct Network {
     #[arg(long, value_name = "GROUPS")]
     pub key_exchange: Option<KeyExchange>,
 
-    /// Accepted for the original's sake: certificates are always verified
+    /// Accepted for compatibility with the original: certificates are always verified
     #[arg(short = 'v', long = "verify_certificates", alias = "verify-certificates")]
     pub verify_certificates: bool,
 }

@@ -227,7 +227,8 @@ async fn a_connection_that_is_cut_at_any_byte_ends_and_frees_its_server() {
             assert!(dialed.is_ok() && accepted.is_ok(), "nothing was cut off: {length}");
             break;
         }
-        // The server sends nothing after its own half: who has all of that may have finished.
+        // The server sends nothing after its own half: a client that has all of that may have
+        // finished.
         if let Err(DialFailure { error, .. }) = dialed {
             assert!(matches!(error, HandshakeError::Cut(_)), "{length}: {error}");
             assert!(accepted.is_err(), "{length}");

@@ -34,6 +34,7 @@ use crate::network::{self, Network, SealError, SecretFileFault, read_secret_file
 use crate::outbox::Budget;
 use crate::own_address::watch::Watch;
 use crate::own_address::{self, OwnAddress};
+use crate::own_sessions::OwnSessions;
 use crate::persistence::Persistence;
 use crate::pool::{ConnectionIds, Pool, PoolLimits};
 use crate::settings::Settings;
@@ -127,6 +128,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
         identity: beginning.identity,
         own,
         own_address: OwnAddress::new(own_address, &settings),
+        own_sessions: OwnSessions::default(),
         budget: Budget::new(settings.limits.queued_bytes),
         clock,
         counters: Arc::clone(&counters),
@@ -197,7 +199,7 @@ fn key_exchange(settings: &Settings) -> KeyExchange {
 fn begin(settings: &Settings) -> Result<Beginning, StartError> {
     let fresh = || Identity::generate(settings.key_kind, settings.policy, settings.host);
     let Some(path) = &settings.data_dir else {
-        tracing::info!("no data directory: nothing is kept on disk");
+        tracing::info!("no data directory: nothing is stored on disk");
         let identity = fresh()?.with_key_exchange(key_exchange(settings));
         let persistence = Persistence::Nowhere;
         let (records, contacts, pins) = (Vec::new(), Vec::new(), Vec::new());
