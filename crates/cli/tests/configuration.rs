@@ -163,7 +163,7 @@ fn sighup_reads_the_log_level_and_the_peers_again() {
     std::fs::write(config.path(), "[dht]\nloglevel = loud\n").unwrap();
     node.signal(Signal::HUP);
     let line = node.line_with("settings not reloaded");
-    assert!(line.contains("loud") && line.contains("the old ones stay"), "{line}");
+    assert!(line.contains("loud") && line.contains("keeping the old ones"), "{line}");
     first.joined();
 }
 
