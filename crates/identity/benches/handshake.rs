@@ -22,8 +22,8 @@ use support::wire::{Ends, connect};
 use support::{NOW, identity};
 use voiddht_identity::network::{Exchange, Membership, NetworkSecrets, PROOF_BYTES, exporter};
 use voiddht_identity::{
-    AcceptedPeer, Certificate, Identity, KeyExchange, KeyKind, Policy, accepted_peer, client_config,
-    dialed_peer, server_config,
+    AcceptedPeer, Certificate, Identity, KeyExchange, KeyKind, Policy, accepted_peer,
+    client_config, dialed_peer, server_config,
 };
 
 const POLICY: Policy = Policy::SelfCertifying;
@@ -60,7 +60,8 @@ impl Node {
 
 fn handshake(client: &Node, server: &Node) {
     let pushed = client.read_pushed(&server.pushed()[4..]);
-    let config = client_config(&client.identity, pushed.clone(), None).expect("a right certificate");
+    let config =
+        client_config(&client.identity, pushed.clone(), None).expect("a right certificate");
     let mut ends = connect(config, Arc::clone(&server.server)).expect("a handshake");
     let there = dialed_peer(&ends.client, &pushed, &client.identity).expect("a node");
     let here = accepted_peer(&ends.server, &server.identity, NOW).expect("a node");
@@ -105,8 +106,7 @@ fn handshakes(c: &mut Criterion) {
         [("x25519", KeyExchange::classical()), ("x25519mlkem768", KeyExchange::hybrid())]
     {
         for (network, is_private) in [("public", false), ("private", true)] {
-            let [client, server] =
-                [(); 2].map(|()| Node::new(key_exchange.clone(), is_private));
+            let [client, server] = [(); 2].map(|()| Node::new(key_exchange.clone(), is_private));
             group.bench_function(format!("{name}/{network}"), |bencher| {
                 bencher.iter(|| handshake(&client, &server));
             });

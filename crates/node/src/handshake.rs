@@ -168,10 +168,7 @@ pub(crate) struct DialFailure {
 
 /// Connects, and authenticates the node that is there. In a private network the result still awaits
 /// the peer's proof of membership.
-pub(crate) async fn dial(
-    context: &Context,
-    to: &Destination,
-) -> Result<Established, DialFailure> {
+pub(crate) async fn dial(context: &Context, to: &Destination) -> Result<Established, DialFailure> {
     let early = |error| DialFailure { error, sealed_with: None };
     let rules = Rules::of(context);
     let address = to.address.socket_addr();
@@ -294,10 +291,7 @@ pub(crate) async fn connect(
 }
 
 /// Reads exactly the pushed certificate: what may follow in the same segment belongs to TLS.
-async fn read_pushed(
-    tcp: &mut TcpStream,
-    rules: &Rules<'_>,
-) -> Result<OpenedPush, HandshakeError> {
+async fn read_pushed(tcp: &mut TcpStream, rules: &Rules<'_>) -> Result<OpenedPush, HandshakeError> {
     let mut length = [0; 4];
     tcp.read_exact(&mut length).await.map_err(HandshakeError::Cut)?;
     let length = pushed_length(length).map_err(Refusal::from)?;

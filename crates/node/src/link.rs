@@ -103,9 +103,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, R: FrameRules + Unpin> Link<S, R> {
     ///
     /// # Errors
     /// [`LinkEnd`]: there will be no frames.
-    pub(crate) async fn preamble<const N: usize>(
-        &mut self,
-    ) -> Result<[u8; N], LinkEnd<R::Broken>> {
+    pub(crate) async fn preamble<const N: usize>(&mut self) -> Result<[u8; N], LinkEnd<R::Broken>> {
         let mut bytes = [0; N];
         let mut filled = 0;
         poll_fn(|cx| {

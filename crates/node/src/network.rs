@@ -4,8 +4,8 @@
 //! The rules and bytes are in `voiddht_identity::network`; the exchange over a socket is in
 //! [`crate::handshake`]; what a reload does to connections that are open is decided by the pool.
 
-pub mod file;
 mod directory;
+pub mod file;
 pub(crate) mod reload;
 mod tally;
 
@@ -20,11 +20,11 @@ use voiddht_identity::network::{Fingerprint, Membership, NetworkSecrets};
 
 pub use self::directory::DirectoryMismatch;
 pub(crate) use self::directory::check_directory;
-pub use self::reload::{NetworkReload, NetworkReloadError};
-pub(crate) use self::reload::Remembering;
 pub use self::file::{SecretFileFault, read_secret_file};
-pub use self::tally::{MembershipRefusal, NetworkTally};
+pub(crate) use self::reload::Remembering;
+pub use self::reload::{NetworkReload, NetworkReloadError};
 pub(crate) use self::tally::Tallies;
+pub use self::tally::{MembershipRefusal, NetworkTally};
 
 /// See the module's description.
 #[derive(Debug)]

@@ -150,7 +150,6 @@ struct Placeless {
     since: Moment,
 }
 
-
 impl Pool {
     pub(crate) fn new(
         me: NodeId,

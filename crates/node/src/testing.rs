@@ -32,8 +32,7 @@ pub(crate) fn context(policy: Policy, limits: Limits) -> (Arc<Context>, mpsc::Re
 
 /// The context of a member of a private network.
 pub(crate) fn private_context(secrets: &str) -> (Arc<Context>, mpsc::Receiver<Event>) {
-    let identity =
-        Identity::generate(KeyKind::Ed25519, Policy::SelfCertifying, LOOPBACK).unwrap();
+    let identity = Identity::generate(KeyKind::Ed25519, Policy::SelfCertifying, LOOPBACK).unwrap();
     let membership = network::seal(NetworkSecrets::parse(secrets).unwrap(), &identity).unwrap();
     let network = Network::new(PathBuf::new(), membership);
     build(identity, Some(network), Limits::default())

@@ -22,8 +22,7 @@ fn surrounded(placement: Placement) -> Trial {
 
 /// What no outsider may have, and what no member may have of one.
 fn check(world: &World) {
-    let outsiders: BTreeSet<NodeId> =
-        world.cabal().members().iter().map(|node| node.id).collect();
+    let outsiders: BTreeSet<NodeId> = world.cabal().members().iter().map(|node| node.id).collect();
     assert!(!outsiders.is_empty());
     for host in world.hosts() {
         let Some(node) = host.node() else { continue };
@@ -70,8 +69,7 @@ fn excluded_members_are_forgotten_and_values_stay() {
     let (world, score) = trial.play().expect("the settings do not contradict");
     assert_eq!((score.kept, score.right), (score.puts, score.gets), "{score:?}");
     assert_eq!(score.violations, 0, "{score:?}");
-    let outsiders: BTreeSet<NodeId> =
-        world.cabal().members().iter().map(|node| node.id).collect();
+    let outsiders: BTreeSet<NodeId> = world.cabal().members().iter().map(|node| node.id).collect();
     for (host, node) in world.honest() {
         let known = node.table().iter().filter(|contact| outsiders.contains(contact.id()));
         assert_eq!(known.count(), 0, "{host:?} keeps an excluded node");

@@ -142,7 +142,8 @@ fn new(output: &Output) -> Result<Exit, Failure> {
     let secrets = NetworkSecrets::parse(&digits).map_err(Failure::failed)?;
     close_to_others(&io::stdout()).map_err(Failure::failed)?;
     let fingerprint = secrets.first().fingerprint();
-    let text = Zeroizing::new(format!("# voiddht network, fingerprint {fingerprint}\n{}\n", *digits));
+    let text =
+        Zeroizing::new(format!("# voiddht network, fingerprint {fingerprint}\n{}\n", *digits));
     output.raw(text.as_bytes())?;
     Ok(Exit::Success)
 }
@@ -206,10 +207,14 @@ impl Reload {
             return Ok(Exit::Success);
         }
         for (index, fingerprint) in reloaded.fingerprints.iter().enumerate() {
-            output.line(format_args!("{fingerprint}  {}", if index == 0 { "first" } else { "accepted" }))?;
+            output.line(format_args!(
+                "{fingerprint}  {}",
+                if index == 0 { "first" } else { "accepted" }
+            ))?;
         }
         if !reloaded.remembered {
-            output.complaint("the data directory did not take the fingerprints: see the node's log");
+            output
+                .complaint("the data directory did not take the fingerprints: see the node's log");
         }
         Ok(Exit::Success)
     }

@@ -119,8 +119,10 @@ async fn prove_membership(
     let mut proof = [0; PROOF_BYTES];
     let read = tls.read_exact(&mut proof).await;
     read.map_err(|error| {
-        format!("it closed the connection instead of proving its membership ({error}): it may not \
-                 have the first secret of the file")
+        format!(
+            "it closed the connection instead of proving its membership ({error}): it may not \
+                 have the first secret of the file"
+        )
     })?;
     secrets.verify(&session, Side::Server, &proof)?;
     Ok(())

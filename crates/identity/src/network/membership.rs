@@ -136,8 +136,7 @@ mod tests {
 
     fn member(secrets: &str) -> (Identity, Membership) {
         let host = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let identity =
-            Identity::generate(KeyKind::Ed25519, Policy::SelfCertifying, host).unwrap();
+        let identity = Identity::generate(KeyKind::Ed25519, Policy::SelfCertifying, host).unwrap();
         let secrets = NetworkSecrets::parse(secrets).unwrap();
         let membership = Membership::new(secrets, &identity, [7; NONCE_BYTES]).unwrap();
         (identity, membership)

@@ -89,13 +89,20 @@ fn in_order(first: &SecretView, others: &[SecretView], total: usize) -> Check {
         return say(Grade::Well, text, advice);
     }
     if let Some(old) = others.iter().find(|one| one.has_been_first) {
-        let text = format!("No connection is authenticated by the former first secret {}.", old.fingerprint);
+        let text = format!(
+            "No connection is authenticated by the former first secret {}.",
+            old.fingerprint
+        );
         let advice = "When dht network show has 0 for it on every node, delete its line everywhere: \
                       step 3 of the rotation.";
         return say(Grade::Warning, text, advice);
     }
     match others {
-        [] => say(Grade::Well, format!("All {total} connections are authenticated by {}.", first.fingerprint), ""),
+        [] => say(
+            Grade::Well,
+            format!("All {total} connections are authenticated by {}.", first.fingerprint),
+            "",
+        ),
         _ => say(
             Grade::Well,
             format!(

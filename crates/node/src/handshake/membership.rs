@@ -69,9 +69,7 @@ impl<'a> Rules<'a> {
             return Ok(OpenedPush { certificate, sealed_with: None });
         };
         match membership.open(pushed, policy, wall_seconds()) {
-            Ok((certificate, secret)) => {
-                Ok(OpenedPush { certificate, sealed_with: Some(secret) })
-            }
+            Ok((certificate, secret)) => Ok(OpenedPush { certificate, sealed_with: Some(secret) }),
             Err(OpenError::Push(why)) => Err(why.into()),
             Err(OpenError::Certificate(why)) => Err(why.into()),
         }

@@ -104,7 +104,10 @@ fn check_access(file: &File, path: &Path) -> Result<(), SecretFileFault> {
     let is_handed_over = is_roots && (found.gid() == 0 || is_own_group(found.gid()));
     let allowed = if is_handed_over { GROUP_MAY_READ } else { 0 };
     if found.mode() & OTHERS & !allowed != 0 {
-        return Err(SecretFileFault::Exposed { path: path.to_owned(), mode: found.mode() & 0o7777 });
+        return Err(SecretFileFault::Exposed {
+            path: path.to_owned(),
+            mode: found.mode() & 0o7777,
+        });
     }
     Ok(())
 }

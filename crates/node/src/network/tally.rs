@@ -62,12 +62,7 @@ pub struct NetworkTally {
 impl Tallies {
     /// A handshake has failed. `is_contact`: a node of a known ID was dialled. `sealed_with_other`:
     /// its push was sealed with a secret that is not this node's first.
-    pub(crate) fn failed(
-        &self,
-        error: &HandshakeError,
-        is_contact: bool,
-        sealed_with_other: bool,
-    ) {
+    pub(crate) fn failed(&self, error: &HandshakeError, is_contact: bool, sealed_with_other: bool) {
         let Some(refusal) = MembershipRefusal::of(error) else { return };
         let minute = self.clock.now();
         self.refused[refusal.slot()].add(minute);

@@ -212,10 +212,7 @@ fn key_exchange(settings: &Settings) -> KeyExchange {
     settings.key_exchange.clone().unwrap_or_else(usual)
 }
 
-fn begin(
-    settings: &Settings,
-    secrets: Option<&NetworkSecrets>,
-) -> Result<Beginning, StartError> {
+fn begin(settings: &Settings, secrets: Option<&NetworkSecrets>) -> Result<Beginning, StartError> {
     let fresh = || Identity::generate(settings.key_kind, settings.policy, settings.host);
     let Some(path) = &settings.data_dir else {
         tracing::info!("no data directory: nothing is kept on disk");

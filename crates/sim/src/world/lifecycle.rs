@@ -93,8 +93,10 @@ impl World {
 
     /// Ends the connections of a host that is no member any more.
     fn exclude(&mut self, host: HostId) {
-        let members: Vec<HostId> = self.hosts[host.index()].links.iter().map(|it| it.peer).collect();
-        for member in members.into_iter().filter(|peer| !self.hosts[peer.index()].outsider) {
+        let peers = self.hosts[host.index()].links.iter().map(|link| link.peer);
+        let is_member = |peer: &HostId| !self.hosts[peer.index()].outsider;
+        let members: Vec<HostId> = peers.filter(is_member).collect();
+        for member in members {
             self.close(member, host);
             self.close(host, member);
         }

@@ -25,10 +25,7 @@ fn fingerprint(byte: u8) -> Fingerprint {
 }
 
 /// Dials, and reads the proof that is due.
-async fn dial_to_the_end(
-    context: &Context,
-    to: &Destination,
-) -> Result<ProvenBy, HandshakeError> {
+async fn dial_to_the_end(context: &Context, to: &Destination) -> Result<ProvenBy, HandshakeError> {
     let established = dial(context, to).await.map_err(|failure| failure.error)?;
     let Standing::Awaited(awaited) = established.standing else { panic!("no proof is due") };
     let mut stream = established.stream;
@@ -38,9 +35,11 @@ async fn dial_to_the_end(
 }
 
 /// An outsider's TLS with a node: it has no secret, but has seen the certificate of the node.
-async fn outsider_connects(address: SocketAddr, node: &Context) -> (Identity, ClientStream<TcpStream>) {
-    let outsider =
-        Identity::generate(KeyKind::Ed25519, Policy::SelfCertifying, LOOPBACK).unwrap();
+async fn outsider_connects(
+    address: SocketAddr,
+    node: &Context,
+) -> (Identity, ClientStream<TcpStream>) {
+    let outsider = Identity::generate(KeyKind::Ed25519, Policy::SelfCertifying, LOOPBACK).unwrap();
     let mut tcp = TcpStream::connect(address).await.unwrap();
     let length = tcp.read_u32().await.unwrap();
     tcp.read_exact(&mut vec![0; length as usize]).await.unwrap();
@@ -201,10 +200,7 @@ async fn a_man_in_the_middle_with_two_sessions_is_refused_by_both_sides() {
     drop(far);
 }
 
-async fn accept_in_the_middle(
-    listener: &TcpListener,
-    middle: &Context,
-) -> ServerStream<TcpStream> {
+async fn accept_in_the_middle(listener: &TcpListener, middle: &Context) -> ServerStream<TcpStream> {
     let (mut tcp, _) = listener.accept().await.unwrap();
     tcp.write_all(&middle.network.as_ref().unwrap().now().push().to_bytes()).await.unwrap();
     TlsAcceptor::from(middle.server_config.clone()).accept(tcp).await.unwrap()

@@ -18,7 +18,9 @@ pub(super) const METRICS: &[Metric] = &[
             }
         },
     )
-    .watch("a private network without `x25519mlkem768`: a node has an older build, or --key-exchange"),
+    .watch(
+        "a private network without `x25519mlkem768`: a node has an older build, or --key-exchange",
+    ),
     Metric::labelled(
         "voiddht_network_connections",
         Kind::Gauge,

@@ -161,9 +161,8 @@ fn a_removed_secret_gets_no_new_request_and_ends_after_half_a_minute() {
 fn a_handshake_that_began_with_a_removed_secret_is_not_admitted() {
     let bench = bench(&[NEW]);
     let proved = Some(Proved { id: id(1), fingerprint: [1; 32] });
-    let opened = |proven_by| {
-        bench.opening(ConnectionId(1), proved, 1, true, Dialect::V1, proven_by)
-    };
+    let opened =
+        |proven_by| bench.opening(ConnectionId(1), proved, 1, true, Dialect::V1, proven_by);
     assert!(bench.pool.admits(&opened(by(NEW, OLD))));
     assert!(!bench.pool.admits(&opened(by(OLD, OLD))));
     assert!(!bench.pool.admits(&opened(None)));
