@@ -66,7 +66,9 @@ impl Arguments {
     pub(super) async fn run(self, output: &Output) -> Result<Exit, Failure> {
         let patience = std::time::Duration::from_secs(self.timeout);
         let secrets = match &self.network_secret {
-            Some(file) => Some(read_secret_file(file).map_err(Failure::failed)?),
+            Some(file) => {
+                Some(read_secret_file(file).map_err(|fault| Failure::Usage(fault.to_string()))?)
+            }
             None => None,
         };
         let found = probe::probe(&self.address, self.port, patience, secrets.as_ref()).await?;
