@@ -8,6 +8,7 @@ mod explain;
 mod fleet;
 mod get;
 mod key;
+mod network;
 mod node;
 mod peer_connection;
 mod peers;
@@ -69,6 +70,7 @@ enum Command {
     Drill(drill::Arguments),
     Sim(sim::Arguments),
     Pins(pins::Arguments),
+    Network(network::Arguments),
 }
 
 impl Program for Arguments {
@@ -153,6 +155,9 @@ A running node:
 A data directory, whether or not its node runs:
   pins      List and forget the certificates that a node trusts for the IDs that it knows
 
+Private networks, which only nodes with a secret join:
+  network   Make, show and reload the secrets of a private network
+
 Networks of your own, on this machine:
   testnet   Start a network of nodes on this machine, and put and get values
   drill     Kill, restart, replace and partition real nodes, and check that no value is lost
@@ -205,6 +210,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>, output: &Output) -> Result
         Command::Testnet(testnet) => on_a_runtime(testnet.run(output)),
         Command::Drill(drill) => on_a_runtime(drill.run(output)),
         Command::Sim(sim) => sim.run(output),
+        Command::Network(network) => on_a_runtime(network.run(preference, output)),
         Command::Pins(pins) => on_a_runtime(pins.run(output)),
     }
 }

@@ -10,10 +10,17 @@ use voiddht_cli::arguments;
 use voiddht_cli::server::args::Arguments;
 
 /// Files that set variables of a node, from the repository's root.
-const FILES: [&str; 3] =
-    ["docker/Dockerfile", "docker/compose.yaml", "packaging/kubernetes/statefulset.yaml"];
-/// Read by docker/stack.yaml itself.
-const NOT_OF_THE_NODE: [&str; 1] = ["VOIDDHT_IMAGE"];
+const FILES: [&str; 7] = [
+    "docker/Dockerfile",
+    "docker/compose.yaml",
+    "docker/compose.private.yaml",
+    "docker/stack.private.yaml",
+    "packaging/kubernetes/statefulset.yaml",
+    "packaging/kubernetes-private/network-secret.yaml",
+    "packaging/private-network.conf",
+];
+/// Read by docker/stack.yaml and docker/stack.private.yaml themselves.
+const NOT_OF_THE_NODE: [&str; 2] = ["VOIDDHT_IMAGE", "VOIDDHT_SECRET"];
 
 #[test]
 fn every_variable_that_is_set_for_a_node_is_read_by_it() {

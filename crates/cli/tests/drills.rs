@@ -50,6 +50,14 @@ fn the_network_may_fall_apart_and_heal() {
     assert!(passes("partition", &["--seconds", "4"]).contains("then found from both sides"));
 }
 
+/// Without waiting for connections to be renewed: those by the removed secret are replaced at once.
+#[test]
+fn the_secret_of_a_private_network_may_be_replaced_under_load() {
+    let table = passes("rotation", &["--seconds", "1"]);
+    assert!(table.contains("GETs meanwhile that failed"), "{table}");
+    assert!(table.contains("other_network"), "{table}");
+}
+
 #[test]
 fn a_drill_that_cannot_begin_says_why() {
     let output = dht().args(["drill", "churn", "--directory", "/nowhere"]).output().unwrap();

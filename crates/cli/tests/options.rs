@@ -5,6 +5,9 @@
 
 mod common;
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Stdio;
 
 use clap::{Arg, ArgAction, Command};
@@ -39,7 +42,9 @@ fn fitting(option: &Arg) -> String {
                 "ADDRESS" | "ADDRESS[:PORT]" | "HOST" => "127.0.0.1",
                 "HOST:PORT" => "127.0.0.1:7402",
                 "ADDRESS:PORT" => "127.0.0.1:7403",
-                "DIR" | "FILE" => "/nowhere",
+                "DIR" => "/nowhere",
+                "FILE" => return secret_file(),
+                "GROUPS" => "x25519",
                 "NUMBER" | "SECONDS" | "PORT" | "MIB" => "7",
                 other => panic!("this test knows no value for {other}"),
             },
@@ -48,6 +53,14 @@ fn fitting(option: &Arg) -> String {
         .to_owned();
     }
     option.get_default_values()[0].to_str().unwrap().to_owned()
+}
+
+/// A file that `--check` reads: the secret of a private network.
+fn secret_file() -> String {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("options.secret");
+    std::fs::write(&path, "ab".repeat(32)).unwrap();
+    std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    path.to_str().unwrap().to_owned()
 }
 
 /// Where `--check` says that an option comes from.

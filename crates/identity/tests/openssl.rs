@@ -15,14 +15,16 @@
 mod support;
 
 use std::io::{self, Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use data_encoding::BASE64;
+use data_encoding::{BASE64, HEXUPPER};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConnection, ServerConnection, Stream};
 use support::forge::{Forge, name};
 use support::{HOST, NOW, identity};
+use voiddht_identity::network::{EXPORTER_BYTES, EXPORTER_LABEL, exporter};
 use voiddht_identity::{
     AcceptedPeer, Certificate, CertificateError, Identity, KeyKind, Policy, accepted_peer,
     client_config, dialed_peer, server_config,
@@ -235,6 +237,40 @@ fn openssl_as_a_server_of_the_original_network_is_proved_under_tofu() {
         let peer = dialed_peer(&connection, &pushed, &client).unwrap();
         assert_eq!((peer.node_id(), peer.dialect()), (server.node_id(), Dialect::Legacy));
         assert!(child.wait().unwrap().success());
+    }
+}
+
+/// What a proof of membership is bound to, beside what another library computes for the same session.
+#[test]
+fn the_exporter_is_that_of_openssl() {
+    let test = "the_exporter_is_that_of_openssl";
+    if !runs("openssl", &["version"]) {
+        return skip(test, "openssl is not installed");
+    }
+    // A client without a certificate is served where trust is on first use.
+    let server = identity(KeyKind::Ed25519, Policy::Tofu);
+    for groups in ["X25519", "P-256"] {
+        let listener = TcpListener::bind((HOST, 0)).unwrap();
+        let child = Command::new("openssl")
+            .args(["s_client", "-connect", &listener.local_addr().unwrap().to_string()])
+            .args(["-groups", groups, "-keymatexportlen", &EXPORTER_BYTES.to_string()])
+            .args(["-keymatexport", str::from_utf8(EXPORTER_LABEL).unwrap()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let (mut tcp, _) = listener.accept().unwrap();
+        let mut connection = ServerConnection::new(server_config(&server)).unwrap();
+        while connection.is_handshaking() {
+            connection.complete_io(&mut tcp).unwrap();
+        }
+        let ours = HEXUPPER.encode(&exporter(&connection).unwrap());
+        drop(tcp);
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        let theirs = text.lines().find_map(|line| line.trim().strip_prefix("Keying material: "));
+        assert_eq!(theirs, Some(ours.as_str()), "{text}");
     }
 }
 

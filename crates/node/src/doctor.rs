@@ -6,6 +6,7 @@
 //! counts them.
 
 mod limits;
+mod membership;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -43,8 +44,8 @@ pub enum Grade {
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Check {
-    /// Its name, for programs: `network`, `join`, `reachable`, `address`, `clock`, `disk`, `limits` or
-    /// `peers`.
+    /// Its name, for programs: `network`, `membership` (of a node of a private network), `join`,
+    /// `reachable`, `address`, `clock`, `disk`, `limits` or `peers`.
     pub name: &'static str,
     /// How it came out.
     pub result: Grade,
@@ -94,16 +95,19 @@ impl Examination {
         Self {
             node: found.snapshot.node.id.clone(),
             taken_at_ms: found.snapshot.taken_at_ms,
-            checks: vec![
-                network(found),
-                join(found),
-                reachable(found),
-                address(found),
-                clock(found),
-                disk(found),
-                limits::check(found),
-                peers(found),
-            ],
+            checks: [Some(network(found)), membership::check(found)]
+                .into_iter()
+                .flatten()
+                .chain([
+                    join(found),
+                    reachable(found),
+                    address(found),
+                    clock(found),
+                    disk(found),
+                    limits::check(found),
+                    peers(found),
+                ])
+                .collect(),
         }
     }
 

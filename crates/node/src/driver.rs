@@ -29,6 +29,7 @@ use voiddht_core::peer::ConnectionId;
 use voiddht_core::peer_clocks::ClockEstimate;
 use voiddht_core::time::{Moment, Now};
 use voiddht_identity::ProvedPeer;
+use voiddht_identity::network::Membership;
 use voiddht_wire::peer::{ErrorCode, Message, NodeInfo};
 
 use crate::clock::Clock;
@@ -39,10 +40,11 @@ use crate::descriptors::Share;
 use crate::dialer;
 use crate::event::{AnswerTo, Ending, Event, ProbeEnd};
 use crate::log_limit::{Line, log_limited};
+use crate::network::{NetworkReloadError, Remembering};
 use crate::observer::{Asked, Observer};
 use crate::persistence::{Persisted, Persistence};
 use crate::pins::PinView;
-use crate::pool::{Effect, Opened, Pool};
+use crate::pool::{Accepted, Effect, Opened, Pool};
 use crate::probes::Probes;
 use crate::resolver::Resolver;
 use crate::status::CoreStatus;
@@ -241,8 +243,12 @@ impl Driver {
                 self.settle_pins(now);
             }
             Event::HasPublished { key, asking } => {
-                // The asker may be gone.
+                // The requester may have gone.
                 let _ = asking.send(self.core.has_published(&key, now));
+            }
+            Event::ReloadNetwork { membership, asking } => {
+                // The requester may have gone.
+                let _ = asking.send(self.reload_network(now, membership));
             }
             Event::Status(asking) => {
                 // The requester may have gone.
@@ -279,6 +285,9 @@ impl Driver {
     fn opened(&mut self, now: Now, opened: Opened, proof: Option<ProvedPeer>) {
         self.dials.remove(&opened.connection);
         self.pool.limit_connections(self.most_connections());
+        if !self.pool.admits(&opened) {
+            return self.turn_away(now, &opened, Undelivered::ConnectionLost);
+        }
         let Some(proof) = proof else { return self.pool.opened(now.mono, opened) };
         let is_trusted = self.trust.admits(&proof, &opened, &self.context.counters, now);
         let id = proof.node_id();
@@ -287,11 +296,35 @@ impl Driver {
         if is_trusted {
             return self.pool.opened(now.mono, opened);
         }
-        // What it has sent already finds no connection in the pool, and is not looked at.
+        self.turn_away(now, &opened, Undelivered::WrongIdentity);
+    }
+
+    /// What it has sent already finds no connection in the pool, and is not looked at.
+    fn turn_away(&mut self, now: Now, opened: &Opened, why: Undelivered) {
         opened.outbox.close();
         if opened.dialed.is_some() {
-            self.pool.dial_failed(now.mono, opened.connection, Undelivered::WrongIdentity);
+            self.pool.dial_failed(now.mono, opened.connection, why);
         }
+    }
+
+    /// Goes on with other secrets of the private network.
+    fn reload_network(
+        &mut self,
+        now: Now,
+        membership: Arc<Membership>,
+    ) -> Result<Remembering, NetworkReloadError> {
+        let network = self.context.network.as_ref().ok_or(NetworkReloadError::Public)?;
+        let fingerprints = membership.secrets().fingerprints();
+        let known = network.now().secrets().fingerprints();
+        if !fingerprints.iter().any(|fingerprint| known.contains(fingerprint)) {
+            return Err(NetworkReloadError::OtherNetwork);
+        }
+        let rows: Vec<_> = fingerprints.iter().map(|fingerprint| fingerprint.0).collect();
+        let store = self.persistence.store();
+        let remembering = store.map(|store| store.begin_remember_network(&rows));
+        self.pool.secrets_changed(now.mono, Accepted::of(membership.secrets()));
+        network.replace(membership);
+        Ok(remembering.map(Box::new))
     }
 
     /// Does what the pins want.

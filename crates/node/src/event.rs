@@ -7,12 +7,14 @@ use tokio::sync::oneshot;
 use voiddht_core::configured::{PeerName, ResolveError};
 use voiddht_core::event::{Command, Misbehaviour, Outcome, Undelivered};
 use voiddht_core::peer::ConnectionId;
+use voiddht_identity::network::Membership;
 use voiddht_identity::{Certificate, ProvedPeer};
 use voiddht_wire::peer::{ErrorCode, Message, NodeInfo};
 use voiddht_wire::{Key, NodeId, PeerAddress};
 
 use crate::api::ApiAnswer;
 use crate::driver::observe::Observation;
+use crate::network::{NetworkReloadError, Remembering};
 use crate::outbox::Outbox;
 use crate::pins::PinView;
 use crate::pool::Opened;
@@ -121,6 +123,13 @@ pub(crate) enum Event {
         key: Key,
         /// Who gets the answer.
         asking: oneshot::Sender<bool>,
+    },
+    /// The secrets of the private network were read again.
+    ReloadNetwork {
+        /// What new connections begin with.
+        membership: Arc<Membership>,
+        /// Who gets the answer.
+        asking: oneshot::Sender<Result<Remembering, NetworkReloadError>>,
     },
     /// Asks for the status of the core.
     Status(oneshot::Sender<CoreStatus>),

@@ -23,6 +23,7 @@ use crate::context::Context;
 use crate::counters::{Counts, Limit};
 use crate::doctor::{DIAL_BACK_PATIENCE, Examination, Findings};
 use crate::event::{AnswerTo, Event};
+use crate::network::{NetworkReload, NetworkReloadError};
 use crate::pins::PinView;
 use crate::snapshot::{Snapshot, SnapshotRequest, Surroundings};
 use crate::status::Status;
@@ -215,6 +216,7 @@ impl Handle {
             queued_bytes: context.budget.used(),
             last_caller: context.callers.last(),
             counts: self.counts(),
+            network: context.network.as_ref(),
         };
         Ok(Snapshot::assemble(*seen, &around))
     }
@@ -297,6 +299,20 @@ impl Handle {
             return Err(HandleError::Stopped);
         }
         answer.await.map_err(|_| HandleError::Stopped)
+    }
+
+    /// Reads the secrets of the private network again, and goes on with them. Fails or succeeds as a
+    /// whole, and logs either.
+    ///
+    /// # Errors
+    /// [`NetworkReloadError`]; nothing has changed.
+    pub async fn reload_network(&self) -> Result<NetworkReload, NetworkReloadError> {
+        crate::network::reload::reload(&self.context).await
+    }
+
+    /// Whether the node belongs to a private network.
+    pub fn is_private(&self) -> bool {
+        self.context.network.is_some()
     }
 
     /// Counts a limit of something that serves this node's data elsewhere.

@@ -4,18 +4,25 @@
 //! The rules and bytes are in `voiddht_identity::network`; the exchange over a socket is in
 //! [`crate::handshake`]; what a reload does to connections that are open is decided by the pool.
 
+mod directory;
 pub mod file;
+pub(crate) mod reload;
 mod tally;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rand::TryRng;
 use rand::rngs::SysRng;
 use voiddht_identity::Identity;
-use voiddht_identity::network::{Membership, NetworkSecrets};
+use voiddht_identity::network::secrets::MAX_SECRETS;
+use voiddht_identity::network::{Fingerprint, Membership, NetworkSecrets};
 
+pub use self::directory::DirectoryMismatch;
+pub(crate) use self::directory::check_directory;
 pub use self::file::{SecretFileFault, read_secret_file};
+pub(crate) use self::reload::Remembering;
+pub use self::reload::{NetworkReload, NetworkReloadError};
 pub(crate) use self::tally::Tallies;
 pub use self::tally::{MembershipRefusal, NetworkTally};
 
@@ -25,12 +32,15 @@ pub(crate) struct Network {
     /// Where the secrets are read again.
     file: PathBuf,
     current: RwLock<Arc<Membership>>,
+    /// Secrets that were the first of the file since the start, the latest last.
+    firsts: Mutex<Vec<Fingerprint>>,
     pub(crate) tallies: Tallies,
 }
 
 impl Network {
     pub(crate) fn new(file: PathBuf, membership: Arc<Membership>) -> Self {
-        Self { file, current: RwLock::new(membership), tallies: Tallies::default() }
+        let firsts = Mutex::new(vec![membership.secrets().first().fingerprint()]);
+        Self { file, current: RwLock::new(membership), firsts, tallies: Tallies::default() }
     }
 
     /// The file of the secrets.
@@ -45,7 +55,20 @@ impl Network {
 
     /// Has new connections begin with other secrets.
     pub(crate) fn replace(&self, membership: Arc<Membership>) {
+        let first = membership.secrets().first().fingerprint();
+        let mut firsts = self.firsts.lock().unwrap_or_else(PoisonError::into_inner);
+        if firsts.last() != Some(&first) {
+            firsts.push(first);
+            let surplus = firsts.len().saturating_sub(MAX_SECRETS);
+            firsts.drain(..surplus);
+        }
+        drop(firsts);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = membership;
+    }
+
+    /// Whether a secret is the first of the file, or was since the start.
+    pub(crate) fn has_been_first(&self, secret: Fingerprint) -> bool {
+        self.firsts.lock().unwrap_or_else(PoisonError::into_inner).contains(&secret)
     }
 }
 

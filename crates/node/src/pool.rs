@@ -14,6 +14,7 @@ mod choice;
 mod dial;
 mod entry;
 mod legacy;
+mod renewal;
 mod slots;
 
 use std::collections::{HashMap, VecDeque};
@@ -32,6 +33,8 @@ use voiddht_wire::{NodeId, PeerAddress};
 use self::dial::Dial;
 use self::entry::{Connection, PeerConnections};
 use self::legacy::LegacyPeers;
+use self::renewal::Renewals;
+pub(crate) use self::renewal::{Accepted, ConnectionCounts};
 use self::slots::{Occupied, Wanted};
 use crate::counters::{Counters, Limit};
 use crate::event::Ending;
@@ -134,6 +137,8 @@ pub(crate) struct Pool {
     draining: usize,
     /// Requests for which there was no place, the oldest first.
     placeless: VecDeque<Placeless>,
+    /// The secrets of a private network, and what is renewed because of them.
+    renewals: Renewals,
     effects: VecDeque<Effect>,
 }
 
@@ -164,6 +169,7 @@ impl Pool {
             legacy: LegacyPeers::default(),
             draining: 0,
             placeless: VecDeque::new(),
+            renewals: Renewals::default(),
             effects: VecDeque::new(),
         }
     }
@@ -357,6 +363,7 @@ impl Pool {
         let proved = connection.proved;
         self.connections.insert(id, connection);
         let Some(proved) = proved else { return };
+        self.plan_renewal(now, id);
         if legacy {
             return self.opened_legacy(now, id, waiting);
         }
@@ -447,7 +454,10 @@ impl Pool {
 
     /// Whether there is something for a sweep to do, now or soon.
     pub(crate) fn wants_sweep(&self) -> bool {
-        self.draining > 0 || !self.placeless.is_empty() || self.len() > self.limits.connections
+        self.draining > 0
+            || !self.placeless.is_empty()
+            || self.len() > self.limits.connections
+            || self.renewals.has_any()
     }
 
     /// Closes replaced connections that have done their work, and idle ones over the limit; gives
@@ -464,6 +474,7 @@ impl Pool {
         for id in done {
             self.close(id);
         }
+        self.renew(now);
     }
 
     /// The live connection for a destination.
@@ -545,6 +556,9 @@ impl Pool {
     /// Notifies the core of a connection.
     fn announce(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
+        if connection.ends_at.is_some() {
+            return;
+        }
         connection.announced = true;
         let Some(proved) = connection.proved else { return };
         if connection.is_legacy() {

@@ -55,6 +55,8 @@ pub struct Snapshot {
     pub records: RecordsView,
     /// Where that is kept for the next start.
     pub storage: StorageView,
+    /// The private network that it belongs to; `None` in a public one.
+    pub network: Option<NetworkView>,
     /// What it does.
     pub operations: OperationsView,
     /// Its connections.
@@ -233,6 +235,51 @@ pub struct StorageView {
     pub failing: bool,
 }
 
+/// A private network, as one of its nodes sees it. Fingerprints reveal nothing of the secrets.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct NetworkView {
+    /// The secrets in the order of the file: the first proves membership, all are accepted.
+    pub secrets: Vec<SecretView>,
+    /// Handshakes without membership since the start.
+    pub refused: Vec<RefusedView>,
+    /// Proofs of peers, in the last ten minutes, by a secret that the file does not have.
+    pub recent_wrong_proofs: u64,
+    /// Dials of contacts, in the last ten minutes, whose certificate no secret opened.
+    pub recent_unopened_contacts: u64,
+    /// Dials, in the last ten minutes, of peers that sealed their certificate with another secret than
+    /// the first of this node, and closed the connection when this node proved membership by that.
+    pub recent_closed_by_newer: u64,
+}
+
+/// One secret of a private network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SecretView {
+    /// The first 8 bytes of SHA-256("voiddht network" 00 ‖ secret), in hexadecimal digits.
+    pub fingerprint: String,
+    /// Open connections whose peer proved membership by it.
+    pub connections: usize,
+    /// Whether it is, or was since the node's start, the first of the file.
+    pub has_been_first: bool,
+}
+
+/// Handshakes that ended without membership, for one reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RefusedView {
+    /// `public_node`, `other_network`, `wrong_proof` or `no_proof`.
+    pub reason: &'static str,
+    /// How often since the start.
+    pub count: u64,
+}
+
+/// Connections whose keys were agreed on in one group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GroupView {
+    /// `x25519mlkem768`, `x25519` or `p256`.
+    pub group: &'static str,
+    /// Open connections.
+    pub connections: usize,
+}
+
 /// What a node does.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct OperationsView {
@@ -259,6 +306,8 @@ pub struct ConnectionsView {
     pub dials_failed: u64,
     /// Accepted connections whose handshake did not succeed. Probes are among them.
     pub handshakes_failed: u64,
+    /// Connections with peers by the group of their key exchange, open now.
+    pub groups: Vec<GroupView>,
     /// Connections of local programs, open now.
     pub api: u64,
     /// When a peer last dialled the peer port, in milliseconds since 1970: this node can be

@@ -22,6 +22,7 @@ mod eclipse;
 mod flooding;
 mod kind;
 mod node_liar;
+mod outsider;
 mod placement;
 mod replaying;
 mod slow;
@@ -36,6 +37,7 @@ pub use eclipse::Eclipse;
 pub use flooding::Flooding;
 pub use kind::{Kind, UnknownKind};
 pub use node_liar::NodeLiar;
+pub use outsider::Outsider;
 pub use placement::{Infiltration, Placement};
 pub use replaying::Replaying;
 pub use slow::Slow;
@@ -53,6 +55,11 @@ pub trait Adversary {
     /// The node is about to say something.
     fn speak(&mut self, _around: &mut Around<'_>, output: Output) -> Speech {
         Speech::Say(output)
+    }
+
+    /// Whether it has no secret of the private network that the others belong to.
+    fn is_outsider(&self) -> bool {
+        false
     }
 
     /// Called once after its start, and again after each pause that it asks for.

@@ -60,6 +60,8 @@ pub struct Host {
     pub(crate) side: u8,
     /// Whether a firewall or an address translator keeps others from dialling it.
     pub(crate) no_inbound: bool,
+    /// Whether it has no secret of the private network that the others belong to.
+    pub(crate) outsider: bool,
     /// When a caller last came to its port, as its node was told.
     pub(crate) called: Option<Moment>,
     /// Whether its node is started as a client.

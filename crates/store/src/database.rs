@@ -34,7 +34,12 @@ pub(crate) enum Change {
     PutPin(Pin),
     RemovePin(NodeId),
     RememberNode(NodeId),
+    RememberNetwork(Vec<Fingerprint>),
+    LeaveNetwork { keep_records: bool },
 }
+
+/// What tells one secret of a private network from another.
+pub(crate) type Fingerprint = [u8; schema::FINGERPRINT_BYTES];
 
 /// What must lie on a medium when it is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +53,7 @@ pub(crate) enum Expect {
 /// What a database holds.
 pub(crate) struct Content {
     pub(crate) node: Option<NodeId>,
+    pub(crate) network: Vec<Fingerprint>,
     pub(crate) last_stamp: Option<Stamp>,
     pub(crate) pins: Vec<Pin>,
     pub(crate) contacts: Vec<NodeInfo>,
@@ -59,6 +65,7 @@ impl Content {
     /// Whether nothing would be lost with it.
     pub(crate) fn is_empty(&self) -> bool {
         self.node.is_none()
+            && self.network.is_empty()
             && self.pins.is_empty()
             && self.contacts.is_empty()
             && self.records.is_empty()
@@ -240,6 +247,28 @@ impl<'a> Tables<'a> {
             Change::RememberNode(id) => {
                 self.meta.insert(schema::META_NODE, id.to_bytes().as_slice())?;
             }
+            Change::RememberNetwork(fingerprints) => self.remember_network(fingerprints)?,
+            Change::LeaveNetwork { keep_records } => self.leave_network(*keep_records)?,
+        }
+        Ok(())
+    }
+
+    fn remember_network(&mut self, network: &[Fingerprint]) -> Result<(), redb::StorageError> {
+        if network.is_empty() {
+            self.meta.remove(schema::META_NETWORK)?;
+        } else {
+            self.meta.insert(schema::META_NETWORK, network.concat().as_slice())?;
+        }
+        Ok(())
+    }
+
+    fn leave_network(&mut self, keep_records: bool) -> Result<(), redb::StorageError> {
+        self.contacts.retain(|_, _| false)?;
+        if !keep_records {
+            self.values.retain(|_, _| false)?;
+            self.records.retain(|_, _| false)?;
+            self.expiry.retain(|_, ()| false)?;
+            self.accounts.retain(|_, _| false)?;
         }
         Ok(())
     }
@@ -322,8 +351,10 @@ fn read(database: &redb::Database) -> Result<Content, Fault> {
             Some(schema::decode_stamp(&stamp).ok_or_else(|| malformed("the clock's row"))?)
         }
     };
+    let network = read_network(row(schema::META_NETWORK)?)?;
     Ok(Content {
         node,
+        network,
         last_stamp,
         pins: read_pins(&reading)?,
         contacts: read_contacts(&reading)?,
@@ -333,6 +364,15 @@ fn read(database: &redb::Database) -> Result<Content, Fault> {
 
 fn malformed(what: &str) -> Fault {
     Fault::Damaged(format!("{what} is malformed"))
+}
+
+/// A row that cannot be read must not make a private node a public one.
+fn read_network(row: Option<Vec<u8>>) -> Result<Vec<Fingerprint>, Fault> {
+    let Some(row) = row else { return Ok(Vec::new()) };
+    match row.as_chunks() {
+        (fingerprints @ [_, ..], []) => Ok(fingerprints.to_vec()),
+        _ => Err(malformed("the private network's row")),
+    }
 }
 
 fn read_contacts(reading: &redb::ReadTransaction) -> Result<Vec<NodeInfo>, Fault> {

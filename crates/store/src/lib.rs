@@ -35,4 +35,4 @@ pub use error::{Failure, Full, OpenError, SaveIdentityError, WriteFailed};
 pub use identity_file::{IDENTITY_NAME, StoredIdentity};
 pub use loaded::{Condition, Loaded, LoadedRecord, Pin};
 pub use medium::Medium;
-pub use store::{Completion, INBOX_BYTES, INBOX_JOBS, OnCompletion, Store};
+pub use store::{Committing, Completion, INBOX_BYTES, INBOX_JOBS, OnCompletion, Store};

@@ -16,6 +16,9 @@ use crate::identity_file::StoredIdentity;
 pub struct Loaded {
     /// The node's identity; `None` in a new directory, until [`crate::Store::save_identity`].
     pub identity: Option<StoredIdentity>,
+    /// Fingerprints of the secrets of its private network; none: its network is public, or not known
+    /// yet.
+    pub network: Vec<[u8; 8]>,
     /// The certificates it pinned, by node ID.
     pub pins: Vec<Pin>,
     /// The contacts it knew, by node ID.

@@ -49,9 +49,14 @@ pub(crate) const PINS: TableDefinition<Id, &'static [u8]> = TableDefinition::new
 pub(crate) const META_SCHEMA: &str = "schema";
 /// In [`META`]: the node's ID, 32 bytes.
 pub(crate) const META_NODE: &str = "node";
+/// In [`META`]: the fingerprints of a private network's secrets, [`FINGERPRINT_BYTES`] each, in no
+/// order that matters. No row: the network is public. It is no part of [`SCHEMA_VERSION`].
+pub(crate) const META_NETWORK: &str = "network";
 /// In [`META`]: the last [`Stamp`].
 pub(crate) const META_CLOCK: &str = "clock";
 
+/// Bytes of a secret's fingerprint.
+pub(crate) const FINGERPRINT_BYTES: usize = 8;
 /// `version u64 · deadline u64`.
 pub(crate) const RECORD_BYTES: usize = 16;
 /// `charge u8 · owner u8 · node ID 32 · address 18`.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -103,6 +103,7 @@ impl Store {
         });
         let loaded = Loaded {
             identity,
+            network: content.network,
             pins: content.pins,
             contacts: content.contacts,
             records: records.collect(),
@@ -181,13 +182,50 @@ impl Store {
         if let Some(directory) = &self.directory {
             directory.save_identity(identity)?;
         }
-        let closed = || WriteFailed::new(Failure::Io, "the writer has ended");
+        Ok(self.commit(vec![Change::RememberNode(identity.node_id)])?)
+    }
+
+    /// Remembers the secrets of the node's private network by their fingerprints, in place of those
+    /// that were remembered; none: the network is public. Blocks until it is on disk.
+    ///
+    /// # Errors
+    /// If it may not be found at the next start.
+    pub fn remember_network(&self, fingerprints: &[[u8; 8]]) -> Result<(), WriteFailed> {
+        self.commit(vec![Change::RememberNetwork(fingerprints.to_vec())])
+    }
+
+    /// The same without waiting: what is returned says later how it went.
+    ///
+    /// # Errors
+    /// [`Full`] if too much waits for the disk; nothing was taken.
+    pub fn begin_remember_network(&self, fingerprints: &[[u8; 8]]) -> Result<Committing, Full> {
         let (answer, answered) = sync_channel(1);
-        let job = Job::Remember { node: identity.node_id, answer };
-        let inbox = self.inbox.as_ref().ok_or_else(closed)?;
-        inbox.send(job).map_err(|_| closed())?;
-        answered.recv().map_err(|_| closed())??;
-        Ok(())
+        let changes = vec![Change::RememberNetwork(fingerprints.to_vec())];
+        self.send(Job::Awaited { changes, answer })?;
+        Ok(Committing(answered))
+    }
+
+    /// Makes the directory that of another network, in one transaction: forgets the contacts, and the
+    /// records unless they are kept, and remembers the fingerprints of its secrets, none for a public
+    /// network. Pins stay. Blocks until it is on disk.
+    ///
+    /// # Errors
+    /// If it may not be found at the next start.
+    pub fn move_to_network(
+        &self,
+        fingerprints: &[[u8; 8]],
+        keep_records: bool,
+    ) -> Result<(), WriteFailed> {
+        let network = Change::RememberNetwork(fingerprints.to_vec());
+        self.commit(vec![Change::LeaveNetwork { keep_records }, network])
+    }
+
+    /// Has the writer make changes, and waits until they are on disk.
+    fn commit(&self, changes: Vec<Change>) -> Result<(), WriteFailed> {
+        let (answer, answered) = sync_channel(1);
+        let inbox = self.inbox.as_ref().ok_or_else(writer_ended)?;
+        inbox.send(Job::Awaited { changes, answer }).map_err(|_| writer_ended())?;
+        Committing(answered).wait()
     }
 
     /// Writes everything that was submitted, closes the database, gives the directory free.
@@ -213,6 +251,24 @@ impl Store {
         let inbox = self.inbox.as_ref().ok_or(Full)?;
         inbox.try_send(job).map_err(|_| Full)
     }
+}
+
+/// Changes on their way to disk.
+#[derive(Debug)]
+pub struct Committing(Receiver<Result<(), WriteFailed>>);
+
+impl Committing {
+    /// Blocks until they are there.
+    ///
+    /// # Errors
+    /// If they may not be found at the next start.
+    pub fn wait(self) -> Result<(), WriteFailed> {
+        self.0.recv().map_err(|_| writer_ended())?
+    }
+}
+
+fn writer_ended() -> WriteFailed {
+    WriteFailed::new(Failure::Io, "the writer has ended")
 }
 
 impl Drop for Store {

@@ -33,8 +33,8 @@ pub(crate) enum Job {
     Writes { ticket: Ticket, changes: Vec<Change>, bytes: usize },
     /// A pin made, moved or removed.
     Pin { node: NodeId, change: Box<Change> },
-    /// The node's ID, for a caller that waits.
-    Remember { node: NodeId, answer: SyncSender<Result<(), WriteFailed>> },
+    /// What a caller waits for: all of it, in one transaction.
+    Awaited { changes: Vec<Change>, answer: SyncSender<Result<(), WriteFailed>> },
 }
 
 /// The state of the thread.
@@ -85,7 +85,7 @@ impl Writer {
                     self.inbox_bytes.release(bytes);
                     (self.on_completion)(Completion { ticket, result });
                 }
-                Job::Remember { answer, .. } => {
+                Job::Awaited { answer, .. } => {
                     // The caller waits for it: if it is gone, so is its interest.
                     let _ = answer.send(result);
                 }
@@ -99,19 +99,11 @@ impl Writer {
     fn transact(&mut self, group: &[Job]) -> Result<usize, WriteFailed> {
         let stamp = self.clock.stamp();
         let stale = Age(stamp.age.0.saturating_sub(SWEEP_AFTER));
-        let remembered: Vec<Change> = group
-            .iter()
-            .filter_map(|job| match job {
-                Job::Remember { node, .. } => Some(Change::RememberNode(*node)),
-                _ => None,
-            })
-            .collect();
         let in_group = group.iter().flat_map(|job| match job {
-            Job::Writes { changes, .. } => changes.as_slice(),
+            Job::Writes { changes, .. } | Job::Awaited { changes, .. } => changes.as_slice(),
             Job::Pin { change, .. } => std::slice::from_ref(&**change),
-            Job::Remember { .. } => &[],
         });
-        let changes = self.unsaved_pins.values().chain(&remembered).chain(in_group);
+        let changes = self.unsaved_pins.values().chain(in_group);
         let swept = self.database.commit(changes, &stamp, stale, SWEEP_RECORDS)?;
         self.unsaved_pins.clear();
         let dropped = std::mem::take(&mut self.dropped_pins);

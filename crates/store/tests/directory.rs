@@ -95,3 +95,42 @@ fn the_largest_value_takes_64_kib_and_no_more() {
     let room = stats.stored_bytes() + stats.metadata_bytes() + stats.fragmented_bytes();
     assert_eq!(room, 64 * 1024);
 }
+
+#[test]
+fn the_fingerprints_of_a_private_network_are_remembered() {
+    let (one, two) = ([1; 8], [2; 8]);
+    let disk = Disk::new();
+    let (store, loaded, _) = disk.open();
+    assert_eq!(loaded.network, [[0; 8]; 0], "public, or not known yet");
+    store.save_identity(&identity(1)).unwrap();
+    store.remember_network(&[one, two]).unwrap();
+    store.close().unwrap();
+    let (store, loaded, _) = disk.open();
+    assert_eq!(loaded.network, [one, two]);
+    store.begin_remember_network(&[two]).unwrap().wait().unwrap();
+    store.close().unwrap();
+    let (store, loaded, _) = disk.open();
+    assert_eq!(loaded.network, [two]);
+    store.remember_network(&[]).unwrap();
+    store.close().unwrap();
+    assert_eq!(disk.open().1.network, [[0; 8]; 0]);
+}
+
+#[test]
+fn what_belongs_to_a_network_is_left_behind_with_it() {
+    for keep in [true, false] {
+        let disk = Disk::new();
+        let (store, _, completions) = disk.open();
+        store.save_identity(&identity(1)).unwrap();
+        store.put_pin(pin(3)).unwrap();
+        let writes = vec![Write::PutContact(contact(2)), put(record(4, b"value", 60))];
+        submit(&store, &completions, writes);
+        store.move_to_network(&[[7; 8]], keep).unwrap();
+        store.close().unwrap();
+        let (_store, loaded, _) = disk.open();
+        assert_eq!((loaded.contacts.len(), loaded.pins.len()), (0, 1), "pins stay");
+        assert_eq!(loaded.records.len(), usize::from(keep));
+        assert_eq!(loaded.network, [[7; 8]]);
+        assert_eq!(loaded.identity, Some(identity(1)));
+    }
+}

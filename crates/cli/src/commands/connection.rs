@@ -133,6 +133,18 @@ impl NodeConnection {
         self.understand(&self.fetch(path).await?)
     }
 
+    /// Has the node do something; its answer, as JSON.
+    ///
+    /// # Errors
+    /// As [`NodeConnection::fetch`].
+    pub(super) async fn post(&self, path: &str) -> Result<Vec<u8>, Failure> {
+        let Answer { status, body } = self.request(Method::Post, path).await?;
+        match status {
+            200 => Ok(body),
+            _ => Err(self.refused(status, &body)),
+        }
+    }
+
     /// Removes what is at a path. Whether there was anything.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ mod partition;
 mod report;
 mod restart_all;
 mod rolling_restart;
+mod rotation;
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -58,7 +59,7 @@ pub(super) struct Arguments {
 /// Size of a chaos test.
 #[derive(Clone, Debug, Args)]
 struct Options {
-    /// Nodes of the network [default: 32; 16 for rolling-restart and partition]
+    /// Nodes of the network [default: 32; 16 for rolling-restart and partition, 20 for rotation]
     #[arg(long, env = "VOIDDHT_DRILL_NODES", value_name = "NUMBER", value_parser = number::<usize>(2..=1000))]
     nodes: Option<usize>,
 
@@ -74,7 +75,8 @@ struct Options {
     #[arg(long, env = "VOIDDHT_DRILL_UPKEEP_INTERVAL", value_name = "SECONDS", default_value_t = 60, value_parser = number::<u64>(1..=86_400))]
     upkeep_interval: u64,
 
-    /// How long churn and a partition last [default: 180; 60 for partition]
+    /// How long churn and a partition last, or a rotation waits for renewed connections
+    /// [default: 180; 60 for partition, 630 for rotation]
     #[arg(long, env = "VOIDDHT_DRILL_SECONDS", value_name = "SECONDS", value_parser = number::<u64>(1..=86_400))]
     seconds: Option<u64>,
 
@@ -115,7 +117,9 @@ enum Case {
     Churn,
     /// The network is partitioned into two halves, and healed
     Partition,
-    /// All of these, one after the other
+    /// A private network's secret is replaced, under load; takes some 20 minutes
+    Rotation,
+    /// All of these but the rotation, one after the other
     All,
 }
 
@@ -140,6 +144,7 @@ impl Case {
             Self::RollingRestart => "rolling-restart",
             Self::Churn => "churn",
             Self::Partition => "partition",
+            Self::Rotation => "rotation",
             Self::All => "all",
         }
     }
@@ -150,6 +155,7 @@ impl Case {
             Self::RestartAll => restart_all::run(drill).await,
             Self::RollingRestart => rolling_restart::run(drill).await,
             Self::Churn => churn::run(drill).await,
+            Self::Rotation => rotation::run(drill).await,
             Self::Partition | Self::All => partition::run(drill).await,
         }
     }
@@ -212,7 +218,8 @@ async fn run_case(
     let load = Load::new(Rc::clone(&entries), options.value_size, load_random);
     let parent = options.directory.clone().unwrap_or_else(std::env::temp_dir);
     let manner = Manner { upkeep: Some(options.upkeep_interval), keeps_data: true };
-    let fleet = Fleet::new(&parent, manner, entries)?;
+    let secrets = (case == Case::Rotation).then(rotation::first_secrets);
+    let fleet = Fleet::new(&parent, manner, entries)?.with_secrets(secrets);
     let progress = Progress::new(case.name(), output);
     let mut drill = Drill { options, fleet, load, random, progress };
     let ran = case.run(&mut drill).await;

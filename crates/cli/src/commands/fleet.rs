@@ -6,7 +6,9 @@ pub(super) mod entries;
 mod process;
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::rc::Rc;
@@ -37,6 +39,8 @@ pub(super) struct Fleet {
     addresses: Addresses,
     places: Vec<Place>,
     running: BTreeMap<usize, Process>,
+    /// What a new node has in the file of its private network's secrets, where there is one.
+    secrets: Option<String>,
     entries: Rc<Entries>,
 }
 
@@ -70,8 +74,20 @@ impl Fleet {
             addresses: Addresses::claim()?,
             places: Vec::new(),
             running: BTreeMap::new(),
+            secrets: None,
             entries,
         })
+    }
+
+    /// The same as nodes of a private network that have these secrets.
+    pub(super) fn with_secrets(self, secrets: Option<String>) -> Self {
+        Self { secrets, ..self }
+    }
+
+    /// Replaces what a node has in its secret file.
+    pub(super) fn write_secrets(&self, number: usize, secrets: &str) -> Result<(), Failure> {
+        let file = self.places[number].secrets.as_deref();
+        file.map_or(Ok(()), |file| write_secrets(file, secrets)).map_err(Failure::failed)
     }
 
     /// A new node's number and place, on a loopback address of its own.
@@ -90,7 +106,12 @@ impl Fleet {
         let number = self.places.len();
         let directory = self.directory.path().join(format!("node-{number}"));
         std::fs::create_dir(&directory).map_err(Failure::failed)?;
-        self.places.push(Place { p2p, api, directory, namespace });
+        let secrets = self.secrets.as_ref().map(|secrets| (directory.join("net.secret"), secrets));
+        if let Some((file, secrets)) = &secrets {
+            write_secrets(file, secrets).map_err(Failure::failed)?;
+        }
+        let secrets = secrets.map(|(file, _)| file);
+        self.places.push(Place { p2p, api, directory, namespace, secrets });
         Ok(number)
     }
 
@@ -263,6 +284,16 @@ impl Fleet {
         let process = self.running.get_mut(&number);
         process.ok_or_else(|| Failure::Failed(format!("node {number} does not run")))
     }
+}
+
+/// A file that its owner alone can read, as a node demands. It takes the place of an earlier one as a
+/// whole: a node that reloads meanwhile reads one of the two.
+fn write_secrets(file: &Path, secrets: &str) -> std::io::Result<()> {
+    let new = file.with_extension("new");
+    let mut options = std::fs::OpenOptions::new();
+    options.create(true).write(true).truncate(true).mode(0o600);
+    options.open(&new)?.write_all(secrets.as_bytes())?;
+    std::fs::rename(new, file)
 }
 
 /// `dht_server`, beside this program.

@@ -11,6 +11,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use voiddht_identity::certificate::pushed_length;
+use voiddht_identity::network::{NetworkSecrets, PROOF_BYTES, Session, Side, exporter};
 use voiddht_identity::{Certificate, Identity, client_config, dialed_peer};
 use voiddht_wire::RpcId;
 use voiddht_wire::frame::{self, FrameStart};
@@ -39,21 +40,26 @@ impl PeerConnection {
         let pushed = read_pushed(&mut tcp).await?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let pushed = Certificate::parse_pushed(&pushed, identity.policy(), now)?;
-        Self::over(tcp, &pushed, identity, port).await
+        Self::over(tcp, &pushed, identity, port, None).await
     }
 
-    /// The same, over a connection on which the node has pushed this certificate.
+    /// The same, over a connection on which the node has pushed this certificate. With the secrets of
+    /// a private network, both sides prove that they have one.
     pub(super) async fn over(
         tcp: TcpStream,
         pushed: &Certificate,
         identity: &Identity,
         port: u16,
+        secrets: Option<&NetworkSecrets>,
     ) -> Result<Self, Error> {
         tcp.set_nodelay(true)?;
         let name = ServerName::IpAddress(tcp.peer_addr()?.ip().into());
         let config = client_config(identity, pushed.clone(), None)?;
-        let tls = TlsConnector::from(config).connect(name, tcp).await?;
+        let mut tls = TlsConnector::from(config).connect(name, tcp).await?;
         let dialect = dialed_peer(tls.get_ref().1, pushed, identity)?.dialect();
+        if let Some(secrets) = secrets {
+            prove_membership(&mut tls, pushed, identity, secrets).await?;
+        }
         let own = Header { sender: identity.node_id(), port, rpc_id: RpcId::default() };
         Ok(Self { stream: BufStream::new(tls), own, dialect })
     }
@@ -97,6 +103,29 @@ impl PeerConnection {
             Decoded::BareError(code) => Err(format!("it answered with an error: {code:?}").into()),
         }
     }
+}
+
+/// Proves membership of a private network, and has the node prove its own.
+async fn prove_membership(
+    tls: &mut TlsStream<TcpStream>,
+    pushed: &Certificate,
+    identity: &Identity,
+    secrets: &NetworkSecrets,
+) -> Result<(), Error> {
+    let (client, server) = (identity.node_id(), pushed.node_id());
+    let session = Session { exporter: &exporter(tls.get_ref().1)?, client, server };
+    tls.write_all(&secrets.prove(&session, Side::Client)).await?;
+    tls.flush().await?;
+    let mut proof = [0; PROOF_BYTES];
+    let read = tls.read_exact(&mut proof).await;
+    read.map_err(|error| {
+        format!(
+            "it closed the connection instead of proving its membership ({error}): it may not \
+                 have the first secret of the file"
+        )
+    })?;
+    secrets.verify(&session, Side::Server, &proof)?;
+    Ok(())
 }
 
 /// The certificate that a node pushes to a client at once.

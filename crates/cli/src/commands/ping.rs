@@ -5,9 +5,11 @@
 mod probe;
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
+use voiddht_node::network::read_secret_file;
 
 use self::probe::{Found, Peer};
 use super::connection::pretty;
@@ -36,6 +38,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "PORT", default_value_t = 0, value_parser = listen_port)]
     port: u16,
 
+    /// The secret file of the private network that the node belongs to
+    #[arg(long, env = "VOIDDHT_NETWORK_SECRET", value_name = "FILE")]
+    network_secret: Option<PathBuf>,
+
     /// Timeout of each step
     #[arg(long, env = "VOIDDHT_TIMEOUT", value_name = "SECONDS", default_value = "5", value_parser = number::<u64>(1..=86_400))]
     timeout: u64,
@@ -60,7 +66,13 @@ Exit status:
 impl Arguments {
     pub(super) async fn run(self, output: &Output) -> Result<Exit, Failure> {
         let patience = std::time::Duration::from_secs(self.timeout);
-        let found = probe::probe(&self.address, self.port, patience).await?;
+        let secrets = match &self.network_secret {
+            Some(file) => {
+                Some(read_secret_file(file).map_err(|fault| Failure::Usage(fault.to_string()))?)
+            }
+            None => None,
+        };
+        let found = probe::probe(&self.address, self.port, patience, secrets.as_ref()).await?;
         if self.json {
             output.line(pretty(&json(&self.address, &found)))?;
         } else {

@@ -1,7 +1,7 @@
 //! Views (DTOs) of a node, as far as the commands use them. What is missing or new is
 //! no mistake: the node may be of another version.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// `/status.json`: a node, or a network of several.
 #[derive(Clone, Debug, Deserialize)]
@@ -20,6 +20,7 @@ pub(super) struct Node {
     pub(super) table: Table,
     pub(super) records: Records,
     pub(super) storage: Storage,
+    pub(super) network: Option<PrivateNetwork>,
     pub(super) operations: Operations,
     pub(super) connections: Connections,
     #[serde(default)]
@@ -126,7 +127,44 @@ pub(super) struct Connections {
     pub(super) dialed: u64,
     pub(super) accepted: u64,
     pub(super) dials_failed: u64,
+    #[serde(default)]
+    pub(super) groups: Vec<Group>,
     pub(super) api: u64,
+}
+
+/// Connections whose keys were agreed on in one group.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Group {
+    pub(super) group: String,
+    pub(super) connections: u64,
+}
+
+/// The private network that a node belongs to.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct PrivateNetwork {
+    /// The first of the file first.
+    pub(super) secrets: Vec<Secret>,
+    #[serde(default)]
+    pub(super) refused: Vec<Refused>,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct Secret {
+    pub(super) fingerprint: String,
+    pub(super) connections: u64,
+}
+
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct Refused {
+    pub(super) reason: String,
+    pub(super) count: u64,
+}
+
+/// The answer to a reload of the secrets.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub(super) struct Reloaded {
+    pub(super) fingerprints: Vec<String>,
+    pub(super) remembered: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]

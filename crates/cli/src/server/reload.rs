@@ -1,5 +1,5 @@
-//! SIGHUP: the log level and the peers are read again, from the file above all. Everything else needs
-//! a restart.
+//! SIGHUP: the log level and the peers are read again, from the file above all, and the secrets of a
+//! private network from theirs. Everything else needs a restart.
 
 use std::ffi::OsString;
 
@@ -29,6 +29,10 @@ impl Reloader {
     pub(super) async fn run(mut self, node: Handle) {
         while self.hangups.recv().await.is_some() {
             service::reloading();
+            if node.is_private() {
+                // Its log says how it went. The other settings do not depend on it.
+                let _ = node.reload_network().await;
+            }
             if let Err(failure) = self.reload(&node).await {
                 let why = failure.message().unwrap_or_default();
                 error!("settings not reloaded, keeping the old ones: {why}");

@@ -10,7 +10,7 @@ use crate::snapshot::{
     OperationsView, Reason, RecordsView, StorageView, TableView, TrustView,
 };
 
-fn snapshot() -> Snapshot {
+pub(super) fn snapshot() -> Snapshot {
     Snapshot {
         taken_at_ms: 0,
         node: NodeView {
@@ -33,6 +33,7 @@ fn snapshot() -> Snapshot {
         table: TableView { contacts: 9, ..TableView::default() },
         records: RecordsView::default(),
         storage: StorageView { directory: None, failing: false },
+        network: None,
         operations: OperationsView::default(),
         connections: ConnectionsView::default(),
         peers: Vec::new(),
@@ -69,7 +70,7 @@ fn sighting(answered: bool, seen: Option<[u8; 4]>) -> Sighting {
     Sighting { node, answered, seen: seen.map(address) }
 }
 
-fn findings(snapshot: &Snapshot) -> Findings<'_> {
+pub(super) fn findings(snapshot: &Snapshot) -> Findings<'_> {
     Findings {
         snapshot,
         own_address: at(OWN),

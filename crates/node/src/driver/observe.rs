@@ -17,6 +17,7 @@ use voiddht_wire::{Key, NodeId};
 
 use super::Driver;
 use crate::observer::{ContactChange, Finished, Happened};
+use crate::pool::ConnectionCounts;
 use crate::snapshot::{Facts, MAX_RUNNING_SHOWN, MAX_SAMPLED_KEYS, SnapshotRequest};
 
 /// A node as its driver sees it at one moment.
@@ -37,6 +38,7 @@ pub(crate) struct Observation {
     pub(crate) bans: Vec<(NodeId, Duration)>,
     pub(crate) peers: Vec<(ConfiguredPeer, PeerState)>,
     pub(crate) pins: usize,
+    pub(crate) connection_counts: ConnectionCounts,
     pub(crate) reach: &'static str,
     pub(crate) public_address: Option<IpAddr>,
     pub(crate) events: Vec<Happened>,
@@ -131,6 +133,7 @@ impl Driver {
             reach: reach_name(&self.core),
             public_address: self.core.public_address(),
             pins: self.trust.len(),
+            connection_counts: self.pool.connection_counts(),
             events: self.observer.events(),
         }
     }

@@ -12,6 +12,7 @@
 //! | `/get?key=HEX` | a GET with its value; on the Unix socket alone |
 //! | `/pins.json?node=N` | the pinned certificates; on the Unix socket alone |
 //! | `DELETE /pins/ID?node=N` | forgets a pin; on the Unix socket alone |
+//! | `POST /network/reload?node=N` | reads the private network's secrets again; on the Unix socket alone |
 //! | `/metrics` | for Prometheus |
 //! | `/healthz` | 200 while the driver answers |
 //! | `/readyz` | 200 while the node is part of its network and a contact answers, and what is to be looked at; else 503, and why |
@@ -25,7 +26,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get};
+use axum::routing::{delete, get, post};
 use axum::{Router, http};
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -38,6 +39,7 @@ use super::page::PAGE;
 use super::view::{ViewError, Viewer, look};
 use super::{Watched, events, exposition, metrics};
 use crate::counters::Limit;
+use crate::network::NetworkReloadError;
 use crate::snapshot::{OperationView, SnapshotRequest, ValueView};
 
 /// Concurrent live streams. Each costs a view a second.
@@ -100,7 +102,8 @@ impl Routes {
             Audience::Tools => Router::new()
                 .route("/get", get(get_value))
                 .route("/pins.json", get(list_pins))
-                .route("/pins/{id}", delete(forget_pin)),
+                .route("/pins/{id}", delete(forget_pin))
+                .route("/network/reload", post(reload_network)),
             Audience::Browsers(_) => Router::new(),
         };
         let router = router
@@ -285,6 +288,17 @@ async fn forget_pin(
         Ok(false) => Err((StatusCode::NOT_FOUND, "There is no pin of that ID.\n".into())),
         Err(error) => Err(busy(&error.to_string())),
     }
+}
+
+async fn reload_network(
+    State(routes): State<Routes>,
+    Query(WhichNode { node }): Query<WhichNode>,
+) -> Result<Response, Refusal> {
+    let reloaded = routes.watched(node)?.handle.reload_network().await;
+    reloaded.map(|reload| json(&reload)).map_err(|error| match error {
+        NetworkReloadError::Stopped => busy(&error.to_string()),
+        _ => bad(error.to_string()),
+    })
 }
 
 async fn prometheus(State(routes): State<Routes>) -> impl IntoResponse {

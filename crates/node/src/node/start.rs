@@ -16,7 +16,9 @@ use voiddht_core::config::ConfigError;
 use voiddht_core::event::{Command, StoredRecord};
 use voiddht_identity::network::NetworkSecrets;
 use voiddht_identity::{Identity, IdentityError, KeyExchange, Policy, server_config};
-use voiddht_store::{Loaded, LoadedRecord, OpenError, Pin, SaveIdentityError, StoredIdentity};
+use voiddht_store::{
+    Loaded, LoadedRecord, OpenError, Pin, SaveIdentityError, StoredIdentity, WriteFailed,
+};
 use voiddht_wire::peer::NodeInfo;
 
 use super::Node;
@@ -30,13 +32,15 @@ use crate::driver::{Driver, Parts};
 use crate::event::{AnswerTo, Event};
 use crate::handle::Handle;
 use crate::http::{BoundHttp, HttpError, HttpServer, HttpSettings, Watched};
-use crate::network::{self, Network, SealError, SecretFileFault, read_secret_file};
+use crate::network::{
+    self, DirectoryMismatch, Network, SealError, SecretFileFault, check_directory, read_secret_file,
+};
 use crate::outbox::Budget;
 use crate::own_address::watch::Watch;
 use crate::own_address::{self, OwnAddress};
 use crate::own_sessions::OwnSessions;
 use crate::persistence::Persistence;
-use crate::pool::{ConnectionIds, Pool, PoolLimits};
+use crate::pool::{Accepted, ConnectionIds, Pool, PoolLimits};
 use crate::settings::Settings;
 use crate::trust::Trust;
 
@@ -74,6 +78,12 @@ pub enum StartError {
     /// The certificate cannot be sealed for the private network.
     #[error("cannot join the private network: {0}")]
     Seal(#[from] SealError),
+    /// The data directory belongs to another network.
+    #[error(transparent)]
+    Directory(#[from] DirectoryMismatch),
+    /// The data directory did not take the secrets' fingerprints.
+    #[error("cannot remember the private network: {0}")]
+    RememberNetwork(#[from] WriteFailed),
     /// A private network whose IDs are trusted on first use.
     #[error(
         "--identity tofu and --network-secret exclude each other: peers of the original network \
@@ -97,7 +107,7 @@ struct Beginning {
 pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
     settings.core.check()?;
     let secrets = read_secrets(&settings)?;
-    let beginning = begin(&settings)?;
+    let beginning = begin(&settings, secrets.as_ref())?;
     let network = match (secrets, &settings.network_secret) {
         (Some(secrets), Some(file)) => {
             Some(Network::new(file.clone(), network::seal(secrets, &beginning.identity)?))
@@ -146,7 +156,14 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
         connections: context.limits.connections.min(share.sockets()),
         requests_per_peer: context.limits.requests_per_peer,
     };
-    let pool = Pool::new(own.id, limits, ids, counters);
+    let mut pool = Pool::new(own.id, limits, ids, counters);
+    if let Some(network) = &context.network {
+        let membership = network.now();
+        pool.accept_secrets(Accepted::of(membership.secrets()));
+        let first = membership.secrets().first().fingerprint();
+        let secrets = membership.secrets().fingerprints().len();
+        tracing::info!(%first, secrets, "private network");
+    }
     let (joined_sender, joined) = watch::channel(knows_nobody);
     let driver = Driver::new(Parts {
         context: Arc::clone(&context),
@@ -196,7 +213,7 @@ fn key_exchange(settings: &Settings) -> KeyExchange {
     settings.key_exchange.clone().unwrap_or_else(usual)
 }
 
-fn begin(settings: &Settings) -> Result<Beginning, StartError> {
+fn begin(settings: &Settings, secrets: Option<&NetworkSecrets>) -> Result<Beginning, StartError> {
     let fresh = || Identity::generate(settings.key_kind, settings.policy, settings.host);
     let Some(path) = &settings.data_dir else {
         tracing::info!("no data directory: nothing is stored on disk");
@@ -206,6 +223,8 @@ fn begin(settings: &Settings) -> Result<Beginning, StartError> {
         return Ok(Beginning { identity, persistence, records, contacts, pins });
     };
     let (persistence, loaded) = Persistence::open(path)?;
+    let fingerprints = secrets.map(NetworkSecrets::fingerprints).unwrap_or_default();
+    check_directory(path, &loaded, &fingerprints)?;
     let identity = match &loaded.identity {
         Some(stored) => {
             Identity::from_parts(&stored.private_key_der, &stored.certificate_der, settings.policy)?
@@ -222,6 +241,12 @@ fn begin(settings: &Settings) -> Result<Beginning, StartError> {
         && let Some(store) = persistence.store()
     {
         store.save_identity(&stored)?;
+    }
+    let fingerprints: Vec<_> = fingerprints.iter().map(|fingerprint| fingerprint.0).collect();
+    if loaded.network != fingerprints
+        && let Some(store) = persistence.store()
+    {
+        store.remember_network(&fingerprints)?;
     }
     let identity = identity.with_key_exchange(key_exchange(settings));
     let Loaded { records, contacts, pins, .. } = loaded;

@@ -39,12 +39,12 @@ impl Pool {
         }
         for connection in surplus {
             self.counters.limit_reached(Limit::ConnectionsPerPeer);
-            self.drop_surplus(connection);
+            self.drop_at_once(connection);
         }
     }
 
-    /// Ends a connection of a peer that has opened too many. What it has not read is not written.
-    fn drop_surplus(&mut self, id: ConnectionId) {
+    /// Ends a connection now. What its peer has not read is not written.
+    pub(super) fn drop_at_once(&mut self, id: ConnectionId) {
         if let Some(connection) = self.connections.get(&id)
             && !connection.is_idle()
         {
@@ -96,8 +96,9 @@ impl Pool {
 
     /// Gives a connection's slot up.
     pub(super) fn forget(&mut self, connection: ConnectionId) {
-        if let Some(connection) = self.connections.remove(&connection) {
-            self.connected.remove(&connection);
+        if let Some(entry) = self.connections.remove(&connection) {
+            self.connected.remove(&entry);
+            self.renewals.forget(entry.renew_at, connection);
         }
     }
 

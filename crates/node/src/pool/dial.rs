@@ -45,6 +45,11 @@ impl Dial {
         Self { to, waiting: vec![message], early: None }
     }
 
+    /// A dial whose connection is to take the place of another one.
+    pub(super) fn renewal(to: Destination) -> Self {
+        Self { to, waiting: Vec::new(), early: None }
+    }
+
     /// Takes a request along, or sends it if that is possible already.
     pub(super) fn request(&mut self, message: Message, most: usize) -> Result<(), NotTaken> {
         let sent = self.early.as_ref().map_or(0, |early| early.sent.len());

@@ -31,6 +31,11 @@ pub(super) struct Connection {
     pub(super) announced: bool,
     /// Whether another one serves new requests.
     pub(super) draining: bool,
+    /// When it is to be dialled anew, because it was authenticated by a secret that is not the first.
+    pub(super) renew_at: Option<Moment>,
+    /// When it ends at the latest, because it was authenticated by a secret that was removed. Nothing
+    /// new is asked on it.
+    pub(super) ends_at: Option<Moment>,
     /// Whether it is being closed.
     pub(super) closing: bool,
     /// Whether the request that is unanswered is one that gets no answer: a STORE of the legacy
@@ -74,6 +79,8 @@ impl Connection {
             last_used: now,
             announced: false,
             draining: false,
+            renew_at: None,
+            ends_at: None,
             closing: false,
             mute: false,
         }

@@ -31,6 +31,11 @@ pub(super) fn to(byte: u8) -> Destination {
     Destination { address: address(byte), id: Some(id(byte)) }
 }
 
+fn outbox() -> Arc<Outbox> {
+    let limits = OutboxLimits { bytes: 1000, guaranteed: 0, unanswered: 10 };
+    Outbox::new(limits, Budget::new(100_000))
+}
+
 fn ending(clean: bool) -> Ending {
     Ending { clean, written: false, broken: None }
 }
@@ -98,22 +103,43 @@ impl Bench {
         dialed: bool,
         dialect: Dialect,
     ) {
-        let limits = OutboxLimits { bytes: 1000, guaranteed: 0, unanswered: 10 };
-        let outbox = Outbox::new(limits, Budget::new(100_000));
-        self.outboxes.insert(connection, Arc::clone(&outbox));
-        self.pool.opened(
-            self.now,
-            Opened {
-                connection,
-                proved,
-                remote: address(peer),
-                dialed: dialed.then(|| address(peer)),
-                dialect,
-                outbox,
-                group: None,
-                proven_by: None,
-            },
-        );
+        self.opened_by(connection, proved, peer, dialed, dialect, None);
+    }
+
+    pub(super) fn opened_by(
+        &mut self,
+        connection: ConnectionId,
+        proved: Option<Proved>,
+        peer: u8,
+        dialed: bool,
+        dialect: Dialect,
+        proven_by: Option<ProvenBy>,
+    ) {
+        let opened = self.opening(connection, proved, peer, dialed, dialect, proven_by);
+        self.outboxes.insert(connection, Arc::clone(&opened.outbox));
+        self.pool.opened(self.now, opened);
+    }
+
+    pub(super) fn opening(
+        &self,
+        connection: ConnectionId,
+        proved: Option<Proved>,
+        peer: u8,
+        dialed: bool,
+        dialect: Dialect,
+        proven_by: Option<ProvenBy>,
+    ) -> Opened {
+        let outbox = self.outboxes.get(&connection).cloned().unwrap_or_else(outbox);
+        Opened {
+            connection,
+            proved,
+            remote: address(peer),
+            dialed: dialed.then(|| address(peer)),
+            dialect,
+            outbox,
+            group: None,
+            proven_by,
+        }
     }
 
     pub(super) fn accept(&mut self, peer: u8) -> ConnectionId {
@@ -473,4 +499,58 @@ fn clients_without_a_certificate_have_a_share() {
     bench.pool.closed(bench.now, clients[0], ending(true));
     let next = bench.accept_unauthenticated(5);
     assert!(!bench.written(next).1, "its slot is free again");
+}
+
+/// A dial of a private network whose peer has yet to prove its membership.
+fn early(bench: &mut Bench) -> (ConnectionId, u8) {
+    let first = bench.request(to(1));
+    let [Seen::Dial(dial)] = bench.seen()[..] else { panic!("one dial") };
+    let outbox = outbox();
+    bench.outboxes.insert(ConnectionId(dial), Arc::clone(&outbox));
+    bench.pool.may_send(ConnectionId(dial), outbox);
+    (ConnectionId(dial), first)
+}
+
+#[test]
+fn requests_go_out_before_the_peer_has_proved_its_membership_and_nothing_is_taken() {
+    let mut bench = Bench::new(10, 10);
+    let (dial, first) = early(&mut bench);
+    let second = bench.request(to(1));
+    assert_eq!(bench.written(dial), (2, false), "what waited, and what came then");
+    let reply = message(1, first, Body::PingReply { observed: None });
+    assert!(bench.pool.received(bench.now, dial, &reply).is_none(), "it is no connection yet");
+    assert_eq!(bench.pool.proved(&id(1)), None);
+    bench.open(dial, 1, true);
+    for rpc in [first, second] {
+        bench.answer(dial, 1, rpc);
+    }
+    assert_eq!(bench.seen(), [Seen::Connected(1, true)]);
+}
+
+#[test]
+fn requests_that_went_out_fail_with_the_proof() {
+    let mut bench = Bench::new(10, 2);
+    let (dial, first) = early(&mut bench);
+    let second = bench.request(to(1));
+    let third = bench.request(to(1));
+    assert_eq!(bench.seen(), [Seen::Undelivered(third, Undelivered::LocalLimit)], "bounded");
+    bench.pool.dial_failed(bench.now, dial, Undelivered::OtherNetwork);
+    let failed = [first, second].map(|rpc| Seen::Undelivered(rpc, Undelivered::OtherNetwork));
+    assert_eq!(bench.seen(), failed);
+    assert_eq!(bench.taken(dial), Taken::Killed);
+}
+
+/// Whoever has the higher ID gives its dial up where dials cross; but the answers to what it has sent
+/// would come there.
+#[test]
+fn a_dial_that_has_sent_requests_is_not_given_up_for_one_that_crosses_it() {
+    let mut bench = Bench::new(10, 10);
+    let (dial, first) = early(&mut bench);
+    let inbound = bench.accept(1);
+    assert_eq!(bench.seen(), [Seen::Connected(1, false)], "not cancelled");
+    bench.open(dial, 1, true);
+    bench.answer(dial, 1, first);
+    let second = bench.request(to(1));
+    bench.answer(inbound, 1, second);
+    assert_eq!(bench.pool.len(), 2);
 }

@@ -7,18 +7,20 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use voiddht_core::configured::{ConfiguredPeer, PeerState};
 use voiddht_core::contact::Contact;
 use voiddht_core::time::{Now, WallTime};
-use voiddht_identity::Policy;
+use voiddht_identity::{KeyExchangeGroup, Policy};
 use voiddht_wire::NodeId;
 
 use super::health::SPLIT_ADVICE;
 use super::operation::millis;
 use super::{
     BanView, BucketView, ClockView, ConfiguredPeerView, ConnectionsView, ContactChangeView,
-    ContactView, EventView, Health, LimitView, MAX_STEPS, NodeView, OperationView, OperationsView,
-    RecordView, RecordsView, Snapshot, StorageView, TableView, TrustView,
+    ContactView, EventView, GroupView, Health, LimitView, MAX_STEPS, NetworkView, NodeView,
+    OperationView, OperationsView, RecordView, RecordsView, RefusedView, SecretView, Snapshot,
+    StorageView, TableView, TrustView,
 };
 use crate::counters::{Counts, limit_names};
 use crate::driver::observe::{Observation, ObservedBucket, Running};
+use crate::network::{MembershipRefusal, Network};
 use crate::observer::{ContactChange, Finished, Happened};
 use crate::own_address::Addresses;
 use crate::settings::Limits;
@@ -35,6 +37,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) queued_bytes: usize,
     pub(crate) last_caller: Option<SystemTime>,
     pub(crate) counts: Counts,
+    pub(crate) network: Option<&'a Network>,
 }
 
 impl Snapshot {
@@ -45,7 +48,8 @@ impl Snapshot {
             health: Health::of(&seen.facts).with_peers(&seen.peers),
             peers: seen.peers.iter().map(|(peer, state)| configured(peer, *state)).collect(),
             clock: seen.facts.clock.map(ClockView::of),
-            connections: connections(around),
+            connections: connections(&seen, around),
+            network: around.network.map(|network| private_network(&seen, network)),
             limits: limits(&seen, around),
             trust: TrustView {
                 bans: seen.bans.iter().map(|(id, left)| ban(id, *left)).collect(),
@@ -224,7 +228,39 @@ fn event(seen: Happened) -> EventView {
     EventView { at_ms: at.as_millis(), warning, text, times }
 }
 
-fn connections(around: &Surroundings<'_>) -> ConnectionsView {
+fn private_network(seen: &Observation, network: &Network) -> NetworkView {
+    let membership = network.now();
+    let connections = |secret| seen.connection_counts.by_secret.get(&secret).copied();
+    let tally = network.tallies.read();
+    let refused = MembershipRefusal::ALL.into_iter();
+    NetworkView {
+        secrets: membership
+            .secrets()
+            .fingerprints()
+            .into_iter()
+            .map(|secret| SecretView {
+                fingerprint: secret.to_string(),
+                connections: connections(secret).unwrap_or(0),
+                has_been_first: network.has_been_first(secret),
+            })
+            .collect(),
+        refused: refused
+            .map(|reason| RefusedView {
+                reason: reason.name(),
+                count: tally.refused[reason.slot()],
+            })
+            .collect(),
+        recent_wrong_proofs: tally.recent_wrong_proofs,
+        recent_unopened_contacts: tally.recent_unopened_contacts,
+        recent_closed_by_newer: tally.recent_closed_by_newer,
+    }
+}
+
+fn connections(seen: &Observation, around: &Surroundings<'_>) -> ConnectionsView {
+    let group = |(group, connections): (&KeyExchangeGroup, &usize)| GroupView {
+        group: group.name(),
+        connections: *connections,
+    };
     let counts = &around.counts;
     let since_1970 = |at: SystemTime| at.duration_since(UNIX_EPOCH).ok();
     let last_caller = around.last_caller.and_then(since_1970);
@@ -234,6 +270,7 @@ fn connections(around: &Surroundings<'_>) -> ConnectionsView {
         accepted: counts.accepted,
         dials_failed: counts.dials_failed,
         handshakes_failed: counts.handshakes_failed,
+        groups: seen.connection_counts.by_group.iter().map(group).collect(),
         api: counts.api_connections,
         last_caller_ms: last_caller.map(|at| at.as_millis() as u64),
     }

@@ -6,8 +6,8 @@ use std::str::FromStr;
 use voiddht_wire::Key;
 
 use super::{
-    Adversary, ClockAhead, ColludingInventor, Dropping, Eclipse, Flooding, NodeLiar, Replaying,
-    Slow, Sybil, ValueLiar, WrongAddresses,
+    Adversary, ClockAhead, ColludingInventor, Dropping, Eclipse, Flooding, NodeLiar, Outsider,
+    Replaying, Slow, Sybil, ValueLiar, WrongAddresses,
 };
 
 /// A kind of adversary.
@@ -35,6 +35,8 @@ pub enum Kind {
     WrongAddresses,
     /// Invents nodes that its accomplices confirm: [`ColludingInventor`].
     ColludingInventor,
+    /// See [`Outsider`].
+    Outsider,
 }
 
 /// The text names no kind of adversary.
@@ -46,7 +48,7 @@ pub struct UnknownKind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Dropping,
         Self::NodeLiar,
         Self::ValueLiar,
@@ -58,6 +60,7 @@ impl Kind {
         Self::ClockAhead,
         Self::WrongAddresses,
         Self::ColludingInventor,
+        Self::Outsider,
     ];
 
     /// Its name, which [`FromStr`] reads.
@@ -74,6 +77,7 @@ impl Kind {
             Self::ClockAhead => "clock-ahead",
             Self::WrongAddresses => "wrong-addresses",
             Self::ColludingInventor => "colluding-inventor",
+            Self::Outsider => "outsider",
         }
     }
 
@@ -93,6 +97,7 @@ impl Kind {
             }
             Self::WrongAddresses => "names real nodes at wrong addresses",
             Self::ColludingInventor => "names nodes that do not exist, the same as its accomplices",
+            Self::Outsider => "has no secret of the private network, and wants in",
         }
     }
 
@@ -110,6 +115,7 @@ impl Kind {
             Self::ClockAhead => Box::new(ClockAhead::default()),
             Self::WrongAddresses => Box::new(WrongAddresses),
             Self::ColludingInventor => Box::new(ColludingInventor),
+            Self::Outsider => Box::new(Outsider::default()),
         }
     }
 }

@@ -265,7 +265,9 @@ impl World {
         self.hosts[from.index()].traffic.probed();
         let (after, listening) = match self.by_address.get(&contact.address).copied() {
             Some(there) if self.answers_dials(from, there) => {
-                let listening = self.hosts[there.index()].info.id == contact.id;
+                // What a node of another network pushes cannot be opened.
+                let is_there = self.hosts[there.index()].info.id == contact.id;
+                let listening = is_there && self.is_one_network(from, there);
                 // One round trip of TCP, and one until the pushed certificate is here.
                 (2 * self.network.round_trip(from, there), listening)
             }

@@ -94,6 +94,8 @@ impl World {
             Some(self.time_to_fail(from, Some(to)).1)
         } else if wanted.id.is_some_and(|id| id != there.id) {
             Some(Undelivered::WrongIdentity)
+        } else if !self.is_one_network(from, to) {
+            Some(Undelivered::OtherNetwork)
         } else if !self.make_room(to) {
             Some(Undelivered::ConnectionLost)
         } else {
@@ -124,7 +126,7 @@ impl World {
     pub(super) fn accept(&mut self, at: HostId, from: HostId, serial: u64) {
         let Some(link) = self.hosts[from.index()].same_link(at, serial) else { return };
         link.agreed = true;
-        if self.hosts[at.index()].state != State::Up {
+        if self.hosts[at.index()].state != State::Up || !self.is_one_network(at, from) {
             return self.tell_of_death(at, from, serial);
         }
         self.hosts[at.index()].traffic.accepted();
@@ -248,6 +250,11 @@ impl World {
             Some(to) if !silent => (self.network.round_trip(from, to), Undelivered::Refused),
             _ => (self.network.config.dial_timeout, Undelivered::DialTimeout),
         }
+    }
+
+    /// Whether two hosts can prove their membership to each other.
+    pub(super) fn is_one_network(&self, a: HostId, b: HostId) -> bool {
+        self.hosts[a.index()].outsider == self.hosts[b.index()].outsider
     }
 
     /// Whether a partition lies between two hosts.

@@ -61,6 +61,7 @@ impl World {
             wakes_at: None,
             side: 0,
             no_inbound: options.no_inbound,
+            outsider: false,
             called: None,
             client: options.client,
             clock_skew: options.clock_skew,
@@ -75,13 +76,29 @@ impl World {
     /// Gives an adversary control of a host's node, from now on.
     pub fn corrupt(&mut self, host: HostId, adversary: Box<dyn Adversary>) {
         let place = &mut self.hosts[host.index()];
+        place.outsider = adversary.is_outsider();
         place.adversary = Some(adversary);
+        if place.outsider {
+            self.exclude(host);
+        }
+        let place = &self.hosts[host.index()];
         self.cabal.join(place.info);
         let event = Event::Mischief { at: host, run: place.run };
         self.queue.push(self.now, event);
         let site = self.site(host);
         for checker in &mut self.checkers {
             checker.corrupted(&site);
+        }
+    }
+
+    /// Ends the connections of a host that is no member any more.
+    fn exclude(&mut self, host: HostId) {
+        let peers = self.hosts[host.index()].links.iter().map(|link| link.peer);
+        let is_member = |peer: &HostId| !self.hosts[peer.index()].outsider;
+        let members: Vec<HostId> = peers.filter(is_member).collect();
+        for member in members {
+            self.close(member, host);
+            self.close(host, member);
         }
     }
 

@@ -15,6 +15,8 @@ const MAX_ANSWER_BYTES: u64 = 64 << 20;
 pub(super) enum Method {
     /// Read it.
     Get,
+    /// Have the node do something.
+    Post,
     /// Remove it.
     Delete,
 }
@@ -32,6 +34,7 @@ pub(super) async fn exchange(place: &Place, method: Method, path: &str) -> Resul
     let mut stream = place.connect().await.map_err(|error| place.unreachable(&error))?;
     let method = match method {
         Method::Get => "GET",
+        Method::Post => "POST",
         Method::Delete => "DELETE",
     };
     let request = format!("{method} {path} HTTP/1.0\r\nhost: {}\r\n\r\n", place.host());

@@ -26,6 +26,8 @@ pub(super) struct Place {
     pub(super) directory: PathBuf,
     /// The network namespace that it runs in, if it is not this process's own.
     pub(super) namespace: Option<String>,
+    /// The secret file of its private network, if it belongs to one.
+    pub(super) secrets: Option<PathBuf>,
 }
 
 impl Place {
@@ -182,6 +184,9 @@ fn command(program: &Path, place: &Place, manner: Manner, peers: &[SocketAddr]) 
         .args(["--loglevel", "info"]);
     if let Some(upkeep) = manner.upkeep {
         command.args(["--upkeep-interval", &upkeep.to_string()]);
+    }
+    if let Some(secrets) = &place.secrets {
+        command.arg("--network-secret").arg(secrets);
     }
     if manner.keeps_data {
         command.arg("--data-dir").arg(place.data());

@@ -15,7 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use voiddht_client::Key;
-use voiddht_identity::{Certificate, Identity, KeyKind, Policy};
+use voiddht_identity::network::NetworkSecrets;
+use voiddht_identity::{Certificate, CertificateError, Identity, KeyKind, Policy};
 use voiddht_wire::api::{DHT_FAILURE, DHT_SUCCESS, Request};
 use voiddht_wire::peer::{Body, Dialect};
 use voiddht_wire::{NodeId, PeerAddress, RpcId};
@@ -76,6 +77,7 @@ pub(super) async fn probe(
     address: &HostPort,
     port: u16,
     patience: Duration,
+    secrets: Option<&NetworkSecrets>,
 ) -> Result<Found, Failure> {
     let addresses = timeout(patience, address.resolve()).await;
     let addresses = match addresses {
@@ -88,7 +90,7 @@ pub(super) async fn probe(
     let mut why = String::new();
     for address in addresses {
         match timeout(patience, TcpStream::connect(address)).await {
-            Ok(Ok(tcp)) => return look(tcp, address, port, patience).await,
+            Ok(Ok(tcp)) => return look(tcp, address, port, patience, secrets).await,
             Ok(Err(error)) => why = format!("{address}: {error}"),
             Err(_) => why = format!("{address}: no answer within {} s", patience.as_secs()),
         }
@@ -101,10 +103,11 @@ async fn look(
     address: SocketAddr,
     port: u16,
     patience: Duration,
+    secrets: Option<&NetworkSecrets>,
 ) -> Result<Found, Failure> {
     match timeout(PUSH_PATIENCE.min(patience), read_pushed(&mut tcp)).await {
         Ok(Ok(pushed)) => {
-            let asked = timeout(2 * patience, ask(tcp, &pushed, port, patience)).await;
+            let asked = timeout(2 * patience, ask(tcp, &pushed, port, patience, secrets)).await;
             Ok(match asked {
                 Ok(Ok(peer)) => Found::Peer(peer),
                 Ok(Err(error)) => Found::SilentPeer { why: error.to_string() },
@@ -168,17 +171,21 @@ async fn exchange(address: SocketAddr, request: &[u8], patience: Duration) -> Ve
 }
 
 /// Pings the node that has pushed this certificate, and waits for it to dial back.
-async fn ask(tcp: TcpStream, pushed: &[u8], port: u16, patience: Duration) -> Result<Peer, Error> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-    let certificate = Certificate::parse_pushed(pushed, Policy::SelfCertifying, now)
-        .or_else(|_| Certificate::parse_pushed(pushed, Policy::Tofu, now))?;
+async fn ask(
+    tcp: TcpStream,
+    pushed: &[u8],
+    port: u16,
+    patience: Duration,
+    secrets: Option<&NetworkSecrets>,
+) -> Result<Peer, Error> {
+    let certificate = read_certificate(pushed, secrets)?;
     let is_self_certifying = certificate.check_policy(Policy::SelfCertifying).is_ok();
     let policy = if is_self_certifying { Policy::SelfCertifying } else { Policy::Tofu };
     let (own, remote) = (tcp.local_addr()?.ip(), tcp.peer_addr()?.ip());
     let identity = Identity::generate(KeyKind::default(), policy, own)?;
     let listener = TcpListener::bind((own, port)).await?;
     let port = listener.local_addr()?.port();
-    let mut peer = PeerConnection::over(tcp, &certificate, &identity, port).await?;
+    let mut peer = PeerConnection::over(tcp, &certificate, &identity, port, secrets).await?;
     let begun = Instant::now();
     let observed = ping(&mut peer).await?;
     let rtt = begun.elapsed();
@@ -186,6 +193,25 @@ async fn ask(tcp: TcpStream, pushed: &[u8], port: u16, patience: Duration) -> Re
     let dialed_back = !original && timeout(patience, dialed_back(&listener, remote)).await.is_ok();
     let (id, key) = (certificate.node_id(), certificate.key_kind());
     Ok(Peer { id, policy, key, original, rtt, observed, dialed_back, port })
+}
+
+/// Reads what was pushed: sealed in a private network, in the clear in a public one.
+fn read_certificate(pushed: &[u8], secrets: Option<&NetworkSecrets>) -> Result<Certificate, Error> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    if let Some(secrets) = secrets {
+        let opened = secrets.open_push(pushed)?;
+        return Ok(Certificate::parse_der(&opened.certificate_der, Policy::SelfCertifying, now)?);
+    }
+    let certificate = Certificate::parse_pushed(pushed, Policy::SelfCertifying, now)
+        .or_else(|_| Certificate::parse_pushed(pushed, Policy::Tofu, now));
+    certificate.map_err(|error| match error {
+        CertificateError::NeitherPemNorDer => {
+            "what it pushed is no certificate; a node of a private network seals its own: name the \
+             secret file with --network-secret"
+                .into()
+        }
+        error => error.into(),
+    })
 }
 
 /// Sends a PING, and waits for its reply. The node may ask something, too; it can do without an

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::super::shown::{Event, History, Node, Table, Who};
+use super::super::shown::{Event, Group, History, Node, PrivateNetwork, Table, Who};
 use crate::paint::words::{bytes, millis, number, plural, span};
 use crate::paint::{Paint, Tone, bar, sparkline};
 
@@ -106,8 +106,10 @@ fn facts(node: &Node, paint: Paint) -> Vec<(&'static str, String)> {
         }
         Some(directory) => directory.clone(),
     };
+    let network = node.network.as_ref().map_or_else(|| "public".to_owned(), private);
     vec![
         ("node", who.id.clone()),
+        ("network", network),
         ("peers at", peers_at(who, paint)),
         ("programs at", who.api_address.clone()),
         (
@@ -153,6 +155,7 @@ fn facts(node: &Node, paint: Paint) -> Vec<(&'static str, String)> {
                 number(connections.accepted)
             ),
         ),
+        ("key exchange", groups(&connections.groups)),
         (
             "operations",
             format!(
@@ -164,6 +167,25 @@ fn facts(node: &Node, paint: Paint) -> Vec<(&'static str, String)> {
         ("limits", limits(node, paint)),
         ("bans", bans(trust, paint)),
     ]
+}
+
+fn groups(groups: &[Group]) -> String {
+    let some: Vec<_> = groups
+        .iter()
+        .map(|one| format!("{} by {}", plural(one.connections, "connection"), one.group))
+        .collect();
+    match some.is_empty() {
+        true => "no connection".to_owned(),
+        false => some.join(", "),
+    }
+}
+
+fn private(network: &PrivateNetwork) -> String {
+    let secrets = network.secrets.iter();
+    let secrets: Vec<_> = secrets
+        .map(|one| format!("{} ({})", one.fingerprint, plural(one.connections, "connection")))
+        .collect();
+    format!("private: {}", secrets.join(", "))
 }
 
 fn limits(node: &Node, paint: Paint) -> String {

@@ -8,6 +8,49 @@ pub(super) const METRICS: &[Metric] = &[
         Some(one.counts.connections)
     }),
     Metric::labelled(
+        "voiddht_connections_by_group",
+        Kind::Gauge,
+        &["group"],
+        "Open connections with peers, by the group of their key exchange.",
+        |one, family| {
+            for view in one.seen.iter().flat_map(|seen| &seen.connections.groups) {
+                family.sample(&[("group", view.group)], view.connections as u64);
+            }
+        },
+    )
+    .watch(
+        "a private network without `x25519mlkem768`: a node has an older build, or --key-exchange",
+    ),
+    Metric::labelled(
+        "voiddht_network_connections",
+        Kind::Gauge,
+        &["secret", "first"],
+        "Open connections of a private network, by the fingerprint of the secret by which the peer \
+         proved its membership, and whether that is this node's first.",
+        |one, family| {
+            let secrets = one.seen.iter().filter_map(|seen| seen.network.as_ref());
+            for (index, secret) in secrets.flat_map(|it| &it.secrets).enumerate() {
+                let first = if index == 0 { "yes" } else { "no" };
+                let labels = [("secret", secret.fingerprint.as_str()), ("first", first)];
+                family.sample(&labels, secret.connections as u64);
+            }
+        },
+    )
+    .watch("rotating: the old secret can go when no node has a connection by it"),
+    Metric::labelled(
+        "voiddht_network_refused_total",
+        Kind::Counter,
+        &["reason"],
+        "Handshakes of a private network that ended without a proof of membership.",
+        |one, family| {
+            let networks = one.seen.iter().filter_map(|seen| seen.network.as_ref());
+            for refused in networks.flat_map(|it| &it.refused) {
+                family.sample(&[("reason", refused.reason)], refused.count);
+            }
+        },
+    )
+    .watch("outsiders try, or a node missed a step of a rotation: `dht doctor`"),
+    Metric::labelled(
         "voiddht_handshakes_total",
         Kind::Counter,
         &["side", "outcome"],
