@@ -55,7 +55,9 @@ mod testing;
 mod trust;
 
 pub use counters::Counts;
-pub use handle::{GetOutcome, Handle, HandleError, LookupOutcome, PutOutcome};
+pub use handle::{
+    GatewayRequest, GetOutcome, Handle, HandleError, LookupOutcome, PutIfResult, PutOutcome,
+};
 pub use node::{Node, StartError};
 pub use settings::{Limits, Settings};
 pub use status::{CoreStatus, Status};

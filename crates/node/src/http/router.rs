@@ -34,8 +34,9 @@ use voiddht_wire::{Key, NodeId};
 use super::guard::{self, Audience};
 use super::history::{History, Window};
 use super::page::PAGE;
+use super::server::Site;
 use super::view::{ViewError, Viewer, look};
-use super::{Watched, events, exposition, metrics};
+use super::{HTTP_CONNECTIONS, Watched, events, exposition, metrics};
 use crate::counters::Limit;
 use crate::snapshot::{OperationView, SnapshotRequest, ValueView};
 
@@ -55,24 +56,6 @@ pub(super) struct Routes {
     questions: Arc<Semaphore>,
 }
 
-/// What is served on one of the ways in.
-#[derive(Clone, Debug)]
-pub(super) struct Routed {
-    routes: Routes,
-    router: Router,
-}
-
-impl Routed {
-    pub(super) fn router(&self) -> Router {
-        self.router.clone()
-    }
-
-    /// A connection was closed because there are too many.
-    pub(super) fn note_full(&self) {
-        self.routes.note(Limit::HttpConnections);
-    }
-}
-
 impl Routes {
     pub(super) fn new(
         watched: Arc<[Watched]>,
@@ -85,16 +68,16 @@ impl Routes {
     }
 
     /// For an address that browsers can reach: what changes nothing.
-    pub(super) fn for_browsers(&self, address: std::net::SocketAddr) -> Routed {
-        self.routed(Audience::Browsers(address))
+    pub(super) fn for_browsers(&self, address: std::net::SocketAddr) -> Site {
+        self.site(Audience::Browsers(address), Router::new())
     }
 
-    /// For the Unix socket.
-    pub(super) fn for_tools(&self) -> Routed {
-        self.routed(Audience::Tools)
+    /// For the Unix socket, with the routes of another surface.
+    pub(super) fn for_tools(&self, further: Router) -> Site {
+        self.site(Audience::Tools, further)
     }
 
-    fn routed(&self, audience: Audience) -> Routed {
+    fn site(&self, audience: Audience, further: Router) -> Site {
         let router = match audience {
             Audience::Tools => Router::new()
                 .route("/get", get(get_value))
@@ -113,8 +96,11 @@ impl Routes {
             .route("/healthz", get(healthz))
             .route("/readyz", get(readyz))
             .with_state(self.clone())
+            .merge(further)
             .layer(from_fn_with_state(audience, guard::check));
-        Routed { routes: self.clone(), router }
+        let routes = self.clone();
+        let when_full = move || routes.note(Limit::HttpConnections);
+        Site::new(router, HTTP_CONNECTIONS, when_full)
     }
 
     /// Counts a limit of what is served; of several nodes, with the first.

@@ -191,13 +191,14 @@ fn begin(settings: &Settings) -> Result<Beginning, StartError> {
 async fn bind_http(settings: &Settings, api: SocketAddr) -> Result<Option<BoundHttp>, HttpError> {
     let address = settings.http;
     let control = settings.control.as_ref().map(|control| control.path(api));
+    let control_routes = settings.control_routes.clone();
     if address.is_none() && control.is_none() {
         return Ok(None);
     }
-    match BoundHttp::bind(HttpSettings { address, control }).await {
+    match BoundHttp::bind(HttpSettings { address, control, control_routes }).await {
         Err(error @ HttpError::Control { .. }) => {
             tracing::warn!(%error, "local tools cannot speak to this node");
-            Ok(Some(BoundHttp::bind(HttpSettings { address, control: None }).await?))
+            Ok(Some(BoundHttp::bind(HttpSettings { address, ..HttpSettings::default() }).await?))
         }
         bound => bound.map(Some),
     }
