@@ -118,7 +118,7 @@ pub(crate) fn too_large(node: &Handle, limit: usize) -> Problem {
     let advice = match limit {
         MAX_VALUE_BYTES => "Split it, and put the keys of the parts into a value.",
         MAX_BATCH_BYTES => "Send the rest as another batch.",
-        _ => "Send less.",
+        _ => "Shorten what is in it.",
     };
     let detail = format!("A body of this request has at most {limit} bytes.");
     Problem::new(axum::http::StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail, advice)

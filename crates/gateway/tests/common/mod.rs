@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use nodes::soon;
+#[allow(unused_imports, reason = "the browser's module looks for it here")]
 pub(crate) use nodes::tools;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
