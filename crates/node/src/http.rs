@@ -18,6 +18,7 @@ mod events;
 mod exposition;
 mod guard;
 mod history;
+mod kept;
 mod metrics;
 mod page;
 mod router;
@@ -35,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::history::History;
+pub use self::kept::KeepView;
 use self::router::Routes;
 use crate::handle::Handle;
 
