@@ -23,7 +23,8 @@
 //! `join` finds the network and notices its loss, `lost` remembers who may come back,
 //! `suspects` asks those again that did not answer, `reach` finds out how others see this node and
 //! whether they can dial it, `moved` tells contacts a new address, `parking` holds operations until there is
-//! somebody to ask, `upkeep` keeps records where they belong.
+//! somebody to ask, `upkeep` keeps records where they belong,
+//! `keeper` republishes what this node keeps for its users.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -40,6 +41,7 @@ use crate::event::{
     Command, CommandId, Destination, Input, Notice, Outcome, Output, RequestOutcome, StoredRecord,
     Undelivered, Write,
 };
+use crate::kept::Table;
 use crate::operation::get::ReadMode;
 use crate::pace::Pace;
 use crate::peer_clocks::PeerClocks;
@@ -55,6 +57,7 @@ mod clock;
 mod conditional;
 mod contacts;
 mod join;
+mod keeper;
 mod lost;
 mod moved;
 mod operate;
@@ -71,6 +74,7 @@ use conditional::Conditionals;
 pub use contacts::DIAL_BACK_PAUSE;
 use contacts::Probes;
 use join::Joining;
+use keeper::Keeper;
 use lost::Lost;
 use moved::Reintroductions;
 pub use operate::OperationView;
@@ -107,6 +111,7 @@ pub struct Node {
     operations: BTreeMap<u64, Operation>,
     next_operation: u64,
     conditionals: Conditionals,
+    keeper: Keeper,
     published: Publications,
     clocks: PeerClocks,
     /// The last judgement of [`PeerClocks`] that was told.
@@ -158,6 +163,7 @@ impl Node {
             operations: BTreeMap::new(),
             next_operation: 0,
             conditionals: Conditionals::default(),
+            keeper: Keeper::new(Table::new(config.kept)),
             published: Publications::default(),
             clocks: PeerClocks::default(),
             is_clock_wrong: false,
@@ -300,6 +306,7 @@ impl Node {
             Command::Join { peers } => self.start_join(id, peers),
             Command::SetPeers { peers } => self.set_peers(id, peers),
             Command::Leave => self.start_leave(id),
+            Command::Unkeep { key } => self.start_unkeep(id, key),
             Command::Reach => self.start_reach(id),
             operation if self.joining.is_finding_its_place() => self.park(id, operation),
             operation => self.start_operation(id, operation, self.now),
@@ -313,6 +320,7 @@ impl Node {
                 self.start_put((Origin::Command(id), since), key, value, ttl, replication);
             }
             Command::PutIf(put) => self.start_put_if((id, since), put),
+            Command::Keep(request) => self.start_keep((id, since), request),
             Command::Get { key } => {
                 self.start_get((Origin::Command(id), since), key, ReadMode::default());
             }
@@ -322,7 +330,11 @@ impl Node {
             Command::Lookup { target } => {
                 self.start_find(Origin::Command(id), target, since);
             }
-            Command::Join { .. } | Command::SetPeers { .. } | Command::Leave | Command::Reach => {}
+            Command::Join { .. }
+            | Command::SetPeers { .. }
+            | Command::Leave
+            | Command::Reach
+            | Command::Unkeep { .. } => {}
         }
     }
 
@@ -367,6 +379,7 @@ impl Node {
             Task::FindSelf => self.find_self(),
             Task::RefreshBuckets => self.refresh_buckets(),
             Task::Upkeep => self.run_upkeep(),
+            Task::Keep => self.run_keep(),
             Task::Movement => self.run_movement(),
             Task::CopiesAgain => self.run_copies_again(),
             Task::LostContacts => self.retry_lost_contacts(),

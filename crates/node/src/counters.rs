@@ -236,6 +236,8 @@ impl Counters {
             | Notice::ClockWrong(_)
             | Notice::ClockRight
             | Notice::Reachable
+            | Notice::KeepEnded { .. }
+            | Notice::KeepAdopted { .. }
             | Notice::Unreachable { .. } => {}
         }
     }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use tokio::sync::oneshot;
 use voiddht_core::configured::{PeerName, ResolveError};
 use voiddht_core::event::{Command, Misbehaviour, Outcome, Undelivered};
+use voiddht_core::kept::KeptView;
 use voiddht_core::peer::ConnectionId;
 use voiddht_identity::{Certificate, ProvedPeer};
 use voiddht_wire::peer::{ErrorCode, Message, NodeInfo};
@@ -96,6 +97,8 @@ pub(crate) enum Event {
     },
     /// Somebody wants to know whose certificates are pinned.
     ListPins(oneshot::Sender<Vec<PinView>>),
+    /// The caller wants to know which values are kept.
+    ListKept(oneshot::Sender<Vec<KeptView>>),
     /// Somebody wants a pin forgotten; the answer is whether there was one.
     ForgetPin {
         /// Whose.

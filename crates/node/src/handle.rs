@@ -25,6 +25,7 @@ use crate::context::Context;
 use crate::counters::{Counts, Limit};
 use crate::doctor::{DIAL_BACK_PATIENCE, Examination, Findings};
 use crate::event::{AnswerTo, Event};
+use crate::kept::{Keep, KeepError, KeepOutcome, KeptView};
 use crate::pins::PinView;
 use crate::snapshot::{Snapshot, SnapshotRequest, Surroundings};
 use crate::status::Status;
@@ -191,6 +192,48 @@ impl Handle {
                 Ok(PutIfResult::Put { stored, failure })
             }
             Outcome::PutIf(PutIfOutcome::Conflict(newest)) => Ok(PutIfResult::Conflict(newest)),
+            _ => Err(HandleError::Busy),
+        }
+    }
+
+    /// Keeps a value: publishes it, and republishes it until [`Self::unkeep`], its end, or until another
+    /// publisher's value has won its key. The answer comes after the first publication, and once the
+    /// value is on disk where there is a data directory.
+    ///
+    /// # Errors
+    /// [`KeepError`]: the value is not kept. [`HandleError::Busy`] also while another call keeps a
+    /// value of the same key.
+    pub async fn keep(&self, keep: Keep) -> Result<KeepOutcome, KeepError> {
+        let size = keep.value().len();
+        if !(1..=MAX_VALUE_BYTES).contains(&size) {
+            return Err(HandleError::ValueSize(size).into());
+        }
+        match self.command(Command::Keep(keep.into_request())).await? {
+            Outcome::Keep(kept) => Ok(KeepOutcome::new(kept?, self.context.data_dir.is_some())),
+            _ => Err(HandleError::Busy.into()),
+        }
+    }
+
+    /// Every kept value, by key, and those that are kept no longer and were not removed.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`].
+    pub async fn kept(&self) -> Result<Vec<KeptView>, HandleError> {
+        let (asking, answer) = oneshot::channel();
+        if !self.context.tell(Event::ListKept(asking)).await {
+            return Err(HandleError::Stopped);
+        }
+        let kept = answer.await.map_err(|_| HandleError::Stopped)?;
+        Ok(kept.into_iter().map(KeptView::from).collect())
+    }
+
+    /// Keeps a value no longer: it ends with the TTL of its last publication. Whether there was one.
+    ///
+    /// # Errors
+    /// [`HandleError`].
+    pub async fn unkeep(&self, key: Key) -> Result<bool, HandleError> {
+        match self.command(Command::Unkeep { key }).await? {
+            Outcome::Unkept { was_listed } => Ok(was_listed),
             _ => Err(HandleError::Busy),
         }
     }

@@ -18,6 +18,7 @@ mod events;
 mod exposition;
 pub mod guard;
 mod history;
+mod kept;
 mod metrics;
 mod page;
 mod router;
@@ -38,6 +39,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::events::body_of;
 use self::history::History;
+pub use self::kept::KeepView;
 use self::router::Routes;
 use self::server::Lifetime;
 use crate::handle::Handle;

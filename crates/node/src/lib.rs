@@ -10,6 +10,7 @@
 //! * `resolver`: names of configured peers. `service`: what is there instead of a peer.
 //! * `trust`: the pins, and how conflicts over an ID are settled.
 //! * `api`: the module API server.
+//! * `kept`: values that the node republishes for its users, as they are seen from outside.
 //! * `persistence`: the way to the disk and back.
 //!
 //! Nothing here decides about Kademlia: who is asked, who is a contact, what a value's replicas
@@ -33,6 +34,7 @@ pub mod handshake;
 mod histogram;
 pub mod http;
 mod idle_slots;
+pub mod kept;
 mod link;
 mod listener;
 mod log_limit;

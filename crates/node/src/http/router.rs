@@ -11,6 +11,9 @@
 //! | `/get?key=HEX` | a GET with its value; on the Unix socket alone |
 //! | `/pins.json?node=N` | whose certificates are pinned; on the Unix socket alone |
 //! | `DELETE /pins/ID?node=N` | forgets a pin; on the Unix socket alone |
+//! | `/kept.json?node=N` | which values are kept; on the Unix socket alone |
+//! | `PUT /kept/KEY?node=N&ttl=SECONDS&replication=NODES&until_ms=MS&published=BOOL` | keeps the value in the body; on the Unix socket alone |
+//! | `DELETE /kept/KEY?node=N` | keeps a value no longer; on the Unix socket alone |
 //! | `/metrics` | for Prometheus |
 //! | `/healthz` | 200 while the driver answers |
 //! | `/readyz` | 200 while the node is part of its network and a contact answers, and what is to be looked at; else 503, and why |
@@ -36,7 +39,7 @@ use super::history::{History, Window};
 use super::page::PAGE;
 use super::server::Site;
 use super::view::{ViewError, Viewer, look};
-use super::{HTTP_CONNECTIONS, Watched, events, exposition, metrics};
+use super::{HTTP_CONNECTIONS, Watched, events, exposition, kept, metrics};
 use crate::counters::Limit;
 use crate::snapshot::{OperationView, SnapshotRequest, ValueView};
 
@@ -82,7 +85,8 @@ impl Routes {
             Audience::Tools => Router::new()
                 .route("/get", get(get_value))
                 .route("/pins.json", get(list_pins))
-                .route("/pins/{id}", delete(forget_pin)),
+                .route("/pins/{id}", delete(forget_pin))
+                .merge(kept::routes()),
             Audience::Browsers(_) => Router::new(),
         };
         let router = router
@@ -110,7 +114,7 @@ impl Routes {
         }
     }
 
-    fn watched(&self, node: Option<usize>) -> Result<&Watched, Refusal> {
+    pub(super) fn watched(&self, node: Option<usize>) -> Result<&Watched, Refusal> {
         let found = self.watched.get(node.unwrap_or(0));
         found.ok_or(ViewError::NoSuchNode).map_err(refusal)
     }
@@ -141,7 +145,7 @@ struct WhichKey {
 }
 
 /// What a request did not get, and why, in a line of text.
-type Refusal = (StatusCode, String);
+pub(super) type Refusal = (StatusCode, String);
 
 async fn page() -> impl IntoResponse {
     let headers = [
@@ -280,7 +284,7 @@ async fn readyz(State(routes): State<Routes>) -> Result<String, Refusal> {
     }
 }
 
-fn json(value: &impl Serialize) -> Response {
+pub(super) fn json(value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
         Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Err(error) => {
@@ -298,11 +302,11 @@ fn refusal(error: ViewError) -> Refusal {
     (status, format!("{error}\n"))
 }
 
-fn bad(why: String) -> Refusal {
+pub(super) fn bad(why: String) -> Refusal {
     (StatusCode::BAD_REQUEST, format!("{why}\n"))
 }
 
-fn busy(why: &str) -> Refusal {
+pub(super) fn busy(why: &str) -> Refusal {
     (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"))
 }
 

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use rand::SeedableRng;
 use rand::rngs::{ChaCha8Rng, SysRng};
 use tokio::net::TcpListener;
@@ -15,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use voiddht_core::config::ConfigError;
 use voiddht_core::configured::ConfiguredPeer;
 use voiddht_core::event::{Command, StoredRecord};
+use voiddht_core::kept::KeptRow;
 use voiddht_identity::{Identity, IdentityError, server_config};
 use voiddht_store::{Loaded, LoadedRecord, OpenError, Pin, SaveIdentityError, StoredIdentity};
 use voiddht_wire::peer::NodeInfo;
@@ -76,6 +78,7 @@ struct Beginning {
     identity: Identity,
     persistence: Persistence,
     records: Vec<LoadedRecord>,
+    kept: Vec<(KeptRow, Bytes)>,
     contacts: Vec<NodeInfo>,
     pins: Vec<Pin>,
 }
@@ -91,6 +94,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
     let clock = Clock::start();
     let mut core = voiddht_core::Node::new(own, settings.core.clone(), randomness(&settings)?)?;
     core.restore(clock.now(), restored(beginning.records));
+    core.restore_kept(clock.now(), beginning.kept);
     let knows_nobody = beginning.contacts.is_empty() && settings.peers.is_empty();
     core.restore_contacts(beginning.contacts);
     let header_port = if settings.core.client { 0 } else { own.address.port() };
@@ -158,11 +162,12 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
 fn begin(settings: &Settings) -> Result<Beginning, StartError> {
     let fresh = || Identity::generate(settings.key_kind, settings.policy, settings.host);
     let Some(path) = &settings.data_dir else {
-        tracing::info!("no data directory: nothing is kept on disk");
+        tracing::info!("no data directory: nothing is written to disk");
         let identity = fresh()?;
         let persistence = Persistence::Nowhere;
         let (records, contacts, pins) = (Vec::new(), Vec::new(), Vec::new());
-        return Ok(Beginning { identity, persistence, records, contacts, pins });
+        let kept = Vec::new();
+        return Ok(Beginning { identity, persistence, records, kept, contacts, pins });
     };
     let (persistence, loaded) = Persistence::open(path)?;
     let identity = match &loaded.identity {
@@ -182,8 +187,8 @@ fn begin(settings: &Settings) -> Result<Beginning, StartError> {
     {
         store.save_identity(&stored)?;
     }
-    let Loaded { records, contacts, pins, .. } = loaded;
-    Ok(Beginning { identity, persistence, records, contacts, pins })
+    let Loaded { records, kept, contacts, pins, .. } = loaded;
+    Ok(Beginning { identity, persistence, records, kept, contacts, pins })
 }
 
 /// A node without its control socket is still a node; without the page that was asked for, it is
