@@ -126,9 +126,10 @@ fn is_pkarr(request: &Request) -> bool {
     request.uri().path().starts_with("/pkarr/")
 }
 
-/// Whether a request leaves everything as it is.
+/// Whether a request leaves everything as it is, and asks for nothing of the operator's own.
 fn is_read(request: &Request) -> bool {
-    [Method::GET, Method::HEAD].contains(request.method())
+    let is_kept = request.uri().path().starts_with("/v1/kept");
+    [Method::GET, Method::HEAD].contains(request.method()) && !is_kept
 }
 
 /// RFC 6750, section 2.1.

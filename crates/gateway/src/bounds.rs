@@ -11,6 +11,7 @@ use voiddht_node::Handle;
 use voiddht_node::counters::Limit;
 use voiddht_wire::limits::MAX_VALUE_BYTES;
 
+use crate::pkarr::KeptPackets;
 use crate::problem::Problem;
 
 /// Connections on the TCP address; some 20 KiB each.
@@ -37,6 +38,8 @@ pub const MAX_PACKET_BURST: u32 = 200;
 /// DNS packets that may be published in a second, in the long run. A guess, as above.
 pub const MAX_PACKETS_PER_SECOND: u32 = 50;
 
+pub use crate::pkarr::MAX_KEPT_PACKETS;
+
 /// The bounds, and what is in use of them.
 #[derive(Debug)]
 pub(crate) struct Bounds {
@@ -44,6 +47,7 @@ pub(crate) struct Bounds {
     streams: Arc<Semaphore>,
     batches: Arc<Semaphore>,
     packets: Mutex<Allowance>,
+    pub(crate) kept_packets: KeptPackets,
 }
 
 impl Default for Bounds {
@@ -53,6 +57,7 @@ impl Default for Bounds {
             streams: Arc::new(Semaphore::new(MAX_STREAMS)),
             batches: Arc::new(Semaphore::new(MAX_BATCHES)),
             packets: Mutex::new(Allowance::full(Instant::now())),
+            kept_packets: KeptPackets::default(),
         }
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! * `router`: what is where. `openapi.json` describes it to programs.
 //! * `access`: who may ask. `bounds`: how much at once. `server`: listening.
-//! * `values`, `signed`, `events`, `batch`, `pkarr`: what is answered, a file for each kind of path.
+//! * `values`, `signed`, `events`, `kept`, `batch`, `pkarr`: what is answered, a file for each kind of path.
 //! * `request`, `body`, `found`, `problem`: the parts of requests and answers.
 //!
 //! docs/gateway.md is the same for users.
@@ -16,6 +16,7 @@ mod body;
 pub mod bounds;
 mod events;
 mod found;
+mod kept;
 mod pkarr;
 mod problem;
 mod request;

@@ -3,7 +3,7 @@
 //!
 //! A packet is a mutable item of BEP 44, which its owner signed for the Mainline DHT; here it is the body of
 //! an envelope of form 2, whose signature is the same one. So nothing is signed here, and what is returned
-//! is what the client verifies anyway.
+//! is what the client verifies anyway. `kept`: how many packets the node republishes.
 
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,6 +15,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use data_encoding::{Encoding, Specification};
+use voiddht_core::operation::PutFailure;
+use voiddht_node::kept::{Keep, KeepError, KeepOutcome, KeepRefusal};
 use voiddht_signed::{Envelope, Name, PublicKey, Salt};
 use voiddht_wire::api::Freshness;
 
@@ -22,7 +24,13 @@ use crate::problem::Problem;
 use crate::request::{Parameters, Terms, segments};
 use crate::router::Shared;
 use crate::signed::{self, Published};
-use crate::{body, bounds, found};
+use crate::{body, bounds, found, kept as kept_values, values};
+
+mod kept;
+
+use kept::FRESH;
+pub(crate) use kept::KeptPackets;
+pub use kept::MAX_KEPT_PACKETS;
 
 /// A DNS packet, at most: what a bencoded string of BEP 44 may have.
 const PACKET_BYTES: usize = 1000;
@@ -64,8 +72,7 @@ pub(crate) async fn put(
     })?;
     let payload = body::read(&shared, &headers, body, HEAD_BYTES + PACKET_BYTES).await?;
     let envelope = signed::verify(wrap(owner, &payload)?)?;
-    let terms = Terms { ttl: Some(LIFETIME), replication: None };
-    match signed::publish(&shared, &envelope, terms).await? {
+    match publish(&shared, &envelope).await? {
         Published::Stored(nodes) => {
             Ok((StatusCode::NO_CONTENT, [(STORED_NODES, HeaderValue::from(nodes))]).into_response())
         }
@@ -80,6 +87,32 @@ pub(crate) async fn put(
                 Some(newest) => problem.with("timestamp", newest.seq().to_string()),
                 None => problem,
             })
+        }
+    }
+}
+
+/// Publishes a packet, and has the node keep it while it is fresh.
+async fn publish(shared: &Shared, envelope: &Envelope) -> Result<Published, Problem> {
+    let (node, key) = (&shared.node, envelope.key());
+    let terms = Terms { ttl: Some(LIFETIME), replication: None };
+    if !shared.bounds.kept_packets.admit(node, key).await {
+        return signed::publish(shared, envelope, terms).await;
+    }
+    let until = UNIX_EPOCH + Duration::from_micros(envelope.seq()) + FRESH;
+    let keep = Keep::new(key, envelope.bytes().clone()).ttl(LIFETIME).until(until);
+    match node.keep(keep).await {
+        Ok(KeepOutcome { stored: Some(stored), failure: None, .. }) => {
+            Ok(Published::Stored(stored))
+        }
+        Ok(KeepOutcome { failure: Some(PutFailure::Superseded { .. }), .. })
+        | Err(KeepError::Refused(KeepRefusal::Older)) => {
+            Ok(Published::Newer(signed::newest(shared, key, Freshness::Thorough).await?))
+        }
+        Ok(KeepOutcome { failure: Some(failure), .. }) => Err(values::not_stored(&failure)),
+        Err(error @ KeepError::Handle(_)) => Err(kept_values::refused(&error)),
+        // It is not fresh any more, or cannot be kept: its owner may publish it all the same.
+        Ok(KeepOutcome { stored: None, .. }) | Err(KeepError::Refused(_)) => {
+            signed::publish(shared, envelope, terms).await
         }
     }
 }

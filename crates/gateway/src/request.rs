@@ -91,15 +91,12 @@ pub(crate) struct Terms {
 impl Terms {
     /// `?ttl=&replication=`.
     pub(crate) fn of(uri: &Uri) -> Result<Self, Problem> {
-        let parameters = Parameters::of(uri, &["ttl", "replication"])?;
-        let number = |name: &str| match parameters.value(name) {
-            None | Some("") => Ok(None),
-            Some(text) if !text.bytes().all(|byte| byte.is_ascii_digit()) => {
-                Err(out_of_range(name))
-            }
-            Some(text) => text.parse::<u64>().map(Some).map_err(|_| out_of_range(name)),
-        };
-        Self::checked(number("ttl")?, number("replication")?)
+        Self::among(&Parameters::of(uri, &["ttl", "replication"])?)
+    }
+
+    /// Those among other parameters.
+    pub(crate) fn among(parameters: &Parameters) -> Result<Self, Problem> {
+        Self::checked(number(parameters, "ttl")?, number(parameters, "replication")?)
     }
 
     /// Refuses what is out of range.
@@ -117,7 +114,23 @@ impl Terms {
     }
 }
 
+/// A parameter that is a number, if it is given.
+pub(crate) fn number(parameters: &Parameters, name: &str) -> Result<Option<u64>, Problem> {
+    match parameters.value(name) {
+        None | Some("") => Ok(None),
+        Some(text) if !text.bytes().all(|byte| byte.is_ascii_digit()) => Err(out_of_range(name)),
+        Some(text) => text.parse::<u64>().map(Some).map_err(|_| out_of_range(name)),
+    }
+}
+
 fn out_of_range(name: &str) -> Problem {
+    if name == "until" {
+        let detail = "until is a number of seconds since 1970.";
+        return Problem::bad_request(
+            detail,
+            "Leave until out to keep the value until it is removed.",
+        );
+    }
     let most = if name == "ttl" { usize::from(u16::MAX) } else { MAX_NODES };
     let unit = if name == "ttl" { "seconds" } else { "nodes" };
     Problem::bad_request(

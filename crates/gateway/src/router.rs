@@ -17,7 +17,7 @@ use crate::bounds::Bounds;
 use crate::found::JSON;
 use crate::problem::Problem;
 use crate::settings::Pace;
-use crate::{batch, events, pkarr, signed, values};
+use crate::{batch, events, kept, pkarr, signed, values};
 
 /// The document that describes all of this to programs.
 const OPENAPI: &str = include_str!("openapi.json");
@@ -57,6 +57,7 @@ fn routes() -> Vec<Route> {
     const GET: MethodFilter = MethodFilter::GET;
     const PUT: MethodFilter = MethodFilter::PUT;
     const POST: MethodFilter = MethodFilter::POST;
+    const DELETE: MethodFilter = MethodFilter::DELETE;
     vec![
         Route::new(GET, "/v1/values/{key}", values::get),
         Route::new(PUT, "/v1/values/{key}", values::put),
@@ -67,6 +68,10 @@ fn routes() -> Vec<Route> {
         Route::new(PUT, "/v1/signed", signed::put),
         Route::new(GET, "/v1/signed/{owner}", signed::get),
         Route::new(GET, "/v1/signed/{owner}/{salt}", signed::get),
+        Route::new(GET, "/v1/kept", kept::list),
+        Route::new(GET, "/v1/kept/{key}", kept::get),
+        Route::new(PUT, "/v1/kept/{key}", kept::put),
+        Route::new(DELETE, "/v1/kept/{key}", kept::delete),
         Route::new(POST, "/v1/batch", batch::post),
         Route::new(GET, "/v1/openapi.json", openapi),
         Route::new(GET, "/pkarr/{key}", pkarr::get),
@@ -132,8 +137,12 @@ mod tests {
     use super::*;
 
     fn name(method: MethodFilter) -> String {
-        let known =
-            [("get", MethodFilter::GET), ("put", MethodFilter::PUT), ("post", MethodFilter::POST)];
+        let known = [
+            ("get", MethodFilter::GET),
+            ("put", MethodFilter::PUT),
+            ("post", MethodFilter::POST),
+            ("delete", MethodFilter::DELETE),
+        ];
         known.into_iter().find(|(_, it)| *it == method).unwrap().0.to_owned()
     }
 

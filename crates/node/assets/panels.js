@@ -76,6 +76,7 @@ const LIMIT_NAMES = {
   gateway_batches: "Batches of the gateway at once",
   gateway_body_bytes: "Bytes of a request to the gateway",
   gateway_connections: "Gateway connections",
+  gateway_kept_packets: "DNS packets kept for their owners",
   gateway_packets: "DNS packets published through the gateway",
   gateway_requests: "Requests to the gateway at once",
   gateway_streams: "Event streams of the gateway",

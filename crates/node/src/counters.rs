@@ -40,6 +40,8 @@ voiddht_core::label! {
         GatewayBodyBytes = "gateway_body_bytes",
         /// Connections of the gateway.
         GatewayConnections = "gateway_connections",
+        /// DNS packets that are kept for their owners.
+        GatewayKeptPackets = "gateway_kept_packets",
         /// Publications of DNS packets in a time.
         GatewayPackets = "gateway_packets",
         /// Requests in flight through the gateway.
