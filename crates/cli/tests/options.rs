@@ -39,6 +39,7 @@ fn fitting(option: &Arg) -> String {
                 "ADDRESS" | "ADDRESS[:PORT]" | "HOST" => "127.0.0.1",
                 "HOST:PORT" => "127.0.0.1:7402",
                 "ADDRESS:PORT" => "127.0.0.1:7403",
+                "ORIGIN" => "https://app.example",
                 "DIR" | "FILE" => "/nowhere",
                 "NUMBER" | "SECONDS" | "PORT" | "MIB" => "7",
                 other => panic!("this test knows no value for {other}"),
