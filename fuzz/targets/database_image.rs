@@ -26,6 +26,7 @@ static SOUND: LazyLock<Vec<u8>> = LazyLock::new(|| {
             key: Key::from_bytes([number; 32]),
             value: vec![number; 100 + usize::from(number) * 100].into(),
             version: u64::from(number),
+            class: None,
             written: now,
             expires: now + Duration::from_secs(3600),
             bill: None,

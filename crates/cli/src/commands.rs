@@ -6,6 +6,7 @@ mod doctor;
 mod drill;
 mod explain;
 mod fleet;
+mod gateway;
 mod get;
 mod key;
 mod network;

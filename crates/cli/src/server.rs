@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod check;
+mod gateway;
 pub mod health;
 mod reload;
 pub mod service;
@@ -10,6 +11,7 @@ pub mod settings;
 use std::ffi::OsString;
 
 use tracing::{error, info, warn};
+use voiddht_gateway::{BoundGateway, Gateway};
 use voiddht_node::{Node, Settings};
 
 use self::check::Checked;
@@ -45,20 +47,27 @@ fn run(arguments: impl IntoIterator<Item = OsString>, output: &Output) -> Result
         let hangups = signals::hangups().map_err(Failure::failed)?;
         signals::outlive_file_limit().map_err(Failure::failed)?;
         let is_family_known = !settings::is_address_by_name(&typed);
+        let through_gateway = typed.gateway.clone();
         let names = if asked.check || asked.health { Names::Leave } else { Names::Resolve };
         let settings = tokio::select! {
             settings = settings::resolve(typed, &sources, names, |text| warn!("{text}")) => settings?,
             signal = signals.next() => std::process::exit(signal.exit_status()),
         };
+        let through_gateway = match asked.health {
+            true => None,
+            false => gateway::resolve(&through_gateway, &settings)?,
+        };
         if asked.check {
             check::can_start(&settings)?;
+            gateway::can_start(through_gateway.as_ref())?;
             output.line(Checked::new(&sources, &settings))?;
             return Ok(Exit::Success);
         }
         if asked.health {
             return health::ask(&settings, is_family_known).await;
         }
-        serve(settings, signals, Reloader { arguments, log, hangups }).await
+        let reloader = Reloader { arguments, log, hangups };
+        serve(settings, through_gateway, signals, reloader).await
     });
     // The system's resolver may hang: the end of the process does not wait for it.
     runtime.shutdown_background();
@@ -67,6 +76,7 @@ fn run(arguments: impl IntoIterator<Item = OsString>, output: &Output) -> Result
 
 async fn serve(
     settings: Settings,
+    through_gateway: Option<voiddht_gateway::Settings>,
     mut signals: StopSignals,
     reloader: Reloader,
 ) -> Result<Exit, Failure> {
@@ -74,7 +84,16 @@ async fn serve(
         tracing::debug!(files, "limit of open files");
     }
     let leave_deadline = settings.limits.leave_deadline;
+    let gateway = Gateway::default();
+    let bound = match through_gateway {
+        Some(settings) => Some(BoundGateway::bind(settings).await.map_err(Failure::failed)?),
+        None => None,
+    };
+    let settings = Settings { control_routes: Some(gateway.control_routes()), ..settings };
     let node = Node::start(settings).await.map_err(Failure::failed)?;
+    if let Some(bound) = bound {
+        gateway.serve(bound, node.handle());
+    }
     service::ready("serving, looking for peers");
     let joining = async {
         node.joined().await;
@@ -89,7 +108,7 @@ async fn serve(
     service::stopping(leave_deadline);
     info!(signal = first.name(), "stopping");
     tokio::select! {
-        () = node.shutdown() => {
+        _ = async { tokio::join!(gateway.shutdown(), node.shutdown()) } => {
             info!("stopped");
             Ok(Exit::Success)
         }

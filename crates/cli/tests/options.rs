@@ -42,6 +42,7 @@ fn fitting(option: &Arg) -> String {
                 "ADDRESS" | "ADDRESS[:PORT]" | "HOST" => "127.0.0.1",
                 "HOST:PORT" => "127.0.0.1:7402",
                 "ADDRESS:PORT" => "127.0.0.1:7403",
+                "ORIGIN" => "https://app.example",
                 "DIR" => "/nowhere",
                 "FILE" => return secret_file(),
                 "GROUPS" => "x25519",

@@ -46,6 +46,11 @@ impl Put {
     pub fn key(&self) -> Key {
         self.key
     }
+
+    /// The value.
+    pub fn value(&self) -> &Bytes {
+        &self.value
+    }
 }
 
 /// What has become of a PUT.

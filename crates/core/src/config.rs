@@ -5,6 +5,7 @@ use std::time::Duration;
 use voiddht_wire::limits::MAX_NODES;
 
 use crate::diversity::DiversityLimits;
+use crate::kept::KeptLimits;
 use crate::quota::RequestLimits;
 use crate::record::RecordLimits;
 
@@ -121,6 +122,8 @@ pub struct Config {
     pub leave_patience: Duration,
     /// How many records this node keeps, and how many bytes of them.
     pub records: RecordLimits,
+    /// How many values this node republishes for its users.
+    pub kept: KeptLimits,
     /// Limits on nodes of one address prefix.
     pub diversity: Diversity,
     /// How many requests a peer, and an address prefix, may send in a time.
@@ -155,6 +158,7 @@ impl Default for Config {
             upkeep_interval: UPKEEP_INTERVAL,
             leave_patience: LEAVE_PATIENCE,
             records: RecordLimits::default(),
+            kept: KeptLimits::default(),
             diversity: Diversity::default(),
             requests: RequestLimits::default(),
             max_operations: MAX_OPERATIONS,

@@ -10,6 +10,7 @@ use voiddht_wire::peer::{Message, MessageError, NodeInfo};
 use voiddht_wire::{Key, NodeId, PeerAddress, RpcId};
 
 use crate::configured::{ConfiguredPeer, PeerName, PeerState, ResolveError, Service};
+use crate::kept::{KeepReceipt, KeepRefusal, KeepRequest, KeptRow, KeptState};
 use crate::label::{
     Limit, LookupPurpose, RefusalReason, RequestKind, RequestPurpose, StoreRejection,
 };
@@ -19,7 +20,7 @@ use crate::operation::get::ReadMode;
 use crate::peer::{ConnectionId, Peer};
 use crate::peer_clocks::ClockEstimate;
 use crate::quota::{Account, Usage};
-use crate::record::Bill;
+use crate::record::{Bill, StoredClass};
 use crate::report::Report;
 use crate::time::WallTime;
 
@@ -380,6 +381,13 @@ pub enum Command {
     },
     /// Publish an envelope, unless the newest one is another than the writer has read.
     PutIf(ConditionalPut),
+    /// Publish a value, and republish it until [`Command::Unkeep`] or its end.
+    Keep(KeepRequest),
+    /// Republish a value no longer.
+    Unkeep {
+        /// Its key.
+        key: Key,
+    },
     /// Find the closest nodes.
     Lookup {
         /// The point.
@@ -435,6 +443,13 @@ pub enum Outcome {
     },
     /// A conditional publication.
     PutIf(PutIfOutcome),
+    /// A value is kept: it was published, and is on disk.
+    Keep(Result<KeepReceipt, KeepRefusal>),
+    /// A value is kept no longer.
+    Unkept {
+        /// Whether there was an entry of that key, kept or not.
+        was_listed: bool,
+    },
     /// A lookup: the closest nodes that answered, nearest first.
     Lookup {
         /// The nodes.
@@ -494,6 +509,15 @@ pub enum Write {
     PutRecord(StoredRecord),
     /// Forget a record: it expired or made room.
     RemoveRecord(Key),
+    /// Remember a kept value; without one, the value that is remembered already.
+    PutKept {
+        /// What is remembered beside it.
+        row: KeptRow,
+        /// The value.
+        value: Option<Bytes>,
+    },
+    /// Forget a kept value.
+    RemoveKept(Key),
     /// Remember a contact for the next start.
     PutContact(NodeInfo),
     /// Forget a contact.
@@ -509,6 +533,8 @@ pub struct StoredRecord {
     pub value: Bytes,
     /// The publisher's clock in milliseconds since 1970.
     pub version: u64,
+    /// What was verified of the value; `None` where the disk does not say.
+    pub class: Option<StoredClass>,
     /// When this was written, by this machine's clock.
     pub written: WallTime,
     /// When it expires, by this machine's clock.
@@ -578,6 +604,18 @@ pub enum Notice {
         found: usize,
         /// How it went.
         report: Report,
+    },
+    /// A value is republished no longer: not because its publisher said so.
+    KeepEnded {
+        /// Its key.
+        key: Key,
+        /// Why.
+        state: KeptState,
+    },
+    /// A newer envelope of the same name is kept in place of the one before.
+    KeepAdopted {
+        /// Its key.
+        key: Key,
     },
     /// A request of a peer was refused because a limit was reached.
     LimitReached {

@@ -164,6 +164,8 @@ label! {
         Refresh = "refresh",
         /// Finding where records belong.
         Upkeep = "upkeep",
+        /// Republishing kept values.
+        Keep = "keep",
     }
 }
 
@@ -176,6 +178,8 @@ label! {
         Refresh = "refresh",
         /// Finding where records belong.
         Upkeep = "upkeep",
+        /// Finding where kept values are republished.
+        Keep = "keep",
     }
 }
 
@@ -185,6 +189,7 @@ impl From<LookupPurpose> for OperationPurpose {
             LookupPurpose::Join => Self::Join,
             LookupPurpose::Refresh => Self::Refresh,
             LookupPurpose::Upkeep => Self::Upkeep,
+            LookupPurpose::Keep => Self::Keep,
         }
     }
 }
@@ -202,6 +207,10 @@ label! {
         LostContacts = "lost_contacts",
         /// Memory that all records may take.
         MaxBytes = "max_bytes",
+        /// Bytes of the values that this node keeps.
+        MaxKeptBytes = "max_kept_bytes",
+        /// Values that this node keeps.
+        MaxKeptValues = "max_kept_values",
         /// Corrections of peers within an upkeep interval.
         MaxCorrections = "max_corrections",
         /// Operations in flight.

@@ -9,6 +9,7 @@ pub mod contact;
 pub mod density;
 pub mod diversity;
 pub mod event;
+pub mod kept;
 pub mod label;
 pub mod lookup;
 pub mod node;

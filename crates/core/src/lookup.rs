@@ -168,6 +168,20 @@ impl Lookup {
         }
     }
 
+    /// Adds nodes that were found responsive just now: they count as if this lookup had asked them.
+    pub fn assume_answered<'a>(&mut self, nodes: impl Iterator<Item = &'a NodeInfo>) {
+        let paths = usize::from(self.paths);
+        for (index, node) in nodes.enumerate() {
+            self.add(*node, 1 << (index % paths), None, 1);
+        }
+        for index in 0..self.candidates.len() {
+            if self.candidates[index].state == State::Heard {
+                self.candidates[index].state = State::Answered;
+                self.answers += 1;
+            }
+        }
+    }
+
     /// Asks nodes once more, as many as in a new lookup: what is asked now is another question. What
     /// they still answer to the one before is no longer this lookup's.
     pub fn ask_again(&mut self, which: impl Fn(&NodeId) -> bool) {

@@ -23,7 +23,8 @@
 //! and notices its loss, `lost` remembers contacts that may come back, `suspects` retries
 //! unresponsive contacts, `reach` detects the own public address and whether peers can dial this
 //! node, `moved` announces a new address to contacts, `parking` holds operations until there is a
-//! contact to ask, `upkeep` keeps records on their k closest nodes.
+//! contact to ask, `upkeep` keeps records on their k closest nodes, `keeper` republishes what this
+//! node keeps for its users.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -40,6 +41,7 @@ use crate::event::{
     Command, CommandId, Destination, Input, Notice, Outcome, Output, RequestOutcome, StoredRecord,
     Undelivered, Write,
 };
+use crate::kept::Table;
 use crate::operation::get::ReadMode;
 use crate::pace::Pace;
 use crate::peer_clocks::PeerClocks;
@@ -56,6 +58,7 @@ mod conditional;
 mod contacts;
 mod duplicate;
 mod join;
+mod keeper;
 mod lost;
 mod moved;
 mod operate;
@@ -73,6 +76,7 @@ pub use contacts::DIAL_BACK_PAUSE;
 use contacts::Probes;
 use duplicate::Duplicates;
 use join::Joining;
+use keeper::Keeper;
 use lost::Lost;
 use moved::Reintroductions;
 pub use operate::OperationView;
@@ -109,6 +113,7 @@ pub struct Node {
     operations: BTreeMap<u64, Operation>,
     next_operation: u64,
     conditionals: Conditionals,
+    keeper: Keeper,
     published: Publications,
     duplicates: Duplicates,
     clocks: PeerClocks,
@@ -161,6 +166,7 @@ impl Node {
             operations: BTreeMap::new(),
             next_operation: 0,
             conditionals: Conditionals::default(),
+            keeper: Keeper::new(Table::new(config.kept)),
             published: Publications::default(),
             duplicates: Duplicates::default(),
             clocks: PeerClocks::default(),
@@ -311,6 +317,7 @@ impl Node {
             Command::Join { peers } => self.start_join(id, peers),
             Command::SetPeers { peers } => self.set_peers(id, peers),
             Command::Leave => self.start_leave(id),
+            Command::Unkeep { key } => self.start_unkeep(id, key),
             Command::Reach => self.start_reach(id),
             operation if self.joining.is_finding_its_place() => self.park(id, operation),
             operation => self.start_operation(id, operation, self.now),
@@ -324,6 +331,7 @@ impl Node {
                 self.start_put((Origin::Command(id), since), key, value, ttl, replication);
             }
             Command::PutIf(put) => self.start_put_if((id, since), put),
+            Command::Keep(request) => self.start_keep((id, since), request),
             Command::Get { key } => {
                 self.start_get((Origin::Command(id), since), key, ReadMode::default());
             }
@@ -333,7 +341,11 @@ impl Node {
             Command::Lookup { target } => {
                 self.start_find(Origin::Command(id), target, since);
             }
-            Command::Join { .. } | Command::SetPeers { .. } | Command::Leave | Command::Reach => {}
+            Command::Join { .. }
+            | Command::SetPeers { .. }
+            | Command::Leave
+            | Command::Reach
+            | Command::Unkeep { .. } => {}
         }
     }
 
@@ -378,6 +390,7 @@ impl Node {
             Task::FindSelf => self.find_self(),
             Task::RefreshBuckets => self.refresh_buckets(),
             Task::Upkeep => self.run_upkeep(),
+            Task::Keep => self.run_keep(),
             Task::Movement => self.run_movement(),
             Task::CopiesAgain => self.run_copies_again(),
             Task::LostContacts => self.retry_lost_contacts(),

@@ -24,9 +24,12 @@
 //! versions of a key never decrease while it is held, except that a self-verifying value wins
 //! whatever its version, and that a version from the future is replaced.
 
+mod class;
 pub mod order;
 mod room;
 pub mod value;
+
+pub use class::StoredClass;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
@@ -296,19 +299,29 @@ impl RecordStore {
         self.take(offer, Some(bill), now)
     }
 
-    /// Takes back what this node's disk remembers. It was taken once: a clock that was set back
-    /// since does not make its version one from the future.
+    /// Takes back what this node's disk remembers. It was taken once: its class is not checked again, where
+    /// the disk knows it, and a clock that was set back since does not make its version one from the
+    /// future.
     ///
     /// # Errors
     /// [`Refusal`] says why the record is not held.
     pub fn restore(
         &mut self,
         bill: Option<Bill>,
-        offer: Offer,
+        mut offer: Offer,
+        class: Option<StoredClass>,
         now: Now,
     ) -> Result<Accepted, Refusal> {
-        let checked = VerifiedValue::check(&offer.key, &offer.value, now.wall);
-        let class = checked.map_err(Refusal::Envelope)?.class();
+        let known = class.and_then(|class| class.of(&offer.value));
+        let class = match known {
+            Some(class) => class,
+            None => {
+                let checked = VerifiedValue::check(&offer.key, &offer.value, now.wall);
+                checked.map_err(Refusal::Envelope)?.class()
+            }
+        };
+        let value = VerifiedValue::restored(offer.value.clone(), class);
+        offer.expires = offer.expires.min(end_of(&value, now));
         self.take_within(u64::MAX, offer, class, bill, now.boot)
     }
 

@@ -21,7 +21,7 @@ use crate::log_limit::LogLimits;
 
 voiddht_core::label! {
     /// Limits of the connection layer and of what local programs and browsers may ask.
-    pub(crate) enum Limit {
+    pub enum Limit {
         /// Connections of local programs.
         ApiConnections = "api_connections",
         /// Answers that wait to be written to local programs.
@@ -34,6 +34,20 @@ voiddht_core::label! {
         ConnectionsPerAddress = "connections_per_address",
         /// Connections with one authenticated peer.
         ConnectionsPerPeer = "connections_per_peer",
+        /// Batches under way.
+        GatewayBatches = "gateway_batches",
+        /// Bytes of a body that the gateway reads.
+        GatewayBodyBytes = "gateway_body_bytes",
+        /// Connections of the gateway.
+        GatewayConnections = "gateway_connections",
+        /// DNS packets that are kept for their owners.
+        GatewayKeptPackets = "gateway_kept_packets",
+        /// Publications of DNS packets in a time.
+        GatewayPackets = "gateway_packets",
+        /// Requests in flight through the gateway.
+        GatewayRequests = "gateway_requests",
+        /// Event streams of the gateway.
+        GatewayStreams = "gateway_streams",
         /// Handshakes in progress.
         Handshakes = "handshakes",
         /// Handshakes of one address in a time.
@@ -157,6 +171,12 @@ counters! {
     api_puts,
     /// Module API connections closed because the program broke a rule.
     api_broken,
+    /// Requests through the gateway that read.
+    gateway_reads,
+    /// Requests through the gateway that write, each line of a batch among them.
+    gateway_writes,
+    /// Requests to the gateway without the right token, or from a page of another site.
+    gateway_refused,
 }
 
 /// One number.
@@ -219,6 +239,8 @@ impl Counters {
             | Notice::ClockRight
             | Notice::Reachable
             | Notice::DuplicateIdentity { .. }
+            | Notice::KeepEnded { .. }
+            | Notice::KeepAdopted { .. }
             | Notice::Unreachable { .. } => {}
         }
     }

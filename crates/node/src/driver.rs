@@ -238,6 +238,10 @@ impl Driver {
                 // The requester may have gone.
                 let _ = asking.send(self.trust.list().map(PinView::from).collect());
             }
+            Event::ListKept(asking) => {
+                // The caller may have gone.
+                let _ = asking.send(self.core.kept());
+            }
             Event::ForgetPin { id, asking } => {
                 let _ = asking.send(self.trust.forget(&id));
                 self.settle_pins(now);
@@ -515,6 +519,13 @@ impl Driver {
                     ?lasts,
                     "a peer is banned"
                 );
+            }
+            Notice::KeepEnded { key, state } => {
+                // No more lines than values that this node's own users keep.
+                tracing::info!(%key, %state, "a value is kept no longer");
+            }
+            Notice::KeepAdopted { key } => {
+                tracing::info!(%key, "a newer signed value is kept in place of an older one");
             }
             Notice::LimitReached { limit } => {
                 tracing::debug!(limit = limit.name(), "a limit is reached");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use voiddht_core::configured::{PeerName, ResolveError};
 use voiddht_core::event::{Command, Misbehaviour, Outcome, Undelivered};
+use voiddht_core::kept::KeptView;
 use voiddht_core::peer::ConnectionId;
 use voiddht_identity::network::Membership;
 use voiddht_identity::{Certificate, ProvedPeer};
@@ -108,6 +109,8 @@ pub(crate) enum Event {
     },
     /// Lists the pinned certificates.
     ListPins(oneshot::Sender<Vec<PinView>>),
+    /// Lists the values that the node keeps.
+    ListKept(oneshot::Sender<Vec<KeptView>>),
     /// Forgets a pin; the answer is whether there was one.
     ForgetPin {
         /// The pinned ID.

@@ -9,12 +9,14 @@ use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 use voiddht_core::configured::ConfiguredPeer;
-use voiddht_core::event::{Command, Outcome};
+use voiddht_core::event::{Command, Outcome, PutIfOutcome};
 use voiddht_core::label::{RefusalReason, RequestKind};
-use voiddht_core::node::DIAL_BACK_PAUSE;
+use voiddht_core::node::{ConditionalPut, DIAL_BACK_PAUSE};
+use voiddht_core::operation::get::ReadMode;
 use voiddht_core::operation::{PutFailure, Receipt};
 use voiddht_core::report::Report;
 use voiddht_identity::Policy;
+use voiddht_wire::api::Proof;
 use voiddht_wire::limits::MAX_VALUE_BYTES;
 use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{Key, NodeId};
@@ -23,6 +25,7 @@ use crate::context::Context;
 use crate::counters::{Counts, Limit};
 use crate::doctor::{DIAL_BACK_PATIENCE, Examination, Findings};
 use crate::event::{AnswerTo, Event};
+use crate::kept::{Keep, KeepError, KeepOutcome, KeptView};
 use crate::network::{NetworkReload, NetworkReloadError};
 use crate::pins::PinView;
 use crate::snapshot::{Snapshot, SnapshotRequest, Surroundings};
@@ -52,6 +55,31 @@ pub enum HandleError {
     ValueSize(usize),
 }
 
+/// What a request through the gateway was, for its metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GatewayRequest {
+    /// It reads.
+    Read,
+    /// It writes.
+    Write,
+    /// It was refused: no token or a wrong one, or a page of another site.
+    Refused,
+}
+
+/// How a conditional publication ended.
+#[derive(Clone, Debug)]
+pub enum PutIfResult {
+    /// It was put, or failed for another reason than a conflict.
+    Put {
+        /// Nodes from which the value can be fetched; 0 if it has failed.
+        stored: usize,
+        /// Why it has failed, if it has.
+        failure: Option<PutFailure>,
+    },
+    /// This envelope is the newest: fetched and verified by this node.
+    Conflict(Bytes),
+}
+
 /// How a PUT ended.
 #[derive(Clone, Debug)]
 pub struct PutOutcome {
@@ -72,8 +100,21 @@ pub struct GetOutcome {
     pub value: Option<Bytes>,
     /// Its version, where there is one.
     pub version: Option<u64>,
+    /// How it was verified; `None` where nothing was found.
+    pub proof: Option<Proof>,
     /// How it went.
     pub report: Report,
+}
+
+impl GetOutcome {
+    fn of(outcome: Outcome) -> Result<Self, HandleError> {
+        match outcome {
+            Outcome::Get { value, version, proof, report } => {
+                Ok(Self { value, version, proof, report })
+            }
+            _ => Err(HandleError::Busy),
+        }
+    }
 }
 
 /// How a lookup ended.
@@ -128,10 +169,72 @@ impl Handle {
     /// # Errors
     /// [`HandleError`].
     pub async fn get(&self, key: Key) -> Result<GetOutcome, HandleError> {
-        match self.command(Command::Get { key }).await? {
-            Outcome::Get { value, version, report, .. } => {
-                Ok(GetOutcome { value, version, report })
+        GetOutcome::of(self.command(Command::Get { key }).await?)
+    }
+
+    /// Finds a value, verified as the reader asks.
+    ///
+    /// # Errors
+    /// [`HandleError`].
+    pub async fn ask(&self, key: Key, mode: ReadMode) -> Result<GetOutcome, HandleError> {
+        GetOutcome::of(self.command(Command::Ask { key, mode }).await?)
+    }
+
+    /// Publishes an envelope, unless the newest one is another than the writer has read.
+    ///
+    /// # Errors
+    /// [`HandleError`].
+    pub async fn put_if(&self, put: ConditionalPut) -> Result<PutIfResult, HandleError> {
+        if !(1..=MAX_VALUE_BYTES).contains(&put.value.len()) {
+            return Err(HandleError::ValueSize(put.value.len()));
+        }
+        match self.command(Command::PutIf(put)).await? {
+            Outcome::PutIf(PutIfOutcome::Put(Receipt { stored, failure, .. })) => {
+                Ok(PutIfResult::Put { stored, failure })
             }
+            Outcome::PutIf(PutIfOutcome::Conflict(newest)) => Ok(PutIfResult::Conflict(newest)),
+            _ => Err(HandleError::Busy),
+        }
+    }
+
+    /// Keeps a value: publishes it, and republishes it until [`Self::unkeep`], its end, or until another
+    /// publisher's value has won its key. The answer comes after the first publication, and once the
+    /// value is on disk where there is a data directory.
+    ///
+    /// # Errors
+    /// [`KeepError`]: the value is not kept. [`HandleError::Busy`] also while another call keeps a
+    /// value of the same key.
+    pub async fn keep(&self, keep: Keep) -> Result<KeepOutcome, KeepError> {
+        let size = keep.value().len();
+        if !(1..=MAX_VALUE_BYTES).contains(&size) {
+            return Err(HandleError::ValueSize(size).into());
+        }
+        match self.command(Command::Keep(keep.into_request())).await? {
+            Outcome::Keep(kept) => Ok(KeepOutcome::new(kept?, self.context.data_dir.is_some())),
+            _ => Err(HandleError::Busy.into()),
+        }
+    }
+
+    /// Every kept value, by key, and those that are kept no longer and were not removed.
+    ///
+    /// # Errors
+    /// [`HandleError::Stopped`].
+    pub async fn kept(&self) -> Result<Vec<KeptView>, HandleError> {
+        let (asking, answer) = oneshot::channel();
+        if !self.context.tell(Event::ListKept(asking)).await {
+            return Err(HandleError::Stopped);
+        }
+        let kept = answer.await.map_err(|_| HandleError::Stopped)?;
+        Ok(kept.into_iter().map(KeptView::from).collect())
+    }
+
+    /// Keeps a value no longer: it ends with the TTL of its last publication. Whether there was one.
+    ///
+    /// # Errors
+    /// [`HandleError`].
+    pub async fn unkeep(&self, key: Key) -> Result<bool, HandleError> {
+        match self.command(Command::Unkeep { key }).await? {
+            Outcome::Unkept { was_listed } => Ok(was_listed),
             _ => Err(HandleError::Busy),
         }
     }
@@ -187,12 +290,7 @@ impl Handle {
         if !self.context.tell(Event::Explain { key, answer }).await {
             return Err(HandleError::Stopped);
         }
-        match explained.await.map_err(|_| HandleError::Stopped)? {
-            Outcome::Get { value, version, report, .. } => {
-                Ok(GetOutcome { value, version, report })
-            }
-            _ => Err(HandleError::Busy),
-        }
+        GetOutcome::of(explained.await.map_err(|_| HandleError::Stopped)?)
     }
 
     /// Everything that the node shows of itself, or the parts that are wanted.
@@ -316,8 +414,19 @@ impl Handle {
     }
 
     /// Counts a limit of something that serves this node's data elsewhere.
-    pub(crate) fn limit_reached(&self, limit: Limit) {
+    pub fn limit_reached(&self, limit: Limit) {
         self.context.counters.limit_reached(limit);
+    }
+
+    /// Counts a request through the gateway.
+    pub fn gateway_request(&self, request: GatewayRequest) {
+        let counters = &self.context.counters;
+        let count = match request {
+            GatewayRequest::Read => &counters.gateway_reads,
+            GatewayRequest::Write => &counters.gateway_writes,
+            GatewayRequest::Refused => &counters.gateway_refused,
+        };
+        count.add();
     }
 
     /// What was counted. Costs the node nothing.

@@ -15,26 +15,32 @@
 mod control;
 mod events;
 mod exposition;
-mod guard;
+pub mod guard;
 mod history;
+mod kept;
 mod metrics;
 mod page;
 mod router;
-mod server;
+pub mod server;
 mod view;
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::events::body_of;
 use self::history::History;
+pub use self::kept::KeepView;
 use self::router::Routes;
+use self::server::Lifetime;
 use crate::handle::Handle;
 
 /// Concurrent HTTP connections, on the TCP address and on the Unix socket each: a few people, a
@@ -76,6 +82,23 @@ impl ControlSocket {
     }
 }
 
+/// Further routes of the control socket: those of another surface over the same node.
+#[derive(Clone)]
+pub struct ControlRoutes(Arc<dyn Fn(Handle) -> Router + Send + Sync>);
+
+impl ControlRoutes {
+    /// Routes that are made once the node runs. Their paths must be none of the control socket's own.
+    pub fn new(routes: impl Fn(Handle) -> Router + Send + Sync + 'static) -> Self {
+        Self(Arc::new(routes))
+    }
+}
+
+impl fmt::Debug for ControlRoutes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ControlRoutes")
+    }
+}
+
 /// Where to serve. At least one should be given.
 #[derive(Clone, Debug, Default)]
 pub struct HttpSettings {
@@ -84,6 +107,8 @@ pub struct HttpSettings {
     /// For the tools of this machine's owner: the path of a Unix socket. Its directory is made,
     /// for the owner alone, if there is none.
     pub control: Option<PathBuf>,
+    /// What else is served on that socket, of the first node.
+    pub control_routes: Option<ControlRoutes>,
 }
 
 /// Why HTTP is not served.
@@ -112,6 +137,7 @@ pub enum HttpError {
 pub struct BoundHttp {
     tcp: Option<(TcpListener, SocketAddr)>,
     control: Option<(UnixListener, control::SocketFile)>,
+    control_routes: Option<ControlRoutes>,
 }
 
 /// A running HTTP server. Dropping it stops it at once.
@@ -141,7 +167,7 @@ impl BoundHttp {
             }
             None => None,
         };
-        Ok(Self { tcp, control })
+        Ok(Self { tcp, control, control_routes: settings.control_routes })
     }
 
     /// Begins to serve on the current runtime. With one node the dashboard shows that node, with
@@ -155,14 +181,17 @@ impl BoundHttp {
             let sampler = Arc::clone(history).run(Arc::clone(&watched));
             tasks.spawn(stop.clone().run_until_cancelled_owned(sampler));
         }
-        let routes = Routes::new(watched, history, stop.clone());
-        let place = server::Place { stop: stop.clone(), tasks: tasks.clone() };
+        let routes = Routes::new(Arc::clone(&watched), history, stop.clone());
+        let lifetime = Lifetime { stop: stop.clone(), tasks: tasks.clone() };
         let address = self.tcp.as_ref().map(|(_, address)| *address);
         if let Some((listener, address)) = self.tcp {
-            tasks.spawn(server::serve(listener, routes.for_browsers(address), place.clone()));
+            tasks.spawn(server::serve(listener, routes.for_browsers(address), lifetime.clone()));
         }
+        let further = watched.first().zip(self.control_routes);
+        let further = further.map(|(first, ControlRoutes(make))| make(first.handle.clone()));
         let control = self.control.map(|(listener, file)| {
-            tasks.spawn(server::serve(listener, routes.for_tools(), place));
+            let site = routes.for_tools(further.unwrap_or_default());
+            tasks.spawn(server::serve(listener, site, lifetime));
             file
         });
         HttpServer { address, _control: control, stop, tasks }
@@ -198,7 +227,11 @@ impl Drop for HttpServer {
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), HttpError> {
+/// Takes a TCP address; the port that is chosen where 0 was asked for is in the answer.
+///
+/// # Errors
+/// [`HttpError::Listen`].
+pub async fn listen(address: SocketAddr) -> Result<(TcpListener, SocketAddr), HttpError> {
     let bound = async {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;

@@ -13,6 +13,7 @@
 //! * `resolver`: names of configured peers. `service`: detects other services at a peer's address.
 //! * `trust`: pins and takeover checks.
 //! * `api`: the module API server.
+//! * `kept`: values that the node republishes for its users.
 //! * `persistence`: writes to the data directory.
 //!
 //! Kademlia decisions (which nodes are queried, admitted as contacts, chosen as replicas) are made
@@ -36,6 +37,7 @@ pub mod handshake;
 mod histogram;
 pub mod http;
 mod idle_slots;
+pub mod kept;
 mod link;
 mod listener;
 mod log_limit;
@@ -60,7 +62,9 @@ mod testing;
 mod trust;
 
 pub use counters::Counts;
-pub use handle::{GetOutcome, Handle, HandleError, LookupOutcome, PutOutcome};
+pub use handle::{
+    GatewayRequest, GetOutcome, Handle, HandleError, LookupOutcome, PutIfResult, PutOutcome,
+};
 pub use node::{Node, StartError};
 pub use settings::{Limits, Settings};
 pub use status::{CoreStatus, Status};

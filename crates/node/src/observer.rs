@@ -119,8 +119,12 @@ impl Observer {
                 (Some(OperationKind::Put), Some(*key), Some(value.len()))
             }
             Command::PutIf(put) => (Some(OperationKind::Put), Some(put.key), Some(put.value.len())),
+            Command::Keep(keep) => (None, Some(keep.key), Some(keep.value.len())),
             Command::Lookup { target } => (Some(OperationKind::Lookup), Some(*target), None),
-            Command::Join { .. } | Command::SetPeers { .. } | Command::Reach => (None, None, None),
+            Command::Join { .. }
+            | Command::SetPeers { .. }
+            | Command::Reach
+            | Command::Unkeep { .. } => (None, None, None),
             Command::Leave => {
                 self.leaving = true;
                 (None, None, None)
@@ -144,6 +148,8 @@ impl Observer {
             Outcome::Lookup { nodes, report } => (Some(nodes.len()), None, report),
             // Its three operations have ended one by one, without a report of the whole.
             Outcome::PutIf(_)
+            | Outcome::Keep(_)
+            | Outcome::Unkept { .. }
             | Outcome::Busy
             | Outcome::Joined { .. }
             | Outcome::PeersSet { .. }
@@ -206,6 +212,12 @@ impl Observer {
             ),
             Notice::DuplicateIdentity { address } => {
                 (true, format!("Another process has this node's identity: {address}."))
+            }
+            Notice::KeepEnded { key, state } => {
+                (false, format!("The value of {} is kept no longer: {state}.", key.short()))
+            }
+            Notice::KeepAdopted { key } => {
+                (false, format!("A newer signed value of {} is kept now.", key.short()))
             }
             Notice::Reachable => (false, "A peer dialled this node: it can be reached.".into()),
             Notice::Isolated => (true, "No contact is left: looking for the network again.".into()),

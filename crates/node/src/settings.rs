@@ -8,7 +8,7 @@ use std::time::Duration;
 use voiddht_core::configured::ConfiguredPeer;
 use voiddht_identity::{KeyExchange, KeyKind, PinLimits, Policy};
 
-use crate::http::ControlSocket;
+use crate::http::{ControlRoutes, ControlSocket};
 
 /// Connections with peers. A node that knows a few hundred others keeps one with each that it
 /// hears from: 512 cost some 5 MiB, and half of the 1 024 open files that a process may have
@@ -93,6 +93,8 @@ pub struct Settings {
     /// The Unix socket by which its owner's tools speak to the node; `None`: there is none. A node
     /// that cannot make it warns, and goes on without.
     pub control: Option<ControlSocket>,
+    /// What else is served on that socket, such as the routes of the HTTP gateway.
+    pub control_routes: Option<ControlRoutes>,
     /// The limits of the connection layer.
     pub limits: Limits,
     /// The settings of the core.
@@ -176,6 +178,7 @@ impl Settings {
             data_dir: None,
             http: None,
             control: None,
+            control_routes: None,
             limits: Limits::default(),
             core: voiddht_core::Config::default(),
             seed: None,

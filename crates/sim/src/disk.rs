@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use voiddht_core::event::{StoredRecord, Write};
+use voiddht_core::kept::KeptRow;
 use voiddht_core::time::WallTime;
 use voiddht_wire::{Key, NodeId, PeerAddress};
 
@@ -16,11 +18,12 @@ pub(crate) struct Disk {
     pub(crate) options: DiskOptions,
     records: BTreeMap<Key, StoredRecord>,
     contacts: BTreeMap<NodeId, PeerAddress>,
+    kept: BTreeMap<Key, (KeptRow, Bytes)>,
 }
 
 impl Disk {
     pub(crate) fn new(options: DiskOptions) -> Self {
-        Self { options, records: BTreeMap::new(), contacts: BTreeMap::new() }
+        Self { options, records: BTreeMap::new(), contacts: BTreeMap::new(), kept: BTreeMap::new() }
     }
 
     pub(crate) fn commit(&mut self, writes: Vec<Write>) {
@@ -31,6 +34,15 @@ impl Disk {
                 }
                 Write::RemoveRecord(key) => {
                     self.records.remove(&key);
+                }
+                Write::PutKept { row, value } => {
+                    let held = self.kept.remove(&row.key).map(|(_, value)| value);
+                    if let Some(value) = value.or(held) {
+                        self.kept.insert(row.key, (row, value));
+                    }
+                }
+                Write::RemoveKept(key) => {
+                    self.kept.remove(&key);
                 }
                 Write::PutContact(contact) => {
                     self.contacts.insert(contact.id, contact.address);
@@ -53,6 +65,10 @@ impl Disk {
                 (record.clone(), record.expires.since(now).min(whole))
             })
             .collect()
+    }
+
+    pub(crate) fn kept(&self) -> Vec<(KeptRow, Bytes)> {
+        self.kept.values().cloned().collect()
     }
 
     pub(crate) fn contacts(&self) -> impl Iterator<Item = PeerAddress> + '_ {

@@ -82,6 +82,8 @@ impl Tally {
             | Notice::StoreRefused { .. }
             | Notice::StoreRejected { .. }
             | Notice::ClockWrong(_)
+            | Notice::KeepEnded { .. }
+            | Notice::KeepAdopted { .. }
             | Notice::ClockRight => {}
         }
     }

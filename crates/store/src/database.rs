@@ -7,11 +7,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use redb::{Builder, ReadableDatabase, ReadableTable, Table, TableHandle, WriteTransaction};
+use voiddht_core::kept::KeptRow;
 use voiddht_core::record::Bill;
 use voiddht_wire::address::ADDRESS_BYTES;
 use voiddht_wire::id::ID_BYTES;
 use voiddht_wire::peer::NodeInfo;
-use voiddht_wire::{NodeId, PeerAddress};
+use voiddht_wire::{Key, NodeId, PeerAddress};
 
 use crate::clock::{Age, Stamp};
 use crate::error::Fault;
@@ -29,6 +30,8 @@ const CACHE_BYTES: usize = 1024 * 1024;
 pub(crate) enum Change {
     PutRecord { key: [u8; ID_BYTES], value: Bytes, row: RecordRow, bill: Option<Bill> },
     RemoveRecord([u8; ID_BYTES]),
+    PutKept { row: KeptRow, value: Option<Bytes> },
+    RemoveKept([u8; ID_BYTES]),
     PutContact(NodeInfo),
     RemoveContact(NodeId),
     PutPin(Pin),
@@ -59,6 +62,8 @@ pub(crate) struct Content {
     pub(crate) contacts: Vec<NodeInfo>,
     /// By key, those that expired among them.
     pub(crate) records: Vec<(LiveRow, Age)>,
+    /// By key.
+    pub(crate) kept: Vec<(KeptRow, Bytes)>,
 }
 
 impl Content {
@@ -69,6 +74,7 @@ impl Content {
             && self.pins.is_empty()
             && self.contacts.is_empty()
             && self.records.is_empty()
+            && self.kept.is_empty()
     }
 }
 
@@ -181,6 +187,10 @@ fn check_schema(database: &redb::Database, expect: Expect) -> Result<(), Fault> 
         .ok_or_else(|| Fault::Damaged("it does not say its version".to_owned()))?;
     match found {
         schema::SCHEMA_VERSION => Ok(()),
+        schema::SCHEMA_WITHOUT_KEPT => {
+            drop((meta, reading));
+            upgrade(database)
+        }
         0 => Err(Fault::Damaged("its version is 0".to_owned())),
         found => Err(Fault::Newer { found }),
     }
@@ -196,6 +206,35 @@ fn create_tables(database: &redb::Database) -> Result<(), Fault> {
     Ok(transaction.commit().map_err(redb::Error::from)?)
 }
 
+/// Brings the tables of [`schema::SCHEMA_WITHOUT_KEPT`] to the version of today, all or nothing.
+fn upgrade(database: &redb::Database) -> Result<(), Fault> {
+    let transaction = begin(database)?;
+    upgrade_tables(&transaction)?;
+    transaction.commit().map_err(redb::Error::from)?;
+    tracing::info!(
+        from = schema::SCHEMA_WITHOUT_KEPT,
+        to = schema::SCHEMA_VERSION,
+        "upgraded the database; earlier versions of this program can no longer open it"
+    );
+    Ok(())
+}
+
+fn upgrade_tables(transaction: &WriteTransaction) -> Result<(), redb::Error> {
+    let mut tables = Tables::open(transaction)?;
+    {
+        let old = transaction.open_table(schema::OLD_RECORDS)?;
+        for row in old.iter()? {
+            let (key, row) = row?;
+            let row = RecordRow::decode_old(row.value());
+            tables.records.insert(key.value(), &row.encode())?;
+        }
+    }
+    transaction.delete_table(schema::OLD_RECORDS)?;
+    let version = schema::SCHEMA_VERSION.to_be_bytes();
+    tables.meta.insert(schema::META_SCHEMA, version.as_slice())?;
+    Ok(())
+}
+
 /// All tables of one write transaction.
 struct Tables<'a> {
     meta: Table<'a, &'static str, &'static [u8]>,
@@ -205,6 +244,8 @@ struct Tables<'a> {
     accounts: Table<'a, &'static [u8; ID_BYTES], &'static [u8; schema::ACCOUNT_BYTES]>,
     contacts: Table<'a, &'static [u8; ID_BYTES], &'static [u8; ADDRESS_BYTES]>,
     pins: Table<'a, &'static [u8; ID_BYTES], &'static [u8]>,
+    kept: Table<'a, &'static [u8; ID_BYTES], &'static [u8; schema::KEPT_BYTES]>,
+    kept_values: Table<'a, &'static [u8; ID_BYTES], &'static [u8]>,
 }
 
 impl<'a> Tables<'a> {
@@ -217,6 +258,8 @@ impl<'a> Tables<'a> {
             accounts: transaction.open_table(schema::ACCOUNTS)?,
             contacts: transaction.open_table(schema::CONTACTS)?,
             pins: transaction.open_table(schema::PINS)?,
+            kept: transaction.open_table(schema::KEPT)?,
+            kept_values: transaction.open_table(schema::KEPT_VALUES)?,
         })
     }
 
@@ -230,6 +273,11 @@ impl<'a> Tables<'a> {
                 };
             }
             Change::RemoveRecord(key) => self.remove_record(key)?,
+            Change::PutKept { row, value } => self.put_kept(row, value.as_ref())?,
+            Change::RemoveKept(key) => {
+                self.kept.remove(key)?;
+                self.kept_values.remove(key)?;
+            }
             Change::PutContact(contact) => {
                 let address = contact.address.to_bytes();
                 self.contacts.insert(&contact.id.to_bytes(), &address)?;
@@ -286,6 +334,18 @@ impl<'a> Tables<'a> {
         }
         self.expiry.insert(&schema::encode_expiry(row.deadline, key), ())?;
         self.values.insert(key, value)?;
+        Ok(())
+    }
+
+    /// Without a value, the one that lies there stays; a row alone would be a value that is not kept.
+    fn put_kept(&mut self, row: &KeptRow, value: Option<&Bytes>) -> Result<(), redb::StorageError> {
+        let key = row.key.to_bytes();
+        match value {
+            Some(value) => drop(self.kept_values.insert(&key, &**value)?),
+            None if self.kept.get(&key)?.is_none() => return Ok(()),
+            None => {}
+        }
+        self.kept.insert(&key, &schema::encode_kept(row))?;
         Ok(())
     }
 
@@ -359,6 +419,7 @@ fn read(database: &redb::Database) -> Result<Content, Fault> {
         pins: read_pins(&reading)?,
         contacts: read_contacts(&reading)?,
         records: read_records(&reading)?,
+        kept: read_kept(&reading)?,
     })
 }
 
@@ -397,6 +458,29 @@ fn read_pins(reading: &redb::ReadTransaction) -> Result<Vec<Pin>, Fault> {
     Ok(pins)
 }
 
+/// Both tables of kept values lie in the order of their keys: they are read side by side.
+fn read_kept(reading: &redb::ReadTransaction) -> Result<Vec<(KeptRow, Bytes)>, Fault> {
+    let rows = reading.open_table(schema::KEPT).map_err(redb::Error::from)?;
+    let values = reading.open_table(schema::KEPT_VALUES).map_err(redb::Error::from)?;
+    let mut values = values.iter().map_err(redb::Error::from)?;
+    let mut kept = Vec::new();
+    for row in rows.iter().map_err(redb::Error::from)? {
+        let (key, row) = row.map_err(redb::Error::from)?;
+        let value = values.next().ok_or_else(|| malformed("a kept value's row"))?;
+        let (value_key, value) = value.map_err(redb::Error::from)?;
+        if value_key.value() != key.value() {
+            return Err(malformed("a kept value's row"));
+        }
+        let row = schema::decode_kept(Key::from_bytes(*key.value()), row.value());
+        let row = row.ok_or_else(|| malformed("a kept value's row"))?;
+        kept.push((row, Bytes::copy_from_slice(value.value())));
+    }
+    if values.next().is_some() {
+        return Err(malformed("a kept value without its row"));
+    }
+    Ok(kept)
+}
+
 /// Both tables of records lie in the order of their keys: they are read side by side.
 fn read_records(reading: &redb::ReadTransaction) -> Result<Vec<(LiveRow, Age)>, Fault> {
     let rows = reading.open_table(schema::RECORDS).map_err(redb::Error::from)?;
@@ -416,14 +500,14 @@ fn read_records(reading: &redb::ReadTransaction) -> Result<Vec<(LiveRow, Age)>, 
         if value_key.value() != key.value() {
             return Err(malformed("a value without its record"));
         }
-        let RecordRow { version, deadline } = RecordRow::decode(row.value());
+        let RecordRow { version, deadline, class } = RecordRow::decode(row.value());
         let value = Bytes::copy_from_slice(value.value());
         let bill = match &accounts {
             Some(table) => table.get(key.value()).map_err(redb::Error::from)?,
             None => None,
         };
         let bill = bill.and_then(|row| schema::decode_bill(row.value()));
-        records.push((LiveRow { key: *key.value(), value, version, bill }, deadline));
+        records.push((LiveRow { key: *key.value(), value, version, class, bill }, deadline));
     }
     if values.next().is_some() {
         return Err(malformed("a value without its record"));

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use voiddht_core::event::StoredRecord;
-use voiddht_core::record::Bill;
+use voiddht_core::kept::KeptRow;
+use voiddht_core::record::{Bill, StoredClass};
 use voiddht_core::time::WallTime;
 use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{NodeId, PeerAddress};
@@ -25,6 +26,8 @@ pub struct Loaded {
     pub contacts: Vec<NodeInfo>,
     /// The records that have not expired, by key.
     pub records: Vec<LoadedRecord>,
+    /// The values that the node keeps, by key; those that it keeps no longer have none.
+    pub kept: Vec<(KeptRow, Bytes)>,
     /// In what condition the directory was.
     pub condition: Condition,
 }
@@ -41,10 +44,10 @@ pub struct LoadedRecord {
 
 impl LoadedRecord {
     pub(crate) fn new(row: LiveRow, remaining: Duration, now: WallTime) -> Self {
-        let LiveRow { key, value, version, bill } = row;
+        let LiveRow { key, value, version, class, bill } = row;
         let key = voiddht_wire::Key::from_bytes(key);
         let expires = now + remaining;
-        let record = StoredRecord { key, value, version, written: now, expires, bill };
+        let record = StoredRecord { key, value, version, class, written: now, expires, bill };
         Self { record, remaining }
     }
 }
@@ -54,6 +57,7 @@ pub(crate) struct LiveRow {
     pub(crate) key: [u8; 32],
     pub(crate) value: Bytes,
     pub(crate) version: u64,
+    pub(crate) class: Option<StoredClass>,
     pub(crate) bill: Option<Bill>,
 }
 

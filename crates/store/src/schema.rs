@@ -7,19 +7,23 @@
 
 use redb::TableDefinition;
 use voiddht_core::diversity::{AddressPrefix, prefixes};
+use voiddht_core::kept::{KeptRow, KeptState};
 use voiddht_core::quota::{Account, Charge, Owner};
-use voiddht_core::record::Bill;
+use voiddht_core::record::{Bill, StoredClass};
 use voiddht_core::time::WallTime;
 use voiddht_wire::address::ADDRESS_BYTES;
 use voiddht_wire::id::ID_BYTES;
 use voiddht_wire::limits::MAX_VALUE_BYTES;
-use voiddht_wire::{NodeId, PeerAddress};
+use voiddht_wire::{Key, NodeId, PeerAddress};
 
 use crate::clock::{Age, Reading, Stamp};
 use crate::loaded::Pin;
 
 /// The version of the tables below.
-pub(crate) const SCHEMA_VERSION: u32 = 1;
+pub(crate) const SCHEMA_VERSION: u32 = 2;
+/// The version before, of which all is read: it has no tables of kept values, and rows of records
+/// that do not say their class.
+pub(crate) const SCHEMA_WITHOUT_KEPT: u32 = 1;
 
 type Id = &'static [u8; ID_BYTES];
 
@@ -28,9 +32,18 @@ pub(crate) const META: TableDefinition<&'static str, &'static [u8]> = TableDefin
 /// Key to value, and nothing beside it: the largest value, its key and redb's own bytes fill a
 /// page of 64 KiB to the last byte but one. Sixteen bytes more in the row would double it.
 pub(crate) const VALUES: TableDefinition<Id, &'static [u8]> = TableDefinition::new("values");
-/// Key to version and deadline.
+/// Key to version, deadline and class.
 pub(crate) const RECORDS: TableDefinition<Id, &'static [u8; RECORD_BYTES]> =
+    TableDefinition::new("classed_records");
+/// The same of [`SCHEMA_WITHOUT_KEPT`], without class.
+pub(crate) const OLD_RECORDS: TableDefinition<Id, &'static [u8; OLD_RECORD_BYTES]> =
     TableDefinition::new("records");
+/// Key to what is remembered of a kept value beside its bytes: [`KEPT_BYTES`].
+pub(crate) const KEPT: TableDefinition<Id, &'static [u8; KEPT_BYTES]> =
+    TableDefinition::new("kept");
+/// Key to kept value, and nothing beside it, as in [`VALUES`].
+pub(crate) const KEPT_VALUES: TableDefinition<Id, &'static [u8]> =
+    TableDefinition::new("kept_values");
 /// Deadline and key, in the order in which records expire.
 pub(crate) const EXPIRY: TableDefinition<&'static [u8; EXPIRY_BYTES], ()> =
     TableDefinition::new("expiry");
@@ -57,8 +70,13 @@ pub(crate) const META_CLOCK: &str = "clock";
 
 /// Bytes of a secret's fingerprint.
 pub(crate) const FINGERPRINT_BYTES: usize = 8;
+/// `version u64 · deadline u64 · class u8`.
+pub(crate) const RECORD_BYTES: usize = OLD_RECORD_BYTES + 1;
 /// `version u64 · deadline u64`.
-pub(crate) const RECORD_BYTES: usize = 16;
+pub(crate) const OLD_RECORD_BYTES: usize = 16;
+/// `version u64 · until u64 · published u64 · ttl u16 · replication u8 · state u8 · signed u8`; the two
+/// times are milliseconds since 1970, 0 for none.
+pub(crate) const KEPT_BYTES: usize = 8 + 8 + 8 + 2 + 1 + 1 + 1;
 /// `charge u8 · owner u8 · node ID 32 · address 18`.
 pub(crate) const ACCOUNT_BYTES: usize = 1 + 1 + ID_BYTES + ADDRESS_BYTES;
 /// `deadline u64 · key 32`.
@@ -83,19 +101,81 @@ pub(crate) struct RecordRow {
     pub(crate) version: u64,
     /// The directory's age at which the record expires.
     pub(crate) deadline: Age,
+    /// What was verified of the value; `None` in rows of an earlier version.
+    pub(crate) class: Option<StoredClass>,
 }
 
 impl RecordRow {
     pub(crate) fn encode(self) -> [u8; RECORD_BYTES] {
         let mut bytes = [0; RECORD_BYTES];
         bytes[..8].copy_from_slice(&self.version.to_be_bytes());
-        bytes[8..].copy_from_slice(&self.deadline.0.to_be_bytes());
+        bytes[8..16].copy_from_slice(&self.deadline.0.to_be_bytes());
+        bytes[16] = match self.class {
+            None => 0,
+            Some(StoredClass::Plain) => 1,
+            Some(StoredClass::Signed) => 2,
+            Some(StoredClass::ContentAddressed) => 3,
+        };
         bytes
     }
 
+    /// A class that is not known is verified again.
     pub(crate) fn decode(bytes: &[u8; RECORD_BYTES]) -> Self {
-        Self { version: u64_at(bytes, 0), deadline: Age(u64_at(bytes, 8)) }
+        let class = match bytes[16] {
+            1 => Some(StoredClass::Plain),
+            2 => Some(StoredClass::Signed),
+            3 => Some(StoredClass::ContentAddressed),
+            _ => None,
+        };
+        Self { version: u64_at(bytes, 0), deadline: Age(u64_at(bytes, 8)), class }
     }
+
+    pub(crate) fn decode_old(bytes: &[u8; OLD_RECORD_BYTES]) -> Self {
+        Self { version: u64_at(bytes, 0), deadline: Age(u64_at(bytes, 8)), class: None }
+    }
+}
+
+pub(crate) fn encode_kept(row: &KeptRow) -> [u8; KEPT_BYTES] {
+    let millis = |time: Option<WallTime>| time.map_or(0, WallTime::as_millis).to_be_bytes();
+    let mut bytes = [0; KEPT_BYTES];
+    bytes[..8].copy_from_slice(&row.version.to_be_bytes());
+    bytes[8..16].copy_from_slice(&millis(row.until));
+    bytes[16..24].copy_from_slice(&millis(row.published));
+    bytes[24..26].copy_from_slice(&row.ttl.to_be_bytes());
+    bytes[26] = row.replication;
+    bytes[27] = match row.state {
+        KeptState::Kept => 0,
+        KeptState::Superseded => 1,
+        KeptState::Ended => 2,
+    };
+    bytes[28] = u8::from(row.is_signed);
+    bytes
+}
+
+pub(crate) fn decode_kept(key: Key, bytes: &[u8; KEPT_BYTES]) -> Option<KeptRow> {
+    let time =
+        |at| Some(u64_at(bytes, at)).filter(|millis| *millis != 0).map(WallTime::from_millis);
+    let state = match bytes[27] {
+        0 => KeptState::Kept,
+        1 => KeptState::Superseded,
+        2 => KeptState::Ended,
+        _ => return None,
+    };
+    let is_signed = match bytes[28] {
+        0 => false,
+        1 => true,
+        _ => return None,
+    };
+    Some(KeptRow {
+        key,
+        ttl: u16::from_be_bytes([bytes[24], bytes[25]]),
+        replication: bytes[26],
+        version: u64_at(bytes, 0),
+        until: time(8),
+        published: time(16),
+        state,
+        is_signed,
+    })
 }
 
 /// The owner is 0 for a node, 1 for a host, and 2 for a network; the last two follow from the
@@ -204,9 +284,18 @@ mod tests {
     /// Rows that lie on disks somewhere: a change here is a new [`SCHEMA_VERSION`].
     #[test]
     fn rows_are_laid_out_as_drawn() {
-        let row = RecordRow { version: 0x0102, deadline: Age(0x0304) };
-        assert_eq!(row.encode(), [0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 3, 4]);
-        assert_eq!(RecordRow::decode(&row.encode()), row);
+        for (number, class) in [
+            (0, None),
+            (1, Some(StoredClass::Plain)),
+            (2, Some(StoredClass::Signed)),
+            (3, Some(StoredClass::ContentAddressed)),
+        ] {
+            let row = RecordRow { version: 0x0102, deadline: Age(0x0304), class };
+            assert_eq!(row.encode(), [0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 3, 4, number]);
+            assert_eq!(RecordRow::decode(&row.encode()), row);
+        }
+        let old = RecordRow::decode_old(&[0, 0, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 0, 0, 3, 4]);
+        assert_eq!(old, RecordRow { version: 0x0102, deadline: Age(0x0304), class: None });
 
         let expiry = encode_expiry(Age(0x0506), &[9; ID_BYTES]);
         assert_eq!(expiry[..8], [0, 0, 0, 0, 0, 0, 5, 6]);
@@ -229,6 +318,30 @@ mod tests {
         assert_eq!(bytes[..18], address.to_bytes());
         assert_eq!(bytes[18..], [0, 0, 0, 0, 0, 0, 0, 3, 4, 5]);
         assert_eq!(decode_pin(node_id, &bytes), Some(pin));
+    }
+
+    #[test]
+    fn kept_values_are_laid_out_as_drawn() {
+        let (key, time) = (Key::from_bytes([7; 32]), WallTime::from_millis);
+        for (state_number, state) in
+            [(0, KeptState::Kept), (1, KeptState::Superseded), (2, KeptState::Ended)]
+        {
+            let row = KeptRow {
+                key,
+                ttl: 0x0102,
+                replication: 3,
+                version: 4,
+                until: Some(time(5)),
+                published: None,
+                state,
+                is_signed: true,
+            };
+            let bytes = encode_kept(&row);
+            assert_eq!((bytes[7], bytes[15], &bytes[16..24]), (4, 5, &[0; 8][..]));
+            assert_eq!(bytes[24..], [1, 2, 3, state_number, 1]);
+            assert_eq!(decode_kept(key, &bytes), Some(row));
+        }
+        assert_eq!(decode_kept(key, &[3; KEPT_BYTES]), None);
     }
 
     #[test]

@@ -106,6 +106,7 @@ impl Store {
             network: content.network,
             pins: content.pins,
             contacts: content.contacts,
+            kept: content.kept,
             records: records.collect(),
             condition: Condition::Intact,
         };
@@ -300,13 +301,15 @@ impl InboxBytes {
 
 fn change(write: Write, age: Age) -> Change {
     match write {
-        Write::PutRecord(StoredRecord { key, value, version, written, expires, bill }) => {
+        Write::PutRecord(StoredRecord { key, value, version, class, written, expires, bill }) => {
             let life = u64::try_from(expires.since(written).as_millis()).unwrap_or(u64::MAX);
             let deadline = Age(age.0.saturating_add(life));
-            let row = RecordRow { version, deadline };
+            let row = RecordRow { version, deadline, class };
             Change::PutRecord { key: key.to_bytes(), value, row, bill }
         }
         Write::RemoveRecord(key) => Change::RemoveRecord(key.to_bytes()),
+        Write::PutKept { row, value } => Change::PutKept { row, value },
+        Write::RemoveKept(key) => Change::RemoveKept(key.to_bytes()),
         Write::PutContact(contact) => Change::PutContact(contact),
         Write::RemoveContact(id) => Change::RemoveContact(id),
     }
@@ -314,7 +317,7 @@ fn change(write: Write, age: Age) -> Change {
 
 fn cost(change: &Change) -> usize {
     let value = match change {
-        Change::PutRecord { value, .. } => value.len(),
+        Change::PutRecord { value, .. } | Change::PutKept { value: Some(value), .. } => value.len(),
         _ => 0,
     };
     CHANGE_BYTES + value

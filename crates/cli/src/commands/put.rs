@@ -14,8 +14,10 @@ use voiddht_client::{Key, MAX_VALUE_BYTES, Put, PutReceipt};
 use voiddht_wire::limits::MAX_NODES;
 
 use super::connection::pretty;
+use super::gateway::{GatewayArguments, GatewayClient};
 use super::key;
 use super::node::NodeArguments;
+use super::signed::Way;
 use super::signed::publish::{EndArguments, Signer, SigningArguments};
 use crate::arguments::values::number;
 use crate::outcome::{Exit, Failure};
@@ -79,6 +81,9 @@ pub(super) struct Arguments {
 
     #[command(flatten)]
     node: NodeArguments,
+
+    #[command(flatten)]
+    gateway: GatewayArguments,
 }
 
 const EXAMPLES: &str = "\
@@ -88,6 +93,7 @@ Examples:
   date | dht put now
   dht put --sign me.pem --salt endpoint 203.0.113.7:51820
   dht put --json greeting hello | jq .stored
+  dht put --gateway https://dht.example.org --gateway-token ~/.dht-token greeting hello
   key=$(dht put --content-addressed --file photo.jpg) && dht get $key > copy.jpg";
 
 /// A PUT that is ready to be sent.
@@ -95,8 +101,10 @@ Examples:
 pub(super) struct Resolved {
     what: What,
     ttl: Option<u16>,
+    replication: Option<u8>,
     json: bool,
     node: NodeArguments,
+    gateway: Option<GatewayClient>,
 }
 
 #[derive(Debug)]
@@ -108,6 +116,7 @@ enum What {
 impl Arguments {
     /// Reads the value from where it is, so that nothing is sent before all of it is there.
     pub(super) fn resolve(self) -> Result<Resolved, Failure> {
+        let gateway = self.gateway.client(self.node.timeout)?;
         let signer = self.signing.signer()?;
         self.end.check(signer.is_some())?;
         if signer.is_some() && (self.content_addressed || self.json) {
@@ -129,15 +138,16 @@ impl Arguments {
         if let Some(signer) = signer {
             let (signer, body, end) = (Box::new(signer), value.into(), self.end.end());
             let what = What::Signed { signer, body, end };
-            return Ok(Resolved { what, ttl: None, json: false, node: self.node });
+            let (ttl, replication) = (None, None);
+            return Ok(Resolved { what, ttl, replication, json: false, node: self.node, gateway });
         }
         let key = key.map_or_else(|| Key::of_value(&value), |text| key::of_text(&text));
         let put = Put::new(key, value)
             .ttl_seconds(self.ttl.unwrap_or(0))
             .replication(self.replication.unwrap_or(0));
-        let Self { content_addressed, ttl, json, node, .. } = self;
+        let Self { content_addressed, ttl, replication, json, node, .. } = self;
         let what = What::Value { put, content_addressed };
-        Ok(Resolved { what, ttl, json, node })
+        Ok(Resolved { what, ttl, replication, json, node, gateway })
     }
 }
 
@@ -146,13 +156,22 @@ impl Resolved {
         let (put, content_addressed) = match self.what {
             What::Value { put, content_addressed } => (put, content_addressed),
             What::Signed { signer, body, end } => {
-                return signer.publish(&self.node, body, end, output).await;
+                let way = Way::to(&self.node, self.gateway).await?;
+                return signer.publish(&way, body, end, output).await;
             }
         };
-        let client = self.node.connect().await?;
         let key = put.key();
-        let receipt = client.put_with_receipt(put).await;
-        let receipt = receipt.map_err(|error| self.node.explain(error))?;
+        let receipt = match &self.gateway {
+            Some(gateway) => {
+                let value = put.value().clone();
+                gateway.put(key, value, self.ttl, self.replication).await?
+            }
+            None => {
+                let client = self.node.connect().await?;
+                let receipt = client.put_with_receipt(put).await;
+                receipt.map_err(|error| self.node.explain(error))?
+            }
+        };
         if self.json {
             output.line(pretty(&in_json(&key, self.ttl, &receipt)))?;
             let is_stored = matches!(receipt, PutReceipt::Stored { nodes: 1.., .. });

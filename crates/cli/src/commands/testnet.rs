@@ -207,7 +207,7 @@ impl Arguments {
         let (Some(address), Started::Here(network)) = (self.http, network) else {
             return Ok(None);
         };
-        let settings = HttpSettings { address: Some(address), control: None };
+        let settings = HttpSettings { address: Some(address), ..HttpSettings::default() };
         let server = HttpServer::start(settings, network.watched()).await;
         let server = server.map_err(Failure::failed)?;
         if let Some(address) = server.address() {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use clap::{ArgAction, Args, Command, Parser};
 use voiddht_core::quota::requests::PEER_RATE;
 use voiddht_core::{config, record};
+use voiddht_gateway::Origin;
 use voiddht_identity::{KeyExchange, KeyKind, Policy};
 use voiddht_node::settings;
 
@@ -51,6 +52,9 @@ pub struct Arguments {
     /// Where the node listens, and its configured peers.
     #[command(flatten)]
     pub network: Network,
+    /// The HTTP gateway.
+    #[command(flatten)]
+    pub gateway: Gateway,
     /// Storage.
     #[command(flatten)]
     pub keeping: Keeping,
@@ -220,6 +224,36 @@ pub struct Network {
     /// Accepted for compatibility with the original: certificates are always verified
     #[arg(short = 'v', long = "verify_certificates", alias = "verify-certificates")]
     pub verify_certificates: bool,
+}
+
+/// Where values are put and got over HTTP, and by whom.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Gateway")]
+pub struct Gateway {
+    /// Where to serve the HTTP gateway, by which programs put and get values
+    ///
+    /// A port alone is one on loopback. Without it, the gateway is on the control socket alone. Off
+    /// loopback it needs --gateway-token or --gateway-public. TLS: by a reverse proxy.
+    #[arg(long, value_name = "ADDRESS:PORT", value_parser = serving)]
+    pub gateway: Option<SocketAddr>,
+
+    /// A file with the token that requests to the gateway must bear; its mode must be 0600
+    ///
+    /// Required on loopback too, once it is given: a reverse proxy makes loopback reachable. At least
+    /// 16 characters, as `openssl rand -hex 32` makes them.
+    #[arg(long, value_name = "FILE")]
+    pub gateway_token: Option<PathBuf>,
+
+    /// Let everyone read through the gateway; writing needs the token, and is refused without one
+    #[arg(long)]
+    pub gateway_public: bool,
+
+    /// An origin whose pages may use the gateway; any number of them
+    ///
+    /// May be repeated, or take several with commas between them. Without it, browsers let no page of
+    /// another site use the gateway, but for its pkarr relay, which serves all.
+    #[arg(long, value_name = "ORIGIN", value_delimiter = ',', action = ArgAction::Append)]
+    pub gateway_origin: Vec<Origin>,
 }
 
 /// What the node stores, and for how long.

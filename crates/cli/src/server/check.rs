@@ -63,6 +63,28 @@ pub fn listeners(settings: &Settings) -> Vec<(SocketAddr, &'static str)> {
     all
 }
 
+/// Two listeners cannot have one port of one address.
+///
+/// # Errors
+/// [`Failure::Usage`] with the port and what it is given to.
+pub fn refuse_shared_ports(listeners: &[(SocketAddr, &'static str)]) -> Result<(), Failure> {
+    for (index, (one, purpose)) in listeners.iter().enumerate() {
+        for (other, others_purpose) in &listeners[index + 1..] {
+            let overlap =
+                one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
+            if one.port() == other.port() && one.port() != 0 && overlap {
+                let port = one.port();
+                let text = format!(
+                    "port {port} is given twice, to {purpose} and {others_purpose}: each needs a \
+                     port of its own"
+                );
+                return Err(Failure::Usage(text));
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Whether a directory is there, or can be made, by this user. Makes nothing.
 fn can_be_made(directory: &Path) -> Result<(), Failure> {
     let nearest = directory.ancestors().find(|ancestor| ancestor.symlink_metadata().is_ok());

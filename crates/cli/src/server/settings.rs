@@ -97,6 +97,7 @@ pub async fn resolve(
         key_kind: keeping.key_type,
         pins: PinLimits::default(),
         control: control_socket(keeping.data_dir.as_deref(), limits.die_with_parent),
+        control_routes: None,
         data_dir: keeping.data_dir,
         http: network.http,
         limits: Limits {
@@ -113,7 +114,7 @@ pub async fn resolve(
         core,
         seed: None,
     };
-    refuse_shared_ports(&settings)?;
+    check::refuse_shared_ports(&check::listeners(&settings))?;
     refuse_private_tofu(&settings)?;
     Ok(settings)
 }
@@ -124,26 +125,6 @@ fn refuse_private_tofu(settings: &Settings) -> Result<(), Failure> {
         (Policy::Tofu, Some(_)) => Err(Failure::Usage(StartError::PrivateTofu.to_string())),
         _ => Ok(()),
     }
-}
-
-/// Two listeners cannot have one port of one address.
-fn refuse_shared_ports(settings: &Settings) -> Result<(), Failure> {
-    let listeners = check::listeners(settings);
-    for (index, (one, purpose)) in listeners.iter().enumerate() {
-        for (other, others_purpose) in &listeners[index + 1..] {
-            let overlap =
-                one.ip() == other.ip() || one.ip().is_unspecified() || other.ip().is_unspecified();
-            if one.port() == other.port() && one.port() != 0 && overlap {
-                let port = one.port();
-                let text = format!(
-                    "port {port} is given twice, to {purpose} and {others_purpose}: each needs a \
-                     port of its own"
-                );
-                return Err(Failure::Usage(text));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// Where its owner's tools find the node: in its data directory, else where this user's nodes

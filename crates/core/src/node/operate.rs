@@ -12,6 +12,7 @@ use voiddht_wire::{Key, NodeId};
 
 use super::Node;
 use super::join::Looked;
+use super::keeper::KeepStep;
 use super::serve::Kept;
 use crate::config::FAIL_AFTER;
 use crate::density::SizeEstimate;
@@ -20,7 +21,7 @@ use crate::label::{Limit, LookupPurpose, OperationKind, OperationPurpose};
 use crate::lookup::{Breadth, Lookup};
 use crate::operation::get::{ReadMode, ReadPolicy};
 use crate::operation::{
-    Answer, Asked, Find, Found, Get, Next, Put, PutFailure, Receipt, publication,
+    Answer, Asked, Find, Found, Get, Next, Published, Put, PutFailure, Receipt, publication,
 };
 use crate::peer::Peer;
 use crate::record::end_of;
@@ -65,6 +66,8 @@ pub(super) enum Origin {
     Conditional(CommandId),
     /// The node itself.
     Own(LookupPurpose),
+    /// The node itself, which republishes kept values.
+    Keep(KeepStep),
     /// The node itself, which compares the network of a configured peer with its own.
     Comparison(u32),
 }
@@ -74,6 +77,7 @@ impl Origin {
         match self {
             Self::Command(_) | Self::Conditional(_) => OperationPurpose::Command,
             Self::Own(purpose) => purpose.into(),
+            Self::Keep(_) => OperationPurpose::Keep,
             Self::Comparison(_) => LookupPurpose::Join.into(),
         }
     }
@@ -172,7 +176,7 @@ impl Operation {
 impl Node {
     pub(super) fn start_get(&mut self, (origin, since): (Origin, Now), key: Key, mode: ReadMode) {
         let latest = self.latest_version();
-        let floor = self.published.get(&key, self.now.boot, latest).cloned();
+        let floor = self.floor(&key, latest);
         // A record from the future has no vote: it may have been taken while the clock was wrong.
         let held = self.held(&key).filter(|held| held.version <= Some(latest));
         let breadth = match mode.freshness {
@@ -227,6 +231,21 @@ impl Node {
         self.start(origin, Kind::Put(Box::new(put)), since);
     }
 
+    /// What this node published under a key, or keeps there: the highest-ranking.
+    fn floor(&self, key: &Key, latest: u64) -> Option<Published> {
+        let published = self.published.get(key, self.now.boot, latest).cloned();
+        match (published, self.kept_floor(key)) {
+            (Some(one), Some(other)) if other.rank() > one.rank() => Some(other),
+            (Some(one), _) => Some(one),
+            (None, other) => other,
+        }
+    }
+
+    /// Publishes a value that this node keeps.
+    pub(super) fn start_kept_put(&mut self, origin: Origin, put: Put, since: Now) {
+        self.start(origin, Kind::Put(Box::new(put)), since);
+    }
+
     /// Answers a PUT of an envelope that no replica would hold, before it costs them anything.
     fn refuse_put(&mut self, origin: Origin, refused: Refused) {
         let failure = Some(PutFailure::Envelope(refused));
@@ -239,7 +258,8 @@ impl Node {
         match origin {
             Origin::Command(id) => self.answer(id, outcome),
             Origin::Conditional(id) => self.continue_put_if(id, outcome),
-            // The node starts no GET and no PUT of its own.
+            Origin::Keep(step) => self.keep_step_ended(step, outcome),
+            // The node starts no other GET and PUT of its own.
             Origin::Own(_) | Origin::Comparison(_) => {}
         }
     }
@@ -247,8 +267,10 @@ impl Node {
     /// A lookup of the closest nodes, on all paths.
     pub(super) fn start_find(&mut self, origin: Origin, target: Key, since: Now) {
         let want = match origin {
-            // As for a PUT: the few closest name the others, and the copies show which are alive.
-            Origin::Own(LookupPurpose::Upkeep) => self.narrow(),
+            // As for a PUT: the few closest name the others, and the copies prove who is there.
+            Origin::Own(LookupPurpose::Upkeep | LookupPurpose::Keep) | Origin::Keep(_) => {
+                self.narrow()
+            }
             Origin::Own(LookupPurpose::Join | LookupPurpose::Refresh) => {
                 self.wanted_around(&target)
             }
@@ -417,7 +439,7 @@ impl Node {
         if self.operations.len() >= self.config.max_operations {
             self.notice(Notice::LimitReached { limit: Limit::MaxOperations });
             match origin {
-                Origin::Command(_) | Origin::Conditional(_) => {
+                Origin::Command(_) | Origin::Conditional(_) | Origin::Keep(_) => {
                     self.end_operation(origin, Outcome::Busy);
                 }
                 Origin::Own(purpose) => self.internal_ended(purpose, Looked::Nowhere, &[]),
@@ -531,6 +553,9 @@ impl Node {
             Kind::Find(find) if origin == Origin::Own(LookupPurpose::Upkeep) => {
                 Outcome::Lookup { nodes: find.heard_of(2 * self.config.k), report }
             }
+            Kind::Find(find) if matches!(origin, Origin::Keep(_)) => {
+                Outcome::Lookup { nodes: find.heard_of(3 * self.config.k), report }
+            }
             Kind::Find(find) => Outcome::Lookup { nodes: find.found(self.config.k), report },
         };
         match (origin, outcome) {
@@ -542,6 +567,11 @@ impl Node {
                 self.lookup_ended(LookupPurpose::Join, target, &nodes, report);
                 self.handle_compared(comparison, Looked::At(target), &nodes);
             }
+            (Origin::Keep(step), Outcome::Lookup { nodes, report }) => {
+                self.lookup_ended(LookupPurpose::Keep, target, &nodes, report);
+                let report = Report::default();
+                self.keep_step_ended(step, Outcome::Lookup { nodes, report });
+            }
             (origin, outcome) => self.end_operation(origin, outcome),
         }
     }
@@ -549,6 +579,7 @@ impl Node {
     fn finish_put(&mut self, put: &Put, report: Report) -> Outcome {
         let receipt = put.receipt(self.is_own_copy_fetchable(put.has_heard()));
         self.published.raise(put.record());
+        self.note_kept_version(put.record());
         if let Some(PutFailure::Superseded { .. } | PutFailure::VersionRefused { .. }) =
             receipt.failure
         {
@@ -601,7 +632,7 @@ impl Node {
     }
 
     /// The highest version that is not from the future, by this node's clock.
-    fn latest_version(&self) -> u64 {
+    pub(super) fn latest_version(&self) -> u64 {
         self.config.records.latest_version(self.now.wall)
     }
 
@@ -627,7 +658,7 @@ impl Node {
         match purpose {
             LookupPurpose::Join => self.handle_join_lookup_ended(looked, nodes),
             LookupPurpose::Upkeep => self.handle_upkeep_lookup_ended(nodes),
-            LookupPurpose::Refresh => {}
+            LookupPurpose::Refresh | LookupPurpose::Keep => {}
         }
     }
 
@@ -636,7 +667,7 @@ impl Node {
         self.config.alpha.max(self.config.disjoint_paths).min(self.config.k)
     }
 
-    fn breadth(&self, want: usize) -> Breadth {
+    pub(super) fn breadth(&self, want: usize) -> Breadth {
         Breadth {
             want,
             alpha: self.config.alpha,
@@ -656,7 +687,7 @@ impl Node {
         seeds
     }
 
-    fn lookup(&self, target: Key, breadth: Breadth) -> Lookup {
+    pub(super) fn lookup(&self, target: Key, breadth: Breadth) -> Lookup {
         let seeds = self.seeds(&target, self.config.k);
         let mut lookup = Lookup::new(target, self.own.id, breadth, &seeds);
         self.silent_among(&seeds).iter().for_each(|node| lookup.doubt(node));

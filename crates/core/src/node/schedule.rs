@@ -17,6 +17,8 @@ pub(super) enum Task {
     RefreshBuckets,
     /// See whether records are on the nodes that should hold them.
     Upkeep,
+    /// Republish kept values.
+    Keep,
     /// Bring records to nodes that have appeared, or have taken the place of some that died.
     Movement,
     /// Send copies again that failed.

@@ -9,7 +9,7 @@ use voiddht_wire::peer::{Body, ErrorCode, Header, Message, NodeInfo, Record};
 
 use super::Node;
 use crate::contact::Contact;
-use crate::event::{Notice, Output, StoredRecord, Ticket, Write};
+use crate::event::{CommandId, Notice, Outcome, Output, StoredRecord, Ticket, Write};
 use crate::label::Limit;
 use crate::peer::{ConnectionId, Peer};
 use crate::quota::{Account, Charge};
@@ -28,6 +28,10 @@ pub(super) enum Waiting {
     Reply { connection: ConnectionId, request: Header },
     /// This node's own copy of a PUT.
     Operation(u64),
+    /// The command by which a value is kept.
+    Keep,
+    /// The command by which a value is kept no longer.
+    Unkeep(CommandId),
 }
 
 /// Writes on their way to the disk.
@@ -130,7 +134,7 @@ impl Node {
             expires: self.now.boot + remaining,
             maintenance: true,
         };
-        match self.records.restore(record.bill, offer, self.now) {
+        match self.records.restore(record.bill, offer, record.class, self.now) {
             Ok(_) => self.upkeep_restored(record.key),
             Err(_) => {
                 self.persist(vec![Write::RemoveRecord(record.key)]);
@@ -161,6 +165,11 @@ impl Node {
                 self.reply(connection, &request, body);
             }
             Some((_, Waiting::Operation(id))) => self.kept_for_operation(id, durable),
+            Some((key, Waiting::Keep)) => self.kept_is_written(&key, durable),
+            Some((_, Waiting::Unkeep(id))) if durable => {
+                self.answer(id, Outcome::Unkept { was_listed: true });
+            }
+            Some((_, Waiting::Unkeep(id))) => self.answer(id, Outcome::Busy),
             None => {}
         }
     }
@@ -179,14 +188,21 @@ impl Node {
     /// Asks for a record to be written, for a requester that waits for it. False, and nothing
     /// is asked, where too many wait already.
     fn persist_record(&mut self, record: StoredRecord, waiting: Waiting) -> bool {
-        let (key, ticket) = (record.key, self.unsynced.begin());
-        self.unsynced.volatile.insert(key, ticket);
+        let key = record.key;
+        self.unsynced.volatile.insert(key, Ticket(self.unsynced.next));
+        self.persist_for(key, vec![Write::PutRecord(record)], waiting)
+    }
+
+    /// Asks for writes on behalf of a caller that waits for them. False, and nothing is asked, where
+    /// too many wait already.
+    pub(super) fn persist_for(&mut self, key: Key, writes: Vec<Write>, waiting: Waiting) -> bool {
+        let ticket = self.unsynced.begin();
         if self.unsynced.waiting.len() >= MAX_UNSYNCED {
             self.notice(Notice::LimitReached { limit: Limit::MaxUnsynced });
             return false;
         }
         self.unsynced.waiting.insert(ticket, (key, waiting));
-        self.outputs.push_back(Output::Persist { ticket, writes: vec![Write::PutRecord(record)] });
+        self.outputs.push_back(Output::Persist { ticket, writes });
         true
     }
 
@@ -302,6 +318,7 @@ impl Node {
             key: *key,
             value: record.value.clone(),
             version: record.version,
+            class: Some(record.class().into()),
             written: self.now.wall,
             expires: self.now.wall + record.expires.since(self.now.boot),
             bill: self.records.bill_of(key),

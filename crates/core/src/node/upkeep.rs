@@ -261,10 +261,10 @@ impl Node {
 }
 
 /// The lowest key that shares the first `depth` bits with `key`.
-fn region_start(key: &Key, depth: usize) -> Key {
+pub(super) fn region_start(key: &Key, depth: usize) -> Key {
     (depth..voiddht_wire::id::ID_BITS).fold(*key, |key, bit| key.with_bit(bit, false))
 }
 
-fn shared_bits(a: &Key, b: &Key) -> usize {
+pub(super) fn shared_bits(a: &Key, b: &Key) -> usize {
     a.distance(&NodeId::from_bytes(b.to_bytes())).leading_zeros() as usize
 }

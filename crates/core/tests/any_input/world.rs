@@ -116,6 +116,7 @@ impl World {
                     key: all::key(number),
                     value: all::value(number),
                     version: now.wall.as_millis(),
+                    class: None,
                     written: now.wall,
                     expires: now.wall + remaining,
                     bill: None,

@@ -12,6 +12,7 @@ use voiddht_core::configured::{PeerName, ResolveError};
 use voiddht_core::event::{
     Command, CommandId, Input, Notice, Outcome, Output, StoredRecord, Ticket, Undelivered, Write,
 };
+use voiddht_core::kept::KeptRow;
 use voiddht_core::peer::{ConnectionId, Peer};
 use voiddht_core::time::{BootTime, Moment, Now, WallTime};
 use voiddht_core::{Config, Node};
@@ -60,6 +61,7 @@ pub(crate) struct Network {
 pub(crate) struct Disk {
     pub(crate) records: BTreeMap<Key, StoredRecord>,
     pub(crate) contacts: BTreeMap<NodeId, NodeInfo>,
+    pub(crate) kept: BTreeMap<Key, (KeptRow, Bytes)>,
     /// Whether every write fails.
     pub(crate) full: bool,
 }
@@ -69,6 +71,13 @@ impl Disk {
         match write {
             Write::PutRecord(record) => drop(self.records.insert(record.key, record)),
             Write::RemoveRecord(key) => drop(self.records.remove(&key)),
+            Write::PutKept { row, value } => {
+                let held = self.kept.remove(&row.key).map(|(_, value)| value);
+                if let Some(value) = value.or(held) {
+                    self.kept.insert(row.key, (row, value));
+                }
+            }
+            Write::RemoveKept(key) => drop(self.kept.remove(&key)),
             Write::PutContact(contact) => drop(self.contacts.insert(contact.id, contact)),
             Write::RemoveContact(id) => drop(self.contacts.remove(&id)),
         }

@@ -56,6 +56,8 @@ impl OperationOutcome {
                 OperationKind::Lookup => Self::LookupBusy,
             }),
             Outcome::Joined { .. }
+            | Outcome::Keep(_)
+            | Outcome::Unkept { .. }
             | Outcome::PeersSet { .. }
             | Outcome::Left { .. }
             | Outcome::Reach { .. } => None,

@@ -37,7 +37,12 @@ pub(super) fn stream(
         drop(place);
     });
     let headers = [(header::CONTENT_TYPE, "text/event-stream; charset=utf-8")];
-    (headers, Body::new(Stream(receiver))).into_response()
+    (headers, body_of(receiver)).into_response()
+}
+
+/// The body of an answer whose parts are sent one by one, until the sender is dropped.
+pub fn body_of(parts: mpsc::Receiver<Bytes>) -> Body {
+    Body::new(Stream(parts))
 }
 
 async fn produce(mut viewer: Viewer, sender: mpsc::Sender<Bytes>) {

@@ -9,7 +9,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::{Request, State};
-use axum::http::header::{self, HeaderName, HeaderValue};
+use axum::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use axum::http::{Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -54,8 +54,7 @@ type Refusal = (StatusCode, &'static str);
 impl Audience {
     fn judge(self, request: &Request) -> Result<(), Refusal> {
         let Self::Browsers(address) = self else { return Ok(()) };
-        let host = request.headers().get(header::HOST).map(HeaderValue::to_str);
-        if !host.is_some_and(|host| host.is_ok_and(|host| may_be_named(address.ip(), host))) {
+        if !is_addressed(address.ip(), request.headers()) {
             let why = "This node is on loopback, and is not known by that name.\n";
             return Err((StatusCode::MISDIRECTED_REQUEST, why));
         }
@@ -64,6 +63,23 @@ impl Audience {
         }
         Ok(())
     }
+}
+
+/// Whether the Host of a request is a name that a node on this address answers to: on loopback, loopback
+/// names only, so that no page gets through by a name of its own that resolves to 127.0.0.1 (DNS
+/// rebinding).
+pub fn is_addressed(address: IpAddr, headers: &HeaderMap) -> bool {
+    let host = headers.get(header::HOST).map(HeaderValue::to_str);
+    host.is_some_and(|host| host.is_ok_and(|host| may_be_named(address, host)))
+}
+
+/// Whether a page of another site sent a request, as the browser itself says.
+pub fn is_cross_site(headers: &HeaderMap) -> bool {
+    matches!(field(headers, "sec-fetch-site"), Some("cross-site" | "same-site"))
+}
+
+fn field<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
 }
 
 /// Whether a node on this address may be called that in a request. Elsewhere than on loopback, it
@@ -81,12 +97,10 @@ fn may_be_named(address: IpAddr, host: &str) -> bool {
 
 /// Whether a page of another site sent this. Following a link to the dashboard itself is welcome.
 fn is_foreign(request: &Request) -> bool {
-    let fetch = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
-    let elsewhere = matches!(fetch("sec-fetch-site"), Some("cross-site" | "same-site"));
-    let follows_link = fetch("sec-fetch-mode") == Some("navigate")
+    let follows_link = field(request.headers(), "sec-fetch-mode") == Some("navigate")
         && request.method() == Method::GET
         && request.uri().path() == "/";
-    elsewhere && !follows_link
+    is_cross_site(request.headers()) && !follows_link
 }
 
 #[cfg(test)]

@@ -13,6 +13,9 @@
 //! | `/pins.json?node=N` | the pinned certificates; on the Unix socket alone |
 //! | `DELETE /pins/ID?node=N` | forgets a pin; on the Unix socket alone |
 //! | `POST /network/reload?node=N` | reads the private network's secrets again; on the Unix socket alone |
+//! | `/kept.json?node=N` | which values are kept; on the Unix socket alone |
+//! | `PUT /kept/KEY?node=N&ttl=SECONDS&replication=NODES&until_ms=MS&published=BOOL` | keeps the value in the body; on the Unix socket alone |
+//! | `DELETE /kept/KEY?node=N` | keeps a value no longer; on the Unix socket alone |
 //! | `/metrics` | for Prometheus |
 //! | `/healthz` | 200 while the driver answers |
 //! | `/readyz` | 200 while the node is part of its network and a contact answers, and what is to be looked at; else 503, and why |
@@ -36,8 +39,9 @@ use voiddht_wire::{Key, NodeId};
 use super::guard::{self, Audience};
 use super::history::{History, Window};
 use super::page::PAGE;
+use super::server::Site;
 use super::view::{ViewError, Viewer, look};
-use super::{Watched, events, exposition, metrics};
+use super::{HTTP_CONNECTIONS, Watched, events, exposition, kept, metrics};
 use crate::counters::Limit;
 use crate::network::NetworkReloadError;
 use crate::snapshot::{OperationView, SnapshotRequest, ValueView};
@@ -58,24 +62,6 @@ pub(super) struct Routes {
     questions: Arc<Semaphore>,
 }
 
-/// What is served on one of the ways in.
-#[derive(Clone, Debug)]
-pub(super) struct Routed {
-    routes: Routes,
-    router: Router,
-}
-
-impl Routed {
-    pub(super) fn router(&self) -> Router {
-        self.router.clone()
-    }
-
-    /// A connection was closed because there are too many.
-    pub(super) fn note_full(&self) {
-        self.routes.note(Limit::HttpConnections);
-    }
-}
-
 impl Routes {
     pub(super) fn new(
         watched: Arc<[Watched]>,
@@ -88,22 +74,23 @@ impl Routes {
     }
 
     /// For an address that browsers can reach: what changes nothing.
-    pub(super) fn for_browsers(&self, address: std::net::SocketAddr) -> Routed {
-        self.routed(Audience::Browsers(address))
+    pub(super) fn for_browsers(&self, address: std::net::SocketAddr) -> Site {
+        self.site(Audience::Browsers(address), Router::new())
     }
 
-    /// For the Unix socket.
-    pub(super) fn for_tools(&self) -> Routed {
-        self.routed(Audience::Tools)
+    /// For the Unix socket, with the routes of another surface.
+    pub(super) fn for_tools(&self, further: Router) -> Site {
+        self.site(Audience::Tools, further)
     }
 
-    fn routed(&self, audience: Audience) -> Routed {
+    fn site(&self, audience: Audience, further: Router) -> Site {
         let router = match audience {
             Audience::Tools => Router::new()
                 .route("/get", get(get_value))
                 .route("/pins.json", get(list_pins))
                 .route("/pins/{id}", delete(forget_pin))
-                .route("/network/reload", post(reload_network)),
+                .route("/network/reload", post(reload_network))
+                .merge(kept::routes()),
             Audience::Browsers(_) => Router::new(),
         };
         let router = router
@@ -118,8 +105,11 @@ impl Routes {
             .route("/healthz", get(healthz))
             .route("/readyz", get(readyz))
             .with_state(self.clone())
+            .merge(further)
             .layer(from_fn_with_state(audience, guard::check));
-        Routed { routes: self.clone(), router }
+        let routes = self.clone();
+        let when_full = move || routes.note(Limit::HttpConnections);
+        Site::new(router, HTTP_CONNECTIONS, when_full)
     }
 
     /// Counts a limit of what is served; of several nodes, with the first.
@@ -129,7 +119,7 @@ impl Routes {
         }
     }
 
-    fn watched(&self, node: Option<usize>) -> Result<&Watched, Refusal> {
+    pub(super) fn watched(&self, node: Option<usize>) -> Result<&Watched, Refusal> {
         let found = self.watched.get(node.unwrap_or(0));
         found.ok_or(ViewError::NoSuchNode).map_err(refusal)
     }
@@ -160,7 +150,7 @@ struct WhichKey {
 }
 
 /// What a request did not get, and why, in a line of text.
-type Refusal = (StatusCode, String);
+pub(super) type Refusal = (StatusCode, String);
 
 async fn page() -> impl IntoResponse {
     let headers = [
@@ -332,7 +322,7 @@ async fn readyz(State(routes): State<Routes>) -> Result<String, Refusal> {
     }
 }
 
-fn json(value: &impl Serialize) -> Response {
+pub(super) fn json(value: &impl Serialize) -> Response {
     match serde_json::to_vec(value) {
         Ok(body) => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
         Err(error) => {
@@ -350,11 +340,11 @@ fn refusal(error: ViewError) -> Refusal {
     (status, format!("{error}\n"))
 }
 
-fn bad(why: String) -> Refusal {
+pub(super) fn bad(why: String) -> Refusal {
     (StatusCode::BAD_REQUEST, format!("{why}\n"))
 }
 
-fn busy(why: &str) -> Refusal {
+pub(super) fn busy(why: &str) -> Refusal {
     (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n"))
 }
 

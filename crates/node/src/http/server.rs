@@ -4,6 +4,7 @@
 //! head, which is also how long it may be idle, and one for its whole life, so that a client that
 //! does not read cannot keep its place for ever; browsers and Prometheus come again by themselves.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +19,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::HTTP_CONNECTIONS;
-use super::router::Routed;
 use crate::log_limit::{Line, LogLimits, log_limited};
 use crate::sockets::{self, CLIENT_KEEPALIVE};
 
@@ -37,15 +36,52 @@ const HEAD_FIELDS: usize = 64;
 /// How long accepting pauses after it failed, mostly for want of file descriptors.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_millis(100);
 
-/// What ends with the server.
+/// What ends with a server.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
-    pub(super) stop: CancellationToken,
-    pub(super) tasks: TaskTracker,
+pub struct Lifetime {
+    /// Cancelled when the server stops: connections finish what they are sending.
+    pub stop: CancellationToken,
+    /// The tasks of its connections.
+    pub tasks: TaskTracker,
+}
+
+/// What is served on one listener.
+#[derive(Clone)]
+pub struct Site {
+    router: Router,
+    connections: usize,
+    /// Whether a client may close its sending side and still await its answer.
+    half_close: bool,
+    when_full: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Site {
+    /// The answers of a router, on at most so many connections. `when_full` is called for each
+    /// connection that is closed because there are too many.
+    pub fn new(
+        router: Router,
+        connections: usize,
+        when_full: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        Self { router, connections, half_close: true, when_full: Arc::new(when_full) }
+    }
+
+    /// Ends a connection as soon as its client sends no more: what a client that has left was still
+    /// to be sent, like a stream of events, then takes no connection.
+    #[must_use]
+    pub fn without_half_close(self) -> Self {
+        Self { half_close: false, ..self }
+    }
+}
+
+impl fmt::Debug for Site {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Site").field("connections", &self.connections).finish_non_exhaustive()
+    }
 }
 
 /// A listener of either kind.
-pub(super) trait Listener: Send + Sync + 'static {
+pub trait Listener: Send + Sync + 'static {
     /// What it accepts.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
@@ -71,19 +107,19 @@ impl Listener for UnixListener {
     }
 }
 
-/// Serves connections until the server stops.
-pub(super) async fn serve(listener: impl Listener, routed: Routed, place: Place) {
-    let places = Arc::new(Semaphore::new(HTTP_CONNECTIONS));
+/// Serves until the server stops.
+pub async fn serve(listener: impl Listener, site: Site, lifetime: Lifetime) {
+    let slots = Arc::new(Semaphore::new(site.connections));
     let logs = LogLimits::default();
-    while let Some(accepted) = place.stop.run_until_cancelled(listener.next()).await {
+    while let Some(accepted) = lifetime.stop.run_until_cancelled(listener.next()).await {
         match accepted {
             Ok(stream) => {
-                let Ok(permit) = Arc::clone(&places).try_acquire_owned() else {
-                    routed.note_full();
+                let Ok(permit) = Arc::clone(&slots).try_acquire_owned() else {
+                    (site.when_full)();
                     continue;
                 };
-                let stop = place.stop.clone();
-                place.tasks.spawn(connection(stream, routed.router(), stop, permit));
+                let stop = lifetime.stop.clone();
+                lifetime.tasks.spawn(connection(stream, site.clone(), stop, permit));
             }
             Err(error) => {
                 log_limited!(logs, Line::AcceptFailed, warn, %error,
@@ -96,7 +132,7 @@ pub(super) async fn serve(listener: impl Listener, routed: Routed, place: Place)
 
 async fn connection<S>(
     stream: S,
-    router: Router,
+    site: Site,
     stop: CancellationToken,
     _permit: OwnedSemaphorePermit,
 ) where
@@ -105,12 +141,11 @@ async fn connection<S>(
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        // A client that sends no more may still await its answer.
-        .half_close(true)
+        .half_close(site.half_close)
         .header_read_timeout(HEAD_DEADLINE)
         .max_buf_size(HEAD_BYTES)
         .max_headers(HEAD_FIELDS);
-    let service = TowerToHyperService::new(router);
+    let service = TowerToHyperService::new(site.router);
     let mut serving = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = &mut serving => ended,

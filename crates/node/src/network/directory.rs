@@ -97,6 +97,7 @@ mod tests {
             pins: Vec::new(),
             contacts: Vec::new(),
             records: Vec::new(),
+            kept: Vec::new(),
             condition,
         };
         check_directory(Path::new("/data"), &loaded, secrets).map_err(|error| error.to_string())

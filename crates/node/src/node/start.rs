@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use rand::SeedableRng;
 use rand::rngs::{ChaCha8Rng, SysRng};
 use tokio::net::TcpListener;
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use voiddht_core::config::ConfigError;
 use voiddht_core::event::{Command, StoredRecord};
+use voiddht_core::kept::KeptRow;
 use voiddht_identity::network::NetworkSecrets;
 use voiddht_identity::{Identity, IdentityError, KeyExchange, Policy, server_config};
 use voiddht_store::{
@@ -100,6 +102,7 @@ struct Beginning {
     identity: Identity,
     persistence: Persistence,
     records: Vec<LoadedRecord>,
+    kept: Vec<(KeptRow, Bytes)>,
     contacts: Vec<NodeInfo>,
     pins: Vec<Pin>,
 }
@@ -122,6 +125,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
     let clock = Clock::start();
     let mut core = voiddht_core::Node::new(own, settings.core.clone(), randomness(&settings)?)?;
     core.restore(clock.now(), restored(beginning.records));
+    core.restore_kept(clock.now(), beginning.kept);
     let knows_nobody = beginning.contacts.is_empty() && settings.peers.is_empty();
     core.restore_contacts(beginning.contacts);
     let header_port = if settings.core.client { 0 } else { own.address.port() };
@@ -220,7 +224,8 @@ fn begin(settings: &Settings, secrets: Option<&NetworkSecrets>) -> Result<Beginn
         let identity = fresh()?.with_key_exchange(key_exchange(settings));
         let persistence = Persistence::Nowhere;
         let (records, contacts, pins) = (Vec::new(), Vec::new(), Vec::new());
-        return Ok(Beginning { identity, persistence, records, contacts, pins });
+        let kept = Vec::new();
+        return Ok(Beginning { identity, persistence, records, kept, contacts, pins });
     };
     let (persistence, loaded) = Persistence::open(path)?;
     let fingerprints = secrets.map(NetworkSecrets::fingerprints).unwrap_or_default();
@@ -249,8 +254,8 @@ fn begin(settings: &Settings, secrets: Option<&NetworkSecrets>) -> Result<Beginn
         store.remember_network(&fingerprints)?;
     }
     let identity = identity.with_key_exchange(key_exchange(settings));
-    let Loaded { records, contacts, pins, .. } = loaded;
-    Ok(Beginning { identity, persistence, records, contacts, pins })
+    let Loaded { records, kept, contacts, pins, .. } = loaded;
+    Ok(Beginning { identity, persistence, records, kept, contacts, pins })
 }
 
 /// A node without its control socket is still a node; without the dashboard that was asked for, it
@@ -258,13 +263,14 @@ fn begin(settings: &Settings, secrets: Option<&NetworkSecrets>) -> Result<Beginn
 async fn bind_http(settings: &Settings, api: SocketAddr) -> Result<Option<BoundHttp>, HttpError> {
     let address = settings.http;
     let control = settings.control.as_ref().map(|control| control.path(api));
+    let control_routes = settings.control_routes.clone();
     if address.is_none() && control.is_none() {
         return Ok(None);
     }
-    match BoundHttp::bind(HttpSettings { address, control }).await {
+    match BoundHttp::bind(HttpSettings { address, control, control_routes }).await {
         Err(error @ HttpError::Control { .. }) => {
             tracing::warn!(%error, "no control socket: local tools cannot reach this node");
-            Ok(Some(BoundHttp::bind(HttpSettings { address, control: None }).await?))
+            Ok(Some(BoundHttp::bind(HttpSettings { address, ..HttpSettings::default() }).await?))
         }
         bound => bound.map(Some),
     }

@@ -32,6 +32,7 @@ fn kept(site: &Site, version: u64, lives: u64) -> Output {
         key: key(),
         value: Bytes::from_static(b"value"),
         version,
+        class: None,
         written: site.now.wall,
         expires: WallTime::from_millis(site.now.wall.as_millis() + lives * 1000),
         bill: None,

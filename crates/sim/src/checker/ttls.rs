@@ -50,7 +50,10 @@ impl Ttls {
             Write::RemoveRecord(key) => {
                 self.held.remove(&(at.host, *key));
             }
-            Write::PutContact(_) | Write::RemoveContact(_) => {}
+            Write::PutKept { .. }
+            | Write::RemoveKept(_)
+            | Write::PutContact(_)
+            | Write::RemoveContact(_) => {}
         }
     }
 

@@ -47,7 +47,10 @@ impl Checker for Versions {
                 Write::RemoveRecord(key) => {
                     self.held.remove(&(at.host, *key));
                 }
-                Write::PutContact(_) | Write::RemoveContact(_) => {}
+                Write::PutKept { .. }
+                | Write::RemoveKept(_)
+                | Write::PutContact(_)
+                | Write::RemoveContact(_) => {}
             }
         }
     }

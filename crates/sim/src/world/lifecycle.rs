@@ -179,6 +179,7 @@ impl World {
         let now = self.clocks(host);
         if let Some(disk) = &place.disk {
             node.restore(now, disk.restored(now.wall));
+            node.restore_kept(now, disk.kept());
         }
         self.note(host, 11);
         let place = &mut self.hosts[host.index()];

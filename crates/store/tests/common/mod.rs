@@ -84,6 +84,7 @@ pub fn record(number: u64, value: &[u8], seconds: u64) -> StoredRecord {
         key: Key::from_bytes(id(number)),
         value: Bytes::copy_from_slice(value),
         version: 77,
+        class: None,
         written,
         expires: written + Duration::from_secs(seconds),
         bill: None,

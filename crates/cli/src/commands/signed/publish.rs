@@ -10,8 +10,8 @@ use voiddht_client::signed::{
     self, Delegation, End, Freshness, Name, SigningKey, Successor, Writer, now_millis,
 };
 
-use super::super::node::NodeArguments;
-use super::{describe, explain, files};
+use super::super::gateway::Publication;
+use super::{Way, describe, files};
 use crate::arguments::values::number;
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
@@ -128,28 +128,25 @@ impl Signer {
     /// was first.
     pub(in crate::commands) async fn publish(
         &self,
-        node: &NodeArguments,
+        way: &Way<'_>,
         body: Bytes,
         end: End,
         output: &Output,
     ) -> Result<Exit, Failure> {
-        let client = node.connect().await?;
-        let resolved = client.resolve(&self.name, Freshness::Thorough).await;
-        let newest = resolved.map_err(|error| explain(node, error))?;
+        let newest = way.resolve(&self.name, Freshness::Thorough).await?;
         let next = self.succeed(newest.as_deref(), end, body)?;
-        let published = client.publish_if(&next.envelope, newest.as_deref()).await;
-        match published.map_err(|error| explain(node, error))? {
-            Ok(published) => {
+        match way.publish_if(&next.envelope, newest.as_deref()).await? {
+            Publication::Stored(stored_on) => {
                 if let Some(writer) = next.cut_off {
                     output.notice(format_args!("the former writer {writer} is cut off"));
                 }
-                let nodes = if published.stored_on == 1 { "node" } else { "nodes" };
-                output.line(format_args!("stored on {} {nodes}", published.stored_on))?;
+                let nodes = if stored_on == 1 { "node" } else { "nodes" };
+                output.line(format_args!("stored on {stored_on} {nodes}"))?;
                 output.notice(describe(&next.envelope));
                 Ok(Exit::Success)
             }
-            Err(conflict) => {
-                let newest = describe(&conflict.newest);
+            Publication::Conflict(newest) => {
+                let newest = describe(&newest);
                 output.complaint(format_args!(
                     "another writer was first: the newest is a {newest}; look at it with `dht get \
                      --signed-by {}` and try again",

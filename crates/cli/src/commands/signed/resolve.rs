@@ -5,8 +5,7 @@ use std::ffi::OsString;
 use clap::Args;
 use voiddht_client::signed::{Freshness, Name, PublicKey};
 
-use super::super::node::NodeArguments;
-use super::{explain, in_force};
+use super::{Way, in_force};
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
 
@@ -58,16 +57,14 @@ impl ResolveArguments {
     pub(in crate::commands) async fn run(
         &self,
         owner: PublicKey,
-        node: &NodeArguments,
+        way: &Way<'_>,
         output: &Output,
     ) -> Result<Exit, Failure> {
         if owner.is_refused() {
             return Err(Failure::Usage(format!("--signed-by: {owner} is a weak key")));
         }
         let name = Name::native(owner, super::salt(self.salt.as_ref())?);
-        let client = node.connect().await?;
-        let resolved = client.resolve(&name, self.freshness()?).await;
-        match in_force(resolved.map_err(|error| explain(node, error))?) {
+        match in_force(way.resolve(&name, self.freshness()?).await?) {
             Some(envelope) => {
                 output.raw(envelope.body())?;
                 Ok(Exit::Success)

@@ -4,9 +4,10 @@ use bytes::Bytes;
 use clap::Args;
 use voiddht_client::signed::{End, Freshness};
 
+use super::super::gateway::GatewayArguments;
 use super::super::node::NodeArguments;
 use super::publish::SigningArguments;
-use super::{explain, in_force};
+use super::{Way, in_force};
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
 
@@ -22,6 +23,9 @@ pub(in crate::commands) struct Arguments {
 
     #[command(flatten)]
     node: NodeArguments,
+
+    #[command(flatten)]
+    gateway: GatewayArguments,
 }
 
 const EXAMPLES: &str = "\
@@ -30,16 +34,16 @@ Examples:
 
 impl Arguments {
     pub(in crate::commands) async fn run(self, output: &Output) -> Result<Exit, Failure> {
+        let gateway = self.gateway.client(self.node.timeout)?;
         let signer = self.signing.signer()?;
         let signer = signer.ok_or_else(|| {
             Failure::Usage("--sign KEY_FILE is needed: only the owner can withdraw".to_owned())
         })?;
-        let client = self.node.connect().await?;
-        let newest = client.resolve(signer.name(), Freshness::Thorough).await;
-        if in_force(newest.map_err(|error| explain(&self.node, error))?).is_none() {
+        let way = Way::to(&self.node, gateway).await?;
+        if in_force(way.resolve(signer.name(), Freshness::Thorough).await?).is_none() {
             output.complaint("nothing to withdraw: no value of this name was found");
             return Ok(Exit::Negative);
         }
-        signer.publish(&self.node, Bytes::new(), End::AsReplaced, output).await
+        signer.publish(&way, Bytes::new(), End::AsReplaced, output).await
     }
 }

@@ -111,6 +111,18 @@ pub(super) const METRICS: &[Metric] = &[
         |one| Some(one.counts.api_broken),
     )
     .watch("a program is cut off: the log says which rule"),
+    Metric::labelled(
+        "voiddht_gateway_requests_total",
+        Kind::Counter,
+        &["type"],
+        "Requests to the HTTP gateway: reads, writes (each line of a batch counts), refused ones.",
+        |one, family| {
+            family.sample(&[("type", "read")], one.counts.gateway_reads);
+            family.sample(&[("type", "write")], one.counts.gateway_writes);
+            family.sample(&[("type", "refused")], one.counts.gateway_refused);
+        },
+    )
+    .watch("refused ones grow: a token is wrong, or pages of other sites try"),
     Metric::counter("voiddht_peer_violations_total", "Rules that peers broke.", |one| {
         Some(one.counts.misbehaved)
     })

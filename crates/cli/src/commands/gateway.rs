@@ -1,0 +1,258 @@
+//! Values through the HTTP gateway of a node on another machine: `--gateway URL`.
+//!
+//! `url` is where it is, `exchange` one request and its answer. What a gateway says is not taken on
+//! trust where it can be checked: envelopes and content-addressed values are verified here.
+
+mod exchange;
+mod url;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::Args;
+use data_encoding::{BASE64, HEXLOWER};
+use hyper::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
+use hyper::{HeaderMap, Method};
+use serde_json::Value;
+use voiddht_client::signed::{Envelope, Freshness, Name, VerifiedEnvelope, now_millis};
+use voiddht_client::{Key, PutReceipt};
+use voiddht_gateway::read_token;
+
+use self::exchange::Answer;
+use self::url::GatewayUrl;
+use crate::outcome::Failure;
+
+/// The media type of an envelope.
+const ENVELOPE: &str = "application/vnd.voiddht.envelope";
+/// How the gateway says that it has verified a value.
+const PROOF: HeaderName = HeaderName::from_static("voiddht-proof");
+
+/// Which gateway to use in place of a node's module API.
+#[derive(Clone, Debug, Args)]
+pub(super) struct GatewayArguments {
+    /// Use the HTTP gateway at this address in place of a node's module API
+    ///
+    /// For nodes on other machines: what was given to dht_server --gateway, or the address of the
+    /// reverse proxy before it, like https://dht.example.org.
+    #[arg(long, value_name = "URL")]
+    gateway: Option<GatewayUrl>,
+
+    /// A file with the gateway's token; its mode must be 0600
+    #[arg(long, value_name = "FILE")]
+    gateway_token: Option<PathBuf>,
+}
+
+/// A gateway, and what it wants to be sent.
+#[derive(Clone, Debug)]
+pub(super) struct GatewayClient {
+    url: GatewayUrl,
+    authorization: Option<HeaderValue>,
+    timeout: Duration,
+}
+
+/// How a conditional publication ended.
+#[derive(Debug)]
+pub(super) enum Publication {
+    /// It is stored on so many nodes.
+    Stored(u64),
+    /// This envelope is the newest.
+    Conflict(VerifiedEnvelope),
+}
+
+impl GatewayArguments {
+    /// The gateway that is meant; `None`: a node's module API is.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`] for a token that cannot be read, or that is for no gateway.
+    pub(super) fn client(&self, timeout: u64) -> Result<Option<GatewayClient>, Failure> {
+        let Some(url) = &self.gateway else {
+            return match &self.gateway_token {
+                None => Ok(None),
+                Some(path) => Err(Failure::Usage(format!(
+                    "{}: a token is for a gateway, which --gateway URL names",
+                    path.display()
+                ))),
+            };
+        };
+        let token = self.gateway_token.as_deref().map(read_token).transpose();
+        let token = token.map_err(|error| Failure::Usage(error.to_string()))?;
+        let authorization = token.map(|token| {
+            let field = HeaderValue::from_bytes(&[b"Bearer ", token.as_slice()].concat());
+            field.map_err(|_| Failure::Usage("the token cannot be sent: it is not text".to_owned()))
+        });
+        let mut authorization = authorization.transpose()?;
+        if let Some(field) = &mut authorization {
+            field.set_sensitive(true);
+        }
+        let timeout = Duration::from_secs(timeout);
+        Ok(Some(GatewayClient { url: url.clone(), authorization, timeout }))
+    }
+}
+
+impl GatewayClient {
+    /// Puts a value.
+    pub(super) async fn put(
+        &self,
+        key: Key,
+        value: Bytes,
+        ttl: Option<u16>,
+        replication: Option<u8>,
+    ) -> Result<PutReceipt, Failure> {
+        let ttl = ttl.map(|ttl| format!("ttl={ttl}"));
+        let replication = replication.map(|nodes| format!("replication={nodes}"));
+        let query: Vec<String> = ttl.into_iter().chain(replication).collect();
+        let path = format!("/v1/values/{key}?{}", query.join("&"));
+        let answer = self.ask(Method::PUT, &path, HeaderMap::new(), value).await?;
+        match answer.status {
+            200 => {
+                let nodes = u8::try_from(self.stored_on(&answer)?).unwrap_or(u8::MAX);
+                Ok(PutReceipt::Stored { nodes, outstanding: 0, terms: None })
+            }
+            409 | 507 => Ok(PutReceipt::Failed { why: answer.problem() }),
+            _ => Err(self.refused(&answer)),
+        }
+    }
+
+    /// Gets a value; `None` if no node has one.
+    pub(super) async fn get(&self, key: Key) -> Result<Option<Bytes>, Failure> {
+        let path = format!("/v1/values/{key}");
+        let answer = self.ask(Method::GET, &path, HeaderMap::new(), Bytes::new()).await?;
+        let says_hash = answer.headers.get(PROOF).is_some_and(|proof| proof == "hash");
+        match answer.status {
+            200 if says_hash && !key.proves(&answer.body) => {
+                Err(self.untrue("a value whose SHA-256 is not its key"))
+            }
+            200 => Ok(Some(answer.body)),
+            404 => Ok(None),
+            _ => Err(self.refused(&answer)),
+        }
+    }
+
+    /// The same with what the gateway knows of it, in the words of `dht get --json`.
+    pub(super) async fn get_json(&self, key: Key) -> Result<Value, Failure> {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let path = format!("/v1/values/{key}");
+        let answer = self.ask(Method::GET, &path, headers, Bytes::new()).await?;
+        let found = match answer.status {
+            200 => Some(self.read_json(&answer)?),
+            404 => None,
+            _ => return Err(self.refused(&answer)),
+        };
+        let of = |name: &str| found.as_ref().map_or(Value::Null, |found| found[name].clone());
+        let value = of("value");
+        let bytes = value.as_str().and_then(|text| BASE64.decode(text.as_bytes()).ok());
+        Ok(serde_json::json!({
+            "key": key.to_string(), "found": found.is_some(), "value_base64": value,
+            "value_bytes": bytes.map(|bytes| bytes.len()), "version": of("seq"),
+            "ttl_seconds_left": of("ttl"), "replicas": of("agreeing"), "dissenting": null,
+            "verified": of("proof"), "took_ms": null,
+        }))
+    }
+
+    /// Reads the newest envelope of a name, and verifies it.
+    pub(super) async fn resolve(
+        &self,
+        name: &Name,
+        freshness: Freshness,
+    ) -> Result<Option<VerifiedEnvelope>, Failure> {
+        let query = match freshness {
+            Freshness::Latest => "",
+            Freshness::First => "?first",
+            Freshness::Thorough => "?thorough",
+        };
+        let salt = url::encoded(name.salt.as_bytes());
+        let path = match salt.is_empty() {
+            true => format!("/v1/signed/{}{query}", name.owner),
+            false => format!("/v1/signed/{}/{salt}{query}", name.owner),
+        };
+        let answer = self.ask(Method::GET, &path, envelopes(), Bytes::new()).await?;
+        match answer.status {
+            200 => self.verified(name, answer.body).map(Some),
+            404 => Ok(None),
+            _ => Err(self.refused(&answer)),
+        }
+    }
+
+    /// Publishes an envelope if the newest one is `expected`, or if there is none.
+    pub(super) async fn publish_if(
+        &self,
+        envelope: &Envelope,
+        expected: Option<&Envelope>,
+    ) -> Result<Publication, Failure> {
+        let mut headers = envelopes();
+        match expected.map(|expected| format!("\"{}\"", HEXLOWER.encode(&expected.digest()))) {
+            Some(tag) => {
+                let tag = HeaderValue::try_from(tag).map_err(Failure::failed)?;
+                headers.insert(IF_MATCH, tag);
+            }
+            None => {
+                headers.insert(IF_NONE_MATCH, HeaderValue::from_static("*"));
+            }
+        }
+        let value = envelope.bytes().clone();
+        let answer = self.ask(Method::PUT, "/v1/signed", headers, value).await?;
+        match answer.status {
+            200 => self.stored_on(&answer).map(Publication::Stored),
+            409 | 412 if answer.is(ENVELOPE) => {
+                self.verified(envelope.name(), answer.body).map(Publication::Conflict)
+            }
+            409 | 412 | 507 => Err(Failure::Failed(answer.problem())),
+            _ => Err(self.refused(&answer)),
+        }
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        mut headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Answer, Failure> {
+        if let Some(authorization) = &self.authorization {
+            headers.insert(AUTHORIZATION, authorization.clone());
+        }
+        let asking = exchange::exchange(&self.url, method, path, headers, body);
+        let answer = tokio::time::timeout(self.timeout, asking).await;
+        let slow = || {
+            let seconds = self.timeout.as_secs();
+            Failure::Unreachable(format!("{}: no answer within {seconds} s (--timeout)", self.url))
+        };
+        answer.map_err(|_| slow())?
+    }
+
+    fn verified(&self, name: &Name, bytes: Bytes) -> Result<VerifiedEnvelope, Failure> {
+        let envelope = Envelope::parse(bytes).ok().filter(|envelope| envelope.name() == name);
+        let verified = envelope.and_then(|envelope| envelope.verify(now_millis() / 1000).ok());
+        verified.ok_or_else(|| self.untrue("a signed value that does not verify"))
+    }
+
+    fn stored_on(&self, answer: &Answer) -> Result<u64, Failure> {
+        let nodes = self.read_json(answer)?["stored_on"].as_u64();
+        nodes.ok_or_else(|| self.untrue("a receipt that cannot be read"))
+    }
+
+    fn read_json(&self, answer: &Answer) -> Result<Value, Failure> {
+        serde_json::from_slice(&answer.body).map_err(|_| self.untrue("no JSON"))
+    }
+
+    fn untrue(&self, what: &str) -> Failure {
+        Failure::Unreachable(format!("{}: the gateway returned {what}", self.url))
+    }
+
+    /// A refusal in the gateway's own words. What the caller can mend is a wrong argument.
+    fn refused(&self, answer: &Answer) -> Failure {
+        let text = format!("{}: {}", self.url, answer.problem());
+        match answer.status {
+            400 | 401 | 403 | 413 => Failure::Usage(text),
+            _ => Failure::Unreachable(text),
+        }
+    }
+}
+
+fn envelopes() -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static(ENVELOPE));
+    headers
+}
