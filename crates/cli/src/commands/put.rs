@@ -95,6 +95,8 @@ Examples:
 pub(super) struct Resolved {
     what: What,
     ttl: Option<u16>,
+    /// Of a signed value; 0 is the node's default.
+    replication: u8,
     json: bool,
     node: NodeArguments,
 }
@@ -129,7 +131,8 @@ impl Arguments {
         if let Some(signer) = signer {
             let (signer, body, end) = (Box::new(signer), value.into(), self.end.end());
             let what = What::Signed { signer, body, end };
-            return Ok(Resolved { what, ttl: None, json: false, node: self.node });
+            let (ttl, replication) = (self.ttl, self.replication.unwrap_or(0));
+            return Ok(Resolved { what, ttl, replication, json: false, node: self.node });
         }
         let key = key.map_or_else(|| Key::of_value(&value), |text| key::of_text(&text));
         let put = Put::new(key, value)
@@ -137,7 +140,7 @@ impl Arguments {
             .replication(self.replication.unwrap_or(0));
         let Self { content_addressed, ttl, json, node, .. } = self;
         let what = What::Value { put, content_addressed };
-        Ok(Resolved { what, ttl, json, node })
+        Ok(Resolved { what, ttl, replication: 0, json, node })
     }
 }
 
@@ -146,7 +149,12 @@ impl Resolved {
         let (put, content_addressed) = match self.what {
             What::Value { put, content_addressed } => (put, content_addressed),
             What::Signed { signer, body, end } => {
-                return signer.publish(&self.node, body, end, output).await;
+                let terms = (self.ttl.unwrap_or(0), self.replication);
+                let published = signer.publish_and_report(&self.node, body, end, terms, output);
+                return Ok(match published.await? {
+                    Some(_) => Exit::Success,
+                    None => Exit::Negative,
+                });
             }
         };
         let client = self.node.connect().await?;
@@ -227,7 +235,10 @@ fn describe(receipt: &PutReceipt) -> Result<String, &str> {
     }
 }
 
-fn read_value(argument: Option<OsString>, file: Option<&Path>) -> Result<Vec<u8>, Failure> {
+pub(super) fn read_value(
+    argument: Option<OsString>,
+    file: Option<&Path>,
+) -> Result<Vec<u8>, Failure> {
     let (value, source) = match (argument, file) {
         (Some(_), Some(_)) => {
             let twice = "the value is given twice: either VALUE or --file";

@@ -32,7 +32,7 @@ fn explain(node: &NodeArguments, error: SignedError) -> Failure {
 }
 
 /// An envelope in one line, for a message.
-fn describe(envelope: &Envelope) -> String {
+pub(super) fn describe(envelope: &Envelope) -> String {
     let generation = match envelope.generation() {
         0 => String::new(),
         generation => format!(", generation {generation} by {}", envelope.writer()),

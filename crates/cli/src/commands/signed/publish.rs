@@ -13,7 +13,7 @@ use voiddht_client::signed::{
 use super::super::node::NodeArguments;
 use super::{describe, explain, files};
 use crate::arguments::values::number;
-use crate::outcome::{Exit, Failure};
+use crate::outcome::Failure;
 use crate::output::Output;
 
 /// How long a signed value is valid where nothing else is said, in days.
@@ -124,29 +124,29 @@ impl Signer {
         &self.name
     }
 
-    /// Reads the newest value, signs one that replaces it, and publishes that unless another writer
-    /// was first.
+    /// Reads the newest value, signs one that replaces it, and publishes that, with this TTL and number of
+    /// replicas, unless another writer was first. The envelope, and on how many nodes it is stored; `None`
+    /// if another writer was first, which was said.
     pub(in crate::commands) async fn publish(
         &self,
         node: &NodeArguments,
         body: Bytes,
         end: End,
+        (ttl_seconds, replication): (u16, u8),
         output: &Output,
-    ) -> Result<Exit, Failure> {
+    ) -> Result<Option<(signed::Envelope, u8)>, Failure> {
         let client = node.connect().await?;
         let resolved = client.resolve(&self.name, Freshness::Thorough).await;
         let newest = resolved.map_err(|error| explain(node, error))?;
         let next = self.succeed(newest.as_deref(), end, body)?;
-        let published = client.publish_if(&next.envelope, newest.as_deref()).await;
+        let terms = signed::Terms { ttl_seconds, replication };
+        let published = client.publish_if_with(&next.envelope, newest.as_deref(), terms).await;
         match published.map_err(|error| explain(node, error))? {
             Ok(published) => {
                 if let Some(writer) = next.cut_off {
                     output.notice(format_args!("the former writer {writer} is cut off"));
                 }
-                let nodes = if published.stored_on == 1 { "node" } else { "nodes" };
-                output.line(format_args!("stored on {} {nodes}", published.stored_on))?;
-                output.notice(describe(&next.envelope));
-                Ok(Exit::Success)
+                Ok(Some((next.envelope, published.stored_on)))
             }
             Err(conflict) => {
                 let newest = describe(&conflict.newest);
@@ -155,9 +155,26 @@ impl Signer {
                      --signed-by {}` and try again",
                     self.name.owner
                 ));
-                Ok(Exit::Negative)
+                Ok(None)
             }
         }
+    }
+
+    /// The same, and says on how many nodes it is stored.
+    pub(in crate::commands) async fn publish_and_report(
+        &self,
+        node: &NodeArguments,
+        body: Bytes,
+        end: End,
+        terms: (u16, u8),
+        output: &Output,
+    ) -> Result<Option<signed::Envelope>, Failure> {
+        let published = self.publish(node, body, end, terms, output).await?;
+        let Some((envelope, stored_on)) = published else { return Ok(None) };
+        let nodes = if stored_on == 1 { "node" } else { "nodes" };
+        output.line(format_args!("stored on {stored_on} {nodes}"))?;
+        output.notice(describe(&envelope));
+        Ok(Some(envelope))
     }
 
     fn succeed(

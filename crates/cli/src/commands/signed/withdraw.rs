@@ -4,6 +4,7 @@ use bytes::Bytes;
 use clap::Args;
 use voiddht_client::signed::{End, Freshness};
 
+use super::super::keep::{ControlArguments, keep_withdrawal};
 use super::super::node::NodeArguments;
 use super::publish::SigningArguments;
 use super::{explain, in_force};
@@ -13,12 +14,15 @@ use crate::output::Output;
 /// Withdraw a signed value: readers then find nothing
 ///
 /// What is published is a signed value without a body, valid for as long as the one it replaces,
-/// so that no older copy comes back.
+/// so that no older copy comes back. The node keeps it (dht kept): --data-dir names the node.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::commands) struct Arguments {
     #[command(flatten)]
     signing: SigningArguments,
+
+    #[command(flatten)]
+    place: ControlArguments,
 
     #[command(flatten)]
     node: NodeArguments,
@@ -40,6 +44,11 @@ impl Arguments {
             output.complaint("nothing to withdraw: no value of this name was found");
             return Ok(Exit::Negative);
         }
-        signer.publish(&self.node, Bytes::new(), End::AsReplaced, output).await
+        let withdrawn = signer
+            .publish_and_report(&self.node, Bytes::new(), End::AsReplaced, (0, 0), output)
+            .await?;
+        let Some(envelope) = withdrawn else { return Ok(Exit::Negative) };
+        keep_withdrawal(self.place.data_dir.as_deref(), &envelope, output).await?;
+        Ok(Exit::Success)
     }
 }
