@@ -15,7 +15,7 @@ use data_encoding::{BASE64, HEXLOWER};
 use hyper::header::{ACCEPT, AUTHORIZATION, HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH};
 use hyper::{HeaderMap, Method};
 use serde_json::Value;
-use voiddht_client::signed::{Envelope, Freshness, Name, VerifiedEnvelope, now_millis};
+use voiddht_client::signed::{Envelope, Freshness, Name, Terms, VerifiedEnvelope, now_millis};
 use voiddht_client::{Key, PutReceipt};
 use voiddht_gateway::read_token;
 
@@ -55,7 +55,7 @@ pub(super) struct GatewayClient {
 #[derive(Debug)]
 pub(super) enum Publication {
     /// It is stored on so many nodes.
-    Stored(u64),
+    Stored(u8),
     /// This envelope is the newest.
     Conflict(VerifiedEnvelope),
 }
@@ -99,14 +99,11 @@ impl GatewayClient {
         ttl: Option<u16>,
         replication: Option<u8>,
     ) -> Result<PutReceipt, Failure> {
-        let ttl = ttl.map(|ttl| format!("ttl={ttl}"));
-        let replication = replication.map(|nodes| format!("replication={nodes}"));
-        let query: Vec<String> = ttl.into_iter().chain(replication).collect();
-        let path = format!("/v1/values/{key}?{}", query.join("&"));
+        let path = format!("/v1/values/{key}{}", terms_query(ttl, replication));
         let answer = self.ask(Method::PUT, &path, HeaderMap::new(), value).await?;
         match answer.status {
             200 => {
-                let nodes = u8::try_from(self.stored_on(&answer)?).unwrap_or(u8::MAX);
+                let nodes = self.stored_on(&answer)?;
                 Ok(PutReceipt::Stored { nodes, outstanding: 0, terms: None })
             }
             409 | 507 => Ok(PutReceipt::Failed { why: answer.problem() }),
@@ -180,6 +177,7 @@ impl GatewayClient {
         &self,
         envelope: &Envelope,
         expected: Option<&Envelope>,
+        terms: Terms,
     ) -> Result<Publication, Failure> {
         let mut headers = envelopes();
         match expected.map(|expected| format!("\"{}\"", HEXLOWER.encode(&expected.digest()))) {
@@ -192,7 +190,10 @@ impl GatewayClient {
             }
         }
         let value = envelope.bytes().clone();
-        let answer = self.ask(Method::PUT, "/v1/signed", headers, value).await?;
+        let ttl = Some(terms.ttl_seconds).filter(|ttl| *ttl > 0);
+        let replication = Some(terms.replication).filter(|nodes| *nodes > 0);
+        let path = format!("/v1/signed{}", terms_query(ttl, replication));
+        let answer = self.ask(Method::PUT, &path, headers, value).await?;
         match answer.status {
             200 => self.stored_on(&answer).map(Publication::Stored),
             409 | 412 if answer.is(ENVELOPE) => {
@@ -228,8 +229,9 @@ impl GatewayClient {
         verified.ok_or_else(|| self.untrue("a signed value that does not verify"))
     }
 
-    fn stored_on(&self, answer: &Answer) -> Result<u64, Failure> {
+    fn stored_on(&self, answer: &Answer) -> Result<u8, Failure> {
         let nodes = self.read_json(answer)?["stored_on"].as_u64();
+        let nodes = nodes.map(|nodes| u8::try_from(nodes).unwrap_or(u8::MAX));
         nodes.ok_or_else(|| self.untrue("a receipt that cannot be read"))
     }
 
@@ -249,6 +251,14 @@ impl GatewayClient {
             _ => Failure::Unreachable(text),
         }
     }
+}
+
+/// How a value is to be stored, where that is given.
+fn terms_query(ttl: Option<u16>, replication: Option<u8>) -> String {
+    let ttl = ttl.map(|ttl| format!("ttl={ttl}"));
+    let replication = replication.map(|nodes| format!("replication={nodes}"));
+    let query: Vec<String> = ttl.into_iter().chain(replication).collect();
+    if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) }
 }
 
 fn envelopes() -> HeaderMap {

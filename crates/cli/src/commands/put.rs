@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use clap::Args;
 use serde_json::{Value, json};
-use voiddht_client::signed::End;
+use voiddht_client::signed::{End, Terms};
 use voiddht_client::{Key, MAX_VALUE_BYTES, Put, PutReceipt};
 use voiddht_wire::limits::MAX_NODES;
 
@@ -138,7 +138,7 @@ impl Arguments {
         if let Some(signer) = signer {
             let (signer, body, end) = (Box::new(signer), value.into(), self.end.end());
             let what = What::Signed { signer, body, end };
-            let (ttl, replication) = (None, None);
+            let (ttl, replication) = (self.ttl, self.replication);
             return Ok(Resolved { what, ttl, replication, json: false, node: self.node, gateway });
         }
         let key = key.map_or_else(|| Key::of_value(&value), |text| key::of_text(&text));
@@ -157,7 +157,15 @@ impl Resolved {
             What::Value { put, content_addressed } => (put, content_addressed),
             What::Signed { signer, body, end } => {
                 let way = Way::to(&self.node, self.gateway).await?;
-                return signer.publish(&way, body, end, output).await;
+                let terms = Terms {
+                    ttl_seconds: self.ttl.unwrap_or(0),
+                    replication: self.replication.unwrap_or(0),
+                };
+                let published = signer.publish_and_report(&way, body, end, terms, output).await?;
+                return Ok(match published {
+                    Some(_) => Exit::Success,
+                    None => Exit::Negative,
+                });
             }
         };
         let key = put.key();
@@ -246,7 +254,10 @@ fn describe(receipt: &PutReceipt) -> Result<String, &str> {
     }
 }
 
-fn read_value(argument: Option<OsString>, file: Option<&Path>) -> Result<Vec<u8>, Failure> {
+pub(super) fn read_value(
+    argument: Option<OsString>,
+    file: Option<&Path>,
+) -> Result<Vec<u8>, Failure> {
     let (value, source) = match (argument, file) {
         (Some(_), Some(_)) => {
             let twice = "the value is given twice: either VALUE or --file";

@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use clap::Args;
-use voiddht_client::signed::{End, Freshness};
+use voiddht_client::signed::{End, Freshness, Terms};
 
 use super::super::gateway::GatewayArguments;
+use super::super::keep::{ControlArguments, keep_withdrawal};
 use super::super::node::NodeArguments;
 use super::publish::SigningArguments;
 use super::{Way, in_force};
@@ -14,12 +15,15 @@ use crate::output::Output;
 /// Withdraw a signed value: readers then find nothing
 ///
 /// What is published is a signed value without a body, valid for as long as the one it replaces,
-/// so that no older copy comes back.
+/// so that no older copy comes back. The node keeps it (dht kept): --data-dir names the node.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::commands) struct Arguments {
     #[command(flatten)]
     signing: SigningArguments,
+
+    #[command(flatten)]
+    place: ControlArguments,
 
     #[command(flatten)]
     node: NodeArguments,
@@ -44,6 +48,20 @@ impl Arguments {
             output.complaint("nothing to withdraw: no value of this name was found");
             return Ok(Exit::Negative);
         }
-        signer.publish(&way, Bytes::new(), End::AsReplaced, output).await
+        let is_here = matches!(way, Way::Node(..));
+        let withdrawn = signer
+            .publish_and_report(&way, Bytes::new(), End::AsReplaced, Terms::default(), output)
+            .await?;
+        let Some(envelope) = withdrawn else { return Ok(Exit::Negative) };
+        if is_here {
+            keep_withdrawal(self.place.data_dir.as_deref(), &envelope, output).await?;
+        } else {
+            output.complaint(
+                "warning: no node keeps the withdrawal: it holds for one TTL (6 hours by default), and \
+                 an older value could come back afterwards; PUT it to the gateway's /v1/kept, or use \
+                 dht keep on a node",
+            );
+        }
+        Ok(Exit::Success)
     }
 }
