@@ -115,10 +115,22 @@ function showLimits({ limits }) {
   })));
 }
 
-function showPeers({ connections, trust, taken_at_ms: taken }) {
+// A private network's secrets by their fingerprints, each with the connections that it authenticated.
+function networkRows(network) {
+  if (network == null) return pair("Network", "public");
+  const rows = network.secrets.map(({ fingerprint, connections }, index) => make("div", { title: index === 0 ? "proves this node's membership" : "accepted" },
+    make("code", {}, fingerprint), ` ${plural(connections, "connection")}${index === 0 ? ", first" : ""}`));
+  const refused = network.refused.reduce((sum, { count }) => sum + count, 0);
+  return [...pair("Private network", make("span", {}, ...rows)), ...pair("Without membership", `${number(refused)} refused`)];
+}
+
+function showPeers({ connections, network, trust, taken_at_ms: taken }) {
+  const groups = (connections.groups ?? []).map(({ group, connections: open }) => `${number(open)} ${group}`);
   const bans = trust.bans.map((ban) => `${short(ban.id)} for ${span(ban.seconds_left)}`);
   fill(byId("peers"), make("dl", { class: "pairs" },
     ...pair("Open connections", number(connections.open)),
+    ...pair("Key exchange", groups.join(" · ") || "none"),
+    ...networkRows(network),
     ...pair("Handshakes as caller", `${number(connections.dialed)} · ${number(connections.dials_failed)} failed`),
     ...pair("Handshakes as called", `${number(connections.accepted)} · ${number(connections.handshakes_failed)} ended early`),
     ...pair("A peer last came", connections.last_caller_ms == null ? "never" : `${span(Math.max(0, (taken - connections.last_caller_ms) / 1000))} ago`),

@@ -242,7 +242,7 @@ impl Driver {
                 self.settle_pins(now);
             }
             Event::ReloadNetwork { membership, asking } => {
-                // Whoever asked may have gone.
+                // The caller may have gone.
                 let _ = asking.send(self.reload_network(now, membership));
             }
             Event::Status(asking) => {
