@@ -291,13 +291,8 @@ impl Undelivered {
                 "All nodes of a network need the same --identity: change this node's, or join \
                  another network."
             }
-            Self::OtherNetwork => {
-                "Check the address. A node of a private network is joined only with a secret of that \
-                 network (--network-secret)."
-            }
-            Self::PublicNetwork => {
-                "Start the peer with this network's secret (--network-secret), or remove it from --peer."
-            }
+            Self::OtherNetwork => "Check the address; a private network has --network-secret.",
+            Self::PublicNetwork => "Start the peer with this network's secret, or remove it.",
             Self::OwnNode => "Remove this node's own address from --peer.",
             Self::WrongIdentity => "See the peer's log: it could not prove who it is.",
             Self::ConnectionLost => "See the peer's log: it closed the connection.",

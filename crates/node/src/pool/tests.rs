@@ -3,7 +3,8 @@
 use std::task::{Context, Waker};
 
 use bytes::BytesMut;
-use voiddht_wire::RpcId;
+use voiddht_identity::network::ProvenBy;
+use voiddht_wire::{PeerAddress, RpcId};
 
 use super::*;
 use crate::outbox::{Budget, OutboxLimits, Taken};
