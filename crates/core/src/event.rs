@@ -303,13 +303,8 @@ impl Undelivered {
                 "All nodes of a network need the same --identity: change this node's, or join \
                  another network."
             }
-            Self::OtherNetwork => {
-                "Check the address. A node of a private network is joined only with a secret of that \
-                 network (--network-secret)."
-            }
-            Self::PublicNetwork => {
-                "Start the peer with this network's secret (--network-secret), or remove it from --peer."
-            }
+            Self::OtherNetwork => "Check the address; a private network has --network-secret.",
+            Self::PublicNetwork => "Start the peer with this network's secret, or remove it.",
             Self::OwnNode => "Remove this node's own address from --peer.",
             Self::DuplicateIdentity => {
                 "Stop one of the two, or give it a data directory of its own: no identity is for two."

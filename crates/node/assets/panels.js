@@ -122,6 +122,15 @@ function showLimits({ limits }) {
   })));
 }
 
+// A private network's secrets by their fingerprints, each with the connections that it authenticated.
+function networkRows(network) {
+  if (network == null) return pair("Network", "public");
+  const rows = network.secrets.map(({ fingerprint, connections }, index) => make("div", { title: index === 0 ? "proves this node's membership" : "accepted" },
+    make("code", {}, fingerprint), ` ${plural(connections, "connection")}${index === 0 ? ", first" : ""}`));
+  const refused = network.refused.reduce((sum, { count }) => sum + count, 0);
+  return [...pair("Private network", make("span", {}, ...rows)), ...pair("Without membership", `${number(refused)} refused`)];
+}
+
 const REACHES = {
   reachable: "yes",
   unreachable: "no: a client until one can",
@@ -135,12 +144,15 @@ function clockOf(clock) {
   return make("span", { class: clock.wrong ? "alarm" : "", title: clock.text }, by);
 }
 
-function showPeers({ node, clock, connections, trust, taken_at_ms: taken }) {
+function showPeers({ node, clock, connections, network, trust, taken_at_ms: taken }) {
+  const groups = (connections.groups ?? []).map(({ group, connections: open }) => `${number(open)} ${group}`);
   const bans = trust.bans.map((ban) => `${short(ban.id)} for ${span(ban.seconds_left)}`);
   fill(byId("peers"), make("dl", { class: "pairs" },
     ...pair("Peers can dial this node", make("span", { class: node.reach === "unreachable" ? "alarm" : "" }, REACHES[node.reach] ?? node.reach)),
     ...pair("Clock, beside its contacts'", clockOf(clock)),
     ...pair("Open connections", number(connections.open)),
+    ...pair("Key exchange", groups.join(" · ") || "none"),
+    ...networkRows(network),
     ...pair("Outbound handshakes", `${number(connections.dialed)} · ${number(connections.dials_failed)} failed`),
     ...pair("Inbound handshakes", `${number(connections.accepted)} · ${number(connections.handshakes_failed)} ended early`),
     ...pair("Last inbound peer", connections.last_caller_ms == null ? "never" : `${span(Math.max(0, (taken - connections.last_caller_ms) / 1000))} ago`),

@@ -59,7 +59,7 @@ enum End {
 impl Connection {
     /// Announces a connection to the driver. In a private network, requests are sent at once on one
     /// that was dialled, and it is announced when the peer has proved its membership. `None`: there is
-    /// no driver any more.
+    /// no driver any more, or the dial was given up.
     ///
     /// # Errors
     /// Why the peer's membership is not proved. The connection is closed.
@@ -81,7 +81,10 @@ impl Connection {
                 if !context.tell(Event::MaySend { connection: id, outbox }).await {
                     return Ok(None);
                 }
-                Some(await_proof(&mut link, &proof).await?)
+                match await_proof(&mut link, &proof).await? {
+                    Some(by) => Some(by),
+                    None => return Ok(None),
+                }
             }
         };
         let proved = proof.as_ref().map(|proof| Proved {
@@ -223,15 +226,18 @@ impl Connection {
     }
 }
 
-/// Reads what the dialled peer has to send first, while requests go out.
+/// Reads what the dialled peer has to send first, while requests go out. `None`: this node has given
+/// the dial up.
 async fn await_proof(
     link: &mut PeerLink,
     awaited: &AwaitedProof,
-) -> Result<ProvenBy, HandshakeError> {
+) -> Result<Option<ProvenBy>, HandshakeError> {
     let proof = timeout_at(awaited.deadline, link.preamble()).await;
-    let proof = proof.map_err(|_| HandshakeError::LateProof)?;
-    let proof = proof.map_err(|end| HandshakeError::NoProof(io_error(end)))?;
-    awaited.verify(&proof)
+    match proof.map_err(|_| HandshakeError::LateProof)? {
+        Ok(proof) => awaited.verify(&proof).map(Some),
+        Err(LinkEnd::Killed | LinkEnd::Ours) => Ok(None),
+        Err(end) => Err(HandshakeError::NoProof(io_error(end))),
+    }
 }
 
 fn io_error(end: LinkEnd<MessageError>) -> io::Error {

@@ -80,7 +80,7 @@ async fn open(
     };
     let opening = Connection::open(Arc::clone(context), id, established, true);
     let opened = give_up.run_until_cancelled(opening).await?;
-    if opened.is_ok() {
+    if let Ok(Some(_)) = &opened {
         context.counters.dialed.add();
     }
     Some(opened.map_err(failed))

@@ -15,6 +15,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use voiddht_core::event::Sighting;
 
+use crate::network::Survey;
 use crate::own_address::Addresses;
 use crate::snapshot::{Snapshot, State};
 
@@ -76,6 +77,8 @@ pub(crate) struct Findings<'a> {
     pub(crate) follows_address: bool,
     /// How the contacts that were asked see it.
     pub(crate) sightings: &'a [Sighting],
+    /// What contacts push, in a private network.
+    pub(crate) survey: &'a Survey,
     /// Addresses that connected after they were asked, or in the minute before: they do not dial
     /// back twice.
     pub(crate) dialed_back: &'a [IpAddr],

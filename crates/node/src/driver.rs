@@ -6,6 +6,7 @@
 //! all queued events, so that the bytes of a burst leave in one write per connection.
 
 mod account_limits;
+mod network;
 pub(crate) mod observe;
 mod shutdown;
 
@@ -29,7 +30,6 @@ use voiddht_core::peer::ConnectionId;
 use voiddht_core::peer_clocks::ClockEstimate;
 use voiddht_core::time::{Moment, Now};
 use voiddht_identity::ProvedPeer;
-use voiddht_identity::network::Membership;
 use voiddht_wire::peer::{ErrorCode, Message, NodeInfo};
 
 use crate::clock::Clock;
@@ -40,11 +40,10 @@ use crate::descriptors::Share;
 use crate::dialer;
 use crate::event::{AnswerTo, Ending, Event, ProbeEnd};
 use crate::log_limit::{Line, log_limited};
-use crate::network::{NetworkReloadError, Remembering};
 use crate::observer::{Asked, Observer};
 use crate::persistence::{Persisted, Persistence};
 use crate::pins::PinView;
-use crate::pool::{Accepted, Effect, Opened, Pool};
+use crate::pool::{Effect, Opened, Pool};
 use crate::probes::Probes;
 use crate::resolver::Resolver;
 use crate::status::CoreStatus;
@@ -313,26 +312,6 @@ impl Driver {
         if opened.dialed.is_some() {
             self.pool.dial_failed(now.mono, opened.connection, why);
         }
-    }
-
-    /// Goes on with other secrets of the private network.
-    fn reload_network(
-        &mut self,
-        now: Now,
-        membership: Arc<Membership>,
-    ) -> Result<Remembering, NetworkReloadError> {
-        let network = self.context.network.as_ref().ok_or(NetworkReloadError::Public)?;
-        let fingerprints = membership.secrets().fingerprints();
-        let known = network.now().secrets().fingerprints();
-        if !fingerprints.iter().any(|fingerprint| known.contains(fingerprint)) {
-            return Err(NetworkReloadError::OtherNetwork);
-        }
-        let rows: Vec<_> = fingerprints.iter().map(|fingerprint| fingerprint.0).collect();
-        let store = self.persistence.store();
-        let remembering = store.map(|store| store.begin_remember_network(&rows));
-        self.pool.secrets_changed(now.mono, Accepted::of(membership.secrets()));
-        network.replace(membership);
-        Ok(remembering.map(Box::new))
     }
 
     /// Does what the pins want.

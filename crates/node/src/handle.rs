@@ -350,7 +350,14 @@ impl Handle {
         let recently = begun.checked_sub(DIAL_BACK_PAUSE).unwrap_or(begun);
         let came = context.callers.since(recently, &hosts);
         let awaited: Vec<_> = hosts.iter().copied().filter(|host| !came.contains(host)).collect();
-        context.callers.wait_for(begun, &awaited, DIAL_BACK_PATIENCE).await;
+        let contacts = match context.network {
+            Some(_) => sightings.iter().map(|one| one.node.address.socket_addr()).collect(),
+            None => Vec::new(),
+        };
+        let ((), survey) = tokio::join!(
+            context.callers.wait_for(begun, &awaited, DIAL_BACK_PATIENCE),
+            crate::network::survey(context, contacts),
+        );
         let dialed_back = context.callers.since(recently, &hosts);
         let snapshot = self.snapshot(SnapshotRequest::default()).await?;
         let counts = self.counts();
@@ -359,6 +366,7 @@ impl Handle {
             own_address: context.own_address.now(),
             follows_address: context.own_address.follows(),
             sightings: &sightings,
+            survey: &survey,
             dialed_back: &dialed_back,
             last_caller: context.callers.last(),
             wanted_connections: context.limits.connections,

@@ -299,9 +299,17 @@ pub(crate) async fn fetch_certificate(
     context: &Context,
     address: SocketAddr,
 ) -> Result<Certificate, HandshakeError> {
+    Ok(fetch_push(context, address).await?.certificate)
+}
+
+/// The same, with the secret that the certificate was sealed with.
+pub(crate) async fn fetch_push(
+    context: &Context,
+    address: SocketAddr,
+) -> Result<OpenedPush, HandshakeError> {
     timeout(CERTIFICATE_DEADLINE, async {
         let mut tcp = connect(context.own_address.now().source, address).await?;
-        Ok(read_pushed(&mut tcp, &Rules::of(context)).await?.certificate)
+        read_pushed(&mut tcp, &Rules::of(context)).await
     })
     .await
     .map_err(|_| HandshakeError::LateCertificate)?

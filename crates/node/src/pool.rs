@@ -14,25 +14,24 @@ mod choice;
 mod dial;
 mod entry;
 mod legacy;
+mod opened;
 mod renewal;
 mod slots;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use voiddht_core::event::{Destination, Input, Undelivered};
 use voiddht_core::peer::{ConnectionId, Peer};
 use voiddht_core::time::Moment;
-use voiddht_identity::KeyExchangeGroup;
-use voiddht_identity::network::ProvenBy;
+use voiddht_wire::NodeId;
 use voiddht_wire::peer::{Body, Dialect, ErrorCode, Header, Message};
-use voiddht_wire::{NodeId, PeerAddress};
 
 use self::dial::Dial;
 use self::entry::{Connection, PeerConnections};
 use self::legacy::LegacyPeers;
+pub(crate) use self::opened::{ConnectionIds, Opened, Proved};
 use self::renewal::Renewals;
 pub(crate) use self::renewal::{Accepted, ConnectionCounts};
 use self::slots::{Occupied, Wanted};
@@ -68,46 +67,6 @@ pub(crate) enum Effect {
     },
     /// A dial is not needed any more.
     CancelDial(ConnectionId),
-}
-
-/// A connection whose handshake has ended.
-#[derive(Debug)]
-pub(crate) struct Opened {
-    /// Its name: a new one, or the one of the dial.
-    pub(crate) connection: ConnectionId,
-    /// The peer; `None` for a client that showed no certificate.
-    pub(crate) proved: Option<Proved>,
-    /// The other end of the TCP connection.
-    pub(crate) remote: PeerAddress,
-    /// Where it was dialled, if this node did.
-    pub(crate) dialed: Option<PeerAddress>,
-    /// How it speaks.
-    pub(crate) dialect: Dialect,
-    /// What is written to it.
-    pub(crate) outbox: Arc<Outbox>,
-    /// How its keys were agreed on.
-    pub(crate) group: Option<KeyExchangeGroup>,
-    /// The secrets by which both sides proved their membership; `None` in a public network.
-    pub(crate) proven_by: Option<ProvenBy>,
-}
-
-/// What a handshake proved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Proved {
-    /// The node.
-    pub(crate) id: NodeId,
-    /// SHA-256 of its certificate.
-    pub(crate) fingerprint: [u8; 32],
-}
-
-/// Assigns connection IDs, for all that open connections.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct ConnectionIds(Arc<AtomicU64>);
-
-impl ConnectionIds {
-    pub(crate) fn next(&self) -> ConnectionId {
-        ConnectionId(self.0.fetch_add(1, Ordering::Relaxed))
-    }
 }
 
 /// The bounds of a pool.

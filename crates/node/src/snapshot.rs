@@ -324,7 +324,7 @@ pub struct ConfiguredPeerView {
     pub peer: String,
     /// `joined`, `split`, `untried`, `own_node`, or why joining through it fails: `refused`,
     /// `unreachable`, `timed_out`, `unresolved`, `not_a_peer_port`, `other_policy`, `other_network`,
-    /// `wrong_identity`, `connection_lost`, `no_answer`, `refused_request` or `local_limit`.
+    /// `public_network`, `wrong_identity`, `connection_lost`, `no_answer`, `refused_request` or `local_limit`.
     pub state: &'static str,
     /// Where it answered.
     pub address: Option<String>,

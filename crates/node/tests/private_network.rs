@@ -229,7 +229,7 @@ async fn a_secret_is_rotated_without_a_failed_get() {
                 assert_eq!(got.value, Some(value.clone()), "step {step}");
             }
         }
-        // Whoever joins now does so by the first secret.
+        // A node that joins now does so by the first secret.
         let late = secrets.file("late.secret", lines);
         let newcomer = member(&late, &[&nodes[0]]).await;
         soon(newcomer.joined()).await;

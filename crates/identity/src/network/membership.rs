@@ -21,7 +21,7 @@ pub struct Membership {
     own: NodeId,
 }
 
-/// Who proved membership to whom by which secret, on one connection.
+/// By which secrets the two sides of a connection proved their membership.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ProvenBy {
     /// The secret of the peer's proof.

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use voiddht_core::peer_clocks::ClockEstimate;
@@ -62,6 +63,8 @@ fn at(ip: [u8; 4]) -> Addresses {
     }
 }
 
+static NO_SURVEY: Survey = Survey { by_secret: BTreeMap::new(), unopened: 0 };
+
 const OWN: [u8; 4] = [192, 0, 2, 1];
 const PEER: [u8; 4] = [192, 0, 2, 9];
 
@@ -76,6 +79,7 @@ pub(super) fn findings(snapshot: &Snapshot) -> Findings<'_> {
         own_address: at(OWN),
         follows_address: false,
         sightings: &[],
+        survey: &NO_SURVEY,
         dialed_back: &[],
         last_caller: None,
         stores: 100,

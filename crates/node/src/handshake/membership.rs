@@ -31,10 +31,10 @@ pub(super) struct Rules<'a> {
 
 /// The certificate that a server pushed.
 #[derive(Debug)]
-pub(super) struct OpenedPush {
-    pub(super) certificate: Certificate,
+pub(crate) struct OpenedPush {
+    pub(crate) certificate: Certificate,
     /// `None` in a public network.
-    pub(super) sealed_with: Option<Fingerprint>,
+    pub(crate) sealed_with: Option<Fingerprint>,
 }
 
 /// A proof that is due.

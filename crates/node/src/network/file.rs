@@ -35,7 +35,7 @@ pub enum SecretFileFault {
     },
     /// Other users can read or change it.
     #[error(
-        "{path} is open to other users (mode {mode:04o}): whoever has read it can join the network; \
+        "{path} is open to other users (mode {mode:04o}): a user that has read it can join the network; \
          replace the secret if that is possible, and chmod 600 {path}",
         path = path.display()
     )]

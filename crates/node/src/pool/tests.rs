@@ -3,7 +3,8 @@
 use std::task::{Context, Waker};
 
 use bytes::BytesMut;
-use voiddht_wire::RpcId;
+use voiddht_identity::network::ProvenBy;
+use voiddht_wire::{PeerAddress, RpcId};
 
 use super::*;
 use crate::outbox::{Budget, OutboxLimits, Taken};
@@ -540,7 +541,7 @@ fn requests_that_went_out_fail_with_the_proof() {
     assert_eq!(bench.taken(dial), Taken::Killed);
 }
 
-/// Whoever has the higher ID gives its dial up where dials cross; but the answers to what it has sent
+/// Where dials cross, the node with the higher ID gives its own up; but the answers to what it has sent
 /// would come there.
 #[test]
 fn a_dial_that_has_sent_requests_is_not_given_up_for_one_that_crosses_it() {

@@ -8,6 +8,7 @@ mod misbehaving;
 mod mixed;
 mod one_peer;
 mod peer;
+mod private;
 mod takeover;
 
 use std::net::SocketAddr;

@@ -17,17 +17,17 @@ use super::report::{Report, seconds};
 use super::{AT_ONCE, Drill};
 use crate::outcome::Failure;
 
-/// How many nodes, where nobody says.
+/// How many nodes, where no option says.
 const NODES: usize = 20;
 /// Programs that get all the while.
 const PROGRAMS: usize = 4;
 /// Values that are put after each reload. Not all the while: in the minutes of waiting the stores would
 /// fill.
 const PUT_EACH_TIME: usize = 5;
-/// How long the drill waits for renewed connections, where nobody says: the ten minutes in which nodes
+/// How long the drill waits for renewed connections, where no option says: the ten minutes in which nodes
 /// renew them, and a little for the handshakes of the last.
 const SECONDS: u64 = 630;
-/// The secrets of the drill, which nobody else has.
+/// The secrets of the drill: worth nothing anywhere else.
 const OLD: &str = "0101010101010101010101010101010101010101010101010101010101010101";
 const NEW: &str = "0202020202020202020202020202020202020202020202020202020202020202";
 
