@@ -142,6 +142,14 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{self:?}"))
     }
 
+    /// That it says that a value is stored. Slow nodes need not have answered yet.
+    pub(crate) fn stored_on(&self, nodes: u64) {
+        let json = self.json();
+        let stored = json["stored_on"].as_u64().unwrap();
+        let outstanding = json["outstanding"].as_u64().unwrap_or(0);
+        assert!(stored >= 1 && stored + outstanding == nodes, "{json}");
+    }
+
     /// The problem that it is, which says what to do.
     pub(crate) fn problem(&self, status: u16, code: &str) -> Value {
         let json = self.json();
