@@ -8,6 +8,7 @@ mod explain;
 mod fleet;
 mod gateway;
 mod get;
+mod keep;
 mod key;
 mod node;
 mod peer_connection;
@@ -58,6 +59,9 @@ pub struct Arguments {
 enum Command {
     Put(put::Arguments),
     Get(get::Arguments),
+    Keep(keep::Arguments),
+    Kept(keep::list::Arguments),
+    Unkeep(keep::remove::Arguments),
     Withdraw(signed::withdraw::Arguments),
     Key(signed::key::Arguments),
     Status(status::Arguments),
@@ -138,6 +142,9 @@ const HELP: &str = "\
 Values:
   put       Put a value under a key, and print from how many nodes it can be fetched
   get       Get the value of a key, and write it to standard output as it is
+  keep      Put a value, and have this machine's node republish it until it is told otherwise
+  kept      List the values that a node keeps, with their last and next publication
+  unkeep    Keep a value no longer: it ends with the TTL of its last publication
 
 Signed values, which only their owner can replace (put --sign, get --signed-by):
   key       Make the key pairs that sign values, and let other keys write in their name
@@ -195,6 +202,9 @@ fn run(arguments: impl IntoIterator<Item = OsString>, output: &Output) -> Result
             on_a_runtime(resolved.run(output))
         }
         Command::Get(get) => on_a_runtime(get.run(preference, output)),
+        Command::Keep(keep) => on_a_runtime(keep.run(output)),
+        Command::Kept(kept) => on_a_runtime(kept.run(output)),
+        Command::Unkeep(unkeep) => on_a_runtime(unkeep.run(output)),
         Command::Withdraw(withdraw) => on_a_runtime(withdraw.run(output)),
         Command::Key(key) => key.run(output),
         Command::Status(status) => on_a_runtime(status.run(preference, output)),

@@ -25,7 +25,10 @@ fn wrong_arguments_end_with_status_2_and_one_line() {
         assert!(text.starts_with("dht_server: ") && text.contains(needle), "{text}");
     }
     for (arguments, needle) in [
-        (&[][..], "one of put, get, withdraw, key, status, peers, ping, explain, doctor"),
+        (
+            &[][..],
+            "one of put, get, keep, kept, unkeep, withdraw, key, status, peers, ping, explain, doctor",
+        ),
         (&["explain"], "<KEY> is missing"),
         (&["status", "--http", "nowhere"], "HOST:PORT"),
         (&["bench", "--at-once", "0"], "must be a number from 1 to"),

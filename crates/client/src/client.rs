@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio::sync::{Semaphore, oneshot};
 use voiddht_wire::Key;
-use voiddht_wire::api::{self, Acknowledge, Ask, Request, Told};
+use voiddht_wire::api::{self, Acknowledge, Ask, Freshness, Request, Told};
 use voiddht_wire::limits::{MAX_PUT_IF_VALUE_BYTES, MAX_VALUE_BYTES};
 
 use crate::connection::{self, Shared};
@@ -142,6 +142,17 @@ impl Client {
     /// [`RequestError::Timeout`], or the connection's end.
     pub async fn ask(&self, ask: Ask) -> Result<Told, RequestError> {
         self.handle.request(Request::Ask(ask), Waiter::Told).await
+    }
+
+    /// Asks for the value whose SHA-256 this key is, and takes the first from any node: it is verified by
+    /// hash, here too. Nodes of the original network do not know this question.
+    ///
+    /// # Errors
+    /// [`RequestError::Timeout`], or the connection's end.
+    pub async fn get_content_addressed(&self, key: Key) -> Result<Option<Bytes>, RequestError> {
+        let freshness = Freshness::First;
+        let told = self.ask(Ask { proved_only: true, freshness, key, ..Ask::default() }).await?;
+        Ok(told.value.filter(|value| key.proves(value)))
     }
 
     /// Sends a PUT that holds only if the newest envelope is the expected one.

@@ -64,6 +64,15 @@ pub fn now_millis() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// How a signed value is to be stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// TTL in seconds; 0 is the node's default.
+    pub ttl_seconds: u16,
+    /// Nodes that shall hold it; 0 is the node's default.
+    pub replication: u8,
+}
+
 /// An envelope is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Published {
@@ -132,9 +141,23 @@ impl Client {
         envelope: &Envelope,
         expected: Option<&Envelope>,
     ) -> Result<Result<Published, Conflict>, SignedError> {
+        self.publish_if_with(envelope, expected, Terms::default()).await
+    }
+
+    /// As [`Self::publish_if`], with a TTL and a number of replicas.
+    ///
+    /// # Errors
+    /// As [`Self::publish_if`].
+    pub async fn publish_if_with(
+        &self,
+        envelope: &Envelope,
+        expected: Option<&Envelope>,
+        terms: Terms,
+    ) -> Result<Result<Published, Conflict>, SignedError> {
         let expected = expected.map_or([0; 32], Envelope::digest);
         let (key, value) = (envelope.key(), envelope.bytes().clone());
-        let put = api::PutIf { ttl: 0, replication: 0, key, expected, value };
+        let Terms { ttl_seconds: ttl, replication } = terms;
+        let put = api::PutIf { ttl, replication, key, expected, value };
         match self.put_if(put).await? {
             PutIfOutcome::Stored(0) => Err(SignedError::StoredNowhere),
             PutIfOutcome::Stored(stored_on) => Ok(Ok(Published { stored_on })),

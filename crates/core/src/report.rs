@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use voiddht_signed::Precedence;
 use voiddht_wire::peer::NodeInfo;
 
 /// Counts over one operation, and its hops where they were asked for.
@@ -59,6 +60,8 @@ pub enum StepAnswer {
         version: Option<u64>,
         /// Whether it was the one returned.
         won: bool,
+        /// Generation and sequence number, where it claims to be a signed value of the key.
+        precedence: Option<Precedence>,
     },
     /// The record was stored.
     Stored,

@@ -216,9 +216,14 @@ function nameOf(operation) {
 }
 
 // Why a GET's value is believed.
-function verdict({ kind, result, agreeing, dissenting, proves_itself: proved, steps }) {
+function verdict({ kind, result, agreeing, dissenting, proves_itself: proved, signed, steps }) {
   if (kind !== "get" || result === "running") return "";
   if (result !== "found") return "No node that answered has a value.";
+  if (signed) {
+    const { owner, generation, seq, withdrawal, replicas, older } = signed;
+    const under = generation === 0 ? "" : `generation ${generation}, `;
+    return `It is ${withdrawal ? "withdrawn" : "signed"} by ${owner}, with ${under}sequence number ${seq}: ${plural(replicas, "replica")} had it, and ${older} an older one.`;
+  }
   if (proved) return "The key is the hash of the value: it proves itself, without a vote.";
   if (agreeing === 0) return "It is what this node itself has published.";
   const asked = steps.filter((step) => step.answer === "value").length;

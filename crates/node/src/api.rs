@@ -23,6 +23,9 @@ use voiddht_wire::Key;
 use voiddht_wire::api::{Acknowledge, Answer, ApiError, Ask, Proof, Put, PutIf, Request, Told};
 use voiddht_wire::frame::FrameError;
 
+mod lanes;
+
+use self::lanes::Lanes;
 use crate::context::Context;
 use crate::counters::{Counters, Limit};
 use crate::event::{AnswerTo, Event};
@@ -150,6 +153,7 @@ struct ApiConnection {
     remote: SocketAddr,
     link: Link<BufReader<TcpStream>, ApiRules>,
     slot: Slot,
+    lanes: Arc<Lanes<Event>>,
 }
 
 impl ApiConnection {
@@ -162,7 +166,8 @@ impl ApiConnection {
     ) -> Self {
         sockets::prepare(&tcp, CLIENT_KEEPALIVE);
         let stream = BufReader::with_capacity(READ_BUFFER_BYTES, tcp);
-        Self { context, remote, link: Link::new(stream, ApiRules, outbox), slot }
+        let lanes = Arc::new(Lanes::default());
+        Self { context, remote, link: Link::new(stream, ApiRules, outbox), slot, lanes }
     }
 
     async fn run(mut self) {
@@ -198,7 +203,9 @@ impl ApiConnection {
                 frame = self.link.next() => frame,
             };
             let event = match frame.and_then(|frame| self.command(frame)) {
-                Ok(event) => event,
+                Ok(Some(event)) => event,
+                // It waits for the answer to an earlier request of its key.
+                Ok(None) => continue,
                 // The program sends no more requests, and may still await answers: the link then
                 // writes those and ends, without reading on.
                 Err(LinkEnd::Theirs) => {
@@ -213,7 +220,8 @@ impl ApiConnection {
         }
     }
 
-    fn command(&self, frame: Frame) -> Result<Event, LinkEnd<ApiBroken>> {
+    /// What a frame asks for, if that may begin now.
+    fn command(&self, frame: Frame) -> Result<Option<Event>, LinkEnd<ApiBroken>> {
         let request =
             Request::decode(frame.kind, frame.body).map_err(|rule| LinkEnd::Broken(rule.into()))?;
         self.slot.used(&self.context);
@@ -235,8 +243,10 @@ impl ApiConnection {
             Request::PutIf(put) => (put.ttl, put.replication),
             Request::Get { .. } | Request::Ask(_) => (0, 0),
         };
-        let answer = AnswerTo::Api(ApiAnswer { counters, outbox, key, wanted, asked });
-        Ok(Event::Command { command: command(request), answer })
+        let lanes = Arc::clone(&self.lanes);
+        let answer = AnswerTo::Api(ApiAnswer { counters, outbox, lanes, key, wanted, asked });
+        let event = Event::Command { command: command(request), answer };
+        Ok(self.lanes.begin(key, event, wanted.demands_order()))
     }
 
     fn log(&self, end: &LinkEnd<ApiBroken>) {
@@ -311,6 +321,11 @@ impl Wanted {
             Request::PutIf(_) => Self::Conditional,
         }
     }
+
+    /// Whether the request waits for those of its key before it, and those after it wait for it.
+    fn demands_order(self) -> bool {
+        matches!(self, Self::Told | Self::Conditional)
+    }
 }
 
 /// Where the answer to a program's request goes.
@@ -318,6 +333,7 @@ impl Wanted {
 pub(crate) struct ApiAnswer {
     counters: Arc<Counters>,
     outbox: Arc<Outbox>,
+    lanes: Arc<Lanes<Event>>,
     key: Key,
     wanted: Wanted,
     /// The TTL and the replication that a PUT asked for; 0 is the node's default.
@@ -325,8 +341,8 @@ pub(crate) struct ApiAnswer {
 }
 
 impl ApiAnswer {
-    /// Sends what the core found out.
-    pub(crate) fn send(self, outcome: Outcome, core: &Node) {
+    /// Sends what the core found out. What comes back has waited for that, and begins now.
+    pub(crate) fn send(self, outcome: Outcome, core: &Node) -> Vec<Event> {
         if self.wanted != Wanted::Put(Acknowledge::No) {
             let answer = self.answer(outcome, core);
             // Closed: the program has gone. Every value fits an answer.
@@ -337,6 +353,7 @@ impl ApiAnswer {
             }
         }
         self.outbox.end_request();
+        self.lanes.end(&self.key)
     }
 
     fn answer(&self, outcome: Outcome, core: &Node) -> Answer {

@@ -9,7 +9,7 @@ mod account_limits;
 pub(crate) mod observe;
 mod shutdown;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -71,6 +71,9 @@ pub(crate) struct Driver {
     account_limits: account_limits::AccountLimits,
     contact_log: ContactLog,
     next_command: u64,
+    /// Requests of local programs that waited for the answer to another. No more than a connection may
+    /// have unanswered.
+    released: VecDeque<Event>,
     /// What ends each dial that is under way.
     dials: HashMap<ConnectionId, CancellationToken>,
     probes: Probes,
@@ -119,6 +122,7 @@ impl Driver {
             account_limits: account_limits::AccountLimits::default(),
             contact_log: ContactLog::default(),
             next_command: 0,
+            released: VecDeque::new(),
             dials: HashMap::new(),
             probes,
             resolver: Resolver::default(),
@@ -340,8 +344,17 @@ impl Driver {
         }
     }
 
-    /// Carries out what the pool wants, until it wants nothing more.
+    /// Begins requests that have waited for others, and carries out what the pool wants, until nothing is
+    /// left.
     fn settle(&mut self, now: Now) {
+        self.settle_pool(now);
+        while let Some(Event::Command { command, answer }) = self.released.pop_front() {
+            self.command(now, command, answer, false);
+            self.settle_pool(now);
+        }
+    }
+
+    fn settle_pool(&mut self, now: Now) {
         while let Some(effect) = self.pool.poll_effect() {
             match effect {
                 Effect::Input(Input::Undelivered { rpc_id, why })
@@ -428,7 +441,7 @@ impl Driver {
             tracing::info!(%why, "a PUT failed");
         }
         match answer {
-            AnswerTo::Api(answer) => answer.send(outcome, &self.core),
+            AnswerTo::Api(answer) => self.released.extend(answer.send(outcome, &self.core)),
             // Whoever asked may have gone.
             AnswerTo::Handle(asking) => drop(asking.send(outcome)),
             AnswerTo::Nobody => {}

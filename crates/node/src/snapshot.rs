@@ -6,6 +6,7 @@
 mod assemble;
 mod health;
 mod operation;
+mod signed;
 mod value;
 
 use serde::Serialize;
@@ -15,6 +16,7 @@ pub(crate) use assemble::Surroundings;
 pub(crate) use health::clock_in_words;
 pub use health::{Facts, Health, Reason, State};
 pub use operation::{MAX_STEPS, OperationView, StepView};
+pub use signed::SignedView;
 pub use value::{ValueView, Verified};
 
 /// Keys of a sample, at most: so many marks can be told apart on a ring.

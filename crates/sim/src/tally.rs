@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use voiddht_core::event::{Notice, RequestOutcome};
-use voiddht_core::label::Limit;
+use voiddht_core::label::{Limit, LookupPurpose};
 use voiddht_wire::peer::Message;
 
 use crate::traffic::frame_bytes;
@@ -42,6 +42,8 @@ pub struct Tally {
     pub bans: u64,
     /// Records of the largest accounts that were dropped for others.
     pub gave_way: u64,
+    /// Lookups for kept values.
+    pub kept_lookups: u64,
     /// Limits that were reached.
     pub limits: BTreeMap<Limit, u64>,
     /// Time that requests waited for, by those that timed out or failed.
@@ -74,6 +76,7 @@ impl Tally {
             }
             Notice::Banned { .. } => self.bans += 1,
             Notice::Unreachable { .. } => self.unreachable += 1,
+            Notice::LookupEnded { purpose: LookupPurpose::Keep, .. } => self.kept_lookups += 1,
             Notice::Joined { .. }
             | Notice::PeerChanged { .. }
             | Notice::Reachable

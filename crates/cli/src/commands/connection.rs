@@ -133,6 +133,27 @@ impl NodeConnection {
         self.understand(&self.fetch(path).await?)
     }
 
+    /// Puts a body at a path; the answer, read.
+    ///
+    /// # Errors
+    /// As [`NodeConnection::fetch`].
+    pub(super) async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &[u8],
+    ) -> Result<T, Failure> {
+        let Answer { status, body } = self.request(Method::Put(body), path).await?;
+        match status {
+            200 => self.understand(&body),
+            _ => Err(self.refused(status, &body)),
+        }
+    }
+
+    /// Waits so long for each answer.
+    pub(super) fn patient(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
     /// Removes what is at a path. Whether there was anything.
     ///
     /// # Errors
@@ -154,7 +175,7 @@ impl NodeConnection {
         })
     }
 
-    async fn request(&self, method: Method, path: &str) -> Result<Answer, Failure> {
+    async fn request(&self, method: Method<'_>, path: &str) -> Result<Answer, Failure> {
         let path = match self.index {
             Some(index) if path.contains('?') => format!("{path}&node={index}"),
             Some(index) => format!("{path}?node={index}"),
@@ -178,7 +199,9 @@ impl NodeConnection {
                 "{} does not serve this: only the control socket does (--data-dir DIR)",
                 self.place
             )),
-            400 | 404 | 421 | 503 if !text.is_empty() && body.len() < 1024 => {
+            400 | 404 | 409 | 413 | 421 | 422 | 500 | 503 | 507
+                if !text.is_empty() && body.len() < 1024 =>
+            {
                 Failure::Failed(format!("{}: {text}", self.place))
             }
             _ => exchange::not_ours(&self.place),

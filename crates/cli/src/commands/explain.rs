@@ -8,7 +8,7 @@ use voiddht_wire::{Key, NodeId};
 
 use super::connection::{ConnectionArguments, Preference, pretty};
 use super::key;
-use super::shown::{Operation, Step};
+use super::shown::{Operation, Signed, Step};
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
 use crate::paint::table::{self, Cell, Column, Table};
@@ -130,9 +130,27 @@ fn counts(operation: &Operation) -> String {
     format!("{text}; the longest chain of names has {}.", plural(*hops, "hop"))
 }
 
+/// Whose value it is, and how many replicas had it.
+fn signature(signed: &Signed) -> String {
+    let Signed { owner, generation, seq, withdrawal, replicas, older } = signed;
+    let what = if *withdrawal { "withdrawn" } else { "signed" };
+    let generation = match generation {
+        0 => String::new(),
+        generation => format!("generation {generation}, "),
+    };
+    let replicas = plural(*replicas, "replica");
+    format!(
+        "It is {what} by {owner}, with {generation}sequence number {seq}: {replicas} had it, and \
+         {older} an older one."
+    )
+}
+
 /// Why the value is believed, or why there is none.
 fn vote(operation: &Operation) -> String {
     let Operation { agreeing, dissenting, .. } = operation;
+    if let Some(signed) = &operation.signed {
+        return signature(signed);
+    }
     match (operation.result.as_str(), agreeing, dissenting) {
         ("found", ..) if operation.proves_itself => {
             "The key is the SHA-256 of the value: it proves itself, and needs no vote.".to_owned()
@@ -187,7 +205,13 @@ fn answer(step: &Step, operation: &Operation) -> (Tone, String) {
             None => ", put by a clock that is ahead".to_owned(),
         }
     });
-    let version = version.unwrap_or_default();
+    let version = match &step.sequence {
+        Some(sequence) => match sequence.strip_prefix("0.") {
+            Some(seq) => format!(", seq {seq}"),
+            None => format!(", generation and seq {sequence}"),
+        },
+        None => version.unwrap_or_default(),
+    };
     match step.answer.as_str() {
         "value" => (Tone::Well, format!("the value{version}")),
         "other_value" => (Tone::Bad, format!("another value{version}")),
@@ -216,6 +240,7 @@ mod tests {
             answer: answer.into(),
             nodes: (answer == "nodes").then_some(20),
             version: answer.ends_with("value").then_some(1_000),
+            sequence: None,
         }
     }
 
@@ -225,6 +250,7 @@ mod tests {
             result: result.into(),
             value_bytes: (result == "found").then_some(5),
             proves_itself: false,
+            signed: None,
             started_at_ms: 61_000,
             took_ms: 2.0,
             asked: steps.len() as u64,
@@ -276,6 +302,27 @@ mod tests {
         assert!(verdict("missing", [0, 0]).contains("No node"));
         let proved = Operation { proves_itself: true, ..operation("found", [1, 0], Vec::new()) };
         assert!(vote(&proved).contains("proves itself"));
+        let signed = Signed {
+            owner: "d7".repeat(32),
+            generation: 3,
+            seq: "7".into(),
+            withdrawal: false,
+            replicas: 4,
+            older: 1,
+        };
+        let found = operation(
+            "found",
+            [4, 1],
+            vec![Step { sequence: Some("3.6".into()), ..step(0, "other_value") }],
+        );
+        let text = words(&Operation { signed: Some(signed), ..found }, "x", 200, Paint::PLAIN);
+        for needle in [
+            "signed by d7d7",
+            "generation 3, sequence number 7: 4 replicas had it, and 1 an older one.",
+            "another value, generation and seq 3.6",
+        ] {
+            assert!(text.contains(needle), "{needle} in\n{text}");
+        }
         let text = words(&operation("missing", [0, 0], Vec::new()), "x", 80, Paint::PLAIN);
         assert!(text.contains("● Not found") && text.contains("Nobody had to be asked"), "{text}");
     }

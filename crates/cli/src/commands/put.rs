@@ -138,8 +138,8 @@ impl Arguments {
         if let Some(signer) = signer {
             let (signer, body, end) = (Box::new(signer), value.into(), self.end.end());
             let what = What::Signed { signer, body, end };
-            let (ttl, replication) = (None, None);
-            return Ok(Resolved { what, ttl, replication, json: false, node: self.node, gateway });
+            let Self { ttl, replication, node, .. } = self;
+            return Ok(Resolved { what, ttl, replication, json: false, node, gateway });
         }
         let key = key.map_or_else(|| Key::of_value(&value), |text| key::of_text(&text));
         let put = Put::new(key, value)
@@ -156,8 +156,13 @@ impl Resolved {
         let (put, content_addressed) = match self.what {
             What::Value { put, content_addressed } => (put, content_addressed),
             What::Signed { signer, body, end } => {
+                let terms = (self.ttl.unwrap_or(0), self.replication.unwrap_or(0));
                 let way = Way::to(&self.node, self.gateway).await?;
-                return signer.publish(&way, body, end, output).await;
+                let published = signer.publish_and_report(&way, body, end, terms, output);
+                return Ok(match published.await? {
+                    Some(_) => Exit::Success,
+                    None => Exit::Negative,
+                });
             }
         };
         let key = put.key();
@@ -246,7 +251,10 @@ fn describe(receipt: &PutReceipt) -> Result<String, &str> {
     }
 }
 
-fn read_value(argument: Option<OsString>, file: Option<&Path>) -> Result<Vec<u8>, Failure> {
+pub(super) fn read_value(
+    argument: Option<OsString>,
+    file: Option<&Path>,
+) -> Result<Vec<u8>, Failure> {
     let (value, source) = match (argument, file) {
         (Some(_), Some(_)) => {
             let twice = "the value is given twice: either VALUE or --file";

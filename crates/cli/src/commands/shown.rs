@@ -194,6 +194,9 @@ pub(super) struct Operation {
     /// Whether the value is the one of which the key is the hash.
     #[serde(default)]
     pub(super) proves_itself: bool,
+    /// Owner and sequence, where it is a signed value.
+    #[serde(default)]
+    pub(super) signed: Option<Signed>,
     pub(super) started_at_ms: u64,
     pub(super) took_ms: f64,
     pub(super) asked: u64,
@@ -217,6 +220,20 @@ pub(super) struct Step {
     pub(super) answer: String,
     pub(super) nodes: Option<u64>,
     pub(super) version: Option<u64>,
+    /// Generation and sequence number of a signed value, with a point between them.
+    #[serde(default)]
+    pub(super) sequence: Option<String>,
+}
+
+/// Owner and sequence of a signed value that was found.
+#[derive(Clone, Debug, Deserialize)]
+pub(super) struct Signed {
+    pub(super) owner: String,
+    pub(super) generation: u64,
+    pub(super) seq: String,
+    pub(super) withdrawal: bool,
+    pub(super) replicas: u64,
+    pub(super) older: u64,
 }
 
 /// `/doctor`: what is wrong, if anything.

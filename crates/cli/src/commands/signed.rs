@@ -10,7 +10,9 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
 use voiddht_client::Client;
-use voiddht_client::signed::{Envelope, Freshness, Name, Salt, SignedError, VerifiedEnvelope};
+use voiddht_client::signed::{
+    Envelope, Freshness, Name, Salt, SignedError, Terms, VerifiedEnvelope,
+};
 
 use super::gateway::{GatewayClient, Publication};
 use super::node::NodeArguments;
@@ -60,13 +62,14 @@ impl<'a> Way<'a> {
         &self,
         envelope: &Envelope,
         expected: Option<&Envelope>,
+        terms: Terms,
     ) -> Result<Publication, Failure> {
         match self {
-            Self::Gateway(gateway) => gateway.publish_if(envelope, expected).await,
+            Self::Gateway(gateway) => gateway.publish_if(envelope, expected, terms).await,
             Self::Node(client, node) => {
-                let published = client.publish_if(envelope, expected).await;
+                let published = client.publish_if_with(envelope, expected, terms).await;
                 Ok(match published.map_err(|error| explain(node, error))? {
-                    Ok(published) => Publication::Stored(published.stored_on.into()),
+                    Ok(published) => Publication::Stored(published.stored_on),
                     Err(conflict) => Publication::Conflict(conflict.newest),
                 })
             }
@@ -89,7 +92,7 @@ fn explain(node: &NodeArguments, error: SignedError) -> Failure {
 }
 
 /// An envelope in one line, for a message.
-fn describe(envelope: &Envelope) -> String {
+pub(super) fn describe(envelope: &Envelope) -> String {
     let generation = match envelope.generation() {
         0 => String::new(),
         generation => format!(", generation {generation} by {}", envelope.writer()),

@@ -62,6 +62,11 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = number::<u64>(0..=3600))]
     load_seconds: u64,
 
+    /// Compare the ways of reading: plain values by vote, signed values latest and first, and
+    /// content-addressed ones first, in turns of --load-seconds each
+    #[arg(long, value_name = "ROUNDS", default_value_t = 0, value_parser = number::<usize>(0..=1000))]
+    compare_reads: usize,
+
     /// Operations in flight under load
     #[arg(long, value_name = "NUMBER", default_value_t = 64, value_parser = number::<usize>(1..=4096))]
     at_once: usize,
@@ -111,6 +116,7 @@ Examples:
   dht testnet
   dht testnet --nodes 64 --values 1000 --exit
   dht testnet --processes --nodes 100 --exit
+  dht testnet --nodes 64 --load-seconds 2 --compare-reads 5 --exit
   dht testnet --http 9402         a page of the network at http://127.0.0.1:9402/
   dht testnet --base-port 7401    the first node where dht looks for one
 
@@ -238,6 +244,9 @@ impl Arguments {
         if self.load_seconds > 0 {
             loads.push(workload.put_at_once(self.at_once, lasts).await?);
             loads.push(workload.get_at_once(self.at_once, lasts).await?);
+        }
+        if self.compare_reads > 0 {
+            loads.extend(workload.compare_reads(self.at_once, lasts, self.compare_reads).await?);
         }
         workload.finish();
         let figures = Figures {

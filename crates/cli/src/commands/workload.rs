@@ -25,6 +25,7 @@ use crate::outcome::Failure;
 use crate::process;
 
 pub(super) mod measured;
+mod reads;
 
 /// Nodes that are talked to, of a larger network a random choice: each costs open files.
 const MAX_ENTRIES: usize = 128;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rand::RngExt;
-use voiddht_signed::Refused;
+use voiddht_signed::{Envelope, Precedence, Refused};
 use voiddht_wire::api::Freshness;
 use voiddht_wire::peer::{Body, Message, NodeInfo, Record};
 use voiddht_wire::{Key, NodeId};
@@ -154,7 +154,10 @@ impl Operation {
     fn count(&mut self, from: &NodeId, answer: &Answer, now: Moment) {
         let outcome = match answer {
             Answer::Nodes(nodes) => StepAnswer::Nodes(nodes.len() as u8),
-            Answer::Value(record) => StepAnswer::Value { version: record.version, won: false },
+            Answer::Value(record) => {
+                let precedence = self.traced.then(|| claimed_precedence(record)).flatten();
+                StepAnswer::Value { version: record.version, won: false, precedence }
+            }
             Answer::Stored => StepAnswer::Stored,
             Answer::Delivered => StepAnswer::Delivered,
             Answer::Refused(_) => StepAnswer::Refused,
@@ -171,6 +174,12 @@ impl Operation {
             step.answer = outcome;
         }
     }
+}
+
+/// Generation and sequence number of what claims to be a signed value of its key.
+fn claimed_precedence(record: &Record) -> Option<Precedence> {
+    let envelope = Envelope::parse(record.value.clone()).ok()?;
+    (envelope.key() == record.key).then(|| envelope.precedence())
 }
 
 impl Node {

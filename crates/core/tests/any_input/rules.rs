@@ -111,6 +111,8 @@ impl Rules {
             Command::Put { .. } => "put",
             Command::Get { .. } | Command::Ask { .. } => "get",
             Command::PutIf(_) => "put if",
+            Command::Keep(_) => "keep",
+            Command::Unkeep { .. } => "unkeep",
             Command::Lookup { .. } => "lookup",
             Command::Join { peers } => {
                 self.configured(peers);
@@ -256,7 +258,10 @@ impl Rules {
                 assert!(record.expires <= record.written + left, "lives longer on disk");
             }
             Write::PutContact(contact) => assert!(self.listening.contains(contact)),
-            Write::RemoveRecord(_) | Write::RemoveContact(_) => {}
+            Write::RemoveRecord(_)
+            | Write::RemoveContact(_)
+            | Write::PutKept { .. }
+            | Write::RemoveKept(_) => {}
         }
     }
 
@@ -266,6 +271,8 @@ impl Rules {
             Outcome::Put { .. } => ("put", None),
             Outcome::Get { value, .. } => ("get", value.as_ref()),
             Outcome::PutIf(_) => ("put if", None),
+            Outcome::Keep(_) => ("keep", None),
+            Outcome::Unkept { .. } => ("unkeep", None),
             Outcome::Lookup { .. } => ("lookup", None),
             Outcome::Joined { .. } => ("join", None),
             Outcome::PeersSet { .. } => ("set_peers", None),

@@ -191,6 +191,8 @@ impl Network {
         let contacts = self.disks[&address(number)].contacts.values().copied().collect();
         let node = self.nodes.get_mut(&address(number)).expect("it was just added");
         node.restore(now, records);
+        let kept = self.disks[&address(number)].kept.values().cloned().collect();
+        node.restore_kept(now, kept);
         node.restore_contacts(contacts);
         self.begin_join(number, Vec::new());
     }

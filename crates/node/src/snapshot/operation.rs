@@ -4,6 +4,7 @@ use serde::Serialize;
 use voiddht_core::report::{Report, Step, StepAnswer};
 use voiddht_wire::Key;
 
+use super::signed::SignedView;
 use crate::handle::GetOutcome;
 
 /// Steps of one operation that are listed, at most: more than a lookup needs in a network of a
@@ -30,6 +31,8 @@ pub struct OperationView {
     pub value_bytes: Option<usize>,
     /// Whether the value that an explained GET found is the one of which the key is the hash.
     pub proves_itself: bool,
+    /// Owner and sequence of the value that an explained GET found, where it is a signed one.
+    pub signed: Option<SignedView>,
     /// When it started, in milliseconds since 1970.
     pub started_at_ms: u64,
     /// How long it took, or has been running.
@@ -74,6 +77,8 @@ pub struct StepView {
     pub nodes: Option<u8>,
     /// The version of the value that it returned.
     pub version: Option<u64>,
+    /// Generation and sequence number of the signed value that it returned, as `generation.seq`.
+    pub sequence: Option<String>,
 }
 
 impl OperationView {
@@ -86,6 +91,7 @@ impl OperationView {
             key: key.to_string(),
             result: if outcome.value.is_some() { "found" } else { "missing" },
             value_bytes: outcome.value.as_ref().map(|value| value.len()),
+            signed: SignedView::of(key, outcome.value.as_ref(), &outcome.report),
             proves_itself: outcome.value.as_ref().is_some_and(|value| key.proves(value)),
             started_at_ms: ended_at_ms.saturating_sub(took.as_millis() as u64),
             took_ms: millis(took),
@@ -112,11 +118,16 @@ impl OperationView {
 
 impl StepView {
     fn of(step: &Step, ended: bool) -> Self {
+        let sequence = match step.answer {
+            StepAnswer::Value { precedence, .. } => precedence,
+            _ => None,
+        };
+        let sequence = sequence.map(|it| format!("{}.{}", it.generation, it.seq));
         let (answer, nodes, version) = match step.answer {
             StepAnswer::Pending => ("pending", None, None),
             StepAnswer::Nodes(count) => ("nodes", Some(count), None),
             // Which value wins is known only at the end.
-            StepAnswer::Value { version, won } if won || !ended => ("value", None, version),
+            StepAnswer::Value { version, won, .. } if won || !ended => ("value", None, version),
             StepAnswer::Value { version, .. } => ("other_value", None, version),
             StepAnswer::Stored => ("stored", None, None),
             StepAnswer::Delivered => ("delivered", None, None),
@@ -133,6 +144,7 @@ impl StepView {
             answer,
             nodes,
             version,
+            sequence,
         }
     }
 }
@@ -146,6 +158,7 @@ pub(crate) fn millis(duration: std::time::Duration) -> f64 {
 mod tests {
     use std::time::Duration;
 
+    use voiddht_signed::Precedence;
     use voiddht_wire::NodeId;
     use voiddht_wire::peer::NodeInfo;
 
@@ -167,10 +180,12 @@ mod tests {
 
     #[test]
     fn a_value_is_outvoted_only_at_the_end() {
-        let lost = StepAnswer::Value { version: Some(3), won: false };
+        let lost = StepAnswer::Value { version: Some(3), won: false, precedence: None };
         assert_eq!(view(lost, false).answer, "value");
         assert_eq!(view(lost, true).answer, "other_value");
-        assert_eq!(view(StepAnswer::Value { version: None, won: true }, true).answer, "value");
+        let precedence = Some(Precedence { generation: 2, seq: 9 });
+        let won = view(StepAnswer::Value { version: None, won: true, precedence }, true);
+        assert_eq!((won.answer, won.sequence.as_deref()), ("value", Some("2.9")));
     }
 
     #[test]

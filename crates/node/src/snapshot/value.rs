@@ -5,6 +5,7 @@ use serde::Serialize;
 use voiddht_wire::Key;
 
 use super::operation::millis;
+use super::signed::SignedView;
 use crate::handle::GetOutcome;
 
 /// Why a value is believed.
@@ -13,6 +14,8 @@ use crate::handle::GetOutcome;
 pub enum Verified {
     /// The key is its SHA-256.
     Hash,
+    /// Its owner has signed it.
+    Signature,
     /// Replicas agree on it.
     Vote,
     /// This node has published it itself, and no replica was heard.
@@ -40,6 +43,8 @@ pub struct ValueView {
     pub dissenting: u32,
     /// Why it is believed.
     pub verified: Option<Verified>,
+    /// Owner and sequence, where it is a signed value.
+    pub signed: Option<SignedView>,
     /// How long the GET took.
     pub took_ms: f64,
 }
@@ -47,7 +52,9 @@ pub struct ValueView {
 impl ValueView {
     pub(crate) fn of(key: &Key, outcome: &GetOutcome) -> Self {
         let (value, report) = (&outcome.value, &outcome.report);
+        let signed = SignedView::of(key, value.as_ref(), report);
         let verified = value.as_ref().map(|value| match report.agreeing {
+            _ if signed.is_some() => Verified::Signature,
             _ if key.proves(value) => Verified::Hash,
             0 => Verified::Own,
             _ => Verified::Vote,
@@ -62,6 +69,7 @@ impl ValueView {
             replicas: report.agreeing,
             dissenting: report.dissenting,
             verified,
+            signed,
             took_ms: millis(report.took),
         }
     }

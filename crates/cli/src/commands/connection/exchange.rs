@@ -12,9 +12,11 @@ const MAX_ANSWER_BYTES: u64 = 64 << 20;
 
 /// What is done with a path.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Method {
+pub(super) enum Method<'a> {
     /// Read it.
     Get,
+    /// Put this there.
+    Put(&'a [u8]),
     /// Remove it.
     Delete,
 }
@@ -27,15 +29,22 @@ pub(super) struct Answer {
 }
 
 /// Sends one request on a connection of its own.
-pub(super) async fn exchange(place: &Place, method: Method, path: &str) -> Result<Answer, Failure> {
+pub(super) async fn exchange(
+    place: &Place,
+    method: Method<'_>,
+    path: &str,
+) -> Result<Answer, Failure> {
     let lost = |error: io::Error| Failure::Unreachable(format!("{place}: {error}"));
     let mut stream = place.connect().await.map_err(|error| place.unreachable(&error))?;
-    let method = match method {
-        Method::Get => "GET",
-        Method::Delete => "DELETE",
+    let (method, body) = match method {
+        Method::Get => ("GET", &[][..]),
+        Method::Put(body) => ("PUT", body),
+        Method::Delete => ("DELETE", &[][..]),
     };
-    let request = format!("{method} {path} HTTP/1.0\r\nhost: {}\r\n\r\n", place.host());
-    stream.write_all(request.as_bytes()).await.map_err(lost)?;
+    let (host, length) = (place.host(), body.len());
+    let head =
+        format!("{method} {path} HTTP/1.0\r\nhost: {host}\r\ncontent-length: {length}\r\n\r\n");
+    stream.write_all(&[head.as_bytes(), body].concat()).await.map_err(lost)?;
     let mut answer = Vec::new();
     stream.take(MAX_ANSWER_BYTES).read_to_end(&mut answer).await.map_err(lost)?;
     parse(&answer).ok_or_else(|| not_ours(place))

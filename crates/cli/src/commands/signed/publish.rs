@@ -13,7 +13,7 @@ use voiddht_client::signed::{
 use super::super::gateway::Publication;
 use super::{Way, describe, files};
 use crate::arguments::values::number;
-use crate::outcome::{Exit, Failure};
+use crate::outcome::Failure;
 use crate::output::Output;
 
 /// How long a signed value is valid where nothing else is said, in days.
@@ -124,26 +124,26 @@ impl Signer {
         &self.name
     }
 
-    /// Reads the newest value, signs one that replaces it, and publishes that unless another writer
-    /// was first.
+    /// Reads the newest value, signs one that replaces it, and publishes that, with this TTL and number of
+    /// replicas, unless another writer was first. The envelope, and on how many nodes it is stored; `None`
+    /// if another writer was first, which was said.
     pub(in crate::commands) async fn publish(
         &self,
         way: &Way<'_>,
         body: Bytes,
         end: End,
+        (ttl_seconds, replication): (u16, u8),
         output: &Output,
-    ) -> Result<Exit, Failure> {
+    ) -> Result<Option<(signed::Envelope, u8)>, Failure> {
         let newest = way.resolve(&self.name, Freshness::Thorough).await?;
         let next = self.succeed(newest.as_deref(), end, body)?;
-        match way.publish_if(&next.envelope, newest.as_deref()).await? {
+        let terms = signed::Terms { ttl_seconds, replication };
+        match way.publish_if(&next.envelope, newest.as_deref(), terms).await? {
             Publication::Stored(stored_on) => {
                 if let Some(writer) = next.cut_off {
                     output.notice(format_args!("the former writer {writer} is cut off"));
                 }
-                let nodes = if stored_on == 1 { "node" } else { "nodes" };
-                output.line(format_args!("stored on {stored_on} {nodes}"))?;
-                output.notice(describe(&next.envelope));
-                Ok(Exit::Success)
+                Ok(Some((next.envelope, stored_on)))
             }
             Publication::Conflict(newest) => {
                 let newest = describe(&newest);
@@ -152,9 +152,26 @@ impl Signer {
                      --signed-by {}` and try again",
                     self.name.owner
                 ));
-                Ok(Exit::Negative)
+                Ok(None)
             }
         }
+    }
+
+    /// The same, and says on how many nodes it is stored.
+    pub(in crate::commands) async fn publish_and_report(
+        &self,
+        way: &Way<'_>,
+        body: Bytes,
+        end: End,
+        terms: (u16, u8),
+        output: &Output,
+    ) -> Result<Option<signed::Envelope>, Failure> {
+        let published = self.publish(way, body, end, terms, output).await?;
+        let Some((envelope, stored_on)) = published else { return Ok(None) };
+        let nodes = if stored_on == 1 { "node" } else { "nodes" };
+        output.line(format_args!("stored on {stored_on} {nodes}"))?;
+        output.notice(describe(&envelope));
+        Ok(Some(envelope))
     }
 
     fn succeed(

@@ -42,6 +42,18 @@ impl ResolveArguments {
         Err(Failure::Usage(format!("{given}: it is of a signed value, and needs --signed-by")))
     }
 
+    /// The key of the value, for a report in JSON.
+    pub(in crate::commands) fn key_for_json(
+        &self,
+        owner: PublicKey,
+    ) -> Result<voiddht_client::Key, Failure> {
+        if self.first || self.thorough {
+            let text = "--json goes with neither --first nor --thorough";
+            return Err(Failure::Usage(text.to_owned()));
+        }
+        Ok(Name::native(owner, super::salt(self.salt.as_ref())?).key())
+    }
+
     fn freshness(&self) -> Result<Freshness, Failure> {
         match (self.first, self.thorough) {
             (true, true) => {

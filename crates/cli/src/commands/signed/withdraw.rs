@@ -5,6 +5,7 @@ use clap::Args;
 use voiddht_client::signed::{End, Freshness};
 
 use super::super::gateway::GatewayArguments;
+use super::super::keep::{ControlArguments, keep_withdrawal};
 use super::super::node::NodeArguments;
 use super::publish::SigningArguments;
 use super::{Way, in_force};
@@ -14,12 +15,15 @@ use crate::output::Output;
 /// Withdraw a signed value: readers then find nothing
 ///
 /// What is published is a signed value without a body, valid for as long as the one it replaces,
-/// so that no older copy comes back.
+/// so that no older copy comes back. The node keeps it (dht kept): --data-dir names the node.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(in crate::commands) struct Arguments {
     #[command(flatten)]
     signing: SigningArguments,
+
+    #[command(flatten)]
+    place: ControlArguments,
 
     #[command(flatten)]
     node: NodeArguments,
@@ -44,6 +48,15 @@ impl Arguments {
             output.complaint("nothing to withdraw: no value of this name was found");
             return Ok(Exit::Negative);
         }
-        signer.publish(&way, Bytes::new(), End::AsReplaced, output).await
+        let withdrawn =
+            signer.publish_and_report(&way, Bytes::new(), End::AsReplaced, (0, 0), output).await?;
+        let Some(envelope) = withdrawn else { return Ok(Exit::Negative) };
+        match way {
+            Way::Gateway(gateway) => gateway.keep_withdrawal(&envelope, output).await?,
+            Way::Node(..) => {
+                keep_withdrawal(self.place.data_dir.as_deref(), &envelope, output).await?;
+            }
+        }
+        Ok(Exit::Success)
     }
 }
