@@ -30,7 +30,8 @@ pub(crate) fn loopback() -> Settings {
 
 /// One that does not wait for seconds.
 pub(crate) fn quick() -> Settings {
-    let pace = Pace { poll: Duration::from_millis(20), body: Duration::from_millis(300) };
+    let short = Duration::from_millis(20);
+    let pace = Pace { poll: short, comment: short, body: Duration::from_millis(300) };
     Settings { pace, ..loopback() }
 }
 
