@@ -184,7 +184,7 @@ fn the_control_socket_serves_the_gateway_in_any_case() {
     // The node's own paths are there as before.
     let status = ask("GET /healthz HTTP/1.1\r\nhost: node\r\nconnection: close\r\n\r\n");
     assert!(status.ends_with("ok\n"), "{status}");
-    // A stream that nobody ends does not hold up the end.
+    // A stream that is open does not hold up the end.
     let mut stream = UnixStream::connect(data.join("control")).unwrap();
     let key = "a".repeat(64);
     write!(stream, "GET /v1/values/{key}/events HTTP/1.1\r\nhost: node\r\n\r\n").unwrap();

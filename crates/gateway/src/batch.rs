@@ -148,7 +148,7 @@ async fn execute(shared: &Shared, put: Put) -> Value {
     let Put { line, key, value, terms } = put;
     let text = key.to_string();
     match values::store(shared, key, value, terms).await {
-        Ok(nodes) => json!({"line": line, "key": text, "stored_on": nodes}),
+        Ok(stored) => stored.view(json!({"line": line, "key": text})),
         Err(problem) => json!({"line": line, "key": text, "error": problem.to_json()}),
     }
 }

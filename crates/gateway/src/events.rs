@@ -24,7 +24,7 @@ use crate::router::Shared;
 /// How often a value is read for its stream.
 pub const POLL_INTERVAL: Duration = Duration::from_secs(10);
 /// How often a comment is sent, so that proxies and clients see that the stream lives.
-const COMMENT_INTERVAL: Duration = Duration::from_secs(15);
+pub const COMMENT_INTERVAL: Duration = Duration::from_secs(15);
 /// How soon a client shall connect again when the stream has ended.
 const RETRY: Duration = Duration::from_secs(2);
 /// The ID of an event that says that there is no value.
@@ -75,7 +75,8 @@ impl Stream {
         }
         let mut polls = interval(self.shared.pace.poll);
         polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut comments = interval_at(Instant::now() + COMMENT_INTERVAL, COMMENT_INTERVAL);
+        let pause = self.shared.pace.comment;
+        let mut comments = interval_at(Instant::now() + pause, pause);
         comments.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let closed = self.sender.clone();
         loop {

@@ -27,7 +27,7 @@ mod signed;
 mod values;
 
 pub use body::BODY_DEADLINE;
-pub use events::POLL_INTERVAL;
+pub use events::{COMMENT_INTERVAL, POLL_INTERVAL};
 pub use server::{BoundGateway, Gateway, StartError};
 pub use settings::{
     OpenToAll, Origin, Pace, ParseOriginError, Settings, Token, TokenError, read_token,

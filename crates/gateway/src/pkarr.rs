@@ -24,6 +24,7 @@ use crate::problem::Problem;
 use crate::request::{Parameters, Terms, segments};
 use crate::router::Shared;
 use crate::signed::{self, Published};
+use crate::values::Stored;
 use crate::{body, bounds, found, kept as kept_values, values};
 
 mod kept;
@@ -73,7 +74,7 @@ pub(crate) async fn put(
     let payload = body::read(&shared, &headers, body, HEAD_BYTES + PACKET_BYTES).await?;
     let envelope = signed::verify(wrap(owner, &payload)?)?;
     match publish(&shared, &envelope).await? {
-        Published::Stored(nodes) => {
+        Published::Stored(Stored { nodes, .. }) => {
             Ok((StatusCode::NO_CONTENT, [(STORED_NODES, HeaderValue::from(nodes))]).into_response())
         }
         Published::Newer(newest) | Published::Other(newest) => {
@@ -101,8 +102,8 @@ async fn publish(shared: &Shared, envelope: &Envelope) -> Result<Published, Prob
     let until = UNIX_EPOCH + Duration::from_micros(envelope.seq()) + FRESH;
     let keep = Keep::new(key, envelope.bytes().clone()).ttl(LIFETIME).until(until);
     match node.keep(keep).await {
-        Ok(KeepOutcome { stored: Some(stored), failure: None, .. }) => {
-            Ok(Published::Stored(stored))
+        Ok(KeepOutcome { stored: Some(nodes), outstanding, failure: None, .. }) => {
+            Ok(Published::Stored(Stored { nodes, outstanding }))
         }
         Ok(KeepOutcome { failure: Some(PutFailure::Superseded { .. }), .. })
         | Err(KeepError::Refused(KeepRefusal::Older)) => {

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::body::BODY_DEADLINE;
-use crate::events::POLL_INTERVAL;
+use crate::events::{COMMENT_INTERVAL, POLL_INTERVAL};
 
 /// A token, at least: what cannot be guessed.
 const MIN_TOKEN_BYTES: usize = 16;
@@ -40,13 +40,15 @@ pub struct Settings {
 pub struct Pace {
     /// How often a value is read for a stream of events: [`POLL_INTERVAL`].
     pub poll: Duration,
+    /// How often a comment is sent on such a stream: [`COMMENT_INTERVAL`].
+    pub comment: Duration,
     /// How long a client may take to send a body; of a batch, each part of it: [`BODY_DEADLINE`].
     pub body: Duration,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { poll: POLL_INTERVAL, body: BODY_DEADLINE }
+        Self { poll: POLL_INTERVAL, comment: COMMENT_INTERVAL, body: BODY_DEADLINE }
     }
 }
 

@@ -16,7 +16,7 @@ use serde_json::json;
 use voiddht_core::node::ConditionalPut;
 use voiddht_core::operation::PutFailure;
 use voiddht_core::operation::get::ReadMode;
-use voiddht_node::PutIfResult;
+use voiddht_node::{PutIfResult, PutOutcome as Put};
 use voiddht_signed::{Envelope, Name};
 use voiddht_wire::Key;
 use voiddht_wire::api::Freshness;
@@ -26,6 +26,7 @@ use crate::found::{self, JSON, PROOF, SEQ, text};
 use crate::problem::Problem;
 use crate::request::{Condition, EntityTag, Parameters, Terms, accepts, name};
 use crate::router::Shared;
+use crate::values::Stored;
 use crate::{body, values};
 
 /// The media type of an envelope.
@@ -134,9 +135,9 @@ pub(crate) async fn put(
         Condition::Nothing => publish_if(&shared, &envelope, terms, NOTHING).await?,
     };
     match published {
-        Published::Stored(nodes) => {
+        Published::Stored(stored) => {
             let tag = text(EntityTag(envelope.digest()).to_string());
-            Ok(([(header::ETAG, tag)], found::json(&values::stored(nodes))).into_response())
+            Ok(([(header::ETAG, tag)], found::json(&stored.view(json!({})))).into_response())
         }
         Published::Newer(newest) => {
             let detail = "A newer value of this owner and salt is published.";
@@ -156,8 +157,8 @@ pub(crate) async fn put(
 /// How a publication ended.
 #[derive(Debug)]
 pub(crate) enum Published {
-    /// Stored on so many nodes.
-    Stored(usize),
+    /// It is stored.
+    Stored(Stored),
     /// A newer one holds the place; it, if it was found.
     Newer(Option<Envelope>),
     /// The condition does not hold; what is there.
@@ -190,7 +191,10 @@ pub(crate) async fn publish(
     let (key, value) = (envelope.key(), envelope.bytes().clone());
     let put = shared.node.put(key, value, terms.ttl, terms.replication).await?;
     match put.failure {
-        None => Ok(Published::Stored(put.stored)),
+        None => {
+            let Put { stored: nodes, outstanding, .. } = put;
+            Ok(Published::Stored(Stored { nodes, outstanding }))
+        }
         Some(PutFailure::Superseded { .. }) => {
             let newest = newest(shared, key, Freshness::Thorough).await?;
             Ok(Published::Newer(newest))
@@ -214,7 +218,9 @@ async fn publish_if(
         expected,
     };
     match shared.node.put_if(put).await? {
-        PutIfResult::Put { stored, failure: None } => Ok(Published::Stored(stored)),
+        PutIfResult::Put { stored: nodes, outstanding, failure: None } => {
+            Ok(Published::Stored(Stored { nodes, outstanding }))
+        }
         PutIfResult::Conflict(newest) => {
             let newest = Envelope::parse(newest).ok();
             let is_newer = |newest: &Envelope| newest.compare(envelope).is_gt();

@@ -62,9 +62,9 @@ pub(crate) async fn post(
     let terms = Terms::of(&uri)?;
     let value = body::read(&shared, &headers, body, MAX_VALUE_BYTES).await?;
     let key = Key::of_value(&value);
-    let stored_on = store(&shared, key, value, terms).await?;
+    let stored = store(&shared, key, value, terms).await?;
     let location = [(header::LOCATION, text(format!("/v1/values/{key}")))];
-    let document = json!({"key": key.to_string(), "stored_on": stored_on});
+    let document = stored.view(json!({"key": key.to_string()}));
     Ok((StatusCode::CREATED, location, found::json(&document)).into_response())
 }
 
@@ -89,26 +89,41 @@ async fn write(
     Condition::refuse(headers)?;
     let terms = Terms::of(uri)?;
     let value = body::read(shared, headers, body, MAX_VALUE_BYTES).await?;
-    let stored_on = store(shared, key, value, terms).await?;
-    Ok(found::json(&stored(stored_on)))
+    let stored = store(shared, key, value, terms).await?;
+    Ok(found::json(&stored.view(json!({}))))
 }
 
-/// The answer to a put.
-pub(crate) fn stored(nodes: usize) -> Value {
-    json!({"stored_on": nodes})
+/// A value that is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stored {
+    /// Nodes from which it can be fetched.
+    pub(crate) nodes: usize,
+    /// Nodes that were sent it and have not answered yet.
+    pub(crate) outstanding: usize,
 }
 
-/// Puts a value; the answer is from how many nodes it can be fetched.
+impl Stored {
+    /// What a client is told, beside these members.
+    pub(crate) fn view(self, mut members: Value) -> Value {
+        members["stored_on"] = self.nodes.into();
+        if self.outstanding > 0 {
+            members["outstanding"] = self.outstanding.into();
+        }
+        members
+    }
+}
+
+/// Puts a value.
 pub(crate) async fn store(
     shared: &Shared,
     key: Key,
     value: Bytes,
     terms: Terms,
-) -> Result<usize, Problem> {
+) -> Result<Stored, Problem> {
     let put = shared.node.put(key, value, terms.ttl, terms.replication).await?;
-    let PutOutcome { stored, failure, .. } = put;
+    let PutOutcome { stored: nodes, outstanding, failure, .. } = put;
     match failure {
-        None => Ok(stored),
+        None => Ok(Stored { nodes, outstanding }),
         Some(failure) => Err(not_stored(&failure)),
     }
 }

@@ -110,12 +110,12 @@ async fn a_batch_is_answered_line_by_line() {
     let answers: BTreeMap<u64, Value> =
         lines(&answer).into_iter().map(|line| (line["line"].as_u64().unwrap(), line)).collect();
     assert_eq!(answers.len(), 302);
-    assert!(answers.range(..=300).all(|(_, line)| line["stored_on"] == 4), "{answers:?}");
-    assert_eq!(answers[&302]["error"]["status"], 400);
-    assert_eq!(
-        (&answers[&303]["stored_on"], &answers[&303]["key"]),
-        (&2.into(), &Key::of_value(b"content").to_string().into())
+    assert!(
+        answers.range(..=300).all(|(_, line)| line["stored_on"].as_u64() >= Some(1)),
+        "{answers:?}"
     );
+    assert_eq!(answers[&302]["error"]["status"], 400);
+    assert_eq!(answers[&303]["key"], Key::of_value(b"content").to_string());
     let got = served.get("/v1/text/batch%20123", &[]).await;
     assert_eq!(got.text(), "123");
     let counts = served.nodes.last().unwrap().handle().counts();

@@ -102,6 +102,18 @@ async fn a_value_is_sent_whenever_it_changes() {
 }
 
 #[tokio::test]
+async fn a_stream_without_news_is_kept_alive_by_comments() {
+    let served = Served::start(1, quick()).await;
+    let mut events = Events::open(served.address, &[]).await;
+    assert_eq!(events.next().await.name, "gone");
+    for _ in 0..3 {
+        let block = soon(events.block("\n\n")).await;
+        assert!(block.ends_with(":\n\n") && !block.contains("event"), "{block}");
+    }
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn more_streams_than_there_are_slots_are_refused() {
     let served = Served::start(1, quick()).await;
     let mut open = Vec::new();

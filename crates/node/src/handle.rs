@@ -73,6 +73,8 @@ pub enum PutIfResult {
     Put {
         /// Nodes from which the value can be fetched; 0 if it has failed.
         stored: usize,
+        /// Nodes that were sent the value and have not answered yet.
+        outstanding: usize,
         /// Why it has failed, if it has.
         failure: Option<PutFailure>,
     },
@@ -189,8 +191,8 @@ impl Handle {
             return Err(HandleError::ValueSize(put.value.len()));
         }
         match self.command(Command::PutIf(put)).await? {
-            Outcome::PutIf(PutIfOutcome::Put(Receipt { stored, failure, .. })) => {
-                Ok(PutIfResult::Put { stored, failure })
+            Outcome::PutIf(PutIfOutcome::Put(Receipt { stored, outstanding, failure })) => {
+                Ok(PutIfResult::Put { stored, outstanding, failure })
             }
             Outcome::PutIf(PutIfOutcome::Conflict(newest)) => Ok(PutIfResult::Conflict(newest)),
             _ => Err(HandleError::Busy),

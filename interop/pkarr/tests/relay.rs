@@ -95,7 +95,8 @@ async fn the_pkarr_crate_publishes_and_resolves() {
     let now = Timestamp::now();
     let (first, second) = (packet(&keys, "first", now), packet(&keys, "second", now + 1));
     let stored = servers[0].client().publish(&first).await.expect("it is published");
-    assert_eq!(usize::try_from(stored), Ok(NODES));
+    // Slow nodes need not have answered yet.
+    assert!((1..=NODES).contains(&usize::try_from(stored).expect("a number of nodes")));
     for server in &servers {
         for policy in [ResolvePolicy::CacheFirst, ResolvePolicy::NetworkOnly] {
             let resolved = server.client().resolve(&keys.public_key(), policy).await;

@@ -22,6 +22,7 @@ use voiddht_gateway::read_token;
 use self::exchange::Answer;
 use self::url::GatewayUrl;
 use crate::outcome::Failure;
+use crate::output::Output;
 
 /// The media type of an envelope.
 const ENVELOPE: &str = "application/vnd.voiddht.envelope";
@@ -99,25 +100,32 @@ impl GatewayClient {
         ttl: Option<u16>,
         replication: Option<u8>,
     ) -> Result<PutReceipt, Failure> {
-        let path = format!("/v1/values/{key}{}", terms_query(ttl, replication));
+        let path = format!("/v1/values/{key}?{}", query(ttl, replication));
         let answer = self.ask(Method::PUT, &path, HeaderMap::new(), value).await?;
         match answer.status {
             200 => {
                 let nodes = self.stored_on(&answer)?;
-                Ok(PutReceipt::Stored { nodes, outstanding: 0, terms: None })
+                let outstanding = self.read_json(&answer)?["outstanding"].as_u64().unwrap_or(0);
+                let outstanding = u8::try_from(outstanding).unwrap_or(u8::MAX);
+                Ok(PutReceipt::Stored { nodes, outstanding, terms: None })
             }
             409 | 507 => Ok(PutReceipt::Failed { why: answer.problem() }),
             _ => Err(self.refused(&answer)),
         }
     }
 
-    /// Gets a value; `None` if no node has one.
-    pub(super) async fn get(&self, key: Key) -> Result<Option<Bytes>, Failure> {
+    /// Gets a value; `None` if no node has one. Where the key is to be the value's SHA-256, nothing else
+    /// is an answer.
+    pub(super) async fn get(
+        &self,
+        key: Key,
+        content_addressed: bool,
+    ) -> Result<Option<Bytes>, Failure> {
         let path = format!("/v1/values/{key}");
         let answer = self.ask(Method::GET, &path, HeaderMap::new(), Bytes::new()).await?;
         let says_hash = answer.headers.get(PROOF).is_some_and(|proof| proof == "hash");
         match answer.status {
-            200 if says_hash && !key.proves(&answer.body) => {
+            200 if (says_hash || content_addressed) && !key.proves(&answer.body) => {
                 Err(self.untrue("a value whose SHA-256 is not its key"))
             }
             200 => Ok(Some(answer.body)),
@@ -179,6 +187,9 @@ impl GatewayClient {
         expected: Option<&Envelope>,
         terms: Terms,
     ) -> Result<Publication, Failure> {
+        let given = |number: u16| Some(number).filter(|number| *number != 0);
+        let replication = Some(terms.replication).filter(|nodes| *nodes != 0);
+        let path = format!("/v1/signed?{}", query(given(terms.ttl_seconds), replication));
         let mut headers = envelopes();
         match expected.map(|expected| format!("\"{}\"", HEXLOWER.encode(&expected.digest()))) {
             Some(tag) => {
@@ -190,9 +201,6 @@ impl GatewayClient {
             }
         }
         let value = envelope.bytes().clone();
-        let ttl = Some(terms.ttl_seconds).filter(|ttl| *ttl > 0);
-        let replication = Some(terms.replication).filter(|nodes| *nodes > 0);
-        let path = format!("/v1/signed{}", terms_query(ttl, replication));
         let answer = self.ask(Method::PUT, &path, headers, value).await?;
         match answer.status {
             200 => self.stored_on(&answer).map(Publication::Stored),
@@ -229,10 +237,36 @@ impl GatewayClient {
         verified.ok_or_else(|| self.untrue("a signed value that does not verify"))
     }
 
+    /// Has the gateway's node keep a withdrawal that was just published, so that no older value comes
+    /// back. Says what became of it.
+    pub(super) async fn keep_withdrawal(
+        &self,
+        envelope: &Envelope,
+        output: &Output,
+    ) -> Result<(), Failure> {
+        let path = format!("/v1/kept/{}", envelope.key());
+        let value = envelope.bytes().clone();
+        let answer = self.ask(Method::PUT, &path, HeaderMap::new(), value).await?;
+        match answer.status {
+            200 if self.read_json(&answer)?["on_disk"] == true => {
+                output.notice("the gateway's node keeps the withdrawal");
+            }
+            200 => output.complaint(
+                "warning: the gateway's node has no data directory: it keeps the withdrawal until it \
+                 stops",
+            ),
+            _ => output.complaint(format_args!(
+                "warning: the withdrawal is not kept, and holds for one TTL: {}",
+                answer.problem()
+            )),
+        }
+        Ok(())
+    }
+
     fn stored_on(&self, answer: &Answer) -> Result<u8, Failure> {
         let nodes = self.read_json(answer)?["stored_on"].as_u64();
-        let nodes = nodes.map(|nodes| u8::try_from(nodes).unwrap_or(u8::MAX));
-        nodes.ok_or_else(|| self.untrue("a receipt that cannot be read"))
+        let nodes = nodes.ok_or_else(|| self.untrue("a receipt that cannot be read"))?;
+        Ok(u8::try_from(nodes).unwrap_or(u8::MAX))
     }
 
     fn read_json(&self, answer: &Answer) -> Result<Value, Failure> {
@@ -253,12 +287,12 @@ impl GatewayClient {
     }
 }
 
-/// How a value is to be stored, where that is given.
-fn terms_query(ttl: Option<u16>, replication: Option<u8>) -> String {
+/// `ttl=…&replication=…`, as far as they are given.
+fn query(ttl: Option<u16>, replication: Option<u8>) -> String {
     let ttl = ttl.map(|ttl| format!("ttl={ttl}"));
     let replication = replication.map(|nodes| format!("replication={nodes}"));
-    let query: Vec<String> = ttl.into_iter().chain(replication).collect();
-    if query.is_empty() { String::new() } else { format!("?{}", query.join("&")) }
+    let given: Vec<String> = ttl.into_iter().chain(replication).collect();
+    given.join("&")
 }
 
 fn envelopes() -> HeaderMap {

@@ -88,6 +88,10 @@ impl Arguments {
                 let text = "--signed-by does not go with a KEY: the key follows from the owner";
                 return Err(Failure::Usage(text.to_owned()));
             }
+            (_, Some(_)) if self.json && gateway.is_some() => {
+                let text = "through a gateway, --signed-by does not go with --json";
+                return Err(Failure::Usage(text.to_owned()));
+            }
             (_, Some(owner)) if self.json => self.signed.key_for_json(owner)?,
             (_, Some(owner)) => {
                 let way = Way::to(&self.node, gateway).await?;
@@ -117,14 +121,15 @@ impl Arguments {
         output: &Output,
     ) -> Result<Exit, Failure> {
         let value = match gateway {
-            Some(gateway) => gateway.get(key).await?.map(Vec::from),
+            Some(gateway) => gateway.get(key, self.content_addressed).await?.map(Vec::from),
             None => {
                 let client = self.node.connect().await?;
                 let found = match self.content_addressed {
                     true => client.get_content_addressed(key).await,
                     false => client.get(key).await,
                 };
-                found.map_err(|error| self.node.explain(error))?.map(|value| value.to_vec())
+                let value = found.map_err(|error| self.node.explain(error))?;
+                value.map(|value| value.to_vec())
             }
         };
         match value {

@@ -138,8 +138,8 @@ impl Arguments {
         if let Some(signer) = signer {
             let (signer, body, end) = (Box::new(signer), value.into(), self.end.end());
             let what = What::Signed { signer, body, end };
-            let (ttl, replication) = (self.ttl, self.replication);
-            return Ok(Resolved { what, ttl, replication, json: false, node: self.node, gateway });
+            let Self { ttl, replication, node, .. } = self;
+            return Ok(Resolved { what, ttl, replication, json: false, node, gateway });
         }
         let key = key.map_or_else(|| Key::of_value(&value), |text| key::of_text(&text));
         let put = Put::new(key, value)
@@ -156,13 +156,13 @@ impl Resolved {
         let (put, content_addressed) = match self.what {
             What::Value { put, content_addressed } => (put, content_addressed),
             What::Signed { signer, body, end } => {
-                let way = Way::to(&self.node, self.gateway).await?;
                 let terms = Terms {
                     ttl_seconds: self.ttl.unwrap_or(0),
                     replication: self.replication.unwrap_or(0),
                 };
-                let published = signer.publish_and_report(&way, body, end, terms, output).await?;
-                return Ok(match published {
+                let way = Way::to(&self.node, self.gateway).await?;
+                let published = signer.publish_and_report(&way, body, end, terms, output);
+                return Ok(match published.await? {
                     Some(_) => Exit::Success,
                     None => Exit::Negative,
                 });

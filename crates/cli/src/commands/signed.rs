@@ -10,7 +10,9 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
 use voiddht_client::Client;
-use voiddht_client::signed::{Envelope, Freshness, Name, Salt, SignedError, Terms, VerifiedEnvelope};
+use voiddht_client::signed::{
+    Envelope, Freshness, Name, Salt, SignedError, Terms, VerifiedEnvelope,
+};
 
 use super::gateway::{GatewayClient, Publication};
 use super::node::NodeArguments;

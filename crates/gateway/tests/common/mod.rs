@@ -30,7 +30,8 @@ pub(crate) fn loopback() -> Settings {
 
 /// One that does not wait for seconds.
 pub(crate) fn quick() -> Settings {
-    let pace = Pace { poll: Duration::from_millis(20), body: Duration::from_millis(300) };
+    let short = Duration::from_millis(20);
+    let pace = Pace { poll: short, comment: short, body: Duration::from_millis(300) };
     Settings { pace, ..loopback() }
 }
 
@@ -140,6 +141,14 @@ impl Answer {
 
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{self:?}"))
+    }
+
+    /// That it says that a value is stored. Slow nodes need not have answered yet.
+    pub(crate) fn stored_on(&self, nodes: u64) {
+        let json = self.json();
+        let stored = json["stored_on"].as_u64().unwrap();
+        let outstanding = json["outstanding"].as_u64().unwrap_or(0);
+        assert!(stored >= 1 && stored + outstanding == nodes, "{json}");
     }
 
     /// The problem that it is, which says what to do.

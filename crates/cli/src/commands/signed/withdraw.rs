@@ -48,19 +48,15 @@ impl Arguments {
             output.complaint("nothing to withdraw: no value of this name was found");
             return Ok(Exit::Negative);
         }
-        let is_here = matches!(way, Way::Node(..));
         let withdrawn = signer
             .publish_and_report(&way, Bytes::new(), End::AsReplaced, Terms::default(), output)
             .await?;
         let Some(envelope) = withdrawn else { return Ok(Exit::Negative) };
-        if is_here {
-            keep_withdrawal(self.place.data_dir.as_deref(), &envelope, output).await?;
-        } else {
-            output.complaint(
-                "warning: no node keeps the withdrawal: it holds for one TTL (6 hours by default), and \
-                 an older value could come back afterwards; PUT it to the gateway's /v1/kept, or use \
-                 dht keep on a node",
-            );
+        match way {
+            Way::Gateway(gateway) => gateway.keep_withdrawal(&envelope, output).await?,
+            Way::Node(..) => {
+                keep_withdrawal(self.place.data_dir.as_deref(), &envelope, output).await?;
+            }
         }
         Ok(Exit::Success)
     }

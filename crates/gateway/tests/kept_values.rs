@@ -21,7 +21,8 @@ async fn a_value_is_kept_listed_and_kept_no_longer() {
     let kept =
         served.put(&format!("{path}?ttl=600&replication=3&until={far}"), &[], b"value").await;
     let json = kept.json();
-    assert_eq!((kept.status, &json["stored_on"], &json["ttl"]), (200, &3.into(), &600.into()));
+    assert_eq!((kept.status, &json["ttl"]), (200, &600.into()));
+    assert!((1..=3).contains(&json["stored_on"].as_u64().unwrap()));
     assert_eq!((&json["key"], &json["on_disk"]), (&key.to_string().into(), &false.into()));
     let list = served.get("/v1/kept", &[]).await.json();
     assert_eq!(list.as_array().unwrap().len(), 1);
@@ -70,7 +71,8 @@ async fn a_fresh_packet_is_kept_for_its_owner() {
         let payload = [head.as_slice(), b"a DNS packet"].concat();
         let answer = served.put(&format!("/pkarr/{text}"), &[], &payload).await;
         assert_eq!(answer.status, 204, "{answer:?}");
-        assert_eq!(answer.field("pkarr-dht-stored-nodes"), Some("3"));
+        let nodes: u64 = answer.field("pkarr-dht-stored-nodes").unwrap().parse().unwrap();
+        assert!((1..=3).contains(&nodes));
         let kept = served.get("/v1/kept", &[]).await.json();
         assert_eq!(kept.as_array().unwrap().len(), 1);
         assert_eq!(kept[0]["key"], name.key().to_string());
