@@ -268,6 +268,11 @@ impl Lookup {
         drawn.map(|(_, index, path)| (index, path))
     }
 
+    /// Whether as many requests were sent as may be.
+    pub fn is_exhausted(&self) -> bool {
+        self.asked >= MAX_REQUESTS
+    }
+
     /// Whether everything that matters has answered or failed.
     pub fn is_finished(&self) -> bool {
         self.is_over(false)
@@ -280,7 +285,7 @@ impl Lookup {
     }
 
     fn is_over(&self, without_late: bool) -> bool {
-        let exhausted = self.asked >= MAX_REQUESTS;
+        let exhausted = self.is_exhausted();
         let enough = self.has_enough();
         let late_may_miss = without_late && self.has_most();
         let mut reach = Reach::new(self);

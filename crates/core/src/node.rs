@@ -40,6 +40,7 @@ use crate::event::{
     Command, CommandId, Destination, Input, Notice, Outcome, Output, RequestOutcome, StoredRecord,
     Undelivered, Write,
 };
+use crate::label::Limit;
 use crate::operation::get::ReadMode;
 use crate::pace::Pace;
 use crate::peer_clocks::PeerClocks;
@@ -352,6 +353,12 @@ impl Node {
         }
         while let Some(task) = self.schedule.next(self.now.mono) {
             self.run_task(task);
+        }
+        for _ in 0..self.requests.take_forgotten() {
+            self.notice(Notice::LimitReached { limit: Limit::GivenUpRequests });
+        }
+        for _ in 0..self.probes.take_unremembered() {
+            self.notice(Notice::LimitReached { limit: Limit::RefusedAddresses });
         }
         let expired = self.records.expire(self.now.boot);
         if !expired.is_empty() {

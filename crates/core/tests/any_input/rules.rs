@@ -256,7 +256,7 @@ impl Rules {
                 assert!(record.expires <= record.written + left, "lives longer on disk");
             }
             Write::PutContact(contact) => assert!(self.listening.contains(contact)),
-            Write::RemoveRecord(_) | Write::RemoveContact(_) => {}
+            Write::RemoveRecord(_) | Write::PutTenure { .. } | Write::RemoveContact(_) => {}
         }
     }
 

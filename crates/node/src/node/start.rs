@@ -17,6 +17,7 @@ use voiddht_core::configured::ConfiguredPeer;
 use voiddht_core::event::{Command, StoredRecord};
 use voiddht_identity::{Identity, IdentityError, server_config};
 use voiddht_store::{Loaded, LoadedRecord, OpenError, Pin, SaveIdentityError, StoredIdentity};
+use voiddht_core::event::StoredContact;
 use voiddht_wire::peer::NodeInfo;
 
 use super::Node;
@@ -76,7 +77,7 @@ struct Beginning {
     identity: Identity,
     persistence: Persistence,
     records: Vec<LoadedRecord>,
-    contacts: Vec<NodeInfo>,
+    contacts: Vec<StoredContact>,
     pins: Vec<Pin>,
 }
 

@@ -50,7 +50,7 @@ impl Ttls {
             Write::RemoveRecord(key) => {
                 self.held.remove(&(at.host, *key));
             }
-            Write::PutContact(_) | Write::RemoveContact(_) => {}
+            Write::PutContact(_) | Write::PutTenure { .. } | Write::RemoveContact(_) => {}
         }
     }
 

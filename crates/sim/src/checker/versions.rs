@@ -47,7 +47,7 @@ impl Checker for Versions {
                 Write::RemoveRecord(key) => {
                     self.held.remove(&(at.host, *key));
                 }
-                Write::PutContact(_) | Write::RemoveContact(_) => {}
+                Write::PutContact(_) | Write::PutTenure { .. } | Write::RemoveContact(_) => {}
             }
         }
     }

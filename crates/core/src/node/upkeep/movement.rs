@@ -167,6 +167,7 @@ impl Node {
     /// This node is part of a network now, or again: who went while it lost its network is not
     /// dead.
     pub(in super::super) fn upkeep_joined(&mut self, returned: bool) {
+        self.upkeep.probation.joined(self.now.mono);
         let youth = Youth { until: self.now.mono + YOUTH, returned };
         self.upkeep.movement = Movement { youth: Some(youth), ..Movement::default() };
     }
@@ -211,7 +212,8 @@ impl Node {
 
     /// Brings a record to those that should hold it since this pass, or says who will.
     fn follow(&mut self, key: Key, pass: &Pass) -> Option<NodeInfo> {
-        let k = self.config.k;
+        let on_probation = self.on_probation_around(&key);
+        let k = self.config.k + on_probation;
         let mut nodes = self.closest(&key, k);
         let own = key.distance(&self.own.id);
         // If one of those that went was nearer than this node, it was not this node that acted
@@ -225,7 +227,9 @@ impl Node {
             pass.came.contains(&node.id)
                 || undone_since.is_some_and(|since| movement.appeared_since(&node.id, since))
         };
-        let mut wanted: Vec<NodeInfo> = nodes.iter().filter(|node| is_new(node)).copied().collect();
+        // Beyond the k closest there are only those that were there before.
+        let closest = nodes.iter().take(self.config.k);
+        let mut wanted: Vec<NodeInfo> = closest.filter(|node| is_new(node)).copied().collect();
         let holder = nodes.iter().find(|node| !movement.appeared_since(&node.id, unsure_since));
         let holder = holder.filter(|holder| key.distance(&holder.id) < own).copied();
         let is_holder = nodes.len() < k || own < key.distance(&nodes[k - 1].id);
