@@ -72,13 +72,15 @@ fn a_newcomer_is_handed_no_more_than_its_budget_at_once_and_everything_in_time()
     let handed = network.node(2).records().len() * VALUE_BYTES;
     let budget = 2 * (NEWCOMER_BURST + 4 * NEWCOMER_RATE) as usize;
     assert!(handed > 0 && handed <= budget, "{handed} bytes, {budget} allowed");
-    let limited = |notice: &Notice| {
-        matches!(notice, Notice::LimitReached { limit: Limit::NewcomerBytes })
-    };
+    let limited =
+        |notice: &Notice| matches!(notice, Notice::LimitReached { limit: Limit::NewcomerBytes });
     assert!(network.notices.iter().any(limited));
     network.run_for(PROBATION);
     assert_eq!(network.node(2).records().len(), VALUES);
-    assert_eq!((network.node(0).records().len(), network.node(1).records().len()), (VALUES, VALUES));
+    assert_eq!(
+        (network.node(0).records().len(), network.node(1).records().len()),
+        (VALUES, VALUES)
+    );
 
     // One that comes back is no newcomer, though it has lost what it had.
     network.run_for(2 * PROBATION);

@@ -276,8 +276,8 @@ fn the_places_of_the_dead_are_filled_long_before_the_next_renewal() {
 /// its place, then or later.
 #[test]
 fn what_a_dead_holder_has_left_undone_is_done_by_the_next() {
-    let seeds = std::env::var("SEEDS").ok().and_then(|s| s.parse().ok()).unwrap_or(16);
-    for seed in 0..seeds {
+    // Two of the first 150 once left a record without a replica.
+    for seed in (0..16).chain([112, 148]) {
         let mut network = Network::with_config(20, narrow());
         put_many(&mut network, 60);
         network.run_for(60 * SECOND);
@@ -294,7 +294,7 @@ fn what_a_dead_holder_has_left_undone_is_done_by_the_next() {
         for number in [2, 5, 11] {
             network.kill(number);
         }
-        if missing(&network, 60) != 0 { eprintln!("FAILS seed {seed}: {}", missing(&network, 60)); }
+        assert_eq!(missing(&network, 60), 0, "with seed {seed}");
     }
 }
 

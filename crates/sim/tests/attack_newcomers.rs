@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rand::RngExt;
 use common::{assert_clean, joined, key, live, put, run_all};
+use rand::RngExt;
 use voiddht_core::event::{Command, Outcome};
 use voiddht_core::label::Limit;
 use voiddht_core::quota::handover::{NEWCOMER_BURST, NEWCOMER_RATE, PROBATION};

@@ -51,7 +51,9 @@ impl Acknowledged {
             let (key, outcome) = match write {
                 Write::PutRecord(record) => (record.key, Some(record.clone())),
                 Write::RemoveRecord(key) => (*key, None),
-                Write::PutContact(_) | Write::PutTenure { .. } | Write::RemoveContact(_) => continue,
+                Write::PutContact(_) | Write::PutTenure { .. } | Write::RemoveContact(_) => {
+                    continue;
+                }
             };
             if durable {
                 self.possible.retain(|(possible, _)| *possible != key);

@@ -251,7 +251,8 @@ fn ground_ids_have_fewer_votes_than_the_replicas() {
                 all.extend(ground.map(|id| (id ^ keys[0], false)));
             }
             all.sort_unstable();
-            let at: Vec<_> = all.iter().map(|(id, _)| distance(*id as f64 / 2f64.powi(64))).collect();
+            let at: Vec<_> =
+                all.iter().map(|(id, _)| distance(*id as f64 / 2f64.powi(64))).collect();
             // As lookups give it: one standard deviation of 7 %.
             let error = 0.07 * (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 0.42;
             let nodes = all.len() as f64 * error.exp();

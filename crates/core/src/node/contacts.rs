@@ -15,9 +15,7 @@ use voiddht_wire::peer::{Body, NodeInfo};
 use super::Node;
 use crate::contact::AdmittedContact;
 use crate::contact::Contact;
-use crate::event::{
-    Destination, Misbehaviour, Notice, Output, StoredContact, Undelivered, Write,
-};
+use crate::event::{Destination, Misbehaviour, Notice, Output, StoredContact, Undelivered, Write};
 use crate::label::Limit;
 use crate::peer::Peer;
 use crate::reputation::Verdict;

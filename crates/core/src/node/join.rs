@@ -409,7 +409,7 @@ impl Node {
 
     fn contact_known_peers(&mut self) {
         self.schedule.cancel(Task::Join);
-        let mut open: VecDeque<Destination> = 
+        let mut open: VecDeque<Destination> =
             self.lost.by_tenure().into_iter().map(Into::into).collect();
         let (now, jitter) = (self.now.mono, self.jitter());
         let begun = self.joining.peers.begin_all(self.own.address, now, jitter);

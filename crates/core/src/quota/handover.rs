@@ -94,7 +94,10 @@ mod tests {
         let wait = quota.reserve(&node(3, 3), NEWCOMER_RATE, minute, now).unwrap();
         assert!((1.8..2.2).contains(&wait.as_secs_f64()), "it waits for those before it: {wait:?}");
         assert_eq!(quota.reserve(&node(4, 4), NEWCOMER_RATE, 2 * (wait / 3), now), None);
-        let elsewhere = NodeInfo { address: std::net::SocketAddr::from(([198, 51, 100, 1], 1)).into(), ..node(1, 1) };
+        let elsewhere = NodeInfo {
+            address: std::net::SocketAddr::from(([198, 51, 100, 1], 1)).into(),
+            ..node(1, 1)
+        };
         assert_eq!(quota.reserve(&elsewhere, NEWCOMER_RATE, minute, now), Some(Duration::ZERO));
     }
 

@@ -122,7 +122,8 @@ impl RoutingTable {
     pub fn new(own: NodeId, config: RoutingConfig) -> Self {
         let config = RoutingConfig { k: config.k.max(1), b: config.b.max(1), ..config };
         let diversity = DiversityCounter::new(config.per_table);
-        let (buckets, removed_from) = (vec![Bucket::new(BucketRange::whole())], MemberFrom::default());
+        let (buckets, removed_from) =
+            (vec![Bucket::new(BucketRange::whole())], MemberFrom::default());
         Self { own, config, buckets, len: 0, diversity, removed_from }
     }
 

@@ -10,8 +10,8 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use voiddht_core::configured::{PeerName, ResolveError};
 use voiddht_core::event::{
-    Command, CommandId, Input, Notice, Outcome, Output, StoredContact, StoredRecord, Ticket, Undelivered,
-    Write,
+    Command, CommandId, Input, Notice, Outcome, Output, StoredContact, StoredRecord, Ticket,
+    Undelivered, Write,
 };
 use voiddht_core::peer::{ConnectionId, Peer};
 use voiddht_core::time::{BootTime, Moment, Now, WallTime};

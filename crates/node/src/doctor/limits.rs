@@ -43,7 +43,10 @@ const ADVICE: &[(&str, &str)] = &[
         "The node's one task is behind; peers feel that as delay. See its processor time.",
     ),
     ("given_up_requests", "Many requests were not answered; see this machine's network."),
-    ("legacy_peers", "Many peers of the original network; what was known of them is found out again."),
+    (
+        "legacy_peers",
+        "Many peers of the original network; what was known of them is found out again.",
+    ),
     ("lookup_requests", "Lookups end early: peers name many nodes that do not answer."),
     (
         "lost_contacts",

@@ -14,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use voiddht_core::config::ConfigError;
 use voiddht_core::configured::ConfiguredPeer;
+use voiddht_core::event::StoredContact;
 use voiddht_core::event::{Command, StoredRecord};
 use voiddht_identity::{Identity, IdentityError, server_config};
 use voiddht_store::{Loaded, LoadedRecord, OpenError, Pin, SaveIdentityError, StoredIdentity};
-use voiddht_core::event::StoredContact;
 use voiddht_wire::peer::NodeInfo;
 
 use super::Node;
