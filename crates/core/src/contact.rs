@@ -67,15 +67,47 @@ pub struct Contact {
     address: PeerAddress,
     /// Requests that failed since it last answered.
     failures: u8,
+    /// From when on its [tenure](Contact::tenure) counts.
+    member_from: MemberFrom,
+}
+
+/// When a tenure began: microseconds on the clock of [`Moment`], before its start where the contact was
+/// one in an earlier run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct MemberFrom(i64);
+
+impl MemberFrom {
+    fn new(now: Moment) -> Self {
+        Self(i64::try_from(now.as_micros()).unwrap_or(i64::MAX))
+    }
+
+    /// How long before `now` it was.
+    pub(crate) fn tenure(self, now: Moment) -> Duration {
+        let micros = Self::new(now).0.saturating_sub(self.0);
+        Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+    }
+
+    fn back(self, earlier: Duration) -> Self {
+        let micros = i64::try_from(earlier.as_micros()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_sub(micros))
+    }
 }
 
 /// 100 000 simulated nodes with some hundred contacts each must fit into one machine.
-const _: () = assert!(size_of::<Contact>() <= 80);
+const _: () = assert!(size_of::<Contact>() <= 88);
 
 impl Contact {
     pub(crate) fn new(admitted: AdmittedContact, now: Moment) -> Self {
         let NodeInfo { address, id } = admitted.info();
-        Self { id, last_seen: now, last_failed: now, rtt: None, address, failures: 0 }
+        Self {
+            id,
+            last_seen: now,
+            last_failed: now,
+            rtt: None,
+            address,
+            failures: 0,
+            member_from: MemberFrom::new(now),
+        }
     }
 
     /// Its ID and address.
@@ -98,6 +130,20 @@ impl Contact {
     /// When it last answered.
     pub fn last_seen(&self) -> Moment {
         self.last_seen
+    }
+
+    /// How long it has been in the routing table, earlier times there included.
+    pub fn tenure(&self, now: Moment) -> Duration {
+        self.member_from.tenure(now)
+    }
+
+    pub(crate) fn member_from(&self) -> MemberFrom {
+        self.member_from
+    }
+
+    /// It was in the routing table before, for so long.
+    pub(crate) fn credit(&mut self, earlier: Duration) {
+        self.member_from = self.member_from.back(earlier);
     }
 
     /// How quickly it answers; `None` before the first measurement.

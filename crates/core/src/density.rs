@@ -24,6 +24,7 @@ use std::f64::consts::FRAC_PI_2;
 
 use voiddht_wire::{Distance, Key};
 
+use crate::config::K;
 pub use crowds::{Crowds, Strictness};
 
 /// Nodes that a neighbourhood must have to be counted: fewer say too little. As many as a lookup finds
@@ -41,7 +42,7 @@ pub const SIGNIFICANCE: f64 = 5e-3;
 /// With the replica set itself that is less than half of what one lookup may ask. To control
 /// a key alone, an attacker must keep more ground IDs than that alive, at as many addresses. It
 /// also bounds the extra work that the attacker can cause for such a key.
-pub const MAX_WIDENING: usize = 3 * crate::config::K;
+pub const MAX_WIDENING: usize = 3 * K;
 /// How many times as large or small as the others say the network may seem from the own neighbourhood,
 /// before that counts as a contradiction: three standard deviations of 20 neighbours.
 const CONTRADICTED_AT: f64 = 2.0;
@@ -160,9 +161,10 @@ impl SizeEstimate {
         self.is_denser(distances, SIGNIFICANCE)
     }
 
-    /// How many of the nodes closest to a key (nearest first) are more than should be there; 0
-    /// where the neighbourhood is not [too dense](Self::is_too_dense). A PUT that goes to as many
-    /// more nodes reaches about as many honest ones as it would have without them. Where all that
+    /// By how many nodes an operation is widened: how many of those closest to a key (nearest first) are
+    /// more than should be there, where the neighbourhood is [too dense](Self::is_too_dense), or as many
+    /// as must be passed over to find k outside of [crowds](Self::crowds), whichever is more. A PUT that
+    /// goes to as many more nodes reaches as many honest ones as it would have without the others. Where all that
     /// were given are too many, as many more must be looked for, and judged again. Never more than
     /// [`MAX_WIDENING`].
     pub fn excess(&self, distances: &[Distance]) -> usize {
@@ -171,14 +173,15 @@ impl SizeEstimate {
 
     /// As [`Self::excess`], at another significance.
     pub fn excess_at(&self, distances: &[Distance], significance: f64) -> usize {
+        let crowded = self.crowded_among(distances, K);
         if !self.is_denser(distances, significance) {
-            return 0;
+            return crowded.min(MAX_WIDENING);
         }
         let excess = distances.iter().enumerate().map(|(index, distance)| {
             let expected = self.nodes * distance.as_fraction();
             (index + 1) as f64 - expected
         });
-        (excess.fold(0.0, f64::max).ceil() as usize).min(MAX_WIDENING)
+        crowded.max(excess.fold(0.0, f64::max).ceil() as usize).min(MAX_WIDENING)
     }
 
     /// A point for whose neighbours to ask where a crowd surrounds a key, the `turn`th: the key, and

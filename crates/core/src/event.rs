@@ -515,8 +515,30 @@ pub enum Write {
     RemoveKept(Key),
     /// Remember a contact for the next start.
     PutContact(NodeInfo),
-    /// Forget a contact.
+    /// Remember for how long a contact has been one.
+    PutTenure {
+        /// The contact.
+        node: NodeId,
+        /// For how long.
+        tenure: Duration,
+    },
+    /// Forget a contact, and its tenure.
     RemoveContact(NodeId),
+}
+
+/// A contact as it lies on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredContact {
+    /// Its ID, and where it listens.
+    pub info: NodeInfo,
+    /// For how long it has been in the routing table, as far as that was written.
+    pub tenure: Duration,
+}
+
+impl From<NodeInfo> for StoredContact {
+    fn from(info: NodeInfo) -> Self {
+        Self { info, tenure: Duration::ZERO }
+    }
 }
 
 /// A record as it lies on disk.

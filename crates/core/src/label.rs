@@ -203,6 +203,10 @@ label! {
         BytesPerPeer = "bytes_per_peer",
         /// Bytes held for the peers of one address prefix.
         BytesPerPrefix = "bytes_per_prefix",
+        /// Requests that were given up, remembered for replies that come later.
+        GivenUpRequests = "given_up_requests",
+        /// Requests of one lookup.
+        LookupRequests = "lookup_requests",
         /// Contacts that left the routing table and are tried again.
         LostContacts = "lost_contacts",
         /// Memory that all records may take.
@@ -221,6 +225,8 @@ label! {
         MaxSignatureChecks = "max_signature_checks",
         /// STOREs that wait for the disk.
         MaxUnsynced = "max_unsynced",
+        /// Bytes handed to nodes that are new.
+        NewcomerBytes = "newcomer_bytes",
         /// Nodes that joined or failed and whose records are to be moved.
         Movements = "movements",
         /// Nodes of which this node has a low opinion.
@@ -239,6 +245,8 @@ label! {
         RecordsPerPrefix = "records_per_prefix",
         /// Addresses that a peer named and this node does not dial because of their scope.
         ReferralScope = "referral_scope",
+        /// Addresses that did not answer, remembered so that they are not checked again.
+        RefusedAddresses = "refused_addresses",
         /// Requests of one peer in a time.
         RequestsPerPeer = "requests_per_peer",
         /// Requests from one address prefix in a time.

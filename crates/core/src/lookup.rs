@@ -155,9 +155,26 @@ impl Lookup {
     }
 
     /// From now on asks those that are certainly among the closest in random order: which of them are
-    /// the very closest, an attacker can choose.
+    /// the very closest, an attacker can choose. Those of them that it began with are dealt to the
+    /// paths anew, in that order: dealt nearest first, each path would have one of the very closest among
+    /// the few that it chooses from.
     pub fn draw_lots(&mut self, lots: Option<Lots>) {
         self.lots = lots;
+        let Some(lots) = lots else { return };
+        let mut drawn: Vec<(u64, usize)> = Vec::new();
+        for (index, candidate) in self.candidates.iter().enumerate() {
+            match lots.draw(candidate) {
+                Some(lot) if candidate.is_seed && candidate.state == State::Heard => {
+                    drawn.push((lot, index));
+                }
+                Some(_) => {}
+                None => break,
+            }
+        }
+        drawn.sort_unstable();
+        for (turn, (_, index)) in drawn.into_iter().enumerate() {
+            self.candidates[index].told = 1 << (turn % usize::from(self.paths));
+        }
     }
 
     /// Adds contacts of this node, nearest first, to those it began with.
@@ -265,6 +282,11 @@ impl Lookup {
         drawn.map(|(_, index, path)| (index, path))
     }
 
+    /// Whether as many requests were sent as may be.
+    pub fn is_exhausted(&self) -> bool {
+        self.asked >= MAX_REQUESTS
+    }
+
     /// Whether everything that matters has answered or failed.
     pub fn is_finished(&self) -> bool {
         self.is_over(false)
@@ -277,7 +299,7 @@ impl Lookup {
     }
 
     fn is_over(&self, without_late: bool) -> bool {
-        let exhausted = self.asked >= MAX_REQUESTS;
+        let exhausted = self.is_exhausted();
         let enough = self.has_enough();
         let late_may_miss = without_late && self.has_most();
         let mut reach = Reach::new(self);

@@ -42,6 +42,7 @@ use crate::event::{
     Undelivered, Write,
 };
 use crate::kept::Table;
+use crate::label::Limit;
 use crate::operation::get::ReadMode;
 use crate::pace::Pace;
 use crate::peer_clocks::PeerClocks;
@@ -375,6 +376,12 @@ impl Node {
         }
         while let Some(task) = self.schedule.next(self.now.mono) {
             self.run_task(task);
+        }
+        for _ in 0..self.requests.take_forgotten() {
+            self.notice(Notice::LimitReached { limit: Limit::GivenUpRequests });
+        }
+        for _ in 0..self.probes.take_unremembered() {
+            self.notice(Notice::LimitReached { limit: Limit::RefusedAddresses });
         }
         let expired = self.records.expire(self.now.boot);
         if !expired.is_empty() {

@@ -1,6 +1,7 @@
 //! Quotas of one peer, and of all peers of one address prefix together.
 //!
 //! * [`requests`]: how many requests in a time.
+//! * [`handover`]: how many bytes are handed to nodes that are new.
 //! * [`signatures`]: how many signatures are verified in a time.
 //! * [`storage`]: how many stored records and bytes.
 //!
@@ -9,6 +10,7 @@
 //! and private addresses by default, as in [`crate::diversity`]: the nodes of a test network share
 //! one.
 
+pub mod handover;
 pub mod requests;
 pub mod signatures;
 pub mod storage;
@@ -17,6 +19,7 @@ use std::fmt;
 
 use voiddht_wire::{NodeId, PeerAddress};
 
+pub use handover::HandoverQuota;
 pub use requests::{RequestLimits, RequestQuota};
 pub use signatures::{SignatureLimits, SignatureQuota};
 pub use storage::{AccountNumber, Charge, StorageLimits, StorageQuota, Usage};

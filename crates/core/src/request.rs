@@ -159,6 +159,7 @@ pub(crate) struct Requests {
     deadlines: BTreeSet<(Moment, RpcId)>,
     given_up: BTreeSet<RpcId>,
     given_up_order: VecDeque<RpcId>,
+    forgotten: usize,
 }
 
 impl Requests {
@@ -231,6 +232,11 @@ impl Requests {
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
+    /// How many that were given up have been forgotten since this was last asked.
+    pub(crate) fn take_forgotten(&mut self) -> usize {
+        std::mem::take(&mut self.forgotten)
+    }
+
     /// Requests in flight.
     pub(crate) fn len(&self) -> usize {
         self.in_flight.len()
@@ -241,6 +247,7 @@ impl Requests {
             && let Some(oldest) = self.given_up_order.pop_front()
         {
             self.given_up.remove(&oldest);
+            self.forgotten += 1;
         }
         self.given_up.insert(rpc_id);
         self.given_up_order.push_back(rpc_id);

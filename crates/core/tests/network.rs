@@ -153,6 +153,26 @@ fn an_operation_is_seen_while_it_runs_and_tells_its_steps_if_asked_to() {
     }
 }
 
+/// An operation that waits until a node that has just started knows its neighbourhood began later, when
+/// nobody watched any more: `explain` right after a start listed no steps.
+#[test]
+fn an_operation_that_waits_for_a_starting_node_tells_its_steps_too() {
+    let mut network = Network::new(10);
+    network.put(1, "value", 60);
+    network.add(10);
+    network.begin_join(10, vec![address(3)]);
+    for traced in [true, false] {
+        network.nodes.get_mut(&address(10)).unwrap().set_trace_steps(traced);
+        network.command(10, Command::Get { key: key() });
+        assert_eq!(network.node(10).operations().filter(|it| it.target == key()).count(), 0);
+    }
+    for traced in [true, false] {
+        let Outcome::Get { value, report, .. } = network.finish(10) else { panic!("not a GET") };
+        assert_eq!(value.as_deref(), Some(&b"value"[..]));
+        assert_eq!(report.steps.len() as u32, if traced { report.asked } else { 0 });
+    }
+}
+
 #[test]
 fn a_lookup_of_the_nodes_own_is_noticed() {
     let network = Network::new(5);

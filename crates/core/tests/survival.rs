@@ -131,7 +131,7 @@ fn silent_contacts_of_an_earlier_run_keep_nobody_from_joining() {
     network.add(0);
     let silent: Vec<_> = (1..49).map(|number| network.node(number).own()).collect();
     let node = network.nodes.get_mut(&address(0)).expect("it was added");
-    node.restore_contacts(silent);
+    node.restore_contacts(silent.into_iter().map(Into::into).collect());
     network.begin_join(0, vec![address(49)]);
     network.run_for(2 * SECOND);
     assert!(network.node(0).table().get(&network.node(49).own().id).is_some());
@@ -276,7 +276,8 @@ fn the_places_of_the_dead_are_filled_long_before_the_next_renewal() {
 /// its place, then or later.
 #[test]
 fn what_a_dead_holder_has_left_undone_is_done_by_the_next() {
-    for seed in 0..16 {
+    // Two of the first 150 once left a record without a replica.
+    for seed in (0..16).chain([112, 148]) {
         let mut network = Network::with_config(20, narrow());
         put_many(&mut network, 60);
         network.run_for(60 * SECOND);

@@ -60,6 +60,8 @@ voiddht_core::label! {
         HttpStreams = "http_streams",
         /// Events that wait for the driver.
         InboxEvents = "inbox_events",
+        /// Peers of the original network, remembered as such.
+        LegacyPeers = "legacy_peers",
         /// Probes of listening addresses in progress.
         Probes = "probes",
         /// Bytes that wait to be sent to peers.
@@ -70,6 +72,8 @@ voiddht_core::label! {
         TakeoverChecks = "takeover_checks",
         /// Groups of writes that the disk has not taken.
         UnfinishedWrites = "unfinished_writes",
+        /// Pins that wait for a disk that refuses writes.
+        UnsavedPins = "unsaved_pins",
         /// Connections of clients without a certificate.
         UnauthenticatedConnections = "unauthenticated_connections",
     }

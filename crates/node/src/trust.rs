@@ -160,6 +160,9 @@ impl Trust {
                 }
             }
         }
+        for _ in 0..store.map_or(0, Store::take_unsaved_pins) {
+            counters.limit_reached(Limit::UnsavedPins);
+        }
         counters.note_pins(self.pins.counters());
     }
 

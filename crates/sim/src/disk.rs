@@ -47,6 +47,8 @@ impl Disk {
                 Write::PutContact(contact) => {
                     self.contacts.insert(contact.id, contact.address);
                 }
+                // Contacts are given to a node that starts as addresses to join through.
+                Write::PutTenure { .. } => {}
                 Write::RemoveContact(id) => {
                     self.contacts.remove(&id);
                 }

@@ -4,9 +4,11 @@
 //! again; so a failure here closes it, and the next group opens it.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use bytes::Bytes;
 use redb::{Builder, ReadableDatabase, ReadableTable, Table, TableHandle, WriteTransaction};
+use voiddht_core::event::StoredContact;
 use voiddht_core::kept::KeptRow;
 use voiddht_core::record::Bill;
 use voiddht_wire::address::ADDRESS_BYTES;
@@ -33,6 +35,7 @@ pub(crate) enum Change {
     PutKept { row: KeptRow, value: Option<Bytes> },
     RemoveKept([u8; ID_BYTES]),
     PutContact(NodeInfo),
+    PutTenure { node: NodeId, seconds: u64 },
     RemoveContact(NodeId),
     PutPin(Pin),
     RemovePin(NodeId),
@@ -59,7 +62,7 @@ pub(crate) struct Content {
     pub(crate) network: Vec<Fingerprint>,
     pub(crate) last_stamp: Option<Stamp>,
     pub(crate) pins: Vec<Pin>,
-    pub(crate) contacts: Vec<NodeInfo>,
+    pub(crate) contacts: Vec<StoredContact>,
     /// By key, those that expired among them.
     pub(crate) records: Vec<(LiveRow, Age)>,
     /// By key.
@@ -243,6 +246,7 @@ struct Tables<'a> {
     expiry: Table<'a, &'static [u8; schema::EXPIRY_BYTES], ()>,
     accounts: Table<'a, &'static [u8; ID_BYTES], &'static [u8; schema::ACCOUNT_BYTES]>,
     contacts: Table<'a, &'static [u8; ID_BYTES], &'static [u8; ADDRESS_BYTES]>,
+    tenures: Table<'a, &'static [u8; ID_BYTES], u64>,
     pins: Table<'a, &'static [u8; ID_BYTES], &'static [u8]>,
     kept: Table<'a, &'static [u8; ID_BYTES], &'static [u8; schema::KEPT_BYTES]>,
     kept_values: Table<'a, &'static [u8; ID_BYTES], &'static [u8]>,
@@ -257,6 +261,7 @@ impl<'a> Tables<'a> {
             expiry: transaction.open_table(schema::EXPIRY)?,
             accounts: transaction.open_table(schema::ACCOUNTS)?,
             contacts: transaction.open_table(schema::CONTACTS)?,
+            tenures: transaction.open_table(schema::TENURES)?,
             pins: transaction.open_table(schema::PINS)?,
             kept: transaction.open_table(schema::KEPT)?,
             kept_values: transaction.open_table(schema::KEPT_VALUES)?,
@@ -282,8 +287,12 @@ impl<'a> Tables<'a> {
                 let address = contact.address.to_bytes();
                 self.contacts.insert(&contact.id.to_bytes(), &address)?;
             }
+            Change::PutTenure { node, seconds } => {
+                self.tenures.insert(&node.to_bytes(), seconds)?;
+            }
             Change::RemoveContact(id) => {
                 self.contacts.remove(&id.to_bytes())?;
+                self.tenures.remove(&id.to_bytes())?;
             }
             Change::PutPin(pin) => {
                 let row = schema::encode_pin(pin);
@@ -436,13 +445,25 @@ fn read_network(row: Option<Vec<u8>>) -> Result<Vec<Fingerprint>, Fault> {
     }
 }
 
-fn read_contacts(reading: &redb::ReadTransaction) -> Result<Vec<NodeInfo>, Fault> {
+fn read_contacts(reading: &redb::ReadTransaction) -> Result<Vec<StoredContact>, Fault> {
     let table = reading.open_table(schema::CONTACTS).map_err(redb::Error::from)?;
+    // An earlier version has written no such table.
+    let tenures = match reading.open_table(schema::TENURES) {
+        Ok(table) => Some(table),
+        Err(redb::TableError::TableDoesNotExist(_)) => None,
+        Err(error) => return Err(redb::Error::from(error).into()),
+    };
     let mut contacts = Vec::new();
     for row in table.iter().map_err(redb::Error::from)? {
         let (id, address) = row.map_err(redb::Error::from)?;
         let address = PeerAddress::from_bytes(address.value());
-        contacts.push(NodeInfo { id: NodeId::from_bytes(*id.value()), address });
+        let seconds = match &tenures {
+            Some(tenures) => tenures.get(id.value()).map_err(redb::Error::from)?,
+            None => None,
+        };
+        let tenure = seconds.map_or(Duration::ZERO, |row| Duration::from_secs(row.value()));
+        let info = NodeInfo { id: NodeId::from_bytes(*id.value()), address };
+        contacts.push(StoredContact { info, tenure });
     }
     Ok(contacts)
 }

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use voiddht_core::event::StoredRecord;
+use voiddht_core::event::{StoredContact, StoredRecord};
 use voiddht_core::kept::KeptRow;
 use voiddht_core::record::{Bill, StoredClass};
 use voiddht_core::time::WallTime;
-use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{NodeId, PeerAddress};
 
 use crate::identity_file::StoredIdentity;
@@ -23,7 +22,7 @@ pub struct Loaded {
     /// The certificates it pinned, by node ID.
     pub pins: Vec<Pin>,
     /// The contacts it knew, by node ID.
-    pub contacts: Vec<NodeInfo>,
+    pub contacts: Vec<StoredContact>,
     /// The records that have not expired, by key.
     pub records: Vec<LoadedRecord>,
     /// The values that the node keeps, by key; those that it keeps no longer have none.

@@ -55,6 +55,10 @@ pub(crate) const CONTACTS: TableDefinition<Id, &'static [u8; ADDRESS_BYTES]> =
 /// the table loses no more than the accounts: it is no part of [`SCHEMA_VERSION`].
 pub(crate) const ACCOUNTS: TableDefinition<Id, &'static [u8; ACCOUNT_BYTES]> =
     TableDefinition::new("accounts");
+/// Node ID to the seconds for which a contact has been in the routing table. A row without a contact means
+/// nothing, and a version that does not know the table loses no more than the order in which
+/// contacts are dialled: it is no part of [`SCHEMA_VERSION`].
+pub(crate) const TENURES: TableDefinition<Id, u64> = TableDefinition::new("tenures");
 /// Node ID to the certificate it was first seen with.
 pub(crate) const PINS: TableDefinition<Id, &'static [u8]> = TableDefinition::new("pins");
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -54,6 +54,7 @@ pub struct Store {
     inbox_bytes: Arc<InboxBytes>,
     clock: Arc<AgeClock>,
     writer: Option<JoinHandle<Result<(), WriteFailed>>>,
+    unsaved_pins: Arc<AtomicU64>,
     /// Holds the lock on the directory until after the writer has ended.
     directory: Option<DataDir>,
 }
@@ -123,6 +124,7 @@ impl Store {
         let (sender, inbox) = sync_channel(INBOX_JOBS);
         let clock = Arc::new(clock);
         let inbox_bytes = Arc::new(InboxBytes::default());
+        let unsaved_pins = Arc::new(AtomicU64::new(0));
         let writer = Writer {
             database,
             clock: clock.clone(),
@@ -131,10 +133,12 @@ impl Store {
             on_completion,
             unsaved_pins: BTreeMap::new(),
             dropped_pins: 0,
+            unsaved: Arc::clone(&unsaved_pins),
         };
         let thread =
             thread::Builder::new().name("voiddht-store".to_owned()).spawn(move || writer.run())?;
-        Ok(Self { inbox: Some(sender), inbox_bytes, clock, writer: Some(thread), directory })
+        let (inbox, writer) = (Some(sender), Some(thread));
+        Ok(Self { inbox, inbox_bytes, clock, writer, unsaved_pins, directory })
     }
 
     /// Hands writes to the writer, without waiting; how it went comes to the callback given at
@@ -164,6 +168,12 @@ impl Store {
     /// [`Full`] if too much waits for the disk.
     pub fn put_pin(&self, pin: Pin) -> Result<(), Full> {
         self.send(Job::Pin { node: pin.node_id, change: Box::new(Change::PutPin(pin)) })
+    }
+
+    /// How many pins were not saved since this was last asked, because too many waited for a disk that
+    /// refuses writes.
+    pub fn take_unsaved_pins(&self) -> u64 {
+        self.unsaved_pins.swap(0, Ordering::Relaxed)
     }
 
     /// Forgets the certificate of a node. As [`Store::put_pin`].
@@ -311,6 +321,7 @@ fn change(write: Write, age: Age) -> Change {
         Write::PutKept { row, value } => Change::PutKept { row, value },
         Write::RemoveKept(key) => Change::RemoveKept(key.to_bytes()),
         Write::PutContact(contact) => Change::PutContact(contact),
+        Write::PutTenure { node, tenure } => Change::PutTenure { node, seconds: tenure.as_secs() },
         Write::RemoveContact(id) => Change::RemoveContact(id),
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
 use std::time::Duration;
 
@@ -47,6 +48,8 @@ pub(crate) struct Writer {
     pub(crate) unsaved_pins: BTreeMap<NodeId, Change>,
     /// Pins that found no slot there since the last successful commit.
     pub(crate) dropped_pins: u64,
+    /// The same, until they are counted.
+    pub(crate) unsaved: Arc<AtomicU64>,
 }
 
 impl Writer {
@@ -122,6 +125,7 @@ impl Writer {
                 tracing::warn!(node = %node.short(), "could not save pin: too many wait for the disk");
             }
             self.dropped_pins += 1;
+            self.unsaved.fetch_add(1, Ordering::Relaxed);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{Disk, contact, identity, node, pin, put, record, submit};
 use redb::{ReadableDatabase, ReadableTableMetadata};
-use voiddht_core::event::Write;
+use voiddht_core::event::{StoredContact, Write};
 use voiddht_store::{Condition, DataDir, OpenError, SaveIdentityError};
 use voiddht_wire::Key;
 use voiddht_wire::limits::MAX_VALUE_BYTES;
@@ -28,6 +28,8 @@ fn everything_comes_back() {
     writes.extend([put(record(3, b"gone", 60)), Write::RemoveRecord(record(3, b"", 0).key)]);
     writes.extend([put(record(1, b"later", 60)), Write::PutContact(contact(5))]);
     writes.extend([Write::PutContact(contact(6)), Write::RemoveContact(node(6))]);
+    let tenure = Duration::from_secs(4000);
+    writes.push(Write::PutTenure { node: contact(5).id, tenure });
     submit(&store, &completions, writes);
     store.close().unwrap();
 
@@ -35,7 +37,7 @@ fn everything_comes_back() {
     assert_eq!(loaded.condition, Condition::Intact);
     assert_eq!(loaded.identity, Some(identity(1)));
     assert_eq!(loaded.pins, [pin(7)]);
-    assert_eq!(loaded.contacts, [contact(5)]);
+    assert_eq!(loaded.contacts, [StoredContact { info: contact(5), tenure }]);
     let values: Vec<_> = loaded.records.iter().map(|r| (r.record.key, &r.record.value)).collect();
     let later = record(1, b"later", 60);
     assert_eq!(values, [(later.key, &later.value), (largest.key, &largest.value)]);

@@ -54,6 +54,7 @@ impl Acknowledged {
                 Write::PutKept { .. }
                 | Write::RemoveKept(_)
                 | Write::PutContact(_)
+                | Write::PutTenure { .. }
                 | Write::RemoveContact(_) => continue,
             };
             if durable {

@@ -10,10 +10,15 @@ use voiddht_wire::Distance;
 use super::SizeEstimate;
 use crate::vote::FULL_WEIGHT;
 
-/// Crowds that are looked for around one key.
-const MAX_CROWDS: usize = 4;
 /// Nodes around a key among which they are looked for.
 const MAX_SEARCHED: usize = 96;
+/// How improbable a crowd that surrounds the key must be where the neighbourhood is too dense: then
+/// there is one, and the question is only how far it reaches.
+const SURROUNDING: f64 = 2.0;
+/// How improbable nodes must be that are not counted among the replicas: see [`SizeEstimate::excess`].
+const NOT_COUNTED: f64 = 6.0;
+/// Nodes that are expected where two distances are the same.
+const NONE_EXPECTED: f64 = 1e-12;
 
 /// How improbable it must be that a part of a neighbourhood is as dense as it is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,8 +34,9 @@ impl Strictness {
     /// While nothing contradicts: an alarm has a price.
     pub const CALM: Self = Self { significance: super::SIGNIFICANCE, exponent: 10.0 };
     /// Where replicas contradict each other. An alarm decides only how many are asked, and whose votes
-    /// count less.
-    pub const SUSPICIOUS: Self = Self { significance: 0.2, exponent: 6.0 };
+    /// count less. Honest replicas that lie together by chance lose votes, 17 of 20 are left on average;
+    /// those of ground IDs are as many as nodes should be where they lie, in any case.
+    pub const SUSPICIOUS: Self = Self { significance: 0.1, exponent: 2.0 };
 }
 
 /// All crowds around one key, the nearest first; none, as a rule.
@@ -78,64 +84,93 @@ impl Crowds {
 impl SizeEstimate {
     /// The crowds among the nodes closest to a key (nearest first).
     pub fn crowds(&self, distances: &[Distance], strictness: Strictness) -> Crowds {
+        let surrounding = if self.is_denser(distances, strictness.significance) {
+            SURROUNDING.min(strictness.exponent)
+        } else {
+            strictness.exponent
+        };
         let distances = &distances[..distances.len().min(MAX_SEARCHED)];
+        let windows = self.dense_windows(distances, surrounding, strictness.exponent);
+        let crowds = windows.into_iter().map(|Window { start, end, expected }| Crowd {
+            from: if start == 0 { Distance::default() } else { distances[start] },
+            to: distances[end - 1],
+            surrounds: start == 0,
+            share: (expected / (end - start) as f64).clamp(0.0, 1.0),
+        });
+        Crowds(crowds.collect())
+    }
+
+    /// How many of the nodes closest to a key (nearest first) are in crowds, and nearer than the
+    /// `wanted`th of those that are in none.
+    pub(super) fn crowded_among(&self, distances: &[Distance], wanted: usize) -> usize {
+        let distances = &distances[..distances.len().min(MAX_SEARCHED)];
+        let windows = self.dense_windows(distances, NOT_COUNTED, NOT_COUNTED);
+        let mut crowded = 0;
+        for window in windows {
+            if window.start - crowded >= wanted {
+                break;
+            }
+            crowded += window.end - window.start;
+        }
+        crowded
+    }
+
+    /// The windows that are together the most improbable, nearest first: those that do not overlap and
+    /// have the largest sum of exponents, each less what it must exceed. So two crowds are not taken
+    /// for one with all that lie between them, and one is not cut in pieces without need.
+    fn dense_windows(&self, distances: &[Distance], surrounding: f64, other: f64) -> Vec<Window> {
         // How many nodes should be closer than each of them, from the key itself on.
         let places: Vec<f64> = std::iter::once(0.0)
             .chain(distances.iter().map(|distance| self.nodes * distance.as_fraction()))
             .collect();
-        let mut found: Vec<(usize, usize)> = Vec::new();
-        let mut crowds = Vec::new();
-        if self.is_denser(distances, strictness.significance)
-            && let Some(end) = densest(&places, 0..1, 0.0, &found).map(|(_, end)| end)
-        {
-            found.push((0, end));
+        // The best sum up to each node, and where the window begins that ends there.
+        let mut best: Vec<(f64, Option<usize>)> = vec![(0.0, None)];
+        for end in 1..places.len() {
+            let mut most = (best[end - 1].0, None);
+            for (start, (before, _)) in best.iter().enumerate() {
+                let least = if start == 0 { surrounding } else { other };
+                let (found, expected) = ((end - start) as f64, places[end] - places[start]);
+                let least = most.0 - before + least;
+                if let Some(exponent) = exponent_above(found, expected, least) {
+                    most = (most.0 + exponent - least, Some(start));
+                }
+            }
+            best.push(most);
         }
-        while found.len() < MAX_CROWDS
-            && let Some(window) = densest(&places, 1..places.len(), strictness.exponent, &found)
-        {
-            found.push(window);
+        let mut windows = Vec::new();
+        let mut end = distances.len();
+        while end > 0 {
+            let start = best[end].1;
+            windows.extend(start.map(|start| Window {
+                start,
+                end,
+                expected: places[end] - places[start],
+            }));
+            end = start.unwrap_or(end - 1);
         }
-        found.sort_unstable();
-        for (start, end) in found {
-            crowds.push(Crowd {
-                from: if start == 0 { Distance::default() } else { distances[start - 1] },
-                to: distances[end - 1],
-                surrounds: start == 0,
-                share: ((places[end] - places[start]) / (end - start) as f64).clamp(0.0, 1.0),
-            });
-        }
-        Crowds(crowds)
+        windows.reverse();
+        windows
     }
 }
 
-/// The most improbable window between two places that begins in this range and overlaps none of
-/// `taken`, if it is more improbable than `least`.
-fn densest(
-    places: &[f64],
-    starts: std::ops::Range<usize>,
-    least: f64,
-    taken: &[(usize, usize)],
-) -> Option<(usize, usize)> {
-    let mut best: Option<(f64, (usize, usize))> = None;
-    for start in starts {
-        for end in start + 1..places.len() {
-            let (found, expected) = ((end - start) as f64, places[end] - places[start]);
-            // Nothing less is improbable enough to be worth a logarithm.
-            if found <= 2.0 * expected && start > 0 || expected >= found {
-                continue;
-            }
-            let exponent = if expected > 0.0 {
-                // Chernoff's bound.
-                found * (found / expected).ln() - (found - expected)
-            } else {
-                f64::MAX
-            };
-            let overlaps = |(from, to): &(usize, usize)| start < *to && *from < end;
-            let is_better = exponent > best.map_or(least, |(most, _)| most);
-            if is_better && !taken.iter().any(overlaps) {
-                best = Some((exponent, (start, end)));
-            }
-        }
+/// Nodes from the `start`th, counted from 0, up to before the `end`th.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    start: usize,
+    end: usize,
+    /// How many should be there.
+    expected: f64,
+}
+
+/// How improbable it is that so many are found: the exponent of Chernoff's bound, if it is above `least`
+/// and more were found than expected.
+fn exponent_above(found: f64, expected: f64, least: f64) -> Option<f64> {
+    let excess = found - expected;
+    // Bennett: it is never more than this. Most windows end here, which saves the logarithm.
+    if excess <= 0.0 || excess * excess <= 2.0 * expected * least {
+        return None;
     }
-    best.map(|(_, window)| window)
+    // Where none are expected the exponent is large, but not infinite: it is added to others.
+    let exponent = found * (found / expected.max(NONE_EXPECTED)).ln() - excess;
+    (exponent > least).then_some(exponent)
 }

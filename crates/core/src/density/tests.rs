@@ -5,6 +5,7 @@ use rand::{Rng, RngExt, SeedableRng};
 use voiddht_wire::{Key, NodeId};
 
 use super::*;
+use crate::vote::FULL_WEIGHT;
 
 const K: usize = 20;
 
@@ -195,4 +196,79 @@ fn who_knows_many_nodes_does_not_believe_that_there_are_few() {
     assert!(accused(young.at_least(64), &mut random) < 50);
     let large = observed(10_000.0, NEIGHBOURHOODS, &mut random);
     assert_eq!(large.at_least(300).nodes(), large.nodes());
+}
+
+/// Distances, evenly spread from one to the other.
+fn spread(from: f64, to: f64, count: usize) -> impl Iterator<Item = Distance> {
+    (0..count).map(move |index| distance(from + (to - from) * index as f64 / count as f64))
+}
+
+/// One window from the key to the far end of the second crowd was the most improbable: all in it had the same
+/// weight, and the forgers most votes.
+#[test]
+fn two_crowds_are_not_taken_for_one_with_all_that_lie_between_them() {
+    let size = NetworkSize::evenly_spread(100);
+    let (near, between): (Vec<_>, Vec<_>) =
+        (spread(0.001, 0.005, 10).collect(), spread(0.02, 0.1, 8).collect());
+    let far: Vec<_> = spread(0.11, 0.114, 10).collect();
+    let all: Vec<_> = [&near[..], &between, &far].concat();
+    let crowds = size.crowds(&all, Strictness::SUSPICIOUS);
+    let weight = |nodes: &[Distance]| nodes.iter().map(|node| crowds.weight(node)).sum::<u32>();
+    assert_eq!(weight(&between), 8 * FULL_WEIGHT);
+    assert!(weight(&near) <= FULL_WEIGHT && weight(&far) <= 2 * FULL_WEIGHT, "{crowds:?}");
+    assert!(crowds.shared_bits().is_some_and(|bits| bits >= 7));
+    assert_eq!(size.excess(&all), near.len() + far.len(), "as many more must be looked for");
+}
+
+#[test]
+fn honest_nodes_keep_most_of_their_votes_in_an_election() {
+    let mut random = ChaCha8Rng::seed_from_u64(9);
+    let mut estimates = estimates(1e4, NEIGHBOURHOODS);
+    let mut weight = 0;
+    for _ in 0..RUNS {
+        let nodes = neighbourhood(1e4, K, &mut random);
+        let crowds = estimates.next().unwrap().crowds(&nodes, Strictness::SUSPICIOUS);
+        weight += nodes.iter().map(|node| crowds.weight(node)).sum::<u32>() / FULL_WEIGHT;
+    }
+    let mean = f64::from(weight) / RUNS as f64;
+    assert!((16.0..18.5).contains(&mean), "{mean} of {K}");
+}
+
+/// IDs ground to lie closer to each of two keys than any honest node, in a network so small that both sets
+/// often lie around both: the votes of the honest nodes that hold the value beside theirs.
+#[test]
+fn ground_ids_have_fewer_votes_than_the_replicas() {
+    const HONEST: usize = 100;
+    for count in [5, 10, 20] {
+        let lost = share(10 + count as u64, |random| {
+            let honest: Vec<u64> = (0..HONEST).map(|_| random.random()).collect();
+            let keys: [u64; 2] = random.random();
+            let mut all: Vec<(u64, bool)> = honest.iter().map(|id| (id ^ keys[0], true)).collect();
+            for key in keys {
+                let closest = honest.iter().map(|id| id ^ key).min().unwrap();
+                let bits = u64::MAX >> (closest.leading_zeros() + 1);
+                let ground = (0..count).map(|_| (key & !bits) | (random.random::<u64>() & bits));
+                all.extend(ground.map(|id| (id ^ keys[0], false)));
+            }
+            all.sort_unstable();
+            let at: Vec<_> =
+                all.iter().map(|(id, _)| distance(*id as f64 / 2f64.powi(64))).collect();
+            // As lookups give it: one standard deviation of 7 %.
+            let error = 0.07 * (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 0.42;
+            let nodes = all.len() as f64 * error.exp();
+            let size = SizeEstimate { nodes, stands_on: 200.0 };
+            let want = K + size.excess_at(&at, Strictness::SUSPICIOUS.significance);
+            let crowds = size.crowds(&at, Strictness::SUSPICIOUS);
+            let (mut holders, mut honest, mut ground) = (0, 0, 0);
+            for (node, (_, is_honest)) in at.iter().zip(&all).take(want) {
+                if !is_honest {
+                    ground += crowds.weight(node);
+                } else if holders < K {
+                    (holders, honest) = (holders + 1, honest + crowds.weight(node));
+                }
+            }
+            honest <= ground
+        });
+        assert!(lost < 0.0015, "{lost} of the elections with {count} ground IDs are lost");
+    }
 }

@@ -15,7 +15,7 @@ use voiddht_wire::peer::{Body, NodeInfo};
 use super::Node;
 use crate::contact::AdmittedContact;
 use crate::contact::Contact;
-use crate::event::{Destination, Misbehaviour, Notice, Output, Undelivered, Write};
+use crate::event::{Destination, Misbehaviour, Notice, Output, StoredContact, Undelivered, Write};
 use crate::label::Limit;
 use crate::peer::Peer;
 use crate::reputation::Verdict;
@@ -60,6 +60,8 @@ pub(super) enum Met {
 pub(super) struct Probes {
     under_way: BTreeMap<NodeId, Moment>,
     refused: BTreeMap<NodeInfo, Moment>,
+    /// Addresses that did not hold and for which there was no place, until they are counted.
+    unremembered: usize,
     dialed_back: BTreeMap<NodeId, Moment>,
 }
 
@@ -85,6 +87,11 @@ impl Probes {
         }
         self.dialed_back.insert(id, now);
         true
+    }
+
+    /// For how many addresses that did not hold there has been no place since this was last asked.
+    pub(super) fn take_unremembered(&mut self) -> usize {
+        std::mem::take(&mut self.unremembered)
     }
 
     /// A node has just connected: what did not hold before may hold now.
@@ -113,6 +120,8 @@ impl Probes {
         }
         if self.refused.len() < MAX_REFUSED {
             self.refused.insert(*contact, now);
+        } else {
+            self.unremembered += 1;
         }
     }
 }
@@ -241,10 +250,19 @@ impl Node {
     /// A peer says that it no longer listens: it is leaving.
     pub(super) fn handle_farewell(&mut self, peer: &Peer) {
         if peer.is_proved()
-            && let Some(contact) = self.table.remove(&peer.id())
+            && let Some(contact) = self.table.get(&peer.id()).map(|contact| contact.info())
         {
+            // One that is on probation may not have been handed what it should have handed over, or
+            // have thrown it away.
+            let is_trusted = !self.is_on_probation(&contact.id);
+            let last_heard = self.last_heard(&contact.id);
+            self.table.remove(&contact.id);
             // It has handed over what it held.
-            self.contact_lost(contact);
+            if is_trusted {
+                self.contact_lost(contact);
+            } else {
+                self.contact_died(contact, last_heard);
+            }
             self.try_candidate(&contact.id);
         }
     }
@@ -403,7 +421,8 @@ impl Node {
 
     /// A contact has left the table. It stays on disk for as long as it may come back.
     fn contact_lost(&mut self, contact: NodeInfo) {
-        self.remember_lost(contact);
+        let tenure = self.table.tenure_of_removed(self.now.mono);
+        self.remember_lost(StoredContact { info: contact, tenure });
         self.notice(Notice::ContactRemoved(contact));
         self.after_contact_left(&contact);
         self.plan_lost_contacts();

@@ -311,6 +311,7 @@ impl Node {
         if self.leaving.is_some() {
             return;
         }
+        self.write_tenures();
         let own = self.own.id.as_key();
         let neighbours = self.closest(&own, self.config.k);
         let distances: Vec<_> = neighbours.iter().map(|node| own.distance(&node.id)).collect();
@@ -409,7 +410,8 @@ impl Node {
 
     fn contact_known_peers(&mut self) {
         self.schedule.cancel(Task::Join);
-        let mut open: VecDeque<Destination> = self.lost.newest_first().map(Into::into).collect();
+        let mut open: VecDeque<Destination> =
+            self.lost.by_tenure().into_iter().map(Into::into).collect();
         let (now, jitter) = (self.now.mono, self.jitter());
         let begun = self.joining.peers.begin_all(self.own.address, now, jitter);
         for (place, address) in begun.dial.into_iter().enumerate() {

@@ -1,10 +1,17 @@
 //! Lost contacts, which are no longer in the routing table and may come back: given up, departed
 //! with a goodbye, or from an earlier run.
 //!
+//! They are ranked by *tenure*: the time in the routing table, earlier runs included. When there are
+//! too many, those with the shortest tenure are forgotten, and a node that looks for its network dials
+//! the others first. Otherwise some hundred identities that join and say goodbye would push out every
+//! contact of long standing. Tenures are compared by their logarithm: within a class the latest comes
+//! first, and nodes that come back together do not all begin with the same.
+//!
 //! They stay on disk, and are tried now and then. So a node that lost all contacts comes back, the
 //! halves of a healed partition find each other, and a whole network that was killed returns,
 //! though each of its nodes saw the others die.
 
+use std::cmp::Reverse;
 use std::collections::VecDeque;
 use std::time::Duration;
 
@@ -14,11 +21,14 @@ use voiddht_wire::{NodeId, PeerAddress};
 
 use super::Node;
 use super::schedule::Task;
-use crate::event::{Notice, Write};
+use crate::diversity::{DiversityLimits, prefixes};
+use crate::event::{Notice, StoredContact, Write};
 use crate::label::Limit;
 use crate::request::Purpose;
+use crate::time::Moment;
 
-/// Lost contacts that are remembered. 56 bytes each; one that lives is enough.
+/// Lost contacts that are remembered. 72 bytes each; one that lives is enough. Of one address prefix as
+/// many as the routing table takes.
 const MAX_LOST: usize = 256;
 /// First and longest pause between tries.
 /// The longest leaves a network that is whole again time to become one within a minute.
@@ -34,9 +44,31 @@ const MAX_TRIES: u32 = 2160;
 /// Lost contacts, each with its next attempt.
 #[derive(Debug, Default)]
 pub(super) struct Lost {
-    /// Each with the tries that it has had; the next to be tried first.
-    contacts: VecDeque<(NodeInfo, u32)>,
+    /// The next to be tried first.
+    contacts: VecDeque<LostContact>,
     pause: Duration,
+    /// When tenures were last written.
+    written_at: Moment,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct LostContact {
+    info: NodeInfo,
+    /// How long it was in the routing table.
+    tenure: Duration,
+    /// Tries that it has had.
+    tries: u32,
+}
+
+impl LostContact {
+    fn class(&self) -> u32 {
+        class(self.tenure)
+    }
+}
+
+/// Tenures that count as equal: less than a second, and then each twice as long as the one before.
+fn class(tenure: Duration) -> u32 {
+    u64::BITS - tenure.as_secs().leading_zeros()
 }
 
 impl Lost {
@@ -44,30 +76,51 @@ impl Lost {
         self.contacts.is_empty()
     }
 
-    pub(super) fn newest_first(&self) -> impl Iterator<Item = NodeInfo> {
-        self.contacts.iter().rev().map(|(contact, _)| *contact)
+    /// Those with the longest tenure first, the latest first among equals.
+    pub(super) fn by_tenure(&self) -> Vec<NodeInfo> {
+        let mut contacts: Vec<&LostContact> = self.contacts.iter().rev().collect();
+        contacts.sort_by_key(|contact| Reverse(contact.class()));
+        contacts.into_iter().map(|contact| contact.info).collect()
+    }
+
+    fn get(&self, id: &NodeId) -> Option<&LostContact> {
+        self.contacts.iter().find(|lost| lost.info.id == *id)
     }
 
     pub(super) fn contains(&self, id: &NodeId) -> bool {
-        self.contacts.iter().any(|(contact, _)| contact.id == *id)
+        self.get(id).is_some()
     }
 
     /// Whether a node was once met there.
     pub(super) fn was_at(&self, address: &PeerAddress) -> bool {
-        self.contacts.iter().any(|(contact, _)| contact.address == *address)
+        self.contacts.iter().any(|lost| lost.info.address == *address)
     }
 
-    /// Remembers a contact. What falls out is forgotten.
-    fn remember(&mut self, contact: NodeInfo) -> Option<NodeInfo> {
-        self.forget(&contact.id);
-        let oldest = if self.contacts.len() < MAX_LOST { None } else { self.contacts.pop_front() };
-        self.contacts.push_back((contact, 0));
-        oldest.map(|(oldest, _)| oldest)
+    /// Remembers a contact. What falls out is forgotten: of its address prefix, where that has as many as it
+    /// may, or of all, the one with the shortest tenure.
+    fn remember(&mut self, contact: StoredContact, limits: &DiversityLimits) -> Option<NodeInfo> {
+        let StoredContact { info, tenure } = contact;
+        self.forget(&info.id);
+        let others = self.contacts.iter().map(|lost| lost.info.address);
+        let is_alike = |lost: &LostContact| {
+            let counted = limits.counted(&info.address);
+            counted.into_iter().any(|prefix| prefixes(&lost.info.address).any(|it| it == prefix))
+        };
+        let is_too_alike = !limits.admits(&info.address, others);
+        let is_full = self.contacts.len() >= MAX_LOST;
+        self.contacts.push_back(LostContact { info, tenure, tries: 0 });
+        if !is_too_alike && !is_full {
+            return None;
+        }
+        let listed = self.contacts.iter().enumerate();
+        let listed = listed.filter(|(_, lost)| !is_too_alike || is_alike(lost));
+        let (least, _) = listed.min_by_key(|(place, lost)| (lost.class(), *place))?;
+        self.contacts.remove(least).map(|lost| lost.info)
     }
 
     fn forget(&mut self, id: &NodeId) -> bool {
         let before = self.contacts.len();
-        self.contacts.retain(|(lost, _)| lost.id != *id);
+        self.contacts.retain(|lost| lost.info.id != *id);
         before != self.contacts.len()
     }
 }
@@ -75,8 +128,10 @@ impl Lost {
 impl Node {
     /// Takes over the contacts that an earlier run left on disk: they are tried before configured
     /// peers. To be called once, before the first input.
-    pub fn restore_contacts(&mut self, mut contacts: Vec<NodeInfo>) {
-        contacts.retain(|contact| !self.is_own(&contact.id) && contact.address.is_dialable());
+    pub fn restore_contacts(&mut self, mut contacts: Vec<StoredContact>) {
+        contacts.retain(|StoredContact { info, .. }| {
+            !self.is_own(&info.id) && info.address.is_dialable()
+        });
         // It is unknown which of them live. Nodes that come back together should not all begin
         // with the same.
         contacts.shuffle(&mut self.random);
@@ -85,18 +140,44 @@ impl Node {
         }
     }
 
+    /// Contacts of earlier that are tried again, in the order in which a node that looks for its network dials
+    /// them.
+    pub fn lost_contacts(&self) -> Vec<NodeInfo> {
+        self.lost.by_tenure()
+    }
+
     /// Remembers a contact that has left the routing table.
-    pub(super) fn remember_lost(&mut self, contact: NodeInfo) {
-        if let Some(forgotten) = self.lost.remember(contact) {
+    pub(super) fn remember_lost(&mut self, contact: StoredContact) {
+        let limits = self.table.config().per_table;
+        if let Some(forgotten) = self.lost.remember(contact, &limits) {
             self.notice(Notice::LimitReached { limit: Limit::LostContacts });
             self.persist(vec![Write::RemoveContact(forgotten.id)]);
         }
     }
 
-    /// Forgets that a contact was lost: it is back. True if it was, so that the two parts of a
-    /// network that may have met again look at each other.
+    /// Forgets that a contact was lost: it is back, and its tenure goes on. True if it was, so that the two
+    /// parts of a network that may have met again look at each other.
     pub(super) fn found_again(&mut self, contact: &NodeInfo) -> bool {
+        if let Some(lost) = self.lost.get(&contact.id) {
+            self.table.credit(&contact.id, lost.tenure);
+        }
         self.lost.forget(&contact.id)
+    }
+
+    /// Writes the tenure of each contact whenever it has doubled. That of a contact which leaves soon
+    /// after it has come is never written.
+    pub(super) fn write_tenures(&mut self) {
+        let now = self.now.mono;
+        let written_at = std::mem::replace(&mut self.lost.written_at, now);
+        let doubled = self.table.iter().filter_map(|contact| {
+            let tenure = contact.tenure(now);
+            let is_new = class(tenure) > class(contact.tenure(written_at));
+            is_new.then_some(Write::PutTenure { node: *contact.id(), tenure })
+        });
+        let writes: Vec<Write> = doubled.collect();
+        if !writes.is_empty() {
+            self.persist(writes);
+        }
     }
 
     /// Tries a few of them. One that answers becomes a contact, and what it knows is learned with
@@ -107,13 +188,14 @@ impl Node {
         }
         let target = self.own.id.as_key();
         for _ in 0..TRIED_AT_ONCE.min(self.lost.contacts.len()) {
-            let Some((contact, tries)) = self.lost.contacts.pop_front() else { break };
-            if tries + 1 < MAX_TRIES {
-                self.lost.contacts.push_back((contact, tries + 1));
+            let Some(mut lost) = self.lost.contacts.pop_front() else { break };
+            lost.tries += 1;
+            if lost.tries < MAX_TRIES {
+                self.lost.contacts.push_back(lost);
             } else {
-                self.persist(vec![Write::RemoveContact(contact.id)]);
+                self.persist(vec![Write::RemoveContact(lost.info.id)]);
             }
-            self.request(contact.into(), Body::FindNode { target }, Purpose::Liveness);
+            self.request(lost.info.into(), Body::FindNode { target }, Purpose::Liveness);
         }
         self.lost.pause *= 2;
         self.plan_lost_contacts();

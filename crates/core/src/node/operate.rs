@@ -552,6 +552,9 @@ impl Node {
         let Operation { origin, kind, started, mut report, .. } = operation;
         report.took = self.now.mono.since(started.mono);
         report.hops = kind.lookup().hops();
+        if kind.lookup().is_exhausted() {
+            self.notice(Notice::LimitReached { limit: Limit::LookupRequests });
+        }
         if matches!(origin, Origin::Own(LookupPurpose::Join | LookupPurpose::Refresh)) {
             self.observe_density(kind.lookup());
         }

@@ -9,6 +9,8 @@
 //! * *Leaving* (`leaving`): each record goes to the node that will replace this one, and to the
 //!   closest.
 //!
+//! * *Probation* (`probation`): a newcomer receives records slowly, and each goes to one more node.
+//!
 //! They only decide which record goes where; `copies` sends it. Copies carry the remaining TTL,
 //! their version, and the flag that distinguishes them from publications. They are bounded in
 //! flight and jittered, and renewal waits while users are served.
@@ -17,6 +19,7 @@ mod copies;
 mod corrections;
 mod leaving;
 mod movement;
+mod probation;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, Range};
@@ -36,6 +39,7 @@ use copies::Copies;
 use corrections::Corrections;
 use leaving::Leaving;
 use movement::Movement;
+use probation::Probation;
 
 /// Records of one region renewed after one lookup, at most.
 const MAX_REGION: usize = 256;
@@ -67,6 +71,7 @@ pub(super) struct Upkeep {
     corrections: Corrections,
     movement: Movement,
     leaving: Leaving,
+    probation: Probation,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -226,7 +231,7 @@ impl Node {
 
     fn renew(&mut self, key: Key, around: &[NodeInfo]) {
         let k = self.config.k;
-        let replicas = k + self.excess_around(&key);
+        let replicas = k + self.excess_around(&key) + self.on_probation_around(&key);
         let mut nodes = self.closest(&key, replicas);
         let is_wanted = |node: &&NodeInfo| {
             !self.is_own(&node.id) && !self.table.is_suspect(&node.id) && !self.is_banned(&node.id)

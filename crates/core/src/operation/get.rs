@@ -23,6 +23,9 @@
 //!   order: an attacker does not control the first five.
 //! - Nodes beyond the number that the network size explains ([`crate::density::Crowds`]) have
 //!   together as many votes as nodes are expected there.
+//! - A search ends with fewer votes than an election only if three fifths of them remain when they are
+//!   weighted as in one: the five nodes that are queried first may all be ground IDs, and yet be too few
+//!   to be noticed.
 //! - Neither their agreement nor their lack of answers is enough. The election looks past them, as
 //!   the PUT did.
 //!
@@ -96,6 +99,11 @@ impl ReadPolicy {
     fn is_enough(&self, votes: EarlyVotes) -> bool {
         let paths = votes.paths.count_ones() as usize + usize::from(votes.own);
         votes.weight >= self.quorum_weight() && paths >= self.quorum.min(self.breadth.paths)
+    }
+
+    /// What a quorum may lose because its voters lie together, by chance perhaps.
+    fn spared(&self) -> u32 {
+        self.quorum_weight() / 5 * 2
     }
 
     fn quorum_weight(&self) -> u32 {
@@ -394,8 +402,8 @@ impl Get {
             return false;
         }
         // Only now, for it takes longer than all else.
-        let crowds = self.crowds();
-        crowds.is_empty() || self.policy.is_enough(self.early_votes(Some(&crowds)))
+        self.is_enough_of(0, &self.crowds())
+            && self.is_enough_of(self.policy.spared(), &self.suspected_crowds())
     }
 
     /// Whether all outstanding answers are overdue, and together could not outvote the others.
@@ -424,6 +432,21 @@ impl Get {
         self.winner().is_some_and(is_ahead)
     }
 
+    /// Crowds as an election would see them: some of them are there by chance.
+    fn suspected_crowds(&self) -> Crowds {
+        let Some(size) = self.policy.size else { return Crowds::default() };
+        size.crowds(&self.search.distances(), Strictness::SUSPICIOUS)
+    }
+
+    /// Whether the votes end the search, weighed by these crowds, and with so much to spare.
+    fn is_enough_of(&self, spared: u32, crowds: &Crowds) -> bool {
+        if crowds.is_empty() {
+            return true;
+        }
+        let early = self.early_votes(Some(crowds));
+        self.policy.is_enough(EarlyVotes { weight: early.weight.saturating_add(spared), ..early })
+    }
+
     /// Whether the requests in flight can complete the quorum: then no further one is sent. For each
     /// that is overdue there must be one to spare: where one is unresponsive, others are.
     fn could_be_enough(&self) -> bool {
@@ -431,10 +454,11 @@ impl Get {
         if in_flight == 0 {
             return false;
         }
-        let could_have = |crowds| {
+        let could_have = |crowds: Option<&Crowds>, spared: u32| {
             let early = self.early_votes(crowds);
             let paths = early.paths | self.search.busy_paths();
             let weight = early.weight.saturating_add(in_flight.saturating_mul(FULL_WEIGHT));
+            let weight = weight.saturating_add(spared);
             let late = (self.search.late_ones() as u32).saturating_mul(FULL_WEIGHT);
             self.policy.is_enough(EarlyVotes {
                 weight: weight.saturating_sub(late),
@@ -443,7 +467,10 @@ impl Get {
             })
         };
         let votes = self.ballot.votes().len();
-        could_have(None) && (votes < self.policy.quorum || could_have(Some(&self.crowds())))
+        could_have(None, 0)
+            && (votes < self.policy.quorum
+                || could_have(Some(&self.crowds()), 0)
+                    && could_have(Some(&self.suspected_crowds()), self.policy.spared()))
     }
 
     /// The next to ask: on a path that has not brought a vote, where there is one.

@@ -163,13 +163,19 @@ impl<K: Ord> Buckets<K> {
 
     /// Whether so many tokens, at least one, can be taken.
     pub(super) fn has_tokens(&mut self, key: &K, count: u32, now: Moment) -> bool {
+        self.wait(key, count, now).is_zero()
+    }
+
+    /// After which time so many tokens, at least one, will be there.
+    pub(super) fn wait(&mut self, key: &K, count: u32, now: Moment) -> Duration {
         self.make_place(key, now);
         let full_at = match self.full_at.get(key) {
             Some(at) => *at,
-            None if self.full_at.len() < self.max => return true,
+            None if self.full_at.len() < self.max => return Duration::ZERO,
             None => self.shared,
         };
-        full_at.since(now) + self.rate.interval() * (count.max(1) - 1) <= self.rate.tolerance()
+        let missing = full_at.since(now) + self.rate.interval() * (count.max(1) - 1);
+        missing.saturating_sub(self.rate.tolerance())
     }
 
     fn take_token(&mut self, key: K, now: Moment) {

@@ -9,7 +9,7 @@
 //! Invariants: the ranges of the buckets are disjoint and cover the space; no bucket holds more
 //! than k contacts; the own ID is in none; an ID is in at most one bucket, once.
 //!
-//! Memory: 80 bytes per contact and 56 per candidate. A table of a network of 100 000 has at
+//! Memory: 88 bytes per contact and 56 per candidate. A table of a network of 100 000 has at
 //! most some 75 buckets: 120 KiB of contacts, and 250 KiB of candidates if all caches are full.
 
 use std::time::Duration;
@@ -19,7 +19,7 @@ use voiddht_wire::{Key, NodeId, PeerAddress};
 
 use super::bucket::{Bucket, BucketRange, BucketView};
 use crate::config::{B, K};
-use crate::contact::{AdmittedContact, Contact, RttEstimate};
+use crate::contact::{AdmittedContact, Contact, MemberFrom, RttEstimate};
 use crate::diversity::{DiversityCounter, DiversityLimits};
 use crate::time::Moment;
 
@@ -113,6 +113,8 @@ pub struct RoutingTable {
     len: usize,
     /// Where they are.
     diversity: DiversityCounter,
+    /// When the tenure of the contact began that was last taken out.
+    removed_from: MemberFrom,
 }
 
 impl RoutingTable {
@@ -120,7 +122,9 @@ impl RoutingTable {
     pub fn new(own: NodeId, config: RoutingConfig) -> Self {
         let config = RoutingConfig { k: config.k.max(1), b: config.b.max(1), ..config };
         let diversity = DiversityCounter::new(config.per_table);
-        Self { own, config, buckets: vec![Bucket::new(BucketRange::whole())], len: 0, diversity }
+        let (buckets, removed_from) =
+            (vec![Bucket::new(BucketRange::whole())], MemberFrom::default());
+        Self { own, config, buckets, len: 0, diversity, removed_from }
     }
 
     /// The node whose table this is.
@@ -219,6 +223,7 @@ impl RoutingTable {
         let removed = if bucket.contacts().len() < k {
             None
         } else if let Some(suspect) = bucket.remove_suspect() {
+            self.removed_from = suspect.member_from();
             Some(suspect.info())
         } else {
             bucket.remember(admitted.info(), true, replacement_cache);
@@ -288,6 +293,7 @@ impl RoutingTable {
         // One burst of failures asks for one candidate, not for all of them.
         let counted = contact.failures() > before;
         if too_often {
+            self.removed_from = contact.member_from();
             bucket.remove(id);
             self.forget_place_of(&info);
         }
@@ -300,9 +306,24 @@ impl RoutingTable {
         let index = self.index_of(id);
         let bucket = &mut self.buckets[index];
         bucket.forget_candidate(id);
-        let removed = bucket.remove(id)?.info();
+        let contact = bucket.remove(id)?;
+        self.removed_from = contact.member_from();
+        let removed = contact.info();
         self.forget_place_of(&removed);
         Some(removed)
+    }
+
+    /// How long the contact that left the table last had been in it.
+    pub fn tenure_of_removed(&self, now: Moment) -> Duration {
+        self.removed_from.tenure(now)
+    }
+
+    /// A contact was in the table before, for so long.
+    pub fn credit(&mut self, id: &NodeId, earlier: Duration) {
+        let index = self.index_of(id);
+        if let Some(contact) = self.buckets[index].get_mut(id) {
+            contact.credit(earlier);
+        }
     }
 
     /// Replaces what is in `found` by the `count` contacts closest to `target`, closest first.

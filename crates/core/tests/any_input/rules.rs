@@ -260,6 +260,7 @@ impl Rules {
             Write::PutContact(contact) => assert!(self.listening.contains(contact)),
             Write::RemoveRecord(_)
             | Write::RemoveContact(_)
+            | Write::PutTenure { .. }
             | Write::PutKept { .. }
             | Write::RemoveKept(_) => {}
         }

@@ -10,7 +10,8 @@ use rand::SeedableRng;
 use rand::rngs::ChaCha8Rng;
 use voiddht_core::configured::{PeerName, ResolveError};
 use voiddht_core::event::{
-    Command, CommandId, Input, Notice, Outcome, Output, StoredRecord, Ticket, Undelivered, Write,
+    Command, CommandId, Input, Notice, Outcome, Output, StoredContact, StoredRecord, Ticket,
+    Undelivered, Write,
 };
 use voiddht_core::kept::KeptRow;
 use voiddht_core::peer::{ConnectionId, Peer};
@@ -62,6 +63,7 @@ pub(crate) struct Disk {
     pub(crate) records: BTreeMap<Key, StoredRecord>,
     pub(crate) contacts: BTreeMap<NodeId, NodeInfo>,
     pub(crate) kept: BTreeMap<Key, (KeptRow, Bytes)>,
+    pub(crate) tenures: BTreeMap<NodeId, Duration>,
     /// Whether every write fails.
     pub(crate) full: bool,
 }
@@ -79,7 +81,11 @@ impl Disk {
             }
             Write::RemoveKept(key) => drop(self.kept.remove(&key)),
             Write::PutContact(contact) => drop(self.contacts.insert(contact.id, contact)),
-            Write::RemoveContact(id) => drop(self.contacts.remove(&id)),
+            Write::PutTenure { node, tenure } => drop(self.tenures.insert(node, tenure)),
+            Write::RemoveContact(id) => {
+                self.contacts.remove(&id);
+                self.tenures.remove(&id);
+            }
         }
     }
 }
@@ -188,7 +194,11 @@ impl Network {
         self.add(number);
         let now = self.now_at(address(number));
         records.retain(|(_, left)| !left.is_zero());
-        let contacts = self.disks[&address(number)].contacts.values().copied().collect();
+        let disk = &self.disks[&address(number)];
+        let tenure = |id| disk.tenures.get(id).copied().unwrap_or_default();
+        let contacts = disk.contacts.values();
+        let contacts =
+            contacts.map(|info| StoredContact { info: *info, tenure: tenure(&info.id) }).collect();
         let node = self.nodes.get_mut(&address(number)).expect("it was just added");
         node.restore(now, records);
         let kept = self.disks[&address(number)].kept.values().cloned().collect();

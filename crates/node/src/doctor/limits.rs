@@ -42,7 +42,16 @@ const ADVICE: &[(&str, &str)] = &[
         "inbox_events",
         "The node's one task is behind; peers feel that as delay. See its processor time.",
     ),
-    ("lost_contacts", "More contacts failed than are tried again; the oldest were forgotten."),
+    ("given_up_requests", "Many requests were not answered; see this machine's network."),
+    (
+        "legacy_peers",
+        "Many peers of the original network; what was known of them is found out again.",
+    ),
+    ("lookup_requests", "Lookups end early: peers name many nodes that do not answer."),
+    (
+        "lost_contacts",
+        "More contacts failed than are tried again; those known for the shortest time were forgotten.",
+    ),
     ("max_bytes", "Raise --max-stored, or add nodes."),
     ("max_corrections", "Many peers hold outdated records: check whether clocks differ."),
     (
@@ -56,6 +65,7 @@ const ADVICE: &[(&str, &str)] = &[
     ),
     ("max_unsynced", "The disk is slower than the values come: a faster one, or more nodes."),
     ("movements", "Many nodes joined or failed at once; the next renewal serves the rest."),
+    ("newcomer_bytes", "New nodes are handed their records slowly; nothing is lost."),
     (
         "opinions",
         "Many peers break rules: an attack, or a build that this node does not understand.",
@@ -74,6 +84,7 @@ const ADVICE: &[(&str, &str)] = &[
         "referral_scope",
         "Peers name addresses that they may not: loopback, a local network, or a port below 1024.",
     ),
+    ("refused_addresses", "Many peers listen where none can reach them; nothing is lost."),
     (
         "requests_per_peer",
         "One peer asks faster than --max-peer-rate allows; further requests are refused.",
@@ -91,6 +102,7 @@ const ADVICE: &[(&str, &str)] = &[
         "Clients without a certificate hold a quarter of all connections; the rest were closed.",
     ),
     ("unfinished_writes", "The disk is slower than the values come: a faster one, or more nodes."),
+    ("unsaved_pins", "The disk refuses writes: certificates of new peers are not remembered."),
 ];
 
 pub(super) fn check(found: &Findings<'_>) -> Check {
@@ -103,7 +115,7 @@ pub(super) fn check(found: &Findings<'_>) -> Check {
         texts.push(format!("Open files allow {allowed} connections instead of {wanted}."));
         advice.push("Raise the limit of open files (LimitNOFILE=, ulimit -n).");
     }
-    let full = ["records", "bytes", "connections"];
+    let full = ["records", "bytes", "connections", "api_connections"];
     let reasons = found.snapshot.health.reasons.iter();
     for reason in reasons.filter(|reason| full.contains(&reason.code)) {
         texts.push(reason.text.clone());

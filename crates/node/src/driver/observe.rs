@@ -155,6 +155,10 @@ impl Driver {
             records: [records.len(), limits.max_records],
             bytes: [records.bytes(), limits.max_bytes],
             connections: [self.pool.len(), self.most_connections()],
+            api_connections: [
+                self.context.counters.api_connections.read() as usize,
+                self.context.limits.api_connections,
+            ],
             clock: self.core.clock_estimate(now),
         }
     }

@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use voiddht_core::config::ConfigError;
-use voiddht_core::event::{Command, StoredRecord};
+use voiddht_core::event::{Command, StoredContact, StoredRecord};
 use voiddht_core::kept::KeptRow;
 use voiddht_identity::network::NetworkSecrets;
 use voiddht_identity::{Identity, IdentityError, KeyExchange, Policy, server_config};
@@ -103,7 +103,7 @@ struct Beginning {
     persistence: Persistence,
     records: Vec<LoadedRecord>,
     kept: Vec<(KeptRow, Bytes)>,
-    contacts: Vec<NodeInfo>,
+    contacts: Vec<StoredContact>,
     pins: Vec<Pin>,
 }
 

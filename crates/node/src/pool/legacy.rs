@@ -14,6 +14,7 @@ use voiddht_wire::limits::MAX_LEGACY_VALUE_BYTES;
 use voiddht_wire::peer::{Body, Message};
 
 use super::{Dial, Effect, Pool};
+use crate::counters::Limit;
 
 /// Dials in progress to one such peer. A guess: as many as a GET and a PUT at once make, and few
 /// enough for a peer that starts a thread for each.
@@ -51,11 +52,14 @@ impl LegacyPeers {
         }
     }
 
-    fn remember(&mut self, peer: NodeId) {
-        if self.known.len() >= MAX_KNOWN {
+    /// Whether all others had to be forgotten.
+    fn remember(&mut self, peer: NodeId) -> bool {
+        let is_full = self.known.len() >= MAX_KNOWN && !self.known.contains(&peer);
+        if is_full {
             self.known.clear();
         }
         self.known.insert(peer);
+        is_full
     }
 }
 
@@ -74,7 +78,9 @@ impl Pool {
     pub(super) fn opened_legacy(&mut self, now: Moment, id: ConnectionId, waiting: Vec<Message>) {
         let Some(connection) = self.connections.get(&id) else { return };
         let (Some(proved), Some(address)) = (connection.proved, connection.dialed) else { return };
-        self.legacy.remember(proved.id);
+        if self.legacy.remember(proved.id) {
+            self.counters.limit_reached(Limit::LegacyPeers);
+        }
         let mut waiting = waiting.into_iter();
         let sent = waiting.by_ref().find(|message| self.send_only(now, id, message));
         if sent.is_none() {

@@ -74,6 +74,8 @@ pub struct Facts {
     pub bytes: [usize; 2],
     /// Connections open, and allowed.
     pub connections: [usize; 2],
+    /// The same of local programs.
+    pub api_connections: [usize; 2],
     /// What contacts' clocks say of this machine's.
     pub clock: Option<ClockEstimate>,
 }
@@ -232,9 +234,18 @@ fn complaints(facts: &Facts) -> Vec<Reason> {
         ("records", facts.records, "Raise the limit of records, or add nodes."),
         ("bytes", facts.bytes, "Raise the limit of bytes, or add nodes."),
         ("connections", facts.connections, "Raise the limits of connections and open files."),
+        (
+            "api_connections",
+            facts.api_connections,
+            "Local programs should share connections; or raise --max-api-connections.",
+        ),
     ] {
         if used * 10 > most * 9 {
-            let name = if code == "bytes" { "bytes for records" } else { code };
+            let name = match code {
+                "bytes" => "bytes for records",
+                "api_connections" => "connections of local programs",
+                _ => code,
+            };
             reasons.push(Reason {
                 code,
                 text: format!("{used} of {most} {name} are in use."),
@@ -279,9 +290,10 @@ mod tests {
             records: [91, 100],
             bytes: [90, 100],
             connections: [100, 100],
+            api_connections: [16, 16],
             ..well
         };
-        check(full, State::Degraded, &["disk", "records", "connections"]);
+        check(full, State::Degraded, &["disk", "records", "connections", "api_connections"]);
         let clock = |ahead_ms| Facts {
             clock: Some(ClockEstimate { ahead_ms, at_least: false, contacts: 5 }),
             ..well

@@ -53,6 +53,7 @@ impl Ttls {
             Write::PutKept { .. }
             | Write::RemoveKept(_)
             | Write::PutContact(_)
+            | Write::PutTenure { .. }
             | Write::RemoveContact(_) => {}
         }
     }

@@ -50,6 +50,7 @@ impl Checker for Versions {
                 Write::PutKept { .. }
                 | Write::RemoveKept(_)
                 | Write::PutContact(_)
+                | Write::PutTenure { .. }
                 | Write::RemoveContact(_) => {}
             }
         }

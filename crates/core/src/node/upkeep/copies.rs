@@ -47,13 +47,15 @@ struct Copy {
     to: NodeInfo,
     /// Tries that failed.
     failed: usize,
+    /// Whether its bytes were taken from the budget of a node on probation.
+    reserved: bool,
 }
 
 impl Copies {
     /// A record is to go to a node. Whatever finds no place is made up for by the next renewal.
     pub(super) fn enqueue(&mut self, key: Key, to: NodeInfo) {
         if self.waiting.len() < MAX_QUEUED {
-            self.waiting.push_back(Copy { key, to, failed: 0 });
+            self.waiting.push_back(Copy { key, to, failed: 0, reserved: false });
         } else {
             self.dropped += 1;
         }
@@ -107,10 +109,28 @@ impl Node {
             if self.upkeep.copies.in_flight.contains_key(&(key, to.id)) {
                 continue;
             }
+            if !copy.reserved && !self.may_send_now(copy, record.value.len()) {
+                continue;
+            }
             record.maintenance = true;
             self.upkeep.copies.in_flight.insert((key, to.id), copy);
             self.request(to.into(), Body::Store(record), Purpose::Upkeep(key));
         }
+    }
+
+    /// Whether a copy may be sent now. If its node is on probation and has been handed much, it waits for its
+    /// turn, or for the next renewal.
+    fn may_send_now(&mut self, copy: Copy, value_bytes: usize) -> bool {
+        let wait = self.reserve_copy(&copy.to, value_bytes);
+        match wait {
+            Some(Duration::ZERO) => return true,
+            Some(wait) if self.upkeep.copies.again.len() < MAX_QUEUED => {
+                self.wait_for(wait, Copy { reserved: true, ..copy });
+            }
+            _ => {}
+        }
+        self.notice(Notice::LimitReached { limit: Limit::NewcomerBytes });
+        false
     }
 
     /// What became of a copy.
@@ -181,10 +201,15 @@ impl Node {
             return;
         }
         copy.failed += 1;
-        copies.numbered += 1;
-        let number = copies.numbered;
-        let at = self.now.mono + self.jittered(pause);
-        self.upkeep.copies.again.insert((at, number), copy);
+        copy.reserved = false;
+        let pause = self.jittered(pause);
+        self.wait_for(pause, copy);
+    }
+
+    fn wait_for(&mut self, pause: Duration, copy: Copy) {
+        let at = self.now.mono + pause;
+        self.upkeep.copies.numbered += 1;
+        self.upkeep.copies.again.insert((at, self.upkeep.copies.numbered), copy);
         self.schedule.set_earlier(Task::CopiesAgain, at);
     }
 

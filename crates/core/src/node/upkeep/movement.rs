@@ -17,6 +17,7 @@ use voiddht_wire::{Distance, Key, NodeId};
 use super::super::Node;
 use super::super::contacts::Met;
 use super::super::schedule::Task;
+use crate::contact::Contact;
 use crate::event::Notice;
 use crate::label::Limit;
 use crate::request::Purpose;
@@ -168,6 +169,7 @@ impl Node {
     /// This node is part of a network now, or again: a node that departed while it lost its network
     /// is not dead.
     pub(in super::super) fn upkeep_joined(&mut self, returned: bool) {
+        self.upkeep.probation.joined(self.now.mono);
         let youth = Youth { until: self.now.mono + YOUTH, returned };
         self.upkeep.movement = Movement { youth: Some(youth), ..Movement::default() };
     }
@@ -213,7 +215,9 @@ impl Node {
     /// Brings a record to those that should hold it since this pass, or says which holder will.
     fn follow(&mut self, key: Key, pass: &Pass) -> Option<NodeInfo> {
         let k = self.config.k;
-        let mut nodes = self.closest(&key, k);
+        // Nodes on probation are replicas in addition to the others.
+        let widened = k + self.on_probation_around(&key);
+        let nodes = self.closest(&key, widened);
         let own = key.distance(&self.own.id);
         // If one of those that went was nearer than this node, it was not this node that acted
         // since that one was last heard, and perhaps no node did.
@@ -226,21 +230,18 @@ impl Node {
             pass.came.contains(&node.id)
                 || undone_since.is_some_and(|since| movement.appeared_since(&node.id, since))
         };
-        let mut wanted: Vec<NodeInfo> = nodes.iter().filter(|node| is_new(node)).copied().collect();
+        let closest = nodes.iter().take(k);
+        let mut wanted: Vec<NodeInfo> = closest.filter(|node| is_new(node)).copied().collect();
         let holder = nodes.iter().find(|node| !movement.appeared_since(&node.id, unsure_since));
         let holder = holder.filter(|holder| key.distance(&holder.id) < own).copied();
-        let is_holder = nodes.len() < k || own < key.distance(&nodes[k - 1].id);
-        if is_holder {
-            nodes.truncate(k - 1);
+        let went = self.departed(&key, pass, undone_since);
+        // Of the k closest those that moved up, and of the wider set: a node on probation may be the one
+        // that moved up.
+        for count in [k, widened] {
+            let moved_up = moved_up_among(&nodes, own, &went, &key, count).filter(|it| !is_new(it));
+            let missing: Vec<_> = moved_up.filter(|node| !wanted.contains(node)).copied().collect();
+            wanted.extend(missing);
         }
-        let mut went: BTreeSet<NodeId> = pass.went.keys().copied().collect();
-        if let Some(since) = undone_since {
-            went.extend(movement.missed.iter().filter(|(at, _)| *at >= since).map(|(_, id)| *id));
-        }
-        let distances = nodes.iter().map(|node| key.distance(&node.id));
-        let moved_up = moved_up(distances.chain(is_holder.then_some(own)), &went, &key, k);
-        let moved_up = nodes.iter().rev().take(moved_up).filter(|node| !is_new(node));
-        wanted.extend(moved_up);
         if !wanted.is_empty() && holder.is_some() {
             return holder;
         }
@@ -249,6 +250,41 @@ impl Node {
         }
         None
     }
+
+    /// Nodes that no longer hold the record of a key, as far as this pass is concerned: those that went, those that
+    /// went before and for which nobody acted, and those that do not answer. The last are passed over
+    /// wherever the closest nodes are looked for; were they not counted, each death while another
+    /// node does not answer would be made up for by the same node, and the one before it be left out.
+    fn departed(&self, key: &Key, pass: &Pass, undone_since: Option<Moment>) -> BTreeSet<NodeId> {
+        let mut went: BTreeSet<NodeId> = pass.went.keys().copied().collect();
+        if let Some(since) = undone_since {
+            let missed = self.upkeep.movement.missed.iter();
+            went.extend(missed.filter(|(at, _)| *at >= since).map(|(_, id)| *id));
+        }
+        if !went.is_empty() {
+            let mut silent = Vec::new();
+            let is_suspect = |contact: &Contact| contact.is_suspect();
+            self.table.closest_where(key, self.config.k, &mut silent, is_suspect);
+            went.extend(silent.iter().map(|node| node.id));
+        }
+        went
+    }
+}
+
+/// Which of these nodes, nearest first, are among the `count` closest, this one at `own` included, only
+/// since those of `went` are not.
+fn moved_up_among<'a>(
+    nodes: &'a [NodeInfo],
+    own: Distance,
+    went: &BTreeSet<NodeId>,
+    key: &Key,
+    count: usize,
+) -> impl Iterator<Item = &'a NodeInfo> + use<'a> {
+    let is_holder = nodes.len() < count || own < key.distance(&nodes[count - 1].id);
+    let others = &nodes[..nodes.len().min(count - usize::from(is_holder))];
+    let distances = others.iter().map(|node| key.distance(&node.id));
+    let moved_up = moved_up(distances.chain(is_holder.then_some(own)), went, key, count);
+    others.iter().rev().take(moved_up)
 }
 
 /// How many of the k closest nodes, at these distances, are among them only since those of `went`
