@@ -32,6 +32,7 @@ pub mod doctor;
 mod driver;
 mod event;
 mod frame_reader;
+mod groups;
 mod handle;
 pub mod handshake;
 mod histogram;

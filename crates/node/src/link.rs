@@ -368,6 +368,38 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_first_bytes_are_read_while_the_outbox_is_written() {
+        let (mut link, mut far) = link(8, 1);
+        let outbox = Arc::clone(link.outbox());
+        let near = tokio::spawn(async move {
+            let first: [u8; 34] = link.preamble().await.unwrap();
+            (first, link.next().await.map(|frame| frame.kind).unwrap())
+        });
+        let sent = [9; 100];
+        push(&outbox, &sent);
+        let mut got = [0; 100];
+        far.read_exact(&mut got).await.unwrap();
+        assert_eq!(got, sent, "requests do not wait for the other side's proof");
+        far.write_all(&[[7; 34].as_slice(), FRAME].concat()).await.unwrap();
+        assert_eq!(
+            near.await.unwrap(),
+            ([7; 34], 7),
+            "not a byte more is read ahead of the frames"
+        );
+    }
+
+    #[tokio::test]
+    async fn first_bytes_that_do_not_come_whole_end_the_link() {
+        let (mut cut, mut far) = link(64, 1);
+        far.write_all(&[7; 33]).await.unwrap();
+        drop(far);
+        assert!(matches!(cut.preamble::<34>().await, Err(LinkEnd::CutOff)));
+        let (mut given_up, _far) = link(64, 1);
+        given_up.outbox().kill();
+        assert!(matches!(given_up.preamble::<34>().await, Err(LinkEnd::Killed)));
+    }
+
+    #[tokio::test]
     async fn the_other_sides_end_is_told_apart_from_a_cut() {
         let (mut ended, far) = link(64, 1);
         drop(far);

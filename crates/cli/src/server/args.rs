@@ -207,9 +207,8 @@ pub struct Network {
 
     /// The file with the secrets of a private network: only nodes with one of them join
     ///
-    /// `dht network new` makes one. Mode 0600; one secret of 64 hexadecimal digits a line, at most 8: the
-    /// first is used, all are accepted. SIGHUP and `dht network reload` read the file again. Not with
-    /// --identity tofu.
+    /// Made by `dht network new`. Mode 0600; one secret of 64 hexadecimal digits a line, at most 8: the
+    /// first is used, all are accepted. SIGHUP reads the file again. Not with --identity tofu.
     #[arg(long, value_name = "FILE")]
     pub network_secret: Option<PathBuf>,
 

@@ -11,8 +11,10 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt}
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::process::{getegid, geteuid, getgroups};
+use rustix::process::geteuid;
 use tokio::net::{UnixListener, UnixStream};
+
+use crate::groups;
 
 /// Setgid, and writable by its group: a directory that is shared with the group.
 const SHARED_DIRECTORY: u32 = 0o2020;
@@ -76,7 +78,8 @@ fn own_directory(directory: &Path) -> io::Result<()> {
     }
     let found = fs::metadata(directory)?;
     // Root could replace the socket anywhere.
-    let handed_over = found.mode() & SHARED_DIRECTORY == SHARED_DIRECTORY && is_own(found.gid());
+    let handed_over =
+        found.mode() & SHARED_DIRECTORY == SHARED_DIRECTORY && groups::is_own(found.gid());
     if found.uid() != geteuid().as_raw() && !(handed_over && found.uid() == 0) {
         return Err(denied("its directory belongs to another user"));
     }
@@ -85,12 +88,6 @@ fn own_directory(directory: &Path) -> io::Result<()> {
         return Err(denied("its directory can be written to by others"));
     }
     Ok(())
-}
-
-/// Whether this process is in that group.
-fn is_own(group: u32) -> bool {
-    let own = || getegid().as_raw() == group;
-    own() || getgroups().is_ok_and(|groups| groups.iter().any(|one| one.as_raw() == group))
 }
 
 async fn remove_stale(path: &Path) -> io::Result<()> {
@@ -129,6 +126,8 @@ fn denied(why: &'static str) -> io::Error {
 #[cfg(test)]
 mod tests {
     use std::fs::Permissions;
+
+    use rustix::process::getegid;
 
     use super::*;
 

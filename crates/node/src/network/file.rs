@@ -6,10 +6,12 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
-use rustix::process::{getegid, geteuid, getgroups};
+use rustix::process::geteuid;
 use voiddht_identity::network::secrets::MAX_FILE_BYTES;
 use voiddht_identity::network::{NetworkSecrets, SecretFileError};
 use zeroize::Zeroizing;
+
+use crate::groups;
 
 /// What others may not have: the permission bits of group and world.
 const OTHERS: u32 = 0o077;
@@ -101,7 +103,7 @@ fn check_access(file: &File, path: &Path) -> Result<(), SecretFileFault> {
     if found.uid() != geteuid().as_raw() && !is_roots {
         return Err(SecretFileFault::Foreign { path: path.to_owned(), owner: found.uid() });
     }
-    let is_handed_over = is_roots && (found.gid() == 0 || is_own_group(found.gid()));
+    let is_handed_over = is_roots && (found.gid() == 0 || groups::is_own(found.gid()));
     let allowed = if is_handed_over { GROUP_MAY_READ } else { 0 };
     if found.mode() & OTHERS & !allowed != 0 {
         return Err(SecretFileFault::Exposed {
@@ -110,11 +112,6 @@ fn check_access(file: &File, path: &Path) -> Result<(), SecretFileFault> {
         });
     }
     Ok(())
-}
-
-fn is_own_group(group: u32) -> bool {
-    let own = || getegid().as_raw() == group;
-    own() || getgroups().is_ok_and(|groups| groups.iter().any(|one| one.as_raw() == group))
 }
 
 #[cfg(test)]

@@ -21,8 +21,9 @@ use super::dial::Dial;
 use super::slots::Wanted;
 use super::{Effect, Opened, Pool};
 
-/// Within which connections are dialled anew after a reload.
-pub(crate) const RENEWAL_WINDOW: Duration = Duration::from_secs(600);
+/// Within which connections are dialled anew after a reload: ten minutes, less what a sweep, a pool without a
+/// free slot and a handshake may take.
+pub(crate) const RENEWAL_WINDOW: Duration = Duration::from_secs(570);
 /// How long a connection may last that a removed secret authenticated.
 pub(crate) const REMOVED_ENDS_AFTER: Duration = Duration::from_secs(30);
 /// Renewals that begin in one sweep, that is in a second. A guess: after a suspend all are due.
