@@ -109,7 +109,7 @@ impl GatewayClient {
                 let outstanding = u8::try_from(outstanding).unwrap_or(u8::MAX);
                 Ok(PutReceipt::Stored { nodes, outstanding, terms: None })
             }
-            409 | 507 => Ok(PutReceipt::Failed { why: answer.problem() }),
+            409 | 503 | 507 => Ok(PutReceipt::Failed { why: answer.problem() }),
             _ => Err(self.refused(&answer)),
         }
     }
