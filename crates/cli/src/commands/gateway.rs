@@ -58,7 +58,7 @@ pub(super) enum Publication {
     /// It is stored on so many nodes.
     Stored(u8),
     /// This envelope is the newest.
-    Conflict(VerifiedEnvelope),
+    Conflict(Box<VerifiedEnvelope>),
 }
 
 impl GatewayArguments {
@@ -205,7 +205,8 @@ impl GatewayClient {
         match answer.status {
             200 => self.stored_on(&answer).map(Publication::Stored),
             409 | 412 if answer.is(ENVELOPE) => {
-                self.verified(envelope.name(), answer.body).map(Publication::Conflict)
+                let newest = self.verified(envelope.name(), answer.body)?;
+                Ok(Publication::Conflict(Box::new(newest)))
             }
             409 | 412 | 507 => Err(Failure::Failed(answer.problem())),
             _ => Err(self.refused(&answer)),
