@@ -5,6 +5,7 @@
 
 mod common;
 #[path = "../../node/tests/common/tools.rs"]
+#[allow(dead_code, reason = "another test looks for packages of Python")]
 mod tools;
 
 use std::fs;

@@ -58,7 +58,7 @@ pub(super) enum Publication {
     /// It is stored on so many nodes.
     Stored(u8),
     /// This envelope is the newest.
-    Conflict(VerifiedEnvelope),
+    Conflict(Box<VerifiedEnvelope>),
 }
 
 impl GatewayArguments {
@@ -109,7 +109,7 @@ impl GatewayClient {
                 let outstanding = u8::try_from(outstanding).unwrap_or(u8::MAX);
                 Ok(PutReceipt::Stored { nodes, outstanding, terms: None })
             }
-            409 | 507 => Ok(PutReceipt::Failed { why: answer.problem() }),
+            409 | 503 | 507 => Ok(PutReceipt::Failed { why: answer.problem() }),
             _ => Err(self.refused(&answer)),
         }
     }
@@ -205,7 +205,8 @@ impl GatewayClient {
         match answer.status {
             200 => self.stored_on(&answer).map(Publication::Stored),
             409 | 412 if answer.is(ENVELOPE) => {
-                self.verified(envelope.name(), answer.body).map(Publication::Conflict)
+                let newest = self.verified(envelope.name(), answer.body)?;
+                Ok(Publication::Conflict(Box::new(newest)))
             }
             409 | 412 | 507 => Err(Failure::Failed(answer.problem())),
             _ => Err(self.refused(&answer)),

@@ -70,7 +70,7 @@ impl<'a> Way<'a> {
                 let published = client.publish_if_with(envelope, expected, terms).await;
                 Ok(match published.map_err(|error| explain(node, error))? {
                     Ok(published) => Publication::Stored(published.stored_on),
-                    Err(conflict) => Publication::Conflict(conflict.newest),
+                    Err(conflict) => Publication::Conflict(Box::new(conflict.newest)),
                 })
             }
         }
