@@ -5,11 +5,13 @@
 
 mod common;
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use common::Server;
-use voiddht_client::signed::{Name, PublicKey, Salt};
+use voiddht_client::signed::{Draft, Envelope, Name, Owner, PublicKey, Salt};
 
 /// Four nodes, and a folder for keys.
 struct Network {
@@ -205,4 +207,66 @@ fn openssl_public_key(file: &Path) -> String {
     assert!(output.status.success(), "{}", text(&output.stderr));
     let key = &output.stdout[output.stdout.len() - 32..];
     key.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A client as VoidPhone's modules have it: plain sockets, `size u16 | type u16 | body`, and nothing of
+/// signatures.
+struct Original(TcpStream);
+
+impl Original {
+    fn connect(api: SocketAddr) -> Self {
+        Self(TcpStream::connect(api).unwrap())
+    }
+
+    fn send(&mut self, kind: u16, body: &[u8]) {
+        let size = u16::try_from(body.len() + 4).unwrap();
+        self.0.write_all(&[&size.to_be_bytes()[..], &kind.to_be_bytes(), body].concat()).unwrap();
+    }
+
+    fn put(&mut self, key: [u8; 32], value: &[u8]) {
+        let (ttl, replication, reserved) = (300_u16.to_be_bytes(), [20], [0]);
+        self.send(650, &[&ttl[..], &replication, &reserved, &key, value].concat());
+    }
+
+    /// The value, or `None` for DHT FAILURE.
+    fn get(&mut self, key: [u8; 32]) -> Option<Vec<u8>> {
+        self.send(651, &key);
+        let mut head = [0; 4];
+        self.0.read_exact(&mut head).unwrap();
+        let [a, b, c, d] = head;
+        let mut body = vec![0; usize::from(u16::from_be_bytes([a, b])) - 4];
+        self.0.read_exact(&mut body).unwrap();
+        assert_eq!(body[..32], key);
+        match u16::from_be_bytes([c, d]) {
+            652 => Some(body[32..].to_vec()),
+            653 => None,
+            other => panic!("answer of type {other}"),
+        }
+    }
+}
+
+#[test]
+fn an_unmodified_client_puts_and_gets_an_envelope() {
+    let network = Network::start();
+    let owner = Owner::from_seed(&[5; 32]).unwrap();
+    let name = Name::native(owner.public_key(), Salt::new(b"endpoint").unwrap());
+    let sign = |seq, body: &'static str| -> Envelope {
+        Draft { name, seq, not_after: 0, body: body.into() }.sign(&owner, None).unwrap()
+    };
+    let (older, newer) = (sign(1, "older"), sign(2, "newer"));
+    let key = name.key().to_bytes();
+    let mut client = Original::connect(network.nodes[0].api);
+    assert_eq!(client.get(key), None);
+    for envelope in [&older, &newer] {
+        client.put(key, envelope.bytes());
+        assert_eq!(client.get(key).as_deref(), Some(&envelope.bytes()[..]));
+    }
+    let mut other = Original::connect(network.nodes[3].api);
+    // Neither plain bytes nor the older envelope take its place.
+    other.put(key, b"plain bytes");
+    other.put(key, older.bytes());
+    assert_eq!(other.get(key).as_deref(), Some(&newer.bytes()[..]));
+    let owner = owner.public_key().to_string();
+    let get = ["get", "--signed-by", &owner, "--salt", "endpoint"];
+    assert_eq!(network.done(2, &get), "newer");
 }

@@ -230,10 +230,10 @@ fn many_values_are_republished_with_few_lookups() {
         matches!(notice, Notice::RequestEnded { kind: k, purpose: p, .. } if *k == kind && *p == purpose)
     });
     assert!((1..=16).contains(&lookups), "{lookups} lookups");
-    // The node itself is one of the replicas of some.
-    assert!((19 * VALUES..=20 * VALUES).contains(&stores), "{stores} STOREs");
+    // The node itself is one of the replicas of some, and some neighbourhoods are dense.
+    assert!((19 * VALUES..=22 * VALUES).contains(&stores), "{stores} STOREs");
     for kept in network.node(0).kept() {
-        assert_eq!((kept.replicas, kept.failure), (Some(20), None));
+        assert!(kept.replicas >= Some(20) && kept.failure.is_none(), "{kept:?}");
         assert_eq!(network.closest_holders(kept.key), 20, "{}", kept.key);
     }
 }

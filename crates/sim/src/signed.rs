@@ -126,9 +126,10 @@ pub fn replaying(
     (names, gets): (u64, u64),
     seed: u64,
 ) -> Result<Reads, ExperimentError> {
-    let mut stage = Stage::new(100, seed)?;
     let mut all = Reads::default();
     for number in 0..names {
+        // A world for each, so that no name has the replayers of another.
+        let mut stage = Stage::new(100, seed + number)?;
         let point = envelope(number, 1)?.key();
         let placement = Placement::Around { point, count, among: 20 };
         stage.world.infiltrate(&Infiltration::new(Kind::Replaying, placement))?;

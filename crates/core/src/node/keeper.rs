@@ -61,6 +61,8 @@ const PLACING_PAUSE: Duration = Duration::from_millis(128);
 const MAX_READING: usize = 64;
 /// How long republishing waits for this node to find its place in the network.
 const JOIN_PAUSE: Duration = Duration::from_millis(250);
+/// The shortest pause before more is begun.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 /// The first pause after a publication that failed; it doubles up to the usual interval.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 /// How often it doubles.
@@ -224,6 +226,7 @@ impl Node {
             return self.answer(id, Outcome::Unkept { was_listed: false });
         };
         drop(entry);
+        self.keeper.factors.remove(&key);
         if !self.persist_for(key, vec![Write::RemoveKept(key)], Waiting::Unkeep(id)) {
             self.answer(id, Outcome::Busy);
         }
@@ -279,7 +282,8 @@ impl Node {
             times.extend(keeper.table.first_due().map(|(at, _)| at));
         }
         if let Some(at) = times.into_iter().min() {
-            self.schedule.set_earlier(Task::Keep, at.max(self.now.mono));
+            // Never at this very moment: nothing that could be begun now is left.
+            self.schedule.set_earlier(Task::Keep, at.max(self.now.mono + SHORTEST_PAUSE));
         }
     }
 
@@ -307,12 +311,15 @@ impl Node {
             self.read_newest(key);
             return true;
         }
-        let waiting = keeper.regions.iter().find(|(_, region)| region.waits_for_lookup());
-        if let Some(id) = waiting.map(|(id, _)| *id) {
-            return may_read && self.advance_region(id);
+        let mut waiting = keeper.regions.iter().filter(|(_, region)| region.waits_for_lookup());
+        if may_read
+            && let Some(id) = waiting.next().map(|(id, _)| *id)
+            && self.advance_region(id)
+        {
+            return true;
         }
-        let has_slot = keeper.regions.len() < MAX_REGIONS;
-        match keeper.table.first_due() {
+        let has_slot = self.keeper.regions.len() < MAX_REGIONS;
+        match self.keeper.table.first_due() {
             Some((at, key)) if has_slot && at <= self.now.mono => {
                 self.begin_region(key);
                 true
@@ -335,6 +342,7 @@ impl Node {
     /// Publishes a kept value: on these nodes, or on those that a lookup finds.
     fn place_kept(&mut self, key: &Key, nodes: Option<&[NodeInfo]>, since: Now) {
         let Some(entry) = self.keeper.table.get(key).filter(|entry| entry.is_kept()) else {
+            self.keeper.factors.remove(key);
             return;
         };
         let latest = self.latest_version();
@@ -418,6 +426,7 @@ impl Node {
         }
         self.answer_keep(key);
         let Some(entry) = self.keeper.table.get_mut(key).filter(|entry| entry.is_kept()) else {
+            self.keeper.factors.remove(key);
             return;
         };
         entry.replicas = receipt.map(|receipt| receipt.stored).or(entry.replicas);
@@ -471,6 +480,8 @@ impl Node {
     /// A value is due after so much time, or at its end if that is earlier.
     fn plan_within(&mut self, key: &Key, wait: Duration) {
         let end = self.keeper.table.get(key).and_then(|entry| entry.end);
+        // An end that has passed, by a clock that is wrong, is looked at when the value is due.
+        let end = end.filter(|end| *end > self.now.wall);
         let left = end.map_or(wait, |end| end.since(self.now.wall));
         self.keeper.table.set_due(key, Some(self.now.mono + wait.min(left)));
         self.schedule.set_earlier(Task::Keep, self.now.mono + wait.min(left));

@@ -41,6 +41,11 @@ proptest! {
     }
 
     #[test]
+    fn replicas_that_were_offered_the_same_signed_values_hold_the_same(bytes in bytes(120)) {
+        records::signed_replicas_agree(&bytes);
+    }
+
+    #[test]
     fn replicas_that_were_offered_the_same_hold_the_same(bytes in bytes(300)) {
         records::replicas_agree(&bytes);
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -9,6 +10,7 @@ use voiddht_core::peer::Peer;
 use voiddht_core::quota::{Account, Charge, Owner};
 use voiddht_core::record::{Bill, Offer, RECORD_OVERHEAD_BYTES, RecordLimits, RecordStore};
 use voiddht_core::time::{BootTime, Moment, Now, WallTime};
+use voiddht_signed::{Draft, Name, Salt, SigningKey};
 use voiddht_wire::Key;
 
 use super::source::{self, Source};
@@ -188,4 +190,68 @@ pub(crate) fn replicas_agree(bytes: &[u8]) {
         };
         assert_eq!(held(&one), held(&other), "replicas differ");
     }
+}
+
+/// Everything that may be offered under the key of one signed value, and the key: envelopes of several
+/// generations and sequence numbers, two of each; expired and forged ones; the key's preimage; plain bytes.
+static SIGNED: LazyLock<(Key, Vec<Bytes>)> = LazyLock::new(|| {
+    let key = |seed: u8| SigningKey::from_seed(&[seed; 32]).expect("any seed makes a key");
+    let (owner, writer) = (key(1), key(2));
+    let name = Name::native(owner.public_key(), Salt::EMPTY);
+    let mut values = vec![Bytes::from("plain"), Bytes::from("other plain")];
+    for generation in 0..3 {
+        for (seq, body) in [(1, "a"), (1, "b"), (2, "a"), (2, "b")] {
+            let draft = Draft { name, seq, not_after: 0, body: body.into() };
+            let envelope = match generation {
+                0 => draft.sign(&owner, None),
+                _ => {
+                    let delegation = owner
+                        .delegate(&name, writer.public_key(), generation, u64::MAX)
+                        .expect("its fields are in range");
+                    draft.sign(&writer, Some(&delegation))
+                }
+            };
+            values.push(envelope.expect("it is well formed").bytes().clone());
+        }
+    }
+    let mut forged = values[2].to_vec();
+    forged.push(1);
+    values.push(forged.into());
+    // Ten minutes of tolerance after 1970 have not passed by the clock of this law: ended in second 1.
+    let expired = Draft { name, seq: 9, not_after: 1, body: "late".into() };
+    values.push(expired.sign(&owner, None).expect("it is well formed").bytes().clone());
+    let prefix: &[u8] = b"voiddht signed value\0\x01";
+    values.push([prefix, owner.public_key().as_bytes()].concat().into());
+    (name.key(), values)
+});
+
+/// Two replicas that were offered the same signed and plain values of a key, in whatever order, hold the
+/// same one, of the same version.
+pub(crate) fn signed_replicas_agree(bytes: &[u8]) {
+    let (key, values) = &*SIGNED;
+    let mut source = Source::new(bytes);
+    let (mono, stride) = (Moment::from_micros(1), source.below(64));
+    let mut offers = Vec::new();
+    while !source.is_empty() && offers.len() < 24 {
+        offers.push(Offer {
+            key: *key,
+            value: values[usize::from(source.byte()) % values.len()].clone(),
+            version: WALL + u64::from(source.byte() % 4),
+            expires: now(mono).boot + Duration::from_secs(600),
+            maintenance: source.flag(),
+        });
+    }
+    let mut one = RecordStore::new(source::own(), RecordLimits::default());
+    let mut other = one.clone();
+    for offer in &offers {
+        one.offer(offer.clone(), now(mono)).ok();
+    }
+    for turn in 0..offers.len() {
+        let next = offers.swap_remove((7 + stride * turn) % offers.len());
+        other.offer(next, now(mono)).ok();
+    }
+    let held = |store: &RecordStore| {
+        store.get(key, now(mono).boot).map(|record| (record.value.clone(), record.version))
+    };
+    assert_eq!(held(&one), held(&other), "replicas differ");
 }

@@ -82,9 +82,10 @@ impl Node {
         self.keeper.regions.insert(id, region);
     }
 
-    /// Stops keeping a value whose end has passed.
+    /// Stops keeping a value whose end has passed, unless contacts show that this node's clock is wrong.
     pub(super) fn end_kept(&mut self, key: &Key) -> bool {
-        let has_ended = |entry: &Entry| entry.has_ended(self.now.wall);
+        let is_clock_wrong = self.is_clock_wrong;
+        let has_ended = |entry: &Entry| !is_clock_wrong && entry.has_ended(self.now.wall);
         let has_ended = self.keeper.table.get(key).is_some_and(has_ended);
         if has_ended {
             self.stop_keeping(key, KeptState::Ended);
