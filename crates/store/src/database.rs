@@ -321,11 +321,14 @@ impl<'a> Tables<'a> {
 
     fn leave_network(&mut self, keep_records: bool) -> Result<(), redb::StorageError> {
         self.contacts.retain(|_, _| false)?;
+        self.tenures.retain(|_, _| false)?;
         if !keep_records {
             self.values.retain(|_, _| false)?;
             self.records.retain(|_, _| false)?;
             self.expiry.retain(|_, ()| false)?;
             self.accounts.retain(|_, _| false)?;
+            self.kept.retain(|_, _| false)?;
+            self.kept_values.retain(|_, _| false)?;
         }
         Ok(())
     }

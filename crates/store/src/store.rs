@@ -217,7 +217,7 @@ impl Store {
     }
 
     /// Makes the directory that of another network, in one transaction: forgets the contacts, and the
-    /// records unless they are kept, and remembers the fingerprints of its secrets, none for a public
+    /// records and kept values unless they are to stay, and remembers the fingerprints of its secrets, none for a public
     /// network. Pins stay. Blocks until it is on disk.
     ///
     /// # Errors

@@ -54,6 +54,18 @@ fn kept_values_come_back_and_rows_change_without_their_values() {
 }
 
 #[test]
+fn kept_values_belong_to_the_network_that_they_are_kept_in() {
+    let memory = Memory::default();
+    write(&memory, vec![Write::PutKept { row: row(1), value: Some("one".into()) }]);
+    for (keep_records, kept) in [(true, 1), (false, 0)] {
+        let (store, _) = open(&memory);
+        store.move_to_network(&[[7; 8]], keep_records).expect("a disk in memory");
+        store.close().expect("a disk in memory");
+        assert_eq!(open(&memory).1.kept.len(), kept);
+    }
+}
+
+#[test]
 fn the_class_of_a_record_comes_back() {
     let memory = Memory::default();
     let classes = [

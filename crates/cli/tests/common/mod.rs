@@ -65,7 +65,7 @@ impl Server {
 
     /// Where it serves its page; it was started with --http.
     pub(crate) fn http(&self) -> String {
-        let line = self.line_with("page at http://");
+        let line = self.line_with("dashboard at http://");
         let rest = line.split("http://").nth(1).unwrap();
         rest.split('/').next().unwrap().to_owned()
     }

@@ -194,7 +194,7 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
     let handle = Handle::new(Arc::clone(&context), api_address);
     let http = http.map(|http| http.serve(vec![Watched { handle, label: None }]));
     if let Some(address) = http.as_ref().and_then(HttpServer::address) {
-        tracing::info!("page at http://{address}/, metrics at http://{address}/metrics");
+        tracing::info!("dashboard at http://{address}/, metrics at http://{address}/metrics");
     }
     Ok(Node { context, api_address, joined, api, http })
 }
