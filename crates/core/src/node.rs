@@ -68,6 +68,7 @@ mod schedule;
 mod serve;
 mod suspects;
 mod upkeep;
+mod verified;
 
 pub use conditional::ConditionalPut;
 use conditional::Conditionals;
@@ -87,6 +88,7 @@ use schedule::{Schedule, Task};
 use serve::Unsynced;
 use suspects::Suspects;
 use upkeep::Upkeep;
+use verified::Verified;
 
 /// A shorter gap between the clock that counts suspended time and the one that does not is no
 /// suspend: TTLs are in whole seconds.
@@ -112,6 +114,7 @@ pub struct Node {
     next_operation: u64,
     conditionals: Conditionals,
     keeper: Keeper,
+    verified: Verified,
     published: Publications,
     clocks: PeerClocks,
     /// The last judgement of [`PeerClocks`] that was told.
@@ -164,6 +167,7 @@ impl Node {
             next_operation: 0,
             conditionals: Conditionals::default(),
             keeper: Keeper::new(Table::new(config.kept)),
+            verified: Verified::default(),
             published: Publications::default(),
             clocks: PeerClocks::default(),
             is_clock_wrong: false,
