@@ -70,6 +70,7 @@ mod schedule;
 mod serve;
 mod suspects;
 mod upkeep;
+mod verified;
 
 pub use conditional::ConditionalPut;
 use conditional::Conditionals;
@@ -90,6 +91,7 @@ use schedule::{Schedule, Task};
 use serve::Unsynced;
 use suspects::Suspects;
 use upkeep::Upkeep;
+use verified::Verified;
 
 /// A shorter gap between the clock that counts suspended time and the one that does not is no
 /// suspend: TTLs are in whole seconds.
@@ -115,6 +117,7 @@ pub struct Node {
     next_operation: u64,
     conditionals: Conditionals,
     keeper: Keeper,
+    verified: Verified,
     published: Publications,
     duplicates: Duplicates,
     clocks: PeerClocks,
@@ -168,6 +171,7 @@ impl Node {
             next_operation: 0,
             conditionals: Conditionals::default(),
             keeper: Keeper::new(Table::new(config.kept)),
+            verified: Verified::default(),
             published: Publications::default(),
             duplicates: Duplicates::default(),
             clocks: PeerClocks::default(),

@@ -202,7 +202,9 @@ impl Node {
             salt: self.random.random(),
         };
         let search = self.lookup(key, policy.breadth);
-        let get = Get::new(self.own.id, search, policy, floor, held);
+        let held_here = self.records.get(&key, self.now.boot).map(|record| record.verified());
+        let known = held_here.into_iter().chain(self.verified.get(&key).cloned()).collect();
+        let get = Get::knowing(known, self.own.id, search, policy, floor, held);
         self.start(origin, Kind::Get(Box::new(get)), since);
     }
 
@@ -637,6 +639,9 @@ impl Node {
         }
         for liar in get.liars() {
             self.blame(liar, Misbehaviour::DeniedValue);
+        }
+        if let Some(value) = &found.value {
+            self.verified.note(get.lookup().target(), value);
         }
         let proof = found.value.as_ref().map(|value| value.class().proof());
         let (value, version) = (found.bytes().cloned(), found.version);

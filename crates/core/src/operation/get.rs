@@ -127,6 +127,8 @@ pub struct Get {
     /// The nodes whose votes decide, and what each counts; empty unless there was an election.
     electorate: Vec<(NodeId, u32)>,
     proof: Option<Proof>,
+    /// Values of the key whose class was checked before.
+    known: Vec<VerifiedValue>,
     search: Lookup,
     stage: Stage,
 }
@@ -162,6 +164,19 @@ impl Get {
     /// `held` the record that it holds as a replica: its own vote.
     pub fn new(
         own: NodeId,
+        search: Lookup,
+        policy: ReadPolicy,
+        floor: Option<Published>,
+        held: Option<Record>,
+    ) -> Self {
+        Self::knowing(Vec::new(), own, search, policy, floor, held)
+    }
+
+    /// As [`Self::new`], with values of the key that were verified before: their signatures are not
+    /// checked again.
+    pub fn knowing(
+        known: Vec<VerifiedValue>,
+        own: NodeId,
         mut search: Lookup,
         policy: ReadPolicy,
         floor: Option<Published>,
@@ -180,6 +195,7 @@ impl Get {
             ballot: Ballot::default(),
             electorate: Vec::new(),
             proof,
+            known,
             search,
             stage: Stage::Searching,
         };
@@ -511,7 +527,7 @@ impl Get {
 
     fn count(&mut self, voter: NodeId, record: Record) {
         let Record { value, version, ttl, .. } = record;
-        let known = self.ballot.known(&value).cloned();
+        let known = self.ballot.known(&value).or_else(|| self.known_before(&value)).cloned();
         let checked = known
             .map_or_else(|| VerifiedValue::check(&self.key, &value, self.policy.began).ok(), Some);
         let Some(value) = checked.filter(|value| self.may_count(value)) else {
@@ -530,6 +546,12 @@ impl Get {
         } else {
             self.ballot.cast(Vote { voter, value, version, ttl });
         }
+    }
+
+    /// The value with these bytes, if it was verified before and has not expired since.
+    fn known_before(&self, value: &bytes::Bytes) -> Option<&VerifiedValue> {
+        let known = self.known.iter().find(|known| known.bytes() == value)?;
+        (!known.has_expired(self.policy.began)).then_some(known)
     }
 
     /// Whether the reader accepts such a value.

@@ -1,7 +1,7 @@
 //! A value under its key, with what makes it the value of that key.
 
 use bytes::Bytes;
-use voiddht_signed::{Claim, Precedence, Refused};
+use voiddht_signed::{Claim, Envelope, Precedence, Refused};
 use voiddht_wire::Key;
 
 use super::order::{Class, Rank};
@@ -33,6 +33,13 @@ impl VerifiedValue {
     /// A value that passed the check before it was written to this node's disk.
     pub(crate) fn restored(bytes: Bytes, class: Class) -> Self {
         Self { bytes, class }
+    }
+
+    /// Whether it is a signed value whose end has passed.
+    pub fn has_expired(&self, now: WallTime) -> bool {
+        let is_signed = matches!(self.class, Class::Signed(_));
+        let has_expired = |envelope: Envelope| envelope.has_expired(seconds(now));
+        is_signed && Envelope::parse(self.bytes.clone()).is_ok_and(has_expired)
     }
 
     /// The value.

@@ -357,3 +357,22 @@ fn at(fraction: f64) -> NodeInfo {
     bytes[..8].copy_from_slice(&((fraction * 2f64.powi(64)) as u64).to_be_bytes());
     NodeInfo { id: NodeId::from_bytes(bytes), ..node(1) }
 }
+
+/// Verifying an envelope is most of what a read of it costs.
+#[test]
+fn what_was_verified_before_is_not_verified_again() {
+    let class = Class::Signed(Precedence { generation: 0, seq: 1 });
+    let known = vec![VerifiedValue::restored("known".into(), class)];
+    let breadth = Breadth { want: 4, alpha: 1, paths: 1, diversity: DiversityLimits::NONE };
+    let search = Lookup::new(Key::default(), own(), breadth, &[node(1), node(2)]);
+    let policy = policy(breadth, QUORUM);
+    let mode = ReadMode { freshness: Freshness::First, proved_only: true, ..ReadMode::default() };
+    let policy = ReadPolicy { mode, ..policy };
+    let mut get = Get::knowing(known, own(), search, policy, None, None);
+    assert_eq!(asked(&mut get), [1]);
+    get.handle_answer(&node(1).id, value("another", 1));
+    assert_eq!(asked(&mut get), [2], "other bytes are plain, and do not count");
+    get.handle_answer(&node(2).id, value("known", 1));
+    assert!(is_done(&mut get));
+    assert_eq!(get.found().value.map(|value| value.class()), Some(class));
+}
