@@ -38,7 +38,9 @@ impl Server {
             let field = |start: &str| {
                 line.split_whitespace().find_map(|word| word.strip_prefix(start)).map(str::to_owned)
             };
-            server.p2p = field("p2p=").unwrap_or(server.p2p);
+            if let Some(address) = field("p2p=") {
+                server.p2p = address;
+            }
             if let Some(place) = field("http://") {
                 server.gateway = place.trim_end_matches("/v1/").to_owned();
             }
@@ -58,7 +60,7 @@ impl Server {
         let relay = format!("http://{}/pkarr", self.gateway);
         let mut builder = Client::builder();
         builder.no_default_network().relays(&[relay.as_str()]).expect("a URL");
-        builder.request_timeout(Duration::from_secs(30)).build().expect("a client")
+        builder.relay_request_timeout(Duration::from_secs(30)).build().expect("a client")
     }
 }
 
