@@ -55,6 +55,21 @@ impl AdmittedContact {
     }
 }
 
+/// A contact as it lies on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredContact {
+    /// Its ID, and where it listens.
+    pub info: NodeInfo,
+    /// For how long it has been in the routing table, as far as that was written.
+    pub tenure: Duration,
+}
+
+impl From<NodeInfo> for StoredContact {
+    fn from(info: NodeInfo) -> Self {
+        Self { info, tenure: Duration::ZERO }
+    }
+}
+
 /// A member of a bucket.
 #[derive(Clone, Debug)]
 pub struct Contact {

@@ -11,6 +11,7 @@ use voiddht_wire::{Key, NodeId, PeerAddress, RpcId};
 
 use crate::configured::{ConfiguredPeer, PeerName, PeerState, ResolveError, Service};
 use crate::kept::{KeepReceipt, KeepRefusal, KeepRequest, KeptRow, KeptState};
+pub use crate::contact::StoredContact;
 use crate::label::{
     Limit, LookupPurpose, RefusalReason, RequestKind, RequestPurpose, StoreRejection,
 };
@@ -524,21 +525,6 @@ pub enum Write {
     },
     /// Forget a contact, and its tenure.
     RemoveContact(NodeId),
-}
-
-/// A contact as it lies on disk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StoredContact {
-    /// Its ID, and where it listens.
-    pub info: NodeInfo,
-    /// For how long it has been in the routing table, as far as that was written.
-    pub tenure: Duration,
-}
-
-impl From<NodeInfo> for StoredContact {
-    fn from(info: NodeInfo) -> Self {
-        Self { info, tenure: Duration::ZERO }
-    }
 }
 
 /// A record as it lies on disk.

@@ -27,6 +27,7 @@ const ADVICE: &[(&str, &str)] = &[
         "connections_per_peer",
         "A peer opens more connections than it needs; its oldest were closed. See the log.",
     ),
+    ("given_up_requests", "Many requests were not answered; see this machine's network."),
     (
         "handshakes",
         "Many peers connect simultaneously, or a client floods the port; see voiddht_handshakes_total.",
@@ -42,7 +43,6 @@ const ADVICE: &[(&str, &str)] = &[
         "inbox_events",
         "The node's one task is behind; peers feel that as delay. See its processor time.",
     ),
-    ("given_up_requests", "Many requests were not answered; see this machine's network."),
     (
         "legacy_peers",
         "Many peers of the original network; what was known of them is found out again.",

@@ -140,7 +140,8 @@ fn small_world(checker: impl Checker + 'static) -> World {
     let end = world.now() + Duration::from_secs(30);
     while let Some(ended) = world.run_until_ended(end) {
         if let Outcome::Put { receipt, .. } = ended.outcome {
-            assert_eq!(receipt.stored, 20);
+            // A neighbourhood that is dense by chance gets some more.
+            assert!((20..=24).contains(&receipt.stored), "{}", receipt.stored);
         }
     }
     world
