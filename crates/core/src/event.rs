@@ -10,8 +10,8 @@ use voiddht_wire::peer::{Message, MessageError, NodeInfo};
 use voiddht_wire::{Key, NodeId, PeerAddress, RpcId};
 
 use crate::configured::{ConfiguredPeer, PeerName, PeerState, ResolveError, Service};
-use crate::kept::{KeepReceipt, KeepRefusal, KeepRequest, KeptRow, KeptState};
 pub use crate::contact::StoredContact;
+use crate::kept::{KeepReceipt, KeepRefusal, KeepRequest, KeptRow, KeptState};
 use crate::label::{
     Limit, LookupPurpose, RefusalReason, RequestKind, RequestPurpose, StoreRejection,
 };
