@@ -148,8 +148,8 @@ fn an_identity_that_the_database_did_not_take_is_an_error() {
 
 /// Rows in each table of records, found by redb itself.
 fn rows(disk: &Disk) -> [u64; 3] {
-    const RECORDS: redb::TableDefinition<&[u8; 32], &[u8; 16]> =
-        redb::TableDefinition::new("records");
+    const RECORDS: redb::TableDefinition<&[u8; 32], &[u8; 17]> =
+        redb::TableDefinition::new("classed_records");
     const VALUES: redb::TableDefinition<&[u8; 32], &[u8]> = redb::TableDefinition::new("values");
     const EXPIRY: redb::TableDefinition<&[u8; 40], ()> = redb::TableDefinition::new("expiry");
     let database = Database::open(disk.file("records.redb")).unwrap();

@@ -17,6 +17,7 @@ use voiddht_client::signed::{Envelope, Terms};
 use voiddht_node::http::KeepView;
 use voiddht_wire::limits::MAX_NODES;
 
+use super::connection::place::check_directory;
 use super::connection::{NodeConnection, pretty};
 use super::key;
 use super::node::NodeArguments;
@@ -139,6 +140,10 @@ impl Arguments {
                 )));
             }
         };
+        // Before the value, which may be typed by hand.
+        if let Some(directory) = &self.place.data_dir {
+            check_directory(directory)?;
+        }
         let value = read_value(value, self.file.as_deref())?;
         let node = self.place.node().await?;
         match signer {

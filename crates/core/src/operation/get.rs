@@ -237,10 +237,13 @@ impl Get {
             return self.elect();
         }
         if self.has_quorum() {
-            return match self.policy.mode.freshness {
-                Freshness::Thorough => self.elect(),
-                Freshness::Latest | Freshness::First => self.decide(),
-            };
+            // Around a crowded key, ground IDs may be among the few that were queried: all replicas vote.
+            if self.policy.mode.freshness == Freshness::Thorough || !self.crowds().is_empty() {
+                return self.elect();
+            }
+            if self.is_enough_outside(&self.suspected_crowds()) {
+                return self.decide();
+            }
         }
         if self.could_be_enough() {
             return Some(Next::Wait);
@@ -414,12 +417,7 @@ impl Get {
 
     /// Whether enough of the nodes that should hold the value agree, and none dissents.
     fn has_quorum(&self) -> bool {
-        if self.ballot.has_dissent() || !self.policy.is_enough(self.early_votes(None)) {
-            return false;
-        }
-        // Only now, for it takes longer than all else.
-        self.is_enough_of(0, &self.crowds())
-            && self.is_enough_of(self.policy.spared(), &self.suspected_crowds())
+        !self.ballot.has_dissent() && self.policy.is_enough(self.early_votes(None))
     }
 
     /// Whether all outstanding answers are overdue, and together could not outvote the others.
@@ -454,13 +452,14 @@ impl Get {
         size.crowds(&self.search.distances(), Strictness::SUSPICIOUS)
     }
 
-    /// Whether the votes end the search, weighed by these crowds, and with so much to spare.
-    fn is_enough_of(&self, spared: u32, crowds: &Crowds) -> bool {
+    /// Whether the votes end the search if those of these crowds count less. Some votes are spared.
+    fn is_enough_outside(&self, crowds: &Crowds) -> bool {
         if crowds.is_empty() {
             return true;
         }
         let early = self.early_votes(Some(crowds));
-        self.policy.is_enough(EarlyVotes { weight: early.weight.saturating_add(spared), ..early })
+        let weight = early.weight.saturating_add(self.policy.spared());
+        self.policy.is_enough(EarlyVotes { weight, ..early })
     }
 
     /// Whether the requests in flight can complete the quorum: then no further one is sent. For each

@@ -27,6 +27,19 @@ const ADVICE: &[(&str, &str)] = &[
         "connections_per_peer",
         "A peer opens more connections than it needs; its oldest were closed. See the log.",
     ),
+    ("gateway_batches", "Send fewer batches at a time, or longer ones."),
+    ("gateway_body_bytes", "A client sent a body that no value may have, and was refused."),
+    ("gateway_connections", "Clients should share connections, or use another node's gateway too."),
+    ("gateway_kept_packets", "Packets are published once; their owners publish them again."),
+    (
+        "gateway_packets",
+        "Clients publish packets faster than they are taken, and were told to wait.",
+    ),
+    (
+        "gateway_requests",
+        "Clients send more requests at a time than are taken, and were told to wait.",
+    ),
+    ("gateway_streams", "Close event streams that are not read."),
     ("given_up_requests", "Many requests were not answered; see this machine's network."),
     (
         "handshakes",
@@ -54,6 +67,8 @@ const ADVICE: &[(&str, &str)] = &[
     ),
     ("max_bytes", "Raise --max-stored, or add nodes."),
     ("max_corrections", "Many peers hold outdated records: check whether clocks differ."),
+    ("max_kept_bytes", "Local tools keep more bytes than a node may: see dht kept."),
+    ("max_kept_values", "Local tools keep more values than a node may: see dht kept."),
     (
         "max_operations",
         "Local programs ask more than the node can do; further requests were refused.",
