@@ -166,12 +166,17 @@ async fn page() -> u16 {
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let mut head = Vec::new();
-            while !head.ends_with(b"\r\n\r\n") && stream.read_buf(&mut head).await.unwrap() > 0 {}
-            let answer =
-                "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\n\r\n<p>a page";
-            // The browser may have left.
-            let _ = stream.write_all(answer.as_bytes()).await;
+            // At the same time: browsers open connections on which they ask nothing.
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") && stream.read_buf(&mut head).await.unwrap() > 0
+                {
+                }
+                let answer = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\nconnection: close\r\n\r\n\
+                              <p>a page";
+                // The browser may have left.
+                let _ = stream.write_all(answer.as_bytes()).await;
+            });
         }
     });
     port

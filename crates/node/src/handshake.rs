@@ -182,8 +182,14 @@ fn refused(refusal: &Refusal) -> Undelivered {
             Undelivered::NotAPeerPort(service::of_first_bytes(bytes))
         }
         Refusal::Certificate(CertificateError::Empty) => Undelivered::NotAPeerPort(Service::Other),
-        // As long as it says it is, and no certificate: sealed, perhaps.
-        Refusal::Certificate(CertificateError::NeitherPemNorDer) => Undelivered::OtherNetwork,
+        // As long as it says it is, and no certificate: sealed, perhaps. The random bytes of a sealed one
+        // may begin as DER does.
+        Refusal::Certificate(
+            CertificateError::NeitherPemNorDer
+            | CertificateError::TrailingBytes(_)
+            | CertificateError::Der(_)
+            | CertificateError::NotACertificate,
+        ) => Undelivered::OtherNetwork,
         _ => Undelivered::WrongIdentity,
     }
 }

@@ -114,6 +114,7 @@ pub(super) async fn control(directory: Option<&Path>) -> Result<NodeConnection, 
     let Some(directory) = directory else {
         return Ok(NodeConnection::local().await?.patient(PATIENCE));
     };
+    check_directory(directory)?;
     let node = NodeConnection::in_directory(directory).await.map_err(|error| {
         let directory = directory.display();
         Failure::Unreachable(format!("no node runs with {directory}: {error}"))
