@@ -103,6 +103,14 @@ pub(super) struct ControlArguments {
 }
 
 impl ControlArguments {
+    /// Refuses a data directory that does not exist: before anything is asked of the user or a node.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`], which names it.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        self.data_dir.as_deref().map_or(Ok(()), check_directory)
+    }
+
     /// The node that is meant.
     pub(super) async fn node(&self) -> Result<NodeConnection, Failure> {
         control(self.data_dir.as_deref()).await
@@ -141,10 +149,7 @@ impl Arguments {
                 )));
             }
         };
-        // Before the value, which may be typed by hand.
-        if let Some(directory) = &self.place.data_dir {
-            check_directory(directory)?;
-        }
+        self.place.check()?;
         let value = read_value(value, self.file.as_deref())?;
         let node = self.place.node().await?;
         match signer {

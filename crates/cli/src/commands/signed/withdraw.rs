@@ -38,6 +38,7 @@ Examples:
 
 impl Arguments {
     pub(in crate::commands) async fn run(self, output: &Output) -> Result<Exit, Failure> {
+        self.place.check()?;
         let gateway = self.gateway.client(self.node.timeout)?;
         let signer = self.signing.signer()?;
         let signer = signer.ok_or_else(|| {
