@@ -154,7 +154,7 @@ fn an_operation_is_seen_while_it_runs_and_tells_its_steps_if_asked_to() {
 }
 
 /// An operation that waits until a node that has just started knows its neighbourhood began later, when
-/// nobody watched any more: `explain` right after a start listed no steps.
+/// steps were no longer recorded: `explain` right after a start listed none.
 #[test]
 fn an_operation_that_waits_for_a_starting_node_tells_its_steps_too() {
     let mut network = Network::new(10);

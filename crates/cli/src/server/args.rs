@@ -225,7 +225,7 @@ pub struct Network {
     pub verify_certificates: bool,
 }
 
-/// Where values are put and got over HTTP, and by whom.
+/// Where the HTTP gateway listens, and which clients may use it.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Gateway")]
 pub struct Gateway {

@@ -251,10 +251,10 @@ impl Node {
         None
     }
 
-    /// Nodes that no longer hold the record of a key, as far as this pass is concerned: those that went, those that
-    /// went before and for which nobody acted, and those that do not answer. The last are passed over
-    /// wherever the closest nodes are looked for; were they not counted, each death while another
-    /// node does not answer would be made up for by the same node, and the one before it be left out.
+    /// Nodes that no longer hold the record of a key, in this pass: departed nodes, nodes that departed
+    /// before and were not replaced, and unresponsive ones. Searches for the closest nodes skip the
+    /// last. If they were not counted, every death while another node is unresponsive would be
+    /// replaced by the same node, and one replica would be missing.
     fn departed(&self, key: &Key, pass: &Pass, undone_since: Option<Moment>) -> BTreeSet<NodeId> {
         let mut went: BTreeSet<NodeId> = pass.went.keys().copied().collect();
         if let Some(since) = undone_since {

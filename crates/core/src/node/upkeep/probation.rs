@@ -10,7 +10,7 @@
 //! It is nevertheless among the closest for PUTs, lookups and everything else, and counts in receipts: where
 //! half of a network is replaced in an hour, a PUT that passed over newcomers would miss the nodes that readers
 //! ask. A node that comes back, after a restart or an outage, is known by its [tenure](crate::node::lost)
-//! and is on probation no more. In a young network, where all are new, tenure tells nobody apart, and none is.
+//! and is not on probation. In a young network, where all nodes are new, tenure says nothing, and none is.
 
 use std::time::Duration;
 
