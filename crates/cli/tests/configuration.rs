@@ -27,9 +27,7 @@ fn printed(command: &mut Command) -> String {
 
 #[test]
 fn both_programs_live_by_one_file() {
-    let probe = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = probe.local_addr().unwrap().port();
-    drop(probe);
+    let port = common::ports::free_address().port();
     let config = file(&format!(
         "hostkey = /k\n[dht]\nlisten_address = 127.0.0.1:0\napi_address = 127.0.0.1:{port}\n\
          [dht.put]\nttl = 60\n[onion]\n!\n"

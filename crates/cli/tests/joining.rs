@@ -10,14 +10,10 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
 use common::Server;
+use common::ports::free_address;
 
 /// A split network is one again within this time.
 const A_MINUTE: Duration = Duration::from_secs(60);
-
-/// A port that was free a moment ago.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
 
 fn at(port: u16) -> String {
     format!("127.0.0.1:{port}")
@@ -48,7 +44,7 @@ fn put(node: &Server, key: &str, value: &str) {
 /// its own for ever.
 #[test]
 fn a_first_node_that_starts_last_is_part_of_the_network() {
-    let [one, two] = [free_port(), free_port()];
+    let [one, two] = [free_address().port(), free_address().port()];
     let second = node(two, &["--peer", &at(one)]);
     second.line_with("cannot join through a configured peer");
     let third =
@@ -64,7 +60,7 @@ fn a_first_node_that_starts_last_is_part_of_the_network() {
 /// The first node has lost its data and returns as another, at the same address.
 #[test]
 fn a_first_node_that_returns_with_a_new_identity_is_part_of_the_network() {
-    let port = free_port();
+    let port = free_address().port();
     let mut first = node(port, &[]);
     let others: Vec<_> =
         (0..3).map(|_| Server::start(&["-a", "127.0.0.1", "--peer", &at(port)]).joined()).collect();
@@ -104,10 +100,10 @@ fn the_log_says_why_a_peer_cannot_be_joined_through() {
     let tofu = Server::start(&["-a", "127.0.0.1", "--identity", "tofu", "--http", "127.0.0.1:0"]);
     let module_api = tofu.api.to_string();
     let dashboard = tofu.http();
-    let refused = at(free_port());
+    let refused = at(free_address().port());
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = silent.local_addr().unwrap().to_string();
-    let own = free_port();
+    let own = free_address().port();
     for (peer, reason) in [
         (&refused, "the connection was refused"),
         (&silent, "did not complete a connection in time"),

@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
 use std::process::{Output, Stdio};
 
+use common::ports::free_address;
 use common::{Server, complaint, dht, read_until};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
@@ -67,7 +68,7 @@ fn status_is_the_page_in_words() {
 
 #[test]
 fn a_node_that_is_not_part_of_its_network_is_status_1() {
-    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let dead = free_address().to_string();
     let node = Server::start(&["-a", "127.0.0.1", "--peer", &dead, "--http", "127.0.0.1:0"]);
     let http = node.http();
     let text = said(&["status"], &http, 1);
@@ -131,14 +132,14 @@ fn a_bench_measures_what_programs_see() {
         assert!(load["right"].as_u64() > Some(0) && load["missing"] == 0, "{load}");
         assert!(load["latency_ms"]["p50"].as_f64() <= load["latency_ms"]["max"].as_f64());
     }
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let free = free_address().to_string();
     let told = complaint(dht().args(["bench", "--node", &free]).stderr(Stdio::piped()), 3);
     assert!(told.contains(&free), "{told}");
 }
 
 #[test]
 fn a_page_that_is_not_served_is_status_3_and_says_how_it_would_be() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let free = free_address().to_string();
     for arguments in [&["status"][..], &["explain", "key"], &["doctor"], &["peers"]] {
         let told = complaint(dht().args(arguments).args(["--http", &free]), 3);
         assert!(told.contains(&free) && told.contains("started with --http"), "{told}");
@@ -236,7 +237,7 @@ fn a_node_without_a_data_directory_is_found_on_its_machine() {
 #[test]
 fn several_nodes_have_a_line_each() {
     let (_first, _second, http) = pair();
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let free = free_address().to_string();
     let output = dht().args(["status", &http, &free]).output().unwrap();
     let lines = text(&output, 3);
     let lines: Vec<_> = lines.lines().collect();
@@ -259,7 +260,7 @@ fn ping_tells_what_is_there_and_leaves_nothing_behind() {
     assert!(peer.contains("it reached port"), "{peer}");
     assert!(said(&first.api.to_string(), 1).contains("a module API"));
     assert!(said(&http, 1).contains("a node's dashboard"));
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let free = free_address().to_string();
     assert!(said(&free, 3).contains("nothing answers there"));
     let tofu = Server::start(&["-a", "127.0.0.1", "--identity", "tofu"]);
     let output = dht().args(["ping", "--json", &tofu.p2p.to_string()]).output().unwrap();

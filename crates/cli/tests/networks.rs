@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::Server;
+use common::ports::free_address;
 use rustix::process::Signal;
 
 /// Four nodes that the first has brought together.
@@ -56,7 +57,7 @@ fn on_an_address_for_each_node() {
 #[test]
 fn peers_may_be_named_and_one_that_lives_is_enough() {
     let first = Server::start(&["-a", "127.0.0.1"]);
-    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let dead = free_address();
     let (live, dead) = (format!("localhost:{}", first.p2p.port()), dead.to_string());
     let second = Server::start(&["--peer", &dead, "--peer", &live, "-a", "127.0.0.1"]).joined();
     assert!(second.dht(&["put", "key", "value"]).status.success());

@@ -8,6 +8,7 @@ use std::io::Read;
 use std::net::{TcpListener, TcpStream};
 use std::process::Stdio;
 
+use common::ports::free_address;
 use common::{Server, complaint, dht, read_until, server, with_input};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -102,7 +103,7 @@ fn a_port_in_use_is_named() {
 
 #[test]
 fn a_node_that_is_not_there_is_status_3() {
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let free = free_address().to_string();
     for arguments in [&["get", "key"][..], &["put", "key", "value"]] {
         let text = complaint(dht().args(arguments).args(["--node", &free]), 3);
         assert!(text.contains(&free), "{text}");
@@ -180,7 +181,7 @@ fn a_signal_ends_a_node_in_order() {
 
 #[test]
 fn a_level_says_how_much_is_logged() {
-    let api = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let api = free_address();
     let mut command = server();
     command.args(["-a", "127.0.0.1", "-m", &api.port().to_string(), "-p", "0", "-l", "err"]);
     let mut node = command.stderr(Stdio::piped()).spawn().unwrap();

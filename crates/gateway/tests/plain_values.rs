@@ -3,8 +3,7 @@
 
 mod common;
 
-use std::net::TcpListener;
-
+use common::nodes::ports::free_address;
 use common::nodes::{settings, soon, start};
 use common::{Served, loopback};
 use data_encoding::BASE64;
@@ -129,7 +128,7 @@ async fn a_value_that_no_node_takes_is_not_stored() {
 #[tokio::test]
 async fn a_node_that_is_cut_off_says_so_and_when_to_come_again() {
     // A peer that does not exist: a port that was just free.
-    let unused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let unused = free_address();
     let peers = vec![unused.into()];
     let core = Config { client: true, ..Config::default() };
     let alone = start(voiddht_node::Settings { peers, core, ..settings(&[]) }).await;

@@ -86,7 +86,7 @@ async fn a_get_is_explained_step_by_step_and_no_value_is_shown_anywhere() {
 #[tokio::test]
 async fn a_node_is_ready_once_it_has_joined() {
     // A peer that does not exist: a port that was just free.
-    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = common::ports::free_address();
     let mut alone = with_http(&[]);
     alone.peers = vec![closed.into()];
     let alone = start(alone).await;

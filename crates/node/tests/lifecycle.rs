@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use common::ports::free_address;
 use common::{key, knows, network, node, settings, soon, start, stop, until};
 use tokio::net::{TcpListener, TcpStream};
 use voiddht_core::operation::PutFailure;
@@ -154,7 +155,7 @@ async fn a_small_pool_serves_a_network_that_is_larger() {
 #[tokio::test]
 async fn nodes_that_dial_each_other_at_once_keep_one_connection() {
     // Each is configured with the other, and both start to dial as they start to listen.
-    let ports = [free_port().await, free_port().await];
+    let ports = [free_address().port(), free_address().port()];
     let both = [0, 1].map(|this| {
         let mut settings = settings(&[]);
         settings.p2p_port = ports[this];
@@ -174,16 +175,11 @@ async fn nodes_that_dial_each_other_at_once_keep_one_connection() {
     stop(vec![one, two]).await;
 }
 
-async fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    listener.local_addr().unwrap().port()
-}
-
 #[tokio::test]
 async fn one_that_knows_only_itself_and_the_dead_starts_all_the_same() {
-    let dead = SocketAddr::from(([127, 0, 0, 1], free_port().await));
+    let dead = free_address();
     let mut alone = settings(&[]);
-    alone.p2p_port = free_port().await;
+    alone.p2p_port = free_address().port();
     alone.peers = vec![dead.into(), SocketAddr::new(alone.host, alone.p2p_port).into()];
     let node = start(alone).await;
     let value = Bytes::from_static(b"mine");

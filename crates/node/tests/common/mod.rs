@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 pub(crate) mod http;
+pub(crate) mod ports;
 pub(crate) mod tools;
 
 use std::future::Future;

@@ -1,8 +1,8 @@
 //! Peers of the original network, run from `legacy_peer.py`, which shares no code and no library
 //! with this project; and its users, from `legacy_user.py`.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::io::{BufReader, Read, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Output, Stdio};
 
@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use voiddht_wire::{Key, NodeId};
 
+use crate::common::ports::free_address;
 use crate::common::{soon, tools};
 
 /// How long a value of the other side lives: long enough for any test.
@@ -33,9 +34,30 @@ fn command(python: &Path, name: &str) -> Command {
     command
 }
 
-/// An address where nothing listens now.
-pub(crate) fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+/// What a script prints, value by value. Not line by line: the peer prints from several threads, each
+/// a value and then the end of its line, so that two values may share a line.
+fn printed_by(stdout: impl Read + Send + 'static) -> mpsc::UnboundedReceiver<Value> {
+    let (sender, values) = mpsc::unbounded_channel();
+    let printed = serde_json::Deserializer::from_reader(BufReader::new(stdout)).into_iter();
+    std::thread::spawn(move || {
+        for value in printed.map_while(Result::ok) {
+            if sender.send(value).is_err() {
+                return;
+            }
+        }
+    });
+    values
+}
+
+#[tokio::test]
+async fn values_that_share_a_line_are_both_read() {
+    let mut values =
+        printed_by(&b"{\"event\": \"known\"}{\"event\": \"request\"}\n\n{\"count\": 1}\n"[..]);
+    for value in [json!({ "event": "known" }), json!({ "event": "request" }), json!({ "count": 1 })]
+    {
+        assert_eq!(soon(values.recv()).await, Some(value));
+    }
+    assert_eq!(soon(values.recv()).await, None);
 }
 
 /// A peer that listens. Its process ends with it.
@@ -57,16 +79,7 @@ impl LegacyPeer {
         }
         command.stdout(Stdio::piped()).stdin(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let (sender, events) = mpsc::unbounded_channel();
-        std::thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                let event = serde_json::from_str(&line).unwrap_or(Value::String(line));
-                if sender.send(event).is_err() {
-                    return;
-                }
-            }
-        });
+        let events = printed_by(child.stdout.take().unwrap());
         let mut peer = Self { child, address, id: NodeId::default(), events };
         let listening = peer.event("listening").await;
         peer.id = listening["id"].as_str().unwrap().parse().unwrap();
@@ -135,16 +148,7 @@ impl LegacyUser {
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let stdin = child.stdin.take().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let (sender, answers) = mpsc::unbounded_channel();
-        std::thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                let Ok(answer) = serde_json::from_str(&line) else { return };
-                if sender.send(answer).is_err() {
-                    return;
-                }
-            }
-        });
+        let answers = printed_by(child.stdout.take().unwrap());
         Self { child, stdin, answers }
     }
 
