@@ -273,10 +273,11 @@ fn the_places_of_the_dead_are_filled_long_before_the_next_renewal() {
 }
 
 /// The closest holder was dead, and not known to be, when others came and went: no node acted in
-/// its place, then or later.
+/// its place, then or later. With the seeds at the end, newcomers were met so far apart that the later
+/// one was left to the earlier one, which did not take it for a newcomer.
 #[test]
 fn what_a_dead_holder_has_left_undone_is_done_by_the_next() {
-    for seed in 0..16 {
+    for seed in (0..16).chain([112, 148, 302, 317, 360]) {
         let mut network = Network::with_config(20, narrow());
         put_many(&mut network, 60);
         network.run_for(60 * SECOND);
