@@ -74,12 +74,13 @@ pub fn long_body_bytes(bytes: [u8; LONG_LENGTH_BYTES]) -> Result<usize, FrameErr
     Ok(size - FRAME_HEADER_BYTES - LONG_LENGTH_BYTES)
 }
 
-/// Writes the start of a frame whose body has `body_bytes`. `false`, and nothing is written,
-/// if a frame of that dialect cannot be as long.
+/// Writes the start of a frame whose body has `body_bytes`, and makes room for all of it, so that the
+/// buffer grows once. `false`, and nothing is written, if a frame of that dialect cannot be as long.
 #[must_use]
 pub fn put_start(buffer: &mut BytesMut, kind: u16, body_bytes: usize, long_frames: bool) -> bool {
     let size = FRAME_HEADER_BYTES + body_bytes;
     if let Ok(size) = u16::try_from(size) {
+        buffer.reserve(usize::from(size));
         buffer.put_u16(size);
         buffer.put_u16(kind);
         return true;
@@ -88,6 +89,7 @@ pub fn put_start(buffer: &mut BytesMut, kind: u16, body_bytes: usize, long_frame
     if !long_frames || size > MAX_FRAME_BYTES {
         return false;
     }
+    buffer.reserve(size);
     buffer.put_u16(0);
     buffer.put_u16(kind);
     buffer.put_u32(size as u32);
@@ -129,6 +131,7 @@ mod tests {
         for body in [0, 1, 65_531, 65_532, MAX_FRAME_BYTES - 8] {
             let mut buffer = BytesMut::new();
             assert!(put_start(&mut buffer, 7, body, true));
+            assert!(buffer.capacity() >= buffer.len() + body, "the body needs no more room");
             let start = buffer[..4].try_into().unwrap();
             let read = match parse_start(start, true).unwrap() {
                 FrameStart::Short { kind: 7, body_bytes } => body_bytes,
