@@ -11,6 +11,7 @@
 mod complaint;
 pub mod file;
 pub mod ini;
+pub mod ports;
 pub mod source;
 pub mod values;
 

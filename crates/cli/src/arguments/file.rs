@@ -12,7 +12,7 @@ use clap::{Arg, ArgAction, Command};
 
 use super::complaint;
 use super::ini::{Content, Fault, Ini, Mistake};
-use crate::server::args::{MODULE_PORT, P2P_PORT};
+use super::ports::{MODULE_PORT, P2P_PORT};
 
 /// What is asked once, and never set for good.
 const QUESTIONS: &[&str] = &["help", "version", "config", "check", "health", "list"];

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use crate::server::args::{MODULE_PORT, P2P_PORT};
+use super::ports::{MODULE_PORT, P2P_PORT};
 
 /// A machine by address or by name.
 #[derive(Clone, Debug, PartialEq, Eq)]

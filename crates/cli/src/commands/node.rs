@@ -7,10 +7,11 @@ use voiddht_client::{Client, ConnectError, Options, RequestError};
 
 use crate::arguments::file::FileSettings;
 use crate::arguments::ini::{Ini, Mistake};
+use crate::arguments::ports::MODULE_PORT;
 use crate::arguments::values::{Host, HostPort, address, module_api, number};
 use crate::arguments::{self, Program, SECTION};
 use crate::outcome::Failure;
-use crate::server::args::{self as server, MODULE_PORT};
+use crate::server::args as server;
 
 /// The options that every command has that talks to a node.
 #[derive(Clone, Debug, Args)]

@@ -15,16 +15,12 @@ use voiddht_node::settings;
 
 use crate::arguments::file::{Alias, FileSettings, Sets};
 use crate::arguments::ini::{Ini, Mistake};
+use crate::arguments::ports::{MODULE_PORT, P2P_PORT};
 use crate::arguments::values::{
     Host, HostPort, Listen, address, choice, listen, listen_port, number, port, serving,
 };
 use crate::arguments::{Configuration, Program, SECTION};
 use crate::logging::{LogFormat, LogLevel};
-
-/// Port of the module API, as in the original.
-pub const MODULE_PORT: u16 = 7401;
-/// Port for peers, as in the original.
-pub const P2P_PORT: u16 = 7402;
 
 /// Keys that VoidPhone's modules have in their configuration files.
 pub const ALIASES: &[Alias] = &[

@@ -11,11 +11,19 @@ use voiddht_node::Settings;
 use voiddht_node::network::read_secret_file;
 
 use super::args::Arguments;
-use super::settings::POSITIONS;
 use crate::arguments::file::is_setting;
 use crate::arguments::source::{Source, Sources};
 use crate::arguments::{self, SECTION};
 use crate::outcome::Failure;
+
+/// Options that also stand by position: the ID of each, and that of its position.
+const POSITIONS: [(&str, &str); 5] = [
+    ("host_address", "host_address_position"),
+    ("module_port", "module_port_position"),
+    ("p2p_port", "p2p_port_position"),
+    ("peer_address", "peer_address_position"),
+    ("peer_port", "peer_port_position"),
+];
 
 /// Beyond this many characters, what is said about a value no longer stands below the others.
 const MAX_COLUMN: usize = 48;

@@ -26,14 +26,6 @@ const DOCUMENTATION_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1
 
 /// What is left of the time for leaving after records were handed over, for goodbyes.
 const GOODBYES: Duration = Duration::from_secs(1);
-/// Options that also stand by position: the ID of each, and that of its position.
-pub const POSITIONS: [(&str, &str); 5] = [
-    ("host_address", "host_address_position"),
-    ("module_port", "module_port_position"),
-    ("p2p_port", "p2p_port_position"),
-    ("peer_address", "peer_address_position"),
-    ("peer_port", "peer_port_position"),
-];
 
 /// Whether the names of peers may be resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,12 +12,13 @@ use voiddht_node::http::CONTROL_SOCKET;
 
 use crate::arguments::file::FileSettings;
 use crate::arguments::ini::{Ini, Mistake};
+use crate::arguments::ports::MODULE_PORT;
 use crate::arguments::source::Sources;
 use crate::arguments::values::{Expected, Host, HostPort, port};
 use crate::arguments::{self, Program, SECTION};
 use crate::outcome::Failure;
 use crate::process;
-use crate::server::args::{self as server, MODULE_PORT};
+use crate::server::args as server;
 
 /// The port of the examples in every help text, and so the last one to look at.
 pub(super) const HTTP_PORT: u16 = 9402;

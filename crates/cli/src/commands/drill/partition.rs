@@ -17,8 +17,8 @@ use super::load::{Load, Stored, Tally};
 use super::namespaces::{Namespaces, Side};
 use super::report::{Report, seconds};
 use super::{AT_ONCE, Drill};
+use crate::arguments::ports::{MODULE_PORT, P2P_PORT};
 use crate::outcome::Failure;
-use crate::server::args::{MODULE_PORT, P2P_PORT};
 
 /// Default number of nodes.
 const NODES: usize = 16;

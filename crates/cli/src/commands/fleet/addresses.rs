@@ -3,8 +3,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 
+use crate::arguments::ports::{MODULE_PORT, P2P_PORT};
 use crate::outcome::Failure;
-use crate::server::args::{MODULE_PORT, P2P_PORT};
 
 /// Networks 127.N.0.0/16 that are tried. 127.0.0.0/16 is used by others.
 const NETWORKS: std::ops::RangeInclusive<u8> = 1..=254;

@@ -14,8 +14,6 @@ use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 use voiddht_sim::scenario::{Axis, Plot};
 
-use super::picture::Curve;
-
 /// Width and height of the whole, in pixels.
 const SIZE: (u32, u32) = (880, 480);
 /// Width of the legend.
@@ -36,6 +34,14 @@ const COLOURS: [RGBColor; 7] = [
 const MAX_MARKERS: usize = 16;
 /// Marks on an axis, about.
 const MARKS: f64 = 6.0;
+
+/// One line of a picture.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Curve {
+    pub(super) label: String,
+    pub(super) points: Vec<(f64, f64)>,
+    pub(super) dashed: bool,
+}
 
 type Drawn = Result<(), Box<dyn Error>>;
 

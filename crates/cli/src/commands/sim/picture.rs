@@ -8,19 +8,11 @@ use std::path::{Path, PathBuf};
 use voiddht_sim::run::Row;
 use voiddht_sim::scenario::{Line, Plan, Plot, Setting, Settings};
 
-use super::drawing;
+use super::drawing::{self, Curve};
 use crate::outcome::Failure;
 
 /// Spans of time in a series, by the word with which its axis begins: seconds in each.
 const TIME_UNITS: [(&str, f64); 3] = [("hours", 3600.0), ("minutes", 60.0), ("seconds", 1.0)];
-
-/// One line of a picture.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Curve {
-    pub(super) label: String,
-    pub(super) points: Vec<(f64, f64)>,
-    pub(super) dashed: bool,
-}
 
 /// Writes all pictures and figures of a scenario, and says which files there are now.
 pub(super) fn write_all(plan: &Plan, rows: &[Row], folder: &Path) -> Result<Vec<PathBuf>, Failure> {
