@@ -27,7 +27,7 @@ use crate::bounds::{
 };
 use crate::problem::Problem;
 use crate::request::{Condition, Parameters, Terms};
-use crate::router::Shared;
+use crate::shared::Shared;
 use crate::{body, values};
 
 /// The media type of lines of JSON.

@@ -11,10 +11,7 @@ use voiddht_node::Handle;
 
 use crate::bounds::too_large;
 use crate::problem::Problem;
-use crate::router::Shared;
-
-/// How long a client may take to send a body; of a batch, each part of it.
-pub const BODY_DEADLINE: Duration = Duration::from_secs(30);
+use crate::shared::Shared;
 
 /// Reads a whole body.
 pub(crate) async fn read(

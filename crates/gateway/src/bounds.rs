@@ -11,7 +11,7 @@ use voiddht_node::Handle;
 use voiddht_node::counters::Limit;
 use voiddht_wire::limits::MAX_VALUE_BYTES;
 
-use crate::pkarr::KeptPackets;
+use crate::kept_packets::KeptPackets;
 use crate::problem::Problem;
 
 /// Connections on the TCP address; some 20 KiB each.
@@ -38,7 +38,7 @@ pub const MAX_PACKET_BURST: u32 = 200;
 /// DNS packets that may be published in a second, in the long run. A guess, as above.
 pub const MAX_PACKETS_PER_SECOND: u32 = 50;
 
-pub use crate::pkarr::MAX_KEPT_PACKETS;
+pub use crate::kept_packets::MAX_KEPT_PACKETS;
 
 /// The bounds, and what is in use of them.
 #[derive(Debug)]

@@ -19,12 +19,8 @@ use voiddht_wire::Key;
 use crate::found::Found;
 use crate::problem::Problem;
 use crate::request::{EntityTag, Parameters, key_of_digits};
-use crate::router::Shared;
+use crate::shared::Shared;
 
-/// How often a value is read for its stream.
-pub const POLL_INTERVAL: Duration = Duration::from_secs(10);
-/// How often a comment is sent, so that proxies and clients see that the stream lives.
-pub const COMMENT_INTERVAL: Duration = Duration::from_secs(15);
 /// How soon a client shall connect again when the stream has ended.
 const RETRY: Duration = Duration::from_secs(2);
 /// The ID of an event that says that there is no value.

@@ -16,7 +16,7 @@ use voiddht_wire::limits::MAX_VALUE_BYTES;
 
 use crate::problem::Problem;
 use crate::request::{Condition, Parameters, Terms, key_of_digits, number};
-use crate::router::Shared;
+use crate::shared::Shared;
 use crate::{body, found};
 
 /// Lists what is kept.

@@ -6,6 +6,8 @@
 //! * `router`: what is where. `openapi.json` describes it to programs.
 //! * `access`: who may ask. `bounds`: how much at once. `server`: listening.
 //! * `values`, `signed`, `events`, `kept`, `batch`, `pkarr`: what is answered, a file for each kind of path.
+//! * `kept_packets`: how many packets of others the node republishes. `shared`: what every request needs.
+//! * `pace`: how fast the gateway works, and clients must be.
 //! * `request`, `body`, `found`, `problem`: the parts of requests and answers.
 //!
 //! docs/gateway.md is the same for users.
@@ -17,18 +19,18 @@ pub mod bounds;
 mod events;
 mod found;
 mod kept;
+mod kept_packets;
+mod pace;
 mod pkarr;
 mod problem;
 mod request;
 mod router;
 mod server;
 mod settings;
+mod shared;
 mod signed;
 mod values;
 
-pub use body::BODY_DEADLINE;
-pub use events::{COMMENT_INTERVAL, POLL_INTERVAL};
+pub use pace::{BODY_DEADLINE, COMMENT_INTERVAL, POLL_INTERVAL, Pace};
 pub use server::{BoundGateway, Gateway, StartError};
-pub use settings::{
-    OpenToAll, Origin, Pace, ParseOriginError, Settings, Token, TokenError, read_token,
-};
+pub use settings::{OpenToAll, Origin, ParseOriginError, Settings, Token, TokenError, read_token};

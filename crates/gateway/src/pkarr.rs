@@ -3,7 +3,7 @@
 //!
 //! A packet is a mutable item of BEP 44, which its owner signed for the Mainline DHT; here it is the body of
 //! an envelope of form 2, whose signature is the same one. So nothing is signed here, and what is returned
-//! is what the client verifies anyway. `kept`: how many packets the node republishes.
+//! is what the client verifies anyway. `kept_packets`: how many packets the node republishes.
 
 use std::sync::LazyLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -20,18 +20,13 @@ use voiddht_node::kept::{Keep, KeepError, KeepOutcome, KeepRefusal};
 use voiddht_signed::{Envelope, Name, PublicKey, Salt};
 use voiddht_wire::api::Freshness;
 
+use crate::kept_packets::FRESH;
 use crate::problem::Problem;
 use crate::request::{Parameters, Terms, segments};
-use crate::router::Shared;
+use crate::shared::Shared;
 use crate::signed::{self, Published};
 use crate::values::Stored;
 use crate::{body, bounds, found, kept as kept_values, values};
-
-mod kept;
-
-use kept::FRESH;
-pub(crate) use kept::KeptPackets;
-pub use kept::MAX_KEPT_PACKETS;
 
 /// A DNS packet, at most: what a bencoded string of BEP 44 may have.
 const PACKET_BYTES: usize = 1000;

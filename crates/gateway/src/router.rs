@@ -1,7 +1,5 @@
 //! What is where: one row for each method of each path, which `openapi.json` is held against.
 
-use std::sync::Arc;
-
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::handler::Handler;
@@ -9,30 +7,15 @@ use axum::http::{Method, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
-use voiddht_node::{GatewayRequest, Handle};
+use voiddht_node::GatewayRequest;
 
-use crate::bounds::Bounds;
 use crate::found::JSON;
 use crate::problem::Problem;
-use crate::settings::Pace;
+use crate::shared::Shared;
 use crate::{batch, events, kept, pkarr, signed, values};
 
 /// The document that describes all of this to programs.
 const OPENAPI: &str = include_str!("openapi.json");
-
-/// What every request needs.
-#[derive(Clone, Debug)]
-pub(crate) struct Shared {
-    pub(crate) node: Handle,
-    pub(crate) bounds: Arc<Bounds>,
-    /// Cancelled when the gateway stops.
-    pub(crate) stop: CancellationToken,
-    /// Everything that outlives the answer's head.
-    pub(crate) tasks: TaskTracker,
-    pub(crate) pace: Pace,
-}
 
 /// A method of a path, and what answers it.
 struct Route {

@@ -15,8 +15,10 @@ use voiddht_node::http::{ControlRoutes, HttpError, listen};
 
 use crate::access::{self, Access};
 use crate::bounds::{Bounds, MAX_CONNECTIONS};
-use crate::router::{self, Shared};
-use crate::settings::{OpenToAll, Pace, Settings};
+use crate::pace::Pace;
+use crate::router;
+use crate::settings::{OpenToAll, Settings};
+use crate::shared::Shared;
 
 /// How long requests may take to end when the gateway stops.
 const STOP_DEADLINE: Duration = Duration::from_secs(1);

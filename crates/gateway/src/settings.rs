@@ -7,13 +7,11 @@ use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use crate::body::BODY_DEADLINE;
-use crate::events::{COMMENT_INTERVAL, POLL_INTERVAL};
+use crate::pace::Pace;
 
 /// A token, at least: what cannot be guessed.
 const MIN_TOKEN_BYTES: usize = 16;
@@ -33,23 +31,6 @@ pub struct Settings {
     pub origins: Vec<Origin>,
     /// How fast it works, and clients must be.
     pub pace: Pace,
-}
-
-/// How fast the gateway works, and clients must be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
-    /// How often a value is read for a stream of events: [`POLL_INTERVAL`].
-    pub poll: Duration,
-    /// How often a comment is sent on such a stream: [`COMMENT_INTERVAL`].
-    pub comment: Duration,
-    /// How long a client may take to send a body; of a batch, each part of it: [`BODY_DEADLINE`].
-    pub body: Duration,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self { poll: POLL_INTERVAL, comment: COMMENT_INTERVAL, body: BODY_DEADLINE }
-    }
 }
 
 impl Settings {

@@ -25,7 +25,7 @@ use voiddht_wire::limits::MAX_VALUE_BYTES;
 use crate::found::{self, JSON, PROOF, SEQ, text};
 use crate::problem::Problem;
 use crate::request::{Condition, EntityTag, Parameters, Terms, accepts, name};
-use crate::router::Shared;
+use crate::shared::Shared;
 use crate::values::Stored;
 use crate::{body, values};
 

@@ -15,7 +15,7 @@ use crate::body;
 use crate::found::{self, Found, text};
 use crate::problem::Problem;
 use crate::request::{Condition, Parameters, Terms, key_of_digits, key_of_words};
-use crate::router::Shared;
+use crate::shared::Shared;
 
 pub(crate) async fn get(
     State(shared): State<Shared>,

@@ -19,7 +19,7 @@ use voiddht_wire::Key;
 pub const MAX_KEPT_PACKETS: usize = 16_384;
 /// How long after its timestamp a packet is fresh. Its owner publishes it again long before: iroh's
 /// server keeps packets for as long.
-pub(super) const FRESH: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub(crate) const FRESH: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// How often what is kept is looked at again, to learn which packets have ended.
 const COUNT_INTERVAL: Duration = Duration::from_secs(600);
 
