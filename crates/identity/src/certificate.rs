@@ -2,7 +2,7 @@
 //!
 //! Reading has two parts. [`Certificate::parse_der`] checks the form: every byte, the two
 //! extensions, the validity, the policy. [`Certificate::check_self_signature`] checks the one thing
-//! that costs real work, and remembers the answer. The verifiers of [`crate::tls`] do both before
+//! that costs real work, and remembers the answer. The verifiers (`verifier`) do both before
 //! a handshake succeeds, so a [`crate::ProvedPeer`]'s certificate has passed both; a certificate
 //! that was only pushed has passed the first.
 //!

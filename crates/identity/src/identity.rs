@@ -11,9 +11,11 @@ use rcgen::{
     SignatureAlgorithm, date_time_ymd,
 };
 use rustls::ClientConfig;
+use rustls::client::Resumption;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
-use rustls::sign::CertifiedKey;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::version::TLS13;
 use voiddht_wire::NodeId;
 use zeroize::{Zeroize, Zeroizing};
 
@@ -21,8 +23,8 @@ use crate::certificate::{Certificate, CertificateError, Clock, DerError, encode_
 use crate::der;
 use crate::key_exchange::KeyExchange;
 use crate::policy::{KeyKind, Policy};
-use crate::provider::random_id;
-use crate::tls;
+use crate::provider::{ALPN, provider, random_id};
+use crate::verifier::ServerVerifier;
 
 /// Object identifier of the extension that carries the Kademlia ID (userId).
 const ID_EXTENSION: [u64; 7] = [0, 9, 2342, 19_200_300, 100, 1, 1];
@@ -119,7 +121,7 @@ impl Identity {
         let certified = Arc::new(CertifiedKey::new(vec![certificate.der().clone()], signer));
         let key_exchange = KeyExchange::classical();
         Ok(Self(Arc::new(Inner {
-            client: tls::client_template(&certified, &certificate, &key_exchange),
+            client: client_template(&certified, &certificate, &key_exchange),
             key_exchange,
             pushed: pushed(&certificate),
             key_der: Zeroizing::new(key_pkcs8_der.to_vec()),
@@ -188,7 +190,7 @@ impl Identity {
     pub fn with_key_exchange(&self, key_exchange: KeyExchange) -> Self {
         let Inner { certificate, policy, key_der, certified, pushed, .. } = &*self.0;
         Self(Arc::new(Inner {
-            client: tls::client_template(certified, certificate, &key_exchange),
+            client: client_template(certified, certificate, &key_exchange),
             key_exchange,
             certificate: certificate.clone(),
             policy: *policy,
@@ -286,6 +288,28 @@ fn pushed(certificate: &Certificate) -> Bytes {
     pushed.put_u32(pem.len() as u32);
     pushed.put_slice(&pem);
     pushed.freeze()
+}
+
+/// The part of a client's configuration that all dials share. Its verifier accepts the node's own
+/// certificate only; each dial puts its own in its place.
+fn client_template(
+    key: &Arc<CertifiedKey>,
+    own: &Certificate,
+    key_exchange: &KeyExchange,
+) -> ClientConfig {
+    let verifier = Arc::new(ServerVerifier { pushed: own.clone() });
+    let resolver = Arc::new(SingleCertAndKey::from(key.clone()));
+    let mut config = ClientConfig::builder_with_provider(provider(key_exchange))
+        .with_protocol_versions(&[&TLS13])
+        .expect("the provider's cipher suites are those of TLS 1.3")
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_client_cert_resolver(resolver);
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.resumption = Resumption::disabled();
+    config.enable_early_data = false;
+    config.enable_sni = false;
+    config
 }
 
 #[cfg(test)]

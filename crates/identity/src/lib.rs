@@ -4,7 +4,8 @@
 //! * [`identity`]: this node's own key and certificate.
 //! * [`certificate`]: a peer's certificate, read strictly; [`certificate::CertificateError`] names
 //!   each rule that one can break.
-//! * [`tls`]: the two rustls configurations, and the verifiers behind them.
+//! * [`tls`]: the two rustls configurations. `verifier`: what rejects a peer's certificate in them, and
+//!   [`refusal`]: why.
 //! * [`proof`]: what a finished handshake has proved.
 //! * [`pin`]: which certificate each node ID was first authenticated with, and what happens when another
 //!   one is shown.
@@ -24,12 +25,15 @@ pub mod pin;
 pub mod policy;
 pub mod proof;
 mod provider;
+pub mod refusal;
 pub mod tls;
+mod verifier;
 
 pub use certificate::{Certificate, CertificateError};
 pub use identity::{Identity, IdentityError};
 pub use key_exchange::{KeyExchange, KeyExchangeGroup};
 pub use pin::{PinLimits, PinOutput, PinRecord, Pins, Verdict};
 pub use policy::{KeyKind, Policy};
-pub use proof::{AcceptedPeer, ProvedPeer, Refusal, accepted_peer, dialed_peer};
+pub use proof::{AcceptedPeer, ProvedPeer, accepted_peer, dialed_peer};
+pub use refusal::Refusal;
 pub use tls::{client_config, server_config};

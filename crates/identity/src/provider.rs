@@ -12,6 +12,9 @@ use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use crate::key_exchange::KeyExchange;
 use crate::policy::KeyKind;
 
+/// The protocol's name in ALPN. A peer that does not negotiate it speaks the legacy dialect.
+pub(crate) const ALPN: &[u8] = b"voiddht/1";
+
 static PROVIDER: LazyLock<CryptoProvider> = LazyLock::new(|| {
     CryptoProvider {
         // AES with 128 bits first: as strong as the X25519 that agrees on the key, and the

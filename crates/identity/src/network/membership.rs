@@ -11,7 +11,7 @@ use super::session_proof::{EXPORTER_BYTES, PROOF_BYTES, ProofError, Session, Sid
 use crate::certificate::Certificate;
 use crate::identity::Identity;
 use crate::policy::Policy;
-use crate::proof::Refusal;
+use crate::refusal::Refusal;
 
 /// See the module's description.
 #[derive(Debug)]
