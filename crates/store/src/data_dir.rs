@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
 
+use crate::backend::{Backend, Content, IdentityHome};
 use crate::clock::{AgeClock, SystemClocks, TimeSource};
-use crate::database::{Content, Database, Expect};
+use crate::database::{Database, Expect};
 use crate::end;
 use crate::error::{Fault, OpenError, SaveIdentityError};
-use crate::identity_file::{IdentityFile, StoredIdentity, sync_directory};
-use crate::loaded::{Condition, Loaded};
+use crate::identity_file::{IdentityFile, sync_directory};
+use crate::loaded::{Condition, Loaded, StoredIdentity};
 use crate::medium::FileMedium;
 use crate::schema::SCHEMA_VERSION;
 use crate::store::{OnCompletion, Store};
@@ -68,23 +69,17 @@ impl DataDir {
         let database_path = directory.database_path();
         report(&condition, &database_path);
         let clock = AgeClock::resume(clocks, content.last_stamp);
-        let (store, mut loaded) =
-            Store::begin(database, clock, content, identity, Some(directory), on_completion)
-                .map_err(|fault| open_error(fault, &database_path))?;
+        let (store, mut loaded) = Store::begin(
+            Box::new(database),
+            clock,
+            content,
+            identity,
+            Some(Box::new(directory)),
+            on_completion,
+        )
+        .map_err(|fault| open_error(fault, &database_path))?;
         loaded.condition = condition;
         Ok((store, loaded))
-    }
-
-    /// Writes the identity file; refuses to replace another node's.
-    pub(crate) fn save_identity(&self, identity: &StoredIdentity) -> Result<(), SaveIdentityError> {
-        let failed = |source| SaveIdentityError::File { path: self.identity.path(), source };
-        let present = self.identity.read().map_err(|error| failed(io::Error::other(error)))?;
-        match present {
-            Some(present) if present.node_id != identity.node_id => {
-                Err(SaveIdentityError::BelongsTo(present.node_id))
-            }
-            _ => self.identity.write(identity).map_err(failed),
-        }
     }
 
     fn database_path(&self) -> PathBuf {
@@ -135,7 +130,7 @@ impl DataDir {
         }
         let medium = Box::new(FileMedium { path: unfinished.clone() });
         Database::open(medium, Expect::Anything)
-            .and_then(|(database, _)| database.close())
+            .and_then(|(database, _)| Box::new(database).close())
             .map_err(|fault| open_error(fault, &unfinished))?;
         fs::rename(&unfinished, &path)
             .and_then(|()| sync_directory(&self.path))
@@ -163,6 +158,19 @@ impl DataDir {
                 })
             }
             _ => Ok(()),
+        }
+    }
+}
+
+impl IdentityHome for DataDir {
+    fn save_identity(&self, identity: &StoredIdentity) -> Result<(), SaveIdentityError> {
+        let failed = |source| SaveIdentityError::File { path: self.identity.path(), source };
+        let present = self.identity.read().map_err(|error| failed(io::Error::other(error)))?;
+        match present {
+            Some(present) if present.node_id != identity.node_id => {
+                Err(SaveIdentityError::BelongsTo(present.node_id))
+            }
+            _ => self.identity.write(identity).map_err(failed),
         }
     }
 }

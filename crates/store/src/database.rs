@@ -10,12 +10,12 @@ use bytes::Bytes;
 use redb::{Builder, ReadableDatabase, ReadableTable, Table, TableHandle, WriteTransaction};
 use voiddht_core::event::StoredContact;
 use voiddht_core::kept::KeptRow;
-use voiddht_core::record::Bill;
 use voiddht_wire::address::ADDRESS_BYTES;
 use voiddht_wire::id::ID_BYTES;
 use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{Key, NodeId, PeerAddress};
 
+use crate::backend::{Backend, Change, Content, Fingerprint};
 use crate::clock::{Age, Stamp};
 use crate::error::Fault;
 use crate::loaded::{LiveRow, Pin};
@@ -27,26 +27,6 @@ use crate::schema::{self, RecordRow};
 /// group on their way to disk; more leave early. With 16 MiB it was no faster than with one.
 const CACHE_BYTES: usize = 1024 * 1024;
 
-/// One change of what the disk remembers, its deadline already on the directory's own axis.
-#[derive(Clone, Debug)]
-pub(crate) enum Change {
-    PutRecord { key: [u8; ID_BYTES], value: Bytes, row: RecordRow, bill: Option<Bill> },
-    RemoveRecord([u8; ID_BYTES]),
-    PutKept { row: KeptRow, value: Option<Bytes> },
-    RemoveKept([u8; ID_BYTES]),
-    PutContact(NodeInfo),
-    PutTenure { node: NodeId, seconds: u64 },
-    RemoveContact(NodeId),
-    PutPin(Pin),
-    RemovePin(NodeId),
-    RememberNode(NodeId),
-    RememberNetwork(Vec<Fingerprint>),
-    LeaveNetwork { keep_records: bool },
-}
-
-/// What tells one secret of a private network from another.
-pub(crate) type Fingerprint = [u8; schema::FINGERPRINT_BYTES];
-
 /// What must lie on a medium when it is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expect {
@@ -54,31 +34,6 @@ pub(crate) enum Expect {
     Anything,
     /// A whole database: an empty one has lost what it held.
     Database,
-}
-
-/// What a database holds.
-pub(crate) struct Content {
-    pub(crate) node: Option<NodeId>,
-    pub(crate) network: Vec<Fingerprint>,
-    pub(crate) last_stamp: Option<Stamp>,
-    pub(crate) pins: Vec<Pin>,
-    pub(crate) contacts: Vec<StoredContact>,
-    /// By key, those that expired among them.
-    pub(crate) records: Vec<(LiveRow, Age)>,
-    /// By key.
-    pub(crate) kept: Vec<(KeptRow, Bytes)>,
-}
-
-impl Content {
-    /// Whether nothing would be lost with it.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.node.is_none()
-            && self.network.is_empty()
-            && self.pins.is_empty()
-            && self.contacts.is_empty()
-            && self.records.is_empty()
-            && self.kept.is_empty()
-    }
 }
 
 /// A database and what it lies on.
@@ -100,34 +55,6 @@ impl Database {
             read(this.open.insert(opened))
         })?;
         Ok((database, content))
-    }
-
-    /// Brings the changes to disk, in their order, all or none, with the stamp. Also removes up to
-    /// `sweep` records that expired before `stale`; says how many it removed.
-    ///
-    /// After an error the changes may or may not be found later, but nothing committed before is
-    /// touched.
-    pub(crate) fn commit<'a>(
-        &mut self,
-        changes: impl Iterator<Item = &'a Change>,
-        stamp: &Stamp,
-        stale: Age,
-        sweep: usize,
-    ) -> Result<usize, Fault> {
-        self.guarded(|this| {
-            let transaction = begin(this.ensure_open()?)?;
-            let swept = apply(&transaction, changes, stamp, stale, sweep)?;
-            transaction.commit().map_err(redb::Error::from)?;
-            Ok(swept)
-        })
-    }
-
-    /// Closes in good order, so that the next start has nothing to mend.
-    pub(crate) fn close(mut self) -> Result<(), Fault> {
-        match self.open.take() {
-            Some(database) => Ok(database.close().map_err(redb::Error::from)?),
-            None => Ok(()),
-        }
     }
 
     /// Opens again what an earlier failure closed, without the long look that [`Self::open`] took:
@@ -152,6 +79,31 @@ impl Database {
             let _ = catch_unwind(AssertUnwindSafe(|| drop(broken)));
         }
         result
+    }
+}
+
+impl Backend for Database {
+    fn commit<'a>(
+        &mut self,
+        changes: &mut dyn Iterator<Item = &'a Change>,
+        stamp: &Stamp,
+        stale: Age,
+        sweep: usize,
+    ) -> Result<usize, Fault> {
+        self.guarded(|this| {
+            let transaction = begin(this.ensure_open()?)?;
+            let swept = apply(&transaction, changes, stamp, stale, sweep)?;
+            transaction.commit().map_err(redb::Error::from)?;
+            Ok(swept)
+        })
+    }
+
+    /// In good order, so that the next start has nothing to mend.
+    fn close(self: Box<Self>) -> Result<(), Fault> {
+        match self.open {
+            Some(database) => Ok(database.close().map_err(redb::Error::from)?),
+            None => Ok(()),
+        }
     }
 }
 
@@ -304,6 +256,8 @@ impl<'a> Tables<'a> {
             Change::RememberNode(id) => {
                 self.meta.insert(schema::META_NODE, id.to_bytes().as_slice())?;
             }
+            // A data directory has a file for it.
+            Change::PutIdentity(_) => {}
             Change::RememberNetwork(fingerprints) => self.remember_network(fingerprints)?,
             Change::LeaveNetwork { keep_records } => self.leave_network(*keep_records)?,
         }

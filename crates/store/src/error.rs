@@ -1,7 +1,9 @@
 //! Errors of the store. Each message names the file and the remedy.
 
 use std::io;
-use std::path::{Path, PathBuf};
+#[cfg(feature = "redb")]
+use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use voiddht_wire::NodeId;
@@ -157,6 +159,7 @@ fn owner(node: Option<NodeId>) -> String {
 
 impl OpenError {
     /// Sorts what the system said about a path by what the operator can do about it.
+    #[cfg(feature = "redb")]
     pub(crate) fn from_io(path: &Path, source: io::Error) -> Self {
         let path = path.to_owned();
         match source.kind() {
@@ -179,6 +182,7 @@ pub(crate) fn is_full(kind: io::ErrorKind) -> bool {
 
 /// Why the database could not be opened or written.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "redb"), allow(dead_code, reason = "some are the database's alone"))]
 pub(crate) enum Fault {
     /// Another process has it open.
     Busy,
@@ -190,6 +194,7 @@ pub(crate) enum Fault {
     Newer { found: u32 },
 }
 
+#[cfg(feature = "redb")]
 impl From<redb::Error> for Fault {
     fn from(error: redb::Error) -> Self {
         match error {
@@ -258,6 +263,22 @@ impl From<Fault> for WriteFailed {
                 Self::new(Failure::Damaged, &format!("its format became {found}"))
             }
         }
+    }
+}
+
+/// Why the [`Storage`](crate::Storage) of an embedding program was not opened.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the storage cannot be opened: {detail}")]
+pub struct StorageOpenError {
+    /// What kind of failure.
+    pub failure: Failure,
+    detail: Arc<str>,
+}
+
+impl From<Fault> for StorageOpenError {
+    fn from(fault: Fault) -> Self {
+        let WriteFailed { failure, detail } = fault.into();
+        Self { failure, detail }
     }
 }
 

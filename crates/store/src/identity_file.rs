@@ -11,11 +11,11 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use data_encoding::BASE64;
-use voiddht_wire::NodeId;
 use voiddht_wire::limits::MAX_CERTIFICATE_BYTES;
 use zeroize::Zeroizing;
 
 use crate::error::OpenError;
+use crate::loaded::StoredIdentity;
 
 /// The format of the directory as a whole, in the first line of the identity file: the names of
 /// its files and redb's own file format. Checked before the database is touched.
@@ -37,24 +37,6 @@ const MAX_FILE_BYTES: u64 = 32 * 1024;
 const _: () = assert!(2 * MAX_CERTIFICATE_BYTES as u64 + 8 * 1024 <= MAX_FILE_BYTES);
 /// Characters of Base64 in a line (RFC 7468, section 2).
 const LINE_CHARS: usize = 64;
-
-/// The parts of an identity as they lie on disk. Whether they belong together is for the identity
-/// crate to prove: to the store they are bytes.
-#[derive(Clone, PartialEq, Eq)]
-pub struct StoredIdentity {
-    /// The node's ID, as the certificate says it.
-    pub node_id: NodeId,
-    /// The private key, PKCS #8 DER; overwritten when dropped.
-    pub private_key_der: Zeroizing<Vec<u8>>,
-    /// The certificate, DER.
-    pub certificate_der: Vec<u8>,
-}
-
-impl std::fmt::Debug for StoredIdentity {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("StoredIdentity").field("node_id", &self.node_id).finish_non_exhaustive()
-    }
-}
 
 /// The identity file of one data directory.
 #[derive(Clone, Debug)]

@@ -4,7 +4,7 @@
 //! At run time memory is authoritative: the core holds every record and emits writes;
 //! [`Store::submit`] accepts them without waiting, one thread commits them in groups, and a
 //! callback reports which group is durable. Data reported as durable survives SIGKILL and power
-//! loss. The disk is read once, in [`DataDir::open`].
+//! loss. The disk is read once, in [`DataDir::open`] or [`Store::on`].
 //!
 //! `docs/storage.md` describes the directory byte by byte, the handling of damage, and how
 //! lifetimes stay correct when the wall clock is wrong.
@@ -12,15 +12,40 @@
 //! Not here: what to store and for how long (the core decides), and whether a key, a certificate
 //! and a node ID belong together (the identity crate checks).
 
+//! An embedding program may bring its own [`Storage`] in place of the directory: an ordered list of rows,
+//! each some bytes under a table and a key. [`MemoryStorage`] is one.
+//!
+//! # Features
+//!
+//! * `redb` (default): [`DataDir`], the directory with its redb database.
+//! * `faulty`: media that live in memory or fail on request, for tests.
+
+mod backend;
 mod clock;
+#[cfg(feature = "redb")]
 mod data_dir;
+#[cfg(feature = "redb")]
 mod database;
+#[cfg(feature = "redb")]
 mod end;
 mod error;
+#[cfg(feature = "redb")]
 mod identity_file;
 mod loaded;
+#[cfg_attr(
+    not(any(test, feature = "faulty")),
+    allow(unreachable_pub, reason = "exported for tests, with the media in memory")
+)]
+#[cfg(feature = "redb")]
 mod medium;
+mod memory_storage;
+mod rows;
+#[cfg_attr(
+    not(feature = "redb"),
+    allow(dead_code, reason = "tables, their version and the index of expiry are the database's")
+)]
 mod schema;
+mod storage;
 mod store;
 mod writer;
 
@@ -30,9 +55,14 @@ pub mod faulty;
 pub mod memory;
 
 pub use clock::{BootId, Reading, TimeSource};
+#[cfg(feature = "redb")]
 pub use data_dir::DataDir;
-pub use error::{Failure, Full, OpenError, SaveIdentityError, WriteFailed};
-pub use identity_file::{IDENTITY_NAME, StoredIdentity};
-pub use loaded::{Condition, Loaded, LoadedRecord, Pin};
+pub use error::{Failure, Full, OpenError, SaveIdentityError, StorageOpenError, WriteFailed};
+#[cfg(feature = "redb")]
+pub use identity_file::IDENTITY_NAME;
+pub use loaded::{Condition, Loaded, LoadedRecord, Pin, StoredIdentity};
+#[cfg(any(test, feature = "faulty"))]
 pub use medium::Medium;
+pub use memory_storage::MemoryStorage;
+pub use storage::{Row, RowChange, Storage, StorageError, Table};
 pub use store::{Committing, Completion, INBOX_BYTES, INBOX_JOBS, OnCompletion, Store};

@@ -8,8 +8,7 @@ use voiddht_core::kept::KeptRow;
 use voiddht_core::record::{Bill, StoredClass};
 use voiddht_core::time::WallTime;
 use voiddht_wire::{NodeId, PeerAddress};
-
-use crate::identity_file::StoredIdentity;
+use zeroize::Zeroizing;
 
 /// Everything a node needs to come back.
 #[derive(Debug)]
@@ -29,6 +28,24 @@ pub struct Loaded {
     pub kept: Vec<(KeptRow, Bytes)>,
     /// In what condition the directory was.
     pub condition: Condition,
+}
+
+/// The parts of an identity as they lie on disk. Whether they belong together is for the identity
+/// crate to prove: to the store they are bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoredIdentity {
+    /// The node's ID, as the certificate says it.
+    pub node_id: NodeId,
+    /// The private key, PKCS #8 DER; overwritten when dropped.
+    pub private_key_der: Zeroizing<Vec<u8>>,
+    /// The certificate, DER.
+    pub certificate_der: Vec<u8>,
+}
+
+impl std::fmt::Debug for StoredIdentity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("StoredIdentity").field("node_id", &self.node_id).finish_non_exhaustive()
+    }
 }
 
 /// A record and its remaining TTL.

@@ -11,14 +11,17 @@ use std::time::Duration;
 use voiddht_core::event::{StoredRecord, Ticket, Write};
 use voiddht_wire::NodeId;
 
-use crate::clock::{Age, AgeClock, TimeSource};
-use crate::data_dir::DataDir;
-use crate::database::{Change, Content, Database, Expect};
-use crate::error::{Failure, Fault, Full, SaveIdentityError, WriteFailed};
-use crate::identity_file::StoredIdentity;
-use crate::loaded::{Condition, Loaded, LoadedRecord, Pin};
+use crate::backend::{Backend, Change, Content, IdentityHome};
+#[cfg(any(test, feature = "faulty"))]
+use crate::clock::TimeSource;
+use crate::clock::{Age, AgeClock, SystemClocks};
+use crate::error::{Failure, Fault, Full, SaveIdentityError, StorageOpenError, WriteFailed};
+use crate::loaded::{Condition, Loaded, LoadedRecord, Pin, StoredIdentity};
+#[cfg(any(test, feature = "faulty"))]
 use crate::medium::Medium;
+use crate::rows::Rows;
 use crate::schema::RecordRow;
+use crate::storage::Storage;
 use crate::writer::{Job, Writer};
 
 /// Groups of writes that may wait for the disk; above it, [`Full`]. The writer takes all of them
@@ -56,7 +59,7 @@ pub struct Store {
     writer: Option<JoinHandle<Result<(), WriteFailed>>>,
     unsaved_pins: Arc<AtomicU64>,
     /// Holds the lock on the directory until after the writer has ended.
-    directory: Option<DataDir>,
+    directory: Option<Box<dyn IdentityHome>>,
 }
 
 impl std::fmt::Debug for Store {
@@ -66,36 +69,59 @@ impl std::fmt::Debug for Store {
 }
 
 impl Store {
+    /// Opens the storage of an embedding program, and reads all of it. Blocks.
+    ///
+    /// # Errors
+    /// If the storage fails, or what it returns was not written by a node.
+    pub fn on(
+        storage: Box<dyn Storage>,
+        on_completion: OnCompletion,
+    ) -> Result<(Self, Loaded), StorageOpenError> {
+        let (rows, content, identity) = Rows::open(storage)?;
+        let is_new = identity.is_none() && content.is_empty();
+        let clock = AgeClock::resume(Arc::new(SystemClocks::new()), content.last_stamp);
+        let (store, mut loaded) =
+            Self::begin(Box::new(rows), clock, content, identity, None, on_completion)?;
+        if is_new {
+            loaded.condition = Condition::New;
+        }
+        Ok((store, loaded))
+    }
+
     /// Opens a database that lies on a medium of the caller's, without a directory around it and
     /// so without an identity file. For tests: a node's data is opened by [`DataDir::open`].
     ///
+    /// [`DataDir::open`]: crate::DataDir::open
+    ///
     /// # Errors
     /// If the medium fails, or what lies on it is no database of this program.
+    #[cfg(any(test, feature = "faulty"))]
     pub fn on_medium(
         medium: impl Medium,
         clocks: Arc<dyn TimeSource>,
         on_completion: OnCompletion,
     ) -> Result<(Self, Loaded), WriteFailed> {
+        use crate::database::{Database, Expect};
         let (database, content) = Database::open(Box::new(medium), Expect::Anything)?;
         let clock = AgeClock::resume(clocks, content.last_stamp);
-        Ok(Self::begin(database, clock, content, None, None, on_completion)?)
+        Ok(Self::begin(Box::new(database), clock, content, None, None, on_completion)?)
     }
 
     /// Goes on with what was read. The first commit notes the time and the owner: a disk on which
     /// that fails is not one to start on.
     pub(crate) fn begin(
-        mut database: Database,
+        mut database: Box<dyn Backend>,
         clock: AgeClock,
         content: Content,
         identity: Option<StoredIdentity>,
-        directory: Option<DataDir>,
+        directory: Option<Box<dyn IdentityHome>>,
         on_completion: OnCompletion,
     ) -> Result<(Self, Loaded), Fault> {
         let owner = match (&identity, content.node) {
             (Some(identity), None) => Some(Change::RememberNode(identity.node_id)),
             _ => None,
         };
-        database.commit(owner.iter(), &clock.stamp(), Age(0), 0)?;
+        database.commit(&mut owner.iter(), &clock.stamp(), Age(0), 0)?;
         // Last of all, so that the time that reading took is counted.
         let now = clock.stamp();
         let records = content.records.into_iter().filter_map(|(row, deadline)| {
@@ -116,9 +142,9 @@ impl Store {
     }
 
     fn start(
-        database: Database,
+        database: Box<dyn Backend>,
         clock: AgeClock,
-        directory: Option<DataDir>,
+        directory: Option<Box<dyn IdentityHome>>,
         on_completion: OnCompletion,
     ) -> io::Result<Self> {
         let (sender, inbox) = sync_channel(INBOX_JOBS);
@@ -190,10 +216,12 @@ impl Store {
     /// # Errors
     /// [`SaveIdentityError`] names the file and the reason.
     pub fn save_identity(&self, identity: &StoredIdentity) -> Result<(), SaveIdentityError> {
-        if let Some(directory) = &self.directory {
-            directory.save_identity(identity)?;
+        let mut changes = vec![Change::RememberNode(identity.node_id)];
+        match &self.directory {
+            Some(directory) => directory.save_identity(identity)?,
+            None => changes.push(Change::PutIdentity(identity.clone())),
         }
-        Ok(self.commit(vec![Change::RememberNode(identity.node_id)])?)
+        Ok(self.commit(changes)?)
     }
 
     /// Remembers the secrets of the node's private network by their fingerprints, in place of those

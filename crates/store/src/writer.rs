@@ -10,8 +10,8 @@ use std::time::Duration;
 use voiddht_core::event::Ticket;
 use voiddht_wire::NodeId;
 
+use crate::backend::{Backend, Change};
 use crate::clock::{Age, AgeClock};
-use crate::database::{Change, Database};
 use crate::error::WriteFailed;
 use crate::store::{Completion, INBOX_JOBS, InboxBytes, OnCompletion};
 
@@ -40,7 +40,7 @@ pub(crate) enum Job {
 
 /// The state of the thread.
 pub(crate) struct Writer {
-    pub(crate) database: Database,
+    pub(crate) database: Box<dyn Backend>,
     pub(crate) clock: Arc<AgeClock>,
     pub(crate) inbox: Receiver<Job>,
     pub(crate) inbox_bytes: Arc<InboxBytes>,
@@ -106,8 +106,8 @@ impl Writer {
             Job::Writes { changes, .. } | Job::Awaited { changes, .. } => changes.as_slice(),
             Job::Pin { change, .. } => std::slice::from_ref(&**change),
         });
-        let changes = self.unsaved_pins.values().chain(in_group);
-        let swept = self.database.commit(changes, &stamp, stale, SWEEP_RECORDS)?;
+        let mut changes = self.unsaved_pins.values().chain(in_group);
+        let swept = self.database.commit(&mut changes, &stamp, stale, SWEEP_RECORDS)?;
         self.unsaved_pins.clear();
         let dropped = std::mem::take(&mut self.dropped_pins);
         if dropped > 0 {
