@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use tokio::task::JoinSet;
-use voiddht_node::{Handle, Node, Settings};
+use voiddht_node::{Descriptors, Handle, Node, Settings};
 use voiddht_wire::Key;
 
 use crate::network::{Death, Found, Item, Network};
@@ -33,6 +33,7 @@ impl Network for Nodes {
     async fn start(count: usize, doomed: usize) -> Result<Self> {
         let threads = Threads::start(count, doomed)?;
         let mut nodes: Vec<Option<Node>> = (0..count).map(|_| None).collect();
+        let descriptors = Descriptors::of_process();
         let mut joining = JoinSet::new();
         let mut known = Vec::new();
         for next in 0..count {
@@ -43,7 +44,8 @@ impl Network for Nodes {
             let peers = (0..KNOWN_PEERS.min(known.len()))
                 .map(|offset| known[(KNOWN_PEERS * next + offset) % known.len()])
                 .collect();
-            let settings = Settings { peers, ..Settings::loopback() };
+            let descriptors = descriptors.clone();
+            let settings = Settings { peers, descriptors, ..Settings::loopback() };
             joining.spawn_on(join(next, settings), threads.of(next));
         }
         while !joining.is_empty() {

@@ -322,7 +322,12 @@ impl Voiddht {
             (gateway, address)
         })
         .await;
-        Self { api: nodes[0].api_address(), gateway: address, _nodes: nodes, _gateway: gateway }
+        Self {
+            api: nodes[0].api_address().unwrap(),
+            gateway: address,
+            _nodes: nodes,
+            _gateway: gateway,
+        }
     }
 }
 

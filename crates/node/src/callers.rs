@@ -22,6 +22,7 @@ pub(crate) struct Callers {
 }
 
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "asked for by the doctor"))]
 struct Caller {
     from: IpAddr,
     at: Instant,
@@ -30,6 +31,7 @@ struct Caller {
     wall: SystemTime,
 }
 
+#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "asked for by the doctor"))]
 impl Callers {
     /// Notes a connection from there. Returns whether the core is to be notified: at most once per
     /// address within [`CALLER_PAUSE`].

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::counters::{Counters, Limit};
 use crate::event::Event;
 use crate::network::Network;
+use crate::node_events::Subscribers;
 use crate::outbox::{Budget, Outbox, OutboxLimits};
 use crate::own_address::OwnAddress;
 use crate::own_sessions::OwnSessions;
@@ -35,6 +36,10 @@ pub(crate) struct Context {
     pub(crate) own_sessions: OwnSessions,
     /// The data directory.
     pub(crate) data_dir: Option<PathBuf>,
+    /// Whether there is a data directory, or storage of the embedding program.
+    pub(crate) is_durable: bool,
+    /// Who hears of events.
+    pub(crate) subscribers: Subscribers,
     pub(crate) limits: Limits,
     pub(crate) clock: Clock,
     pub(crate) counters: Arc<Counters>,

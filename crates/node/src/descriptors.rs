@@ -1,10 +1,10 @@
 //! Each node's share of the files that the process may have open.
 //!
-//! A socket is a file, and a process without free descriptors can neither dial nor accept. So the
-//! nodes of one process divide the limit, and each keeps its pool under its share: a node that
-//! starts later finds descriptors, because the earlier ones close idle connections.
+//! A socket is a file, and a process without free descriptors can neither dial nor accept. So nodes
+//! divide a budget among them, and each keeps its pool under its share: a node that starts later finds
+//! descriptors, because the earlier ones close idle connections.
 
-use std::sync::LazyLock;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rustix::process::{Resource, getrlimit};
@@ -17,37 +17,70 @@ const POOL_QUARTERS: usize = 3;
 /// Below this a node is not much of a node, whatever the limit says.
 const LEAST_SHARE: usize = 8;
 
-static NODES: AtomicUsize = AtomicUsize::new(0);
-static FILES: LazyLock<usize> = LazyLock::new(|| {
-    getrlimit(Resource::Nofile)
-        .current
-        .map_or(usize::MAX, |files| usize::try_from(files).unwrap_or(usize::MAX))
-});
+/// A budget of open files that nodes share. Clones are the same budget.
+///
+/// Nodes with budgets of their own do not know of each other: several in one process need one that they
+/// share, or more connections than the process may have files ([`crate::settings::CONNECTIONS`] each).
+#[derive(Clone, Debug)]
+pub struct Descriptors(Arc<Budget>);
+
+#[derive(Debug)]
+struct Budget {
+    files: usize,
+    nodes: AtomicUsize,
+}
+
+impl Descriptors {
+    /// As many files as this process may have open now (`RLIMIT_NOFILE`), less 128 for everything
+    /// else.
+    pub fn of_process() -> Self {
+        let files = getrlimit(Resource::Nofile).current;
+        let files = files.map_or(usize::MAX, |most| usize::try_from(most).unwrap_or(usize::MAX));
+        Self::new(files.saturating_sub(RESERVED_FILES))
+    }
+
+    /// A budget of `files` open files, for programs that need many for something else. Each node takes at
+    /// least 8 for connections with peers, also where the budget is smaller.
+    pub fn new(files: usize) -> Self {
+        Self(Arc::new(Budget { files, nodes: AtomicUsize::new(0) }))
+    }
+
+    /// Nodes that run on this budget now.
+    pub fn nodes(&self) -> usize {
+        self.0.nodes.load(Ordering::Relaxed)
+    }
+}
+
+impl Default for Descriptors {
+    fn default() -> Self {
+        Self::of_process()
+    }
+}
 
 /// One node's claim; dropped with the node.
 #[derive(Debug)]
-pub(crate) struct Share(());
+pub(crate) struct Share(Descriptors);
 
 impl Share {
-    pub(crate) fn claim() -> Self {
-        NODES.fetch_add(1, Ordering::Relaxed);
-        Self(())
+    pub(crate) fn claim(descriptors: &Descriptors) -> Self {
+        descriptors.0.nodes.fetch_add(1, Ordering::Relaxed);
+        Self(descriptors.clone())
     }
 
     /// Sockets that this node may hold now.
     pub(crate) fn sockets(&self) -> usize {
-        share_of(*FILES, NODES.load(Ordering::Relaxed))
+        share_of(self.0.0.files, self.0.nodes())
     }
 }
 
 impl Drop for Share {
     fn drop(&mut self) {
-        NODES.fetch_sub(1, Ordering::Relaxed);
+        self.0.0.nodes.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 fn share_of(files: usize, nodes: usize) -> usize {
-    let own = files.saturating_sub(RESERVED_FILES) / nodes.max(1);
+    let own = files / nodes.max(1);
     (own / 4).saturating_mul(POOL_QUARTERS).max(LEAST_SHARE)
 }
 
@@ -56,10 +89,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_there_is_is_divided() {
-        assert_eq!(share_of(1024, 1), (1024 - RESERVED_FILES) / 4 * 3);
-        assert_eq!(share_of(20_000, 256), (20_000 - RESERVED_FILES) / 256 / 4 * 3);
-        assert_eq!(share_of(256, 1000), LEAST_SHARE);
-        assert_eq!(share_of(0, 0), LEAST_SHARE);
+    fn a_budget_is_divided_among_its_nodes() {
+        let budget = Descriptors::new(1024);
+        let first = Share::claim(&budget);
+        assert_eq!(first.sockets(), 768);
+        let second = Share::claim(&budget.clone());
+        assert_eq!((first.sockets(), second.sockets(), budget.nodes()), (384, 384, 2));
+        drop(second);
+        assert_eq!((first.sockets(), budget.nodes()), (768, 1));
+        let other = Share::claim(&Descriptors::new(0));
+        assert_eq!((other.sockets(), first.sockets()), (LEAST_SHARE, 768), "another budget");
     }
 }

@@ -5,6 +5,7 @@
 //! the doctor: some contacts are pinged, each dials this node back, and [`callers`](crate::callers)
 //! counts them.
 
+mod examine;
 mod limits;
 mod membership;
 

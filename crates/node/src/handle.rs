@@ -1,17 +1,15 @@
 //! The handle by which the rest of a process uses its node.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::oneshot;
-use tokio::time::Instant;
 use voiddht_core::configured::ConfiguredPeer;
 use voiddht_core::event::{Command, Outcome, PutIfOutcome};
-use voiddht_core::label::{RefusalReason, RequestKind};
-use voiddht_core::node::{ConditionalPut, DIAL_BACK_PAUSE};
+use voiddht_core::node::ConditionalPut;
 use voiddht_core::operation::get::ReadMode;
 use voiddht_core::operation::{PutFailure, Receipt};
 use voiddht_core::report::Report;
@@ -23,10 +21,11 @@ use voiddht_wire::{Key, NodeId};
 
 use crate::context::Context;
 use crate::counters::{Counts, Limit};
-use crate::doctor::{DIAL_BACK_PATIENCE, Examination, Findings};
 use crate::event::{AnswerTo, Event};
 use crate::kept::{Keep, KeepError, KeepOutcome, KeptView};
+use crate::metrics::MetricFamily;
 use crate::network::{NetworkReload, NetworkReloadError};
+use crate::node_events::NodeEvents;
 use crate::pins::PinView;
 use crate::snapshot::{Snapshot, SnapshotRequest, Surroundings};
 use crate::status::Status;
@@ -37,8 +36,8 @@ const DISK_PATIENCE: Duration = Duration::from_secs(2);
 /// A node, from elsewhere in its process. Cheap to clone. It does not keep the node running.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    context: Arc<Context>,
-    api_address: SocketAddr,
+    pub(crate) context: Arc<Context>,
+    api_address: Option<SocketAddr>,
 }
 
 /// Why a command has no answer.
@@ -129,7 +128,7 @@ pub struct LookupOutcome {
 }
 
 impl Handle {
-    pub(crate) fn new(context: Arc<Context>, api_address: SocketAddr) -> Self {
+    pub(crate) fn new(context: Arc<Context>, api_address: Option<SocketAddr>) -> Self {
         Self { context, api_address }
     }
 
@@ -212,7 +211,7 @@ impl Handle {
             return Err(HandleError::ValueSize(size).into());
         }
         match self.command(Command::Keep(keep.into_request())).await? {
-            Outcome::Keep(kept) => Ok(KeepOutcome::new(kept?, self.context.data_dir.is_some())),
+            Outcome::Keep(kept) => Ok(KeepOutcome::new(kept?, self.context.is_durable)),
             _ => Err(HandleError::Busy.into()),
         }
     }
@@ -334,50 +333,6 @@ impl Handle {
         answer.await.map_err(|_| HandleError::Stopped)
     }
 
-    /// Has some contacts look whether this node can be reached, looks at everything else that
-    /// operators stumble over, and says what is to be mended. Takes some seconds where no contact
-    /// dials back.
-    ///
-    /// # Errors
-    /// [`HandleError`].
-    pub async fn examine(&self) -> Result<Examination, HandleError> {
-        let context = &self.context;
-        let begun = Instant::now();
-        let Outcome::Reach { sightings } = self.command(Command::Reach).await? else {
-            return Err(HandleError::Busy);
-        };
-        let answered = sightings.iter().filter(|one| one.answered);
-        let hosts: Vec<IpAddr> = answered.map(|one| one.node.address.ip()).collect();
-        // A contact that has just dialled back does not do so again, and need not be waited for.
-        let recently = begun.checked_sub(DIAL_BACK_PAUSE).unwrap_or(begun);
-        let came = context.callers.since(recently, &hosts);
-        let awaited: Vec<_> = hosts.iter().copied().filter(|host| !came.contains(host)).collect();
-        let contacts = match context.network {
-            Some(_) => sightings.iter().map(|one| one.node.address.socket_addr()).collect(),
-            None => Vec::new(),
-        };
-        let ((), survey) = tokio::join!(
-            context.callers.wait_for(begun, &awaited, DIAL_BACK_PATIENCE),
-            crate::network::survey(context, contacts),
-        );
-        let dialed_back = context.callers.since(recently, &hosts);
-        let snapshot = self.snapshot(SnapshotRequest::default()).await?;
-        let counts = self.counts();
-        Ok(Examination::of(&Findings {
-            snapshot: &snapshot,
-            own_address: context.own_address.now(),
-            follows_address: context.own_address.follows(),
-            sightings: &sightings,
-            survey: &survey,
-            dialed_back: &dialed_back,
-            last_caller: context.callers.last(),
-            wanted_connections: context.limits.connections,
-            stores: counts.tally.served_of(RequestKind::Store),
-            future_versions: counts.tally.stores_refused(RefusalReason::FutureVersion),
-            free_bytes: self.free_bytes().await,
-        }))
-    }
-
     /// What is free on the disk of the data directory; `None` without one, or if the disk does not
     /// say so in time.
     pub(crate) async fn free_bytes(&self) -> Option<u64> {
@@ -437,6 +392,18 @@ impl Handle {
             GatewayRequest::Refused => &counters.gateway_refused,
         };
         count.add();
+    }
+
+    /// Every metric of the node, to be shown in a registry of the embedding program. Gauges come from the
+    /// driver: where it does not answer within two seconds they have no samples, and
+    /// `voiddht_driver_responding` is 0.
+    pub async fn metrics(&self) -> Vec<MetricFamily> {
+        crate::metrics::of_node(self).await
+    }
+
+    /// What happens to the node from now on; at most [`NodeEvents::CAPACITY`] events wait to be taken.
+    pub fn events(&self) -> NodeEvents {
+        self.context.subscribers.subscribe()
     }
 
     /// What was counted. Costs the node nothing.

@@ -100,6 +100,7 @@ impl<const BUCKETS: usize> Distribution<BUCKETS> {
     }
 }
 
+#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "shown by the dashboard"))]
 impl Durations {
     /// What was counted since `earlier`.
     pub(crate) fn since(&self, earlier: &Self) -> Self {

@@ -6,7 +6,6 @@
 //!
 //! * `server`: accepting, bounds and deadlines. `control`: path and permissions of the Unix socket.
 //! * `router`: routes. `guard`: access control and security headers.
-//! * `metrics`, `exposition`: the metrics, and Prometheus' text format.
 //! * `view`: one node, or a network of several in this process. `history`: the last minutes.
 //! * `events`: the live stream. `page`: the document.
 //!
@@ -14,11 +13,9 @@
 
 mod control;
 mod events;
-mod exposition;
 pub mod guard;
 mod history;
 mod kept;
-mod metrics;
 mod page;
 mod router;
 pub mod server;
@@ -42,14 +39,13 @@ pub use self::kept::KeepView;
 use self::router::Routes;
 use self::server::Lifetime;
 use crate::handle::Handle;
+pub use crate::metrics::DRIVER_DEADLINE;
 
 /// Concurrent HTTP connections, on the TCP address and on the Unix socket each: a few people, a
 /// few tools. Each takes some 20 KiB.
 pub const HTTP_CONNECTIONS: usize = 64;
 /// The name of a node's control socket in its data directory.
 pub const CONTROL_SOCKET: &str = "control";
-/// How long the driver may take to answer. A node that is slower is not well, and says so.
-pub const DRIVER_DEADLINE: Duration = Duration::from_secs(2);
 /// How long connections may take to end when the server stops.
 const STOP_DEADLINE: Duration = Duration::from_secs(1);
 

@@ -14,7 +14,14 @@
 //! * `trust`: pins and takeover checks.
 //! * `api`: the module API server.
 //! * `kept`: values that the node republishes for its users.
-//! * `persistence`: writes to the data directory.
+//! * `persistence`: writes to the data directory, or to storage of the embedding program.
+//! * [`metrics`]: every metric. `node_events`: what happens, for the embedding program.
+//! * `http`, `doctor`: dashboard, `/metrics`, control socket and diagnosis.
+//!
+//! # Features
+//!
+//! * `http` (default): the modules `http` and `doctor`, and axum, hyper and serde_json with them.
+//! * `redb` (default): the data directory.
 //!
 //! Kademlia decisions (which nodes are queried, admitted as contacts, chosen as replicas) are made
 //! in `voiddht_core`.
@@ -28,6 +35,7 @@ mod context;
 pub mod counters;
 mod descriptors;
 mod dialer;
+#[cfg(feature = "http")]
 pub mod doctor;
 mod driver;
 mod event;
@@ -36,14 +44,17 @@ mod groups;
 mod handle;
 pub mod handshake;
 mod histogram;
+#[cfg(feature = "http")]
 pub mod http;
 mod idle_slots;
 pub mod kept;
 mod link;
 mod listener;
 mod log_limit;
+pub mod metrics;
 pub mod network;
 mod node;
+mod node_events;
 mod observer;
 mod outbox;
 mod own_address;
@@ -63,9 +74,11 @@ mod testing;
 mod trust;
 
 pub use counters::Counts;
+pub use descriptors::Descriptors;
 pub use handle::{
     GatewayRequest, GetOutcome, Handle, HandleError, LookupOutcome, PutIfResult, PutOutcome,
 };
 pub use node::{Node, StartError};
+pub use node_events::{NodeEvent, NodeEvents};
 pub use settings::{Limits, Settings};
 pub use status::{CoreStatus, Status};

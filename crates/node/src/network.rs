@@ -7,6 +7,7 @@
 mod directory;
 pub mod file;
 pub(crate) mod reload;
+#[cfg(feature = "http")]
 mod survey;
 mod tally;
 
@@ -24,6 +25,7 @@ pub(crate) use self::directory::check_directory;
 pub use self::file::{SecretFileFault, read_secret_file};
 pub(crate) use self::reload::Remembering;
 pub use self::reload::{NetworkReload, NetworkReloadError};
+#[cfg(feature = "http")]
 pub(crate) use self::survey::{Survey, survey};
 pub(crate) use self::tally::Tallies;
 pub use self::tally::{MembershipRefusal, NetworkTally};

@@ -10,10 +10,12 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use voiddht_core::event::{Command, Outcome};
+use voiddht_store::Storage;
 use voiddht_wire::NodeId;
 
 use crate::context::Context;
 use crate::handle::Handle;
+#[cfg(feature = "http")]
 use crate::http::HttpServer;
 use crate::settings::Settings;
 pub use start::StartError;
@@ -26,22 +28,34 @@ const STOP_DEADLINE: Duration = Duration::from_secs(5);
 #[derive(Debug)]
 pub struct Node {
     context: Arc<Context>,
-    api_address: SocketAddr,
+    api_address: Option<SocketAddr>,
     joined: watch::Receiver<bool>,
     /// Ends when every local program has been answered.
     api: JoinHandle<()>,
     /// `None` where nothing is served, or not any more.
+    #[cfg(feature = "http")]
     http: Option<HttpServer>,
 }
 
 impl Node {
-    /// Starts a node on the current runtime. When this returns it listens on both ports and has
+    /// Starts a node on the current runtime. When this returns it listens on its ports and has
     /// begun to look for its peers.
     ///
     /// # Errors
     /// [`StartError`]; nothing is left running.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
-        start::start(settings).await
+        start::start(settings, None).await
+    }
+
+    /// Starts a node whose storage is the embedding program's own, in place of a data directory.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running.
+    pub async fn start_on(
+        settings: Settings,
+        storage: Box<dyn Storage>,
+    ) -> Result<Self, StartError> {
+        start::start(settings, Some(storage)).await
     }
 
     /// The node's ID.
@@ -54,12 +68,13 @@ impl Node {
         self.context.own_address.now().bound
     }
 
-    /// Where it listens for local programs.
-    pub fn api_address(&self) -> SocketAddr {
+    /// Where it serves the module API; `None`: nowhere.
+    pub fn api_address(&self) -> Option<SocketAddr> {
         self.api_address
     }
 
     /// Where it serves metrics and its page, if it does.
+    #[cfg(feature = "http")]
     pub fn http_address(&self) -> Option<SocketAddr> {
         self.http.as_ref()?.address()
     }
@@ -95,6 +110,7 @@ impl Node {
             tracing::warn!("some tasks did not stop in time");
         }
         // Last, so that observers see the node leave.
+        #[cfg(feature = "http")]
         if let Some(http) = self.http.take() {
             http.shutdown().await;
         }

@@ -1,27 +1,32 @@
 //! Writes of the core to the store's thread, and their completions back to the driver. Without a
 //! data directory nothing is written, and every write counts as done at once.
 
+#[cfg(feature = "redb")]
 use std::path::Path;
 use std::task::{Context, Poll, ready};
 
 use tokio::sync::mpsc;
 use voiddht_core::event::{Ticket, Write};
-use voiddht_store::{Completion, DataDir, INBOX_JOBS, Loaded, OpenError, Store};
+use voiddht_store::{
+    Completion, INBOX_JOBS, Loaded, OnCompletion, Storage, StorageOpenError, Store,
+};
+#[cfg(feature = "redb")]
+use voiddht_store::{DataDir, OpenError};
 
 /// Groups of writes whose end the driver has not heard of: what the store's inbox takes, and the
 /// one group that its thread has in hand. Beyond it, writes fail as on a full disk.
 const UNFINISHED: usize = 2 * INBOX_JOBS;
 
-/// The node's access to its data directory, if it has one.
+/// The node's access to its data directory or storage, if it has one.
 #[derive(Debug)]
 pub(crate) enum Persistence {
     /// Nothing is kept.
     Nowhere,
-    /// A data directory.
+    /// A data directory, or storage of the embedding program.
     Directory(Directory),
 }
 
-/// An open data directory.
+/// An open data directory or storage.
 #[derive(Debug)]
 pub(crate) struct Directory {
     store: Store,
@@ -40,15 +45,24 @@ pub(crate) struct Persisted {
 
 impl Persistence {
     /// Opens a data directory, and reads all of it. Blocks.
+    #[cfg(feature = "redb")]
     pub(crate) fn open(path: &Path) -> Result<(Self, Loaded), OpenError> {
-        let (sender, completions) = mpsc::channel(UNFINISHED);
-        // There is room: no more than that are unfinished. It must not block.
-        let tell = move |completion| drop(sender.try_send(completion));
-        let (store, loaded) = DataDir::open(path, Box::new(tell))?;
-        Ok((
-            Self::Directory(Directory { store, completions, unfinished: 0, failing: false }),
-            loaded,
-        ))
+        let (tell, completions) = completions();
+        let (store, loaded) = DataDir::open(path, tell)?;
+        Ok((Self::new(store, completions), loaded))
+    }
+
+    /// Opens storage of the embedding program, and reads all of it. Blocks.
+    pub(crate) fn open_storage(
+        storage: Box<dyn Storage>,
+    ) -> Result<(Self, Loaded), StorageOpenError> {
+        let (tell, completions) = completions();
+        let (store, loaded) = Store::on(storage, tell)?;
+        Ok((Self::new(store, completions), loaded))
+    }
+
+    fn new(store: Store, completions: mpsc::Receiver<Completion>) -> Self {
+        Self::Directory(Directory { store, completions, unfinished: 0, failing: false })
     }
 
     /// The store, where there is one.
@@ -94,6 +108,13 @@ impl Persistence {
             tracing::error!(%error, "the data directory was not closed cleanly");
         }
     }
+}
+
+/// What the store's thread calls, and where it is heard.
+fn completions() -> (OnCompletion, mpsc::Receiver<Completion>) {
+    let (sender, completions) = mpsc::channel(UNFINISHED);
+    // There is room: no more than that are unfinished. It must not block.
+    (Box::new(move |completion| drop(sender.try_send(completion))), completions)
 }
 
 impl Directory {

@@ -8,6 +8,8 @@ use std::time::Duration;
 use voiddht_core::configured::ConfiguredPeer;
 use voiddht_identity::{KeyExchange, KeyKind, PinLimits, Policy};
 
+use crate::descriptors::Descriptors;
+#[cfg(feature = "http")]
 use crate::http::{ControlRoutes, ControlSocket};
 
 /// Connections with peers. A node that knows a few hundred others keeps one with each that it
@@ -69,8 +71,8 @@ pub struct Settings {
     /// Whether the node moves to another address of this machine when it loses `host`: true where
     /// `host` was derived from the routing table, false where the operator gave it.
     pub follow_address: bool,
-    /// Where the module API listens; port 0 lets the system choose.
-    pub api: SocketAddr,
+    /// Where the module API listens; port 0 lets the system choose. `None`: nowhere.
+    pub api: Option<SocketAddr>,
     /// Configured peers, by address or by name; names are resolved before each attempt to join.
     /// Empty: the first node of a network.
     pub peers: Vec<ConfiguredPeer>,
@@ -86,14 +88,20 @@ pub struct Settings {
     pub key_kind: KeyKind,
     /// The bounds of pins, and of the checks when another key is proved for a pinned ID.
     pub pins: PinLimits,
-    /// The data directory; `None`: nowhere.
+    /// The data directory; `None`: nowhere. Needs the feature `redb`, and is ignored by
+    /// [`crate::Node::start_on`].
     pub data_dir: Option<PathBuf>,
+    /// The budget of open files, shared with the other nodes of the process. Its own by default.
+    pub descriptors: Descriptors,
     /// Where metrics, health and the dashboard are served; `None`: nowhere.
+    #[cfg(feature = "http")]
     pub http: Option<SocketAddr>,
     /// The Unix socket by which its owner's tools speak to the node; `None`: there is none. A node
     /// that cannot make it warns, and goes on without.
+    #[cfg(feature = "http")]
     pub control: Option<ControlSocket>,
     /// What else is served on that socket, such as the routes of the HTTP gateway.
+    #[cfg(feature = "http")]
     pub control_routes: Option<ControlRoutes>,
     /// The limits of the connection layer.
     pub limits: Limits,
@@ -168,7 +176,7 @@ impl Settings {
             p2p_port: 0,
             announce_port: None,
             follow_address: false,
-            api: SocketAddr::new(host, 0),
+            api: Some(SocketAddr::new(host, 0)),
             peers: Vec::new(),
             policy: Policy::default(),
             network_secret: None,
@@ -176,8 +184,12 @@ impl Settings {
             key_kind: KeyKind::default(),
             pins: PinLimits::default(),
             data_dir: None,
+            descriptors: Descriptors::of_process(),
+            #[cfg(feature = "http")]
             http: None,
+            #[cfg(feature = "http")]
             control: None,
+            #[cfg(feature = "http")]
             control_routes: None,
             limits: Limits::default(),
             core: voiddht_core::Config::default(),

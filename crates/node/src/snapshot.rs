@@ -87,7 +87,7 @@ pub struct NodeView {
     /// Whether peers can dial it: `reachable`, `unreachable` (it is a client until one can),
     /// `unknown` while too few were asked, or `client` by its settings.
     pub reach: &'static str,
-    /// Where local programs reach it.
+    /// Where local programs reach it; empty where the module API is not served.
     pub api_address: String,
     /// The version of this program.
     pub version: &'static str,

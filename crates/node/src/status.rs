@@ -15,8 +15,8 @@ pub struct Status {
     pub id: NodeId,
     /// Where it listens for peers.
     pub p2p_address: SocketAddr,
-    /// Where it listens for local programs.
-    pub api_address: SocketAddr,
+    /// Where it serves the module API; `None`: nowhere.
+    pub api_address: Option<SocketAddr>,
     /// What the core knows and holds.
     pub core: CoreStatus,
     /// What was counted.

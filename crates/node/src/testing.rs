@@ -67,6 +67,8 @@ fn build(
         ),
         own_sessions: crate::own_sessions::OwnSessions::default(),
         data_dir: None,
+        is_durable: false,
+        subscribers: crate::node_events::Subscribers::new(),
         clock: Clock::start(),
         callers: crate::callers::Callers::default(),
         budget: Budget::new(limits.queued_bytes),

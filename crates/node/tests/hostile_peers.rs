@@ -243,7 +243,7 @@ async fn many_that_hold_half_messages_do_not_stop_the_node() {
         let ping = encode(&peer.message(Body::Ping));
         peer.send(&ping[..cut]).await;
         held.push((peer, ping[cut..].to_vec()));
-        let mut api = TcpStream::connect(node.api_address()).await.unwrap();
+        let mut api = TcpStream::connect(node.api_address().unwrap()).await.unwrap();
         api.write_all(&[0, 36, 2, 139, 1][..cut.min(5)]).await.unwrap();
         programs.push(api);
     }

@@ -23,10 +23,10 @@ fn tasks() -> usize {
 #[tokio::test]
 async fn a_clean_shutdown_leaves_no_task_and_no_port() {
     let nodes = network(4).await;
-    let idle_program = TcpStream::connect(nodes[0].api_address()).await.unwrap();
+    let idle_program = TcpStream::connect(nodes[0].api_address().unwrap()).await.unwrap();
     let silent_peer = TcpStream::connect(nodes[0].p2p_address()).await.unwrap();
     let addresses: Vec<SocketAddr> =
-        nodes.iter().flat_map(|node| [node.p2p_address(), node.api_address()]).collect();
+        nodes.iter().flat_map(|node| [node.p2p_address(), node.api_address().unwrap()]).collect();
     let handle = nodes[0].handle();
     soon(handle.put(key(1), Bytes::from_static(b"value"), None, None)).await.unwrap();
     stop(nodes).await;
@@ -112,7 +112,7 @@ async fn what_cannot_start_says_why_and_leaves_nothing() {
         } else {
             taken.api = running.api_address();
         }
-        let port = if p2p { running.p2p_address() } else { running.api_address() }.port();
+        let port = if p2p { running.p2p_address() } else { running.api_address().unwrap() }.port();
         let error = Node::start(taken).await.unwrap_err();
         assert!(error.to_string().contains(&port.to_string()), "{error}");
     }

@@ -59,7 +59,7 @@ async fn is_closed(stream: &mut TcpStream) -> bool {
 }
 
 async fn serves(node: &Node) {
-    let mut stream = connect(node.api_address()).await;
+    let mut stream = connect(node.api_address().unwrap()).await;
     stream.write_all(&[put(77, b"still here", false), get(77)].concat()).await.unwrap();
     assert_eq!(answer(&mut stream).await, found(77, b"still here"));
 }
@@ -67,8 +67,8 @@ async fn serves(node: &Node) {
 #[tokio::test]
 async fn values_put_at_one_node_are_got_at_another() {
     let nodes = network(3).await;
-    let mut one = connect(nodes[1].api_address()).await;
-    let mut two = connect(nodes[2].api_address()).await;
+    let mut one = connect(nodes[1].api_address().unwrap()).await;
+    let mut two = connect(nodes[2].api_address().unwrap()).await;
     for (number, value) in [(1, vec![1]), (2, vec![2; 1000]), (3, vec![3; MAX_VALUE_BYTES])] {
         one.write_all(&put(number, &value, true)).await.unwrap();
         assert_eq!(answer(&mut one).await, found(number, &[3]), "three nodes hold it");
@@ -90,7 +90,7 @@ async fn a_get_sees_the_puts_before_it_however_they_are_cut() {
         burst.extend(get(number));
     }
     for piece in [1, 7, burst.len()] {
-        let mut stream = connect(nodes[0].api_address()).await;
+        let mut stream = connect(nodes[0].api_address().unwrap()).await;
         let (mut reading, mut writing) = stream.split();
         let write = async {
             for piece in burst.chunks(piece) {
@@ -120,7 +120,7 @@ async fn a_get_sees_the_puts_before_it_however_they_are_cut() {
 #[tokio::test]
 async fn what_breaks_a_rule_costs_its_own_connection_only() {
     let node = node(&[]).await;
-    let mut bystander = connect(node.api_address()).await;
+    let mut bystander = connect(node.api_address().unwrap()).await;
     let frame = |size: u16, kind: u16, body: &[u8]| {
         [&size.to_be_bytes()[..], &kind.to_be_bytes(), body].concat()
     };
@@ -142,7 +142,7 @@ async fn what_breaks_a_rule_costs_its_own_connection_only() {
     ];
     let count = wrong.len() as u64;
     for (what, bytes) in wrong {
-        let mut stream = connect(node.api_address()).await;
+        let mut stream = connect(node.api_address().unwrap()).await;
         stream.write_all(&bytes).await.unwrap();
         assert!(is_closed(&mut stream).await, "{what}");
     }
@@ -159,11 +159,11 @@ async fn who_leaves_in_the_middle_leaves_nothing_behind() {
     let node = node(&[]).await;
     let whole = put(1, b"value", true);
     for cut in 1..whole.len() {
-        let mut stream = connect(node.api_address()).await;
+        let mut stream = connect(node.api_address().unwrap()).await;
         stream.write_all(&whole[..cut]).await.unwrap();
     }
     // One that leaves without reading its answers.
-    let mut stream = connect(node.api_address()).await;
+    let mut stream = connect(node.api_address().unwrap()).await;
     stream.write_all(&[get(1), get(2), get(3)].concat()).await.unwrap();
     drop(stream);
     let handle = node.handle();
@@ -180,7 +180,7 @@ async fn a_program_that_takes_no_answers_is_disconnected_when_memory_is_short() 
     settings.limits.api_queued_bytes = 1 << 20;
     let node = start(settings).await;
     let large = vec![7; MAX_VALUE_BYTES];
-    let mut stream = connect(node.api_address()).await;
+    let mut stream = connect(node.api_address().unwrap()).await;
     stream.write_all(&put(1, &large, true)).await.unwrap();
     answer(&mut stream).await;
     // 16 MiB of answers, more than sockets hold.
@@ -202,7 +202,8 @@ async fn at_the_limit_the_longest_idle_connection_makes_room() {
     let mut settings = settings(&[]);
     settings.limits.api_connections = 2;
     let node = start(settings).await;
-    let mut admitted = [connect(node.api_address()).await, connect(node.api_address()).await];
+    let mut admitted =
+        [connect(node.api_address().unwrap()).await, connect(node.api_address().unwrap()).await];
     for stream in &mut admitted {
         stream.write_all(&get(1)).await.unwrap();
         answer(stream).await;
@@ -210,7 +211,7 @@ async fn at_the_limit_the_longest_idle_connection_makes_room() {
     let [mut first, mut second] = admitted;
     first.write_all(&get(1)).await.unwrap();
     answer(&mut first).await;
-    let mut third = connect(node.api_address()).await;
+    let mut third = connect(node.api_address().unwrap()).await;
     third.write_all(&get(1)).await.unwrap();
     answer(&mut third).await;
     assert!(is_closed(&mut second).await, "the longest idle one");
@@ -232,7 +233,7 @@ async fn a_program_that_sends_no_more_still_gets_its_answers() {
         burst.extend(put(number, &[7; 1000], true));
         burst.extend(get(number));
     }
-    let mut stream = connect(nodes[1].api_address()).await;
+    let mut stream = connect(nodes[1].api_address().unwrap()).await;
     stream.write_all(&burst).await.unwrap();
     stream.shutdown().await.unwrap();
     let mut answers = Vec::new();
@@ -247,7 +248,7 @@ async fn who_does_not_read_is_not_read() {
     settings.limits.api_requests_per_connection = 8;
     let node = start(settings).await;
     let large = vec![7; MAX_VALUE_BYTES];
-    let mut stream = connect(node.api_address()).await;
+    let mut stream = connect(node.api_address().unwrap()).await;
     stream.write_all(&put(1, &large, true)).await.unwrap();
     answer(&mut stream).await;
 
@@ -286,7 +287,7 @@ async fn who_does_not_read_is_not_read() {
 #[tokio::test]
 async fn a_node_alone_answers_at_once() {
     let node = node(&[]).await;
-    let mut stream = connect(node.api_address()).await;
+    let mut stream = connect(node.api_address().unwrap()).await;
     stream.write_all(&put(1, b"mine", true)).await.unwrap();
     assert_eq!(answer(&mut stream).await, found(1, &[1]), "this node counts");
     let content = Key::of_value(b"mine");

@@ -66,7 +66,8 @@ pub fn can_start(settings: &Settings) -> Result<(), Failure> {
 pub fn listeners(settings: &Settings) -> Vec<(SocketAddr, &'static str)> {
     let listen = settings.listen.unwrap_or(settings.host);
     let p2p = SocketAddr::new(listen, settings.p2p_port);
-    let mut all = vec![(p2p, P2P), (settings.api, "module API")];
+    let mut all = vec![(p2p, P2P)];
+    all.extend(settings.api.map(|api| (api, "module API")));
     all.extend(settings.http.map(|http| (http, "HTTP")));
     all
 }
@@ -189,7 +190,9 @@ impl Checked<'_> {
         if (bound, settings.p2p_port) != (settings.host, announced) {
             writeln!(f, "; and told to reach the node at {},", at(settings.host, announced))?;
         }
-        writeln!(f, "; and local programs on {};", at(settings.api.ip(), settings.api.port()))?;
+        if let Some(api) = settings.api {
+            writeln!(f, "; and local programs on {};", at(api.ip(), api.port()))?;
+        }
         match settings.peers.as_slice() {
             [] => writeln!(f, "; no peer is known, so it is the first node of a network;")?,
             peers => {

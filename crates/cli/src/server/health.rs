@@ -20,11 +20,11 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// # Errors
 /// [`Failure::Failed`] with the reason.
 pub async fn ask(settings: &Settings, is_family_known: bool) -> Result<Exit, Failure> {
-    let api = reachable(settings.api);
-    if api.port() == 0 {
+    let served = settings.api.map(reachable).filter(|api| api.port() != 0);
+    let Some(api) = served else {
         let unknown = "--health cannot know which port the system chose for --module-port 0";
         return Err(Failure::Usage(unknown.to_owned()));
-    }
+    };
     let mut key = [0; 32];
     SysRng.try_fill_bytes(&mut key).map_err(Failure::failed)?;
     let options =

@@ -11,7 +11,7 @@ use voiddht_core::record::RecordLimits;
 use voiddht_identity::{PinLimits, Policy};
 use voiddht_node::http::{CONTROL_SOCKET, ControlSocket};
 use voiddht_node::resolver::RESOLVE_DEADLINE;
-use voiddht_node::{Limits, Settings, StartError};
+use voiddht_node::{Descriptors, Limits, Settings, StartError};
 
 use super::args::{self, Arguments, Keeping, Network};
 use super::check;
@@ -81,7 +81,7 @@ pub async fn resolve(
         p2p_port: ports.bound,
         announce_port: ports.announced,
         follow_address,
-        api: SocketAddr::new(api_address, network.module_port),
+        api: Some(SocketAddr::new(api_address, network.module_port)),
         peers: known.iter().filter_map(configured).collect(),
         policy: network.identity,
         network_secret: network.network_secret,
@@ -91,6 +91,8 @@ pub async fn resolve(
         control: control_socket(keeping.data_dir.as_deref(), limits.die_with_parent),
         control_routes: None,
         data_dir: keeping.data_dir,
+        // One node in a process.
+        descriptors: Descriptors::of_process(),
         http: network.http,
         limits: Limits {
             connections: limits.max_connections,

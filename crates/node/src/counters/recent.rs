@@ -9,6 +9,7 @@ use super::Count;
 
 /// How far back a [`RecentCount`] looks: long enough for an operator to come and look, and twice what
 /// alerts look back.
+#[cfg_attr(not(feature = "http"), allow(dead_code, reason = "asked for by the doctor"))]
 pub(crate) const RECENT: Duration = Duration::from_secs(MINUTES as u64 * 60);
 /// Minutes that are counted apart. 80 bytes for each count.
 const MINUTES: usize = 10;

@@ -12,6 +12,7 @@ impl Driver {
     pub(super) fn notice(&mut self, now: Now, notice: &Notice) {
         self.context.counters.notice(notice);
         self.observer.notice(now, notice);
+        self.context.subscribers.notice(notice);
         let logs = &self.context.counters.logs;
         match notice {
             Notice::Joined { contacts } => {

@@ -27,6 +27,7 @@ impl Driver {
         // From here on tasks that still send events find the inbox closed, and end.
         drop(self.inbox);
         self.persistence.close().await;
+        self.context.subscribers.end();
     }
 
     fn handle_last(&mut self, event: Event) {

@@ -41,8 +41,9 @@ use super::history::{History, Window};
 use super::page::PAGE;
 use super::server::Site;
 use super::view::{ViewError, Viewer, look};
-use super::{HTTP_CONNECTIONS, Watched, events, exposition, kept, metrics};
+use super::{HTTP_CONNECTIONS, Watched, events, kept};
 use crate::counters::Limit;
+use crate::metrics;
 use crate::network::NetworkReloadError;
 use crate::snapshot::{OperationView, SnapshotRequest, ValueView};
 
@@ -292,8 +293,10 @@ async fn reload_network(
 }
 
 async fn prometheus(State(routes): State<Routes>) -> impl IntoResponse {
-    let headers = [(header::CONTENT_TYPE, exposition::CONTENT_TYPE)];
-    (headers, metrics::expose(&routes.watched).await)
+    let headers = [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)];
+    let nodes = routes.watched.iter();
+    let nodes = nodes.map(|one| (&one.handle, one.label.as_deref().unwrap_or_default()));
+    (headers, metrics::expose(nodes).await)
 }
 
 async fn healthz(State(routes): State<Routes>) -> Result<&'static str, Refusal> {

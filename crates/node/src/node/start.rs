@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,10 +17,11 @@ use tokio_util::task::TaskTracker;
 use voiddht_core::config::ConfigError;
 use voiddht_core::event::{Command, StoredContact, StoredRecord};
 use voiddht_core::kept::KeptRow;
-use voiddht_identity::network::NetworkSecrets;
+use voiddht_identity::network::{Fingerprint, NetworkSecrets};
 use voiddht_identity::{Identity, IdentityError, KeyExchange, Policy, server_config};
 use voiddht_store::{
-    Loaded, LoadedRecord, OpenError, Pin, SaveIdentityError, StoredIdentity, WriteFailed,
+    Loaded, LoadedRecord, OpenError, Pin, SaveIdentityError, Storage, StorageOpenError, Store,
+    StoredIdentity, WriteFailed,
 };
 use voiddht_wire::peer::NodeInfo;
 
@@ -32,11 +34,14 @@ use crate::counters::Counters;
 use crate::descriptors::Share;
 use crate::driver::{Driver, Parts};
 use crate::event::{AnswerTo, Event};
+#[cfg(feature = "http")]
 use crate::handle::Handle;
+#[cfg(feature = "http")]
 use crate::http::{BoundHttp, HttpError, HttpServer, HttpSettings, Watched};
 use crate::network::{
     self, DirectoryMismatch, Network, SealError, SecretFileFault, check_directory, read_secret_file,
 };
+use crate::node_events::Subscribers;
 use crate::outbox::Budget;
 use crate::own_address::watch::Watch;
 use crate::own_address::{self, OwnAddress};
@@ -48,6 +53,7 @@ use crate::trust::Trust;
 
 /// Why a node could not be started.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
     /// A port could not be listened on.
     #[error("cannot listen on {address} ({purpose}): {source}")]
@@ -62,6 +68,18 @@ pub enum StartError {
     /// The data directory could not be opened.
     #[error(transparent)]
     DataDir(#[from] OpenError),
+    /// A data directory was asked for, and this program is built without the feature `redb`.
+    #[error("this program is built without data directories (the feature `redb`)")]
+    NoDataDir,
+    /// The storage of the embedding program could not be opened.
+    #[error(transparent)]
+    Storage(#[from] StorageOpenError),
+    /// The storage of the embedding program belongs to another network.
+    #[error(
+        "the storage belongs to a node of another network: give the node the secret of that network, \
+         or an empty storage"
+    )]
+    OtherNetwork,
     /// The identity could not be kept in the data directory.
     #[error(transparent)]
     SaveIdentity(#[from] SaveIdentityError),
@@ -72,6 +90,7 @@ pub enum StartError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The dashboard and the metrics cannot be served.
+    #[cfg(feature = "http")]
     #[error(transparent)]
     Http(#[from] HttpError),
     /// The secrets of the private network cannot be read.
@@ -101,16 +120,20 @@ pub enum StartError {
 struct Beginning {
     identity: Identity,
     persistence: Persistence,
+    data_dir: Option<PathBuf>,
     records: Vec<LoadedRecord>,
     kept: Vec<(KeptRow, Bytes)>,
     contacts: Vec<StoredContact>,
     pins: Vec<Pin>,
 }
 
-pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
+pub(super) async fn start(
+    settings: Settings,
+    storage: Option<Box<dyn Storage>>,
+) -> Result<Node, StartError> {
     settings.core.check()?;
     let secrets = read_secrets(&settings)?;
-    let beginning = begin(&settings, secrets.as_ref())?;
+    let beginning = begin(&settings, storage, secrets.as_ref())?;
     let network = match (secrets, &settings.network_secret) {
         (Some(secrets), Some(file)) => {
             Some(Network::new(file.clone(), network::seal(secrets, &beginning.identity)?))
@@ -118,9 +141,13 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
         _ => None,
     };
     let (p2p, own_address) = own_address::bind(&settings).await.map_err(not_bound)?;
-    let api = listen(settings.api, "module API").await?;
-    let api_address = address(&api);
-    let http = bind_http(&settings, api_address).await?;
+    let api = match settings.api {
+        Some(api) => Some(listen(api, "module API").await?),
+        None => None,
+    };
+    let api_address = api.as_ref().map(address);
+    #[cfg(feature = "http")]
+    let http = bind_http(&settings, api_address.unwrap_or(own_address.bound)).await?;
     let own = NodeInfo { address: own_address.announced, id: beginning.identity.node_id() };
     let clock = Clock::start();
     let mut core = voiddht_core::Node::new(own, settings.core.clone(), randomness(&settings)?)?;
@@ -152,10 +179,12 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
         finish: CancellationToken::new(),
         stop: CancellationToken::new(),
         connection_ids: ids.clone(),
-        data_dir: settings.data_dir.clone(),
+        data_dir: beginning.data_dir,
+        is_durable: beginning.persistence.store().is_some(),
+        subscribers: Subscribers::new(),
         limits: settings.limits,
     });
-    let share = Share::claim();
+    let share = Share::claim(&settings.descriptors);
     let limits = PoolLimits {
         connections: context.limits.connections.min(share.sockets()),
         requests_per_peer: context.limits.requests_per_peer,
@@ -183,20 +212,32 @@ pub(super) async fn start(settings: Settings) -> Result<Node, StartError> {
     context.tasks.spawn(driver.run());
     let watch = Watch::new(Arc::clone(&context), p2p, &settings.peers);
     spawn_listener(&context, watch.run());
-    let api = spawn_listener(&context, api::run(Arc::clone(&context), api));
+    let serving = Arc::clone(&context);
+    let api = spawn_listener(&context, async move {
+        match api {
+            Some(api) => api::run(serving, api).await,
+            // Nothing is to be answered when the node stops.
+            None => {}
+        }
+    });
     let join = Command::Join { peers: settings.peers };
     let join = Event::Command { command: join, answer: AnswerTo::Nobody };
     context.tell(join).await;
-    tracing::info!(id = %own.id, p2p = %own_address.bound, api = %api_address, "listening");
+    let api_text = api_address.map(tracing::field::display);
+    tracing::info!(id = %own.id, p2p = %own_address.bound, api = api_text, "listening");
     if own.address.socket_addr() != own_address.bound && own.address.is_dialable() {
         tracing::info!(address = %own.address, "announcing");
     }
-    let handle = Handle::new(Arc::clone(&context), api_address);
-    let http = http.map(|http| http.serve(vec![Watched { handle, label: None }]));
-    if let Some(address) = http.as_ref().and_then(HttpServer::address) {
-        tracing::info!("dashboard at http://{address}/, metrics at http://{address}/metrics");
-    }
-    Ok(Node { context, api_address, joined, api, http })
+    #[cfg(feature = "http")]
+    let http = http.map(|http| serve_http(http, Handle::new(Arc::clone(&context), api_address)));
+    Ok(Node {
+        context,
+        api_address,
+        joined,
+        api,
+        #[cfg(feature = "http")]
+        http,
+    })
 }
 
 /// The secrets of the private network, if the node is to belong to one.
@@ -217,49 +258,125 @@ fn key_exchange(settings: &Settings) -> KeyExchange {
     settings.key_exchange.clone().unwrap_or_else(usual)
 }
 
-fn begin(settings: &Settings, secrets: Option<&NetworkSecrets>) -> Result<Beginning, StartError> {
+/// Where a node keeps what it stores.
+enum Place {
+    Nowhere,
+    /// A data directory.
+    #[cfg(feature = "redb")]
+    Directory(PathBuf),
+    /// Storage of the embedding program.
+    Storage,
+}
+
+/// Opens the storage, or the data directory, or nothing.
+fn open(
+    settings: &Settings,
+    storage: Option<Box<dyn Storage>>,
+) -> Result<(Place, Persistence, Option<Loaded>), StartError> {
+    if let Some(storage) = storage {
+        let (persistence, loaded) = Persistence::open_storage(storage)?;
+        return Ok((Place::Storage, persistence, Some(loaded)));
+    }
+    match &settings.data_dir {
+        None => {
+            tracing::info!("no data directory: nothing is stored on disk");
+            Ok((Place::Nowhere, Persistence::Nowhere, None))
+        }
+        #[cfg(feature = "redb")]
+        Some(path) => {
+            let (persistence, loaded) = Persistence::open(path)?;
+            Ok((Place::Directory(path.clone()), persistence, Some(loaded)))
+        }
+        #[cfg(not(feature = "redb"))]
+        Some(_) => Err(StartError::NoDataDir),
+    }
+}
+
+impl Place {
+    /// Whether a node with these secrets may go on with what was loaded.
+    fn check(&self, loaded: &Loaded, secrets: &[Fingerprint]) -> Result<(), StartError> {
+        match self {
+            Self::Nowhere => Ok(()),
+            #[cfg(feature = "redb")]
+            Self::Directory(path) => Ok(check_directory(path, loaded, secrets)?),
+            Self::Storage => check_directory(Path::new(""), loaded, secrets)
+                .map_err(|_| StartError::OtherNetwork),
+        }
+    }
+
+    fn data_dir(self) -> Option<PathBuf> {
+        match self {
+            #[cfg(feature = "redb")]
+            Self::Directory(path) => Some(path),
+            _ => None,
+        }
+    }
+}
+
+fn begin(
+    settings: &Settings,
+    storage: Option<Box<dyn Storage>>,
+    secrets: Option<&NetworkSecrets>,
+) -> Result<Beginning, StartError> {
     let fresh = || Identity::generate(settings.key_kind, settings.policy, settings.host);
-    let Some(path) = &settings.data_dir else {
-        tracing::info!("no data directory: nothing is stored on disk");
-        let identity = fresh()?.with_key_exchange(key_exchange(settings));
-        let persistence = Persistence::Nowhere;
-        let (records, contacts, pins) = (Vec::new(), Vec::new(), Vec::new());
-        let kept = Vec::new();
-        return Ok(Beginning { identity, persistence, records, kept, contacts, pins });
-    };
-    let (persistence, loaded) = Persistence::open(path)?;
+    let (place, persistence, loaded) = open(settings, storage)?;
     let fingerprints = secrets.map(NetworkSecrets::fingerprints).unwrap_or_default();
-    check_directory(path, &loaded, &fingerprints)?;
-    let identity = match &loaded.identity {
+    let stored = loaded.as_ref().and_then(|loaded| loaded.identity.as_ref());
+    if let Some(loaded) = &loaded {
+        place.check(loaded, &fingerprints)?;
+    }
+    let identity = match stored {
         Some(stored) => {
             Identity::from_parts(&stored.private_key_der, &stored.certificate_der, settings.policy)?
                 .with_host(settings.host)?
         }
         None => fresh()?,
     };
+    if let (Some(store), Some(loaded)) = (persistence.store(), &loaded) {
+        remember(store, loaded, &identity, &fingerprints)?;
+    }
+    let identity = identity.with_key_exchange(key_exchange(settings));
+    let (records, kept, contacts, pins) = loaded.map_or_else(Default::default, |loaded| {
+        (loaded.records, loaded.kept, loaded.contacts, loaded.pins)
+    });
+    let data_dir = place.data_dir();
+    Ok(Beginning { identity, persistence, data_dir, records, kept, contacts, pins })
+}
+
+/// Writes down what has changed since the last run: who the node is, and of which network.
+fn remember(
+    store: &Store,
+    loaded: &Loaded,
+    identity: &Identity,
+    network: &[Fingerprint],
+) -> Result<(), StartError> {
     let stored = StoredIdentity {
         node_id: identity.node_id(),
         private_key_der: identity.private_key_der(),
         certificate_der: identity.certificate().der().to_vec(),
     };
-    if loaded.identity.as_ref() != Some(&stored)
-        && let Some(store) = persistence.store()
-    {
+    if loaded.identity.as_ref() != Some(&stored) {
         store.save_identity(&stored)?;
     }
-    let fingerprints: Vec<_> = fingerprints.iter().map(|fingerprint| fingerprint.0).collect();
-    if loaded.network != fingerprints
-        && let Some(store) = persistence.store()
-    {
-        store.remember_network(&fingerprints)?;
+    let network: Vec<_> = network.iter().map(|fingerprint| fingerprint.0).collect();
+    if loaded.network != network {
+        store.remember_network(&network)?;
     }
-    let identity = identity.with_key_exchange(key_exchange(settings));
-    let Loaded { records, kept, contacts, pins, .. } = loaded;
-    Ok(Beginning { identity, persistence, records, kept, contacts, pins })
+    Ok(())
+}
+
+#[cfg(feature = "http")]
+fn serve_http(http: BoundHttp, handle: Handle) -> HttpServer {
+    let http = http.serve(vec![Watched { handle, label: None }]);
+    if let Some(address) = http.address() {
+        tracing::info!("dashboard at http://{address}/, metrics at http://{address}/metrics");
+    }
+    http
 }
 
 /// A node without its control socket is still a node; without the dashboard that was asked for, it
 /// is not what its operator wants.
+#[cfg(feature = "http")]
 async fn bind_http(settings: &Settings, api: SocketAddr) -> Result<Option<BoundHttp>, HttpError> {
     let address = settings.http;
     let control = settings.control.as_ref().map(|control| control.path(api));

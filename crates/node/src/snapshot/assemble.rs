@@ -30,7 +30,7 @@ use crate::settings::Limits;
 pub(crate) struct Surroundings<'a> {
     pub(crate) id: NodeId,
     pub(crate) own_address: Addresses,
-    pub(crate) api: SocketAddr,
+    pub(crate) api: Option<SocketAddr>,
     pub(crate) policy: Policy,
     pub(crate) data_dir: Option<&'a Path>,
     pub(crate) limits: &'a Limits,
@@ -105,7 +105,7 @@ fn node(seen: &Observation, around: &Surroundings<'_>) -> NodeView {
         announced_address: around.own_address.announced.to_string(),
         public_address: seen.public_address.map(|address| address.to_string()),
         reach: seen.reach,
-        api_address: around.api.to_string(),
+        api_address: around.api.map(|api| api.to_string()).unwrap_or_default(),
         version: env!("CARGO_PKG_VERSION"),
         policy: around.policy.name(),
         // The driver's monotonic time begins with the node.

@@ -83,7 +83,7 @@ pub struct StepView {
 
 impl OperationView {
     /// The GET to explain, with every step.
-    pub(crate) fn explained(key: &Key, outcome: &GetOutcome, ended_at_ms: u64) -> Self {
+    pub fn explained(key: &Key, outcome: &GetOutcome, ended_at_ms: u64) -> Self {
         let took = outcome.report.took;
         let view = Self {
             kind: "get",

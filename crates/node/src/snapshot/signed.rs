@@ -27,7 +27,7 @@ pub struct SignedView {
 
 impl SignedView {
     /// What is known of a value that was found; `None` if it is not a signed one.
-    pub(crate) fn of(key: &Key, value: Option<&Bytes>, report: &Report) -> Option<Self> {
+    pub fn of(key: &Key, value: Option<&Bytes>, report: &Report) -> Option<Self> {
         let Claim::Signed(envelope) = Claim::of(key, value?) else { return None };
         Some(Self {
             owner: envelope.name().owner.to_string(),

@@ -50,7 +50,8 @@ pub struct ValueView {
 }
 
 impl ValueView {
-    pub(crate) fn of(key: &Key, outcome: &GetOutcome) -> Self {
+    /// What a GET of this key found.
+    pub fn of(key: &Key, outcome: &GetOutcome) -> Self {
         let (value, report) = (&outcome.value, &outcome.report);
         let signed = SignedView::of(key, value.as_ref(), report);
         let verified = value.as_ref().map(|value| match report.agreeing {

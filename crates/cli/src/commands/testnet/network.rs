@@ -10,7 +10,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use voiddht_node::http::Watched;
-use voiddht_node::{Node, Settings};
+use voiddht_node::{Descriptors, Node, Settings};
 
 use super::progress::Progress;
 use crate::outcome::Failure;
@@ -82,7 +82,7 @@ impl Network {
 
     /// Where the nodes' module APIs listen.
     pub(super) fn apis(&self) -> Vec<SocketAddr> {
-        self.nodes.iter().map(Node::api_address).collect()
+        self.nodes.iter().filter_map(Node::api_address).collect()
     }
 
     pub(super) fn threads(&self) -> usize {
@@ -120,11 +120,14 @@ async fn join_all(
     let mut known: VecDeque<SocketAddr> = VecDeque::new();
     let mut joining = JoinSet::new();
     let mut next = 0;
+    let descriptors = Descriptors::of_process();
     loop {
         // No node can join before the first one is up.
         let at_once = if known.is_empty() { 1 } else { JOINING_AT_ONCE };
         while next < plan.nodes && joining.len() < at_once {
-            let settings = plan.settings(next, known.iter().take(KNOWN_PEERS).copied().collect());
+            let mut settings =
+                plan.settings(next, known.iter().take(KNOWN_PEERS).copied().collect());
+            settings.descriptors = descriptors.clone();
             let thread = &threads[next % threads.len()];
             joining.spawn_on(join_one(next, settings), &thread.runtime);
             // The next one asks others, so that no node is the first of all others.
@@ -156,7 +159,7 @@ impl Plan {
         };
         Settings {
             host: self.host,
-            api: SocketAddr::new(self.host, port(0)),
+            api: Some(SocketAddr::new(self.host, port(0))),
             p2p_port: port(1),
             peers: peers.into_iter().map(Into::into).collect(),
             ..Settings::loopback()
@@ -187,6 +190,6 @@ mod tests {
         let (host, base_port) = ([127, 0, 0, 1].into(), Some(7401));
         let plan = Plan { nodes: 3, threads: 2, host, base_port, deadline: Duration::MAX };
         let settings = plan.settings(2, Vec::new());
-        assert_eq!((settings.api.port(), settings.p2p_port), (7405, 7406));
+        assert_eq!((settings.api.unwrap().port(), settings.p2p_port), (7405, 7406));
     }
 }

@@ -23,7 +23,7 @@ async fn defaults_are_the_originals_ports_on_loopback() {
     let settings = resolved("").await.unwrap();
     assert!(settings.host.is_loopback());
     assert_eq!(settings.p2p_port, 7402);
-    assert_eq!(settings.api, SocketAddr::new(settings.host, 7401));
+    assert_eq!(settings.api, Some(SocketAddr::new(settings.host, 7401)));
     assert!(settings.peers.is_empty());
     assert_eq!(settings.limits, Limits::default());
 }
@@ -38,7 +38,7 @@ async fn options_and_positions_mean_the_same() {
     let by_position = resolved("::1 1 2 ::1 3 -v").await.unwrap();
     let mixed = resolved("-p 2 ::1 1 --peer [::1]:3").await.unwrap();
     for settings in [by_name, by_long_name.await.unwrap(), by_position, mixed] {
-        assert_eq!(settings.api, "[::1]:1".parse().unwrap());
+        assert_eq!(settings.api, Some("[::1]:1".parse().unwrap()));
         assert_eq!((settings.host, settings.p2p_port), ("::1".parse().unwrap(), 2));
         assert_eq!(settings.peers, [address("[::1]:3")]);
     }
@@ -76,7 +76,7 @@ async fn the_module_api_stays_on_loopback_unless_told() {
         ("-a 127.0.0.5 -m 9", "127.0.0.5:9"),
         ("-a 192.0.2.1 --api-address 0.0.0.0", "0.0.0.0:7401"),
     ] {
-        assert_eq!(resolved(line).await.unwrap().api, api.parse().unwrap(), "{line}");
+        assert_eq!(resolved(line).await.unwrap().api, Some(api.parse().unwrap()), "{line}");
     }
 }
 
@@ -147,7 +147,7 @@ async fn the_command_line_wins_over_the_environment_that_over_the_file() {
     assert_eq!((by_file.host, by_file.p2p_port), ("127.0.0.7".parse().unwrap(), 1));
     assert_eq!(by_file.core.min_ttl, Duration::from_secs(5));
     assert_eq!(by_file.peers.len(), 2);
-    assert_eq!(by_file.api.port(), 7401);
+    assert_eq!(by_file.api.unwrap().port(), 7401);
     let by_option =
         resolved(&format!("{config} --peer 127.0.0.1:7 -p 2 --min-ttl 6")).await.unwrap();
     assert_eq!((by_option.host, by_option.p2p_port), (by_file.host, 2));

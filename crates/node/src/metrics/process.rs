@@ -5,19 +5,19 @@ use rustix::param::clock_ticks_per_second;
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{Kind, Metric};
+use super::{Metric, MetricKind};
 
 pub(super) const METRICS: &[Metric] = &[
     Metric::process(
         "process_start_time_seconds",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "When the process started, in seconds since 1970.",
         start_seconds,
     )
     .watch("it restarts again and again"),
     Metric::process(
         "process_cpu_seconds_total",
-        Kind::Counter,
+        MetricKind::Counter,
         "Processor time of this process, in seconds.",
         || {
             let spent = clock_gettime(ClockId::ProcessCPUTime);
@@ -26,16 +26,16 @@ pub(super) const METRICS: &[Metric] = &[
     ),
     Metric::process(
         "process_resident_memory_bytes",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Resident memory of this process.",
         resident_bytes,
     ),
-    Metric::process("process_open_fds", Kind::Gauge, "Open files of this process.", || {
+    Metric::process("process_open_fds", MetricKind::Gauge, "Open files of this process.", || {
         Some(std::fs::read_dir("/proc/self/fd").ok()?.count() as f64)
     }),
     Metric::process(
         "process_max_fds",
-        Kind::Gauge,
+        MetricKind::Gauge,
         "Files that this process may have open.",
         || getrlimit(Resource::Nofile).current.map(|most| most as f64),
     ),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Family, Kind, Metric, Numbers};
+use super::{Family, Metric, MetricKind, Numbers};
 use crate::snapshot::{BucketView, State};
 
 /// Of which commit the program was built; `unknown` where neither the builder nor git says it.
@@ -14,18 +14,18 @@ const COMMIT: &str = match option_env!("VOIDDHT_COMMIT") {
 pub(super) const METRICS: &[Metric] = &[
     Metric::labelled(
         "voiddht_build_info",
-        Kind::Gauge,
+        MetricKind::Gauge,
         &["version", "commit", "policy", "node_id"],
         "Always 1; which program runs, and which node it is.",
         |one, family| {
-            let id = one.watched.handle.id().to_string();
+            let id = one.handle.id().to_string();
             let labels = [
                 ("version", env!("CARGO_PKG_VERSION")),
                 ("commit", COMMIT),
-                ("policy", one.watched.handle.policy().name()),
+                ("policy", one.handle.policy().name()),
                 ("node_id", &id),
             ];
-            family.sample(&labels, 1);
+            family.sample(&labels, 1_u64);
         },
     )
     .watch("nodes refuse each other: one network has one policy"),
@@ -74,7 +74,7 @@ pub(super) const METRICS: &[Metric] = &[
     ),
     Metric::labelled(
         "voiddht_contacts",
-        Kind::Gauge,
+        MetricKind::Gauge,
         &["state"],
         "Contacts of the routing table: `responsive`, or `suspect` if the last request failed.",
         |one, family| {
@@ -87,14 +87,14 @@ pub(super) const METRICS: &[Metric] = &[
     .watch("lookups are slow"),
     Metric::labelled(
         "voiddht_buckets",
-        Kind::Gauge,
+        MetricKind::Gauge,
         &["depth"],
         "Buckets of the routing table, by how many leading bits their contacts share.",
         |one, family| each_depth(one, family, |_| 1),
     ),
     Metric::labelled(
         "voiddht_bucket_contacts",
-        Kind::Gauge,
+        MetricKind::Gauge,
         &["depth"],
         "Contacts of the routing table, by the depth of their bucket.",
         |one, family| each_depth(one, family, |bucket| bucket.size),

@@ -1,6 +1,6 @@
 //! Connections, pins, and limits.
 
-use super::{Family, Kind, Metric, Numbers};
+use super::{Family, Metric, MetricKind, Numbers};
 use crate::snapshot::LimitView;
 
 pub(super) const METRICS: &[Metric] = &[
@@ -9,7 +9,7 @@ pub(super) const METRICS: &[Metric] = &[
     }),
     Metric::labelled(
         "voiddht_connections_by_group",
-        Kind::Gauge,
+        MetricKind::Gauge,
         &["group"],
         "Open connections with peers, by the group of their key exchange.",
         |one, family| {
@@ -23,7 +23,7 @@ pub(super) const METRICS: &[Metric] = &[
     ),
     Metric::labelled(
         "voiddht_network_connections",
-        Kind::Gauge,
+        MetricKind::Gauge,
         &["secret", "first"],
         "Open connections of a private network, by the fingerprint of the secret by which the peer \
          proved its membership, and whether that is this node's first.",
@@ -39,7 +39,7 @@ pub(super) const METRICS: &[Metric] = &[
     .watch("rotating: the old secret can go when no node has a connection by it"),
     Metric::labelled(
         "voiddht_network_refused_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &["reason"],
         "Handshakes of a private network that ended without a proof of membership.",
         |one, family| {
@@ -52,7 +52,7 @@ pub(super) const METRICS: &[Metric] = &[
     .watch("outsiders try, or a node missed a step of a rotation: `dht doctor`"),
     Metric::labelled(
         "voiddht_handshakes_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &["side", "outcome"],
         "Handshakes with peers, by who dialled and how they ended. A probe, which reads the \
          certificate alone, is an accepted one that failed.",
@@ -77,7 +77,7 @@ pub(super) const METRICS: &[Metric] = &[
     .watch("the node may be behind a firewall; in a quiet network it may be long ago"),
     Metric::labelled(
         "voiddht_messages_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &["direction"],
         "Messages exchanged with peers.",
         |one, family| {
@@ -87,7 +87,7 @@ pub(super) const METRICS: &[Metric] = &[
     ),
     Metric::labelled(
         "voiddht_message_bytes_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &["direction"],
         "Bytes of messages exchanged with peers, without the overhead of TLS.",
         |one, family| both_ways(family, one.counts.bytes_received, one.counts.bytes_sent),
@@ -97,7 +97,7 @@ pub(super) const METRICS: &[Metric] = &[
     }),
     Metric::labelled(
         "voiddht_api_requests_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &["type"],
         "Requests of local programs, by type.",
         |one, family| {
@@ -113,7 +113,7 @@ pub(super) const METRICS: &[Metric] = &[
     .watch("a program is cut off: the log says which rule"),
     Metric::labelled(
         "voiddht_gateway_requests_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &["type"],
         "Requests to the HTTP gateway: reads, writes (each line of a batch counts), refused ones.",
         |one, family| {
@@ -142,7 +142,7 @@ pub(super) const METRICS: &[Metric] = &[
     }),
     Metric::labelled(
         "voiddht_pin_changes_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &["change"],
         "Pins that were made, renewed under their key, replaced by another key, or evicted.",
         |one, family| {
@@ -166,7 +166,7 @@ pub(super) const METRICS: &[Metric] = &[
     .watch("takeover attempts; or nodes lost their keys and kept their IDs"),
     Metric::labelled(
         "voiddht_takeover_checks_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &["outcome"],
         "Ended conflicts over an ID, by what the pinned owner did.",
         |one, family| {
@@ -187,26 +187,26 @@ pub(super) const METRICS: &[Metric] = &[
     ),
     Metric::labelled(
         "voiddht_limit_reached_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &["limit"],
         "Times that a limit was reached, by its name.",
         |one, family| {
             for (name, count) in &one.counts.limits {
-                family.sample(&[("limit", name)], count);
+                family.sample(&[("limit", name)], *count);
             }
         },
     )
     .watch("see [Limits](#limits)"),
     Metric::labelled(
         "voiddht_limit",
-        Kind::Gauge,
+        MetricKind::Gauge,
         &["limit"],
         "How much a limit allows, where that is one number.",
         |one, family| each_limit(one, family, |limit| limit.limit),
     ),
     Metric::labelled(
         "voiddht_limit_in_use",
-        Kind::Gauge,
+        MetricKind::Gauge,
         &["limit"],
         "How much of a limit is in use.",
         |one, family| each_limit(one, family, |limit| limit.in_use),

@@ -1,7 +1,7 @@
-//! What `/metrics` exposes to Prometheus.
+//! The metrics of a node, for the registry of the embedding program and for `/metrics`.
 //!
 //! Each metric is declared once, as a row of a table: its name, type, help text, and how its samples
-//! are read. The exposition and the table in `docs/operating.md` are made of these rows. To add one,
+//! are read. The samples and the table in `docs/operating.md` are made of these rows. To add one,
 //! add a row in the file of its subject:
 //!
 //! * `membership`: state of the node, routing table. `storage`: records and the disk.
@@ -11,34 +11,52 @@
 //! Counters and histograms are read from atomics. Gauges come from one look at the driver; when
 //! that does not answer they are left out, and `voiddht_driver_responding` says so.
 
+mod exposition;
+mod family;
 mod membership;
 mod peers;
+#[cfg(feature = "http")]
 mod process;
 mod storage;
 mod work;
 
-use super::exposition::{Exposition, Family, Kind};
-use super::{DRIVER_DEADLINE, Watched};
+use std::time::Duration;
+
+pub use self::exposition::{CONTENT_TYPE, to_text};
+use self::family::Family;
+pub use self::family::{Labels, MetricFamily, MetricKind, Sample, SampleValue};
 use crate::counters::Counts;
+use crate::handle::Handle;
 use crate::snapshot::{Snapshot, SnapshotRequest};
 
-/// Every metric, in the order of the exposition and of the documentation.
+/// How long the driver may take to answer. A node that is slower is unhealthy, and says so.
+pub const DRIVER_DEADLINE: Duration = Duration::from_secs(2);
+
+/// Every metric of a node, in the order of the exposition and of the documentation.
+fn of_nodes() -> impl Iterator<Item = &'static Metric> {
+    [membership::METRICS, storage::METRICS, work::METRICS, peers::METRICS].into_iter().flatten()
+}
+
+/// Every metric.
+#[cfg(feature = "http")]
 fn metrics() -> impl Iterator<Item = &'static Metric> {
-    let of_nodes = [membership::METRICS, storage::METRICS, work::METRICS, peers::METRICS];
-    of_nodes.into_iter().flatten().chain(process::METRICS)
+    of_nodes().chain(process::METRICS)
 }
 
 /// One metric.
 #[derive(Debug)]
 struct Metric {
     name: &'static str,
-    kind: Kind,
+    kind: MetricKind,
     /// The names of its labels. `node` goes without saying.
     labels: &'static [&'static str],
     /// What it counts or measures, in one sentence.
     help: &'static str,
     /// What it is good for, for the documentation.
-    #[cfg_attr(not(test), expect(dead_code, reason = "read by the test that writes the docs"))]
+    #[cfg_attr(
+        not(all(test, feature = "http")),
+        expect(dead_code, reason = "read by the test that writes the docs")
+    )]
     watch: &'static str,
     source: Source,
 }
@@ -51,11 +69,12 @@ enum Source {
     /// Samples of each node, with labels.
     Samples(fn(&Numbers<'_>, &mut Family<'_>)),
     /// One number of the process.
+    #[cfg(feature = "http")]
     Process(fn() -> Option<f64>),
 }
 
 impl Metric {
-    const fn new(name: &'static str, kind: Kind, help: &'static str, source: Source) -> Self {
+    const fn new(name: &'static str, kind: MetricKind, help: &'static str, source: Source) -> Self {
         Self { name, kind, labels: &[], help, watch: "", source }
     }
 
@@ -64,7 +83,7 @@ impl Metric {
         help: &'static str,
         read: fn(&Numbers<'_>) -> Option<u64>,
     ) -> Self {
-        Self::new(name, Kind::Counter, help, Source::Number(read))
+        Self::new(name, MetricKind::Counter, help, Source::Number(read))
     }
 
     const fn gauge(
@@ -72,13 +91,13 @@ impl Metric {
         help: &'static str,
         read: fn(&Numbers<'_>) -> Option<u64>,
     ) -> Self {
-        Self::new(name, Kind::Gauge, help, Source::Number(read))
+        Self::new(name, MetricKind::Gauge, help, Source::Number(read))
     }
 
     /// Several samples of each node, distinguished by these labels.
     const fn labelled(
         name: &'static str,
-        kind: Kind,
+        kind: MetricKind,
         labels: &'static [&'static str],
         help: &'static str,
         write: fn(&Numbers<'_>, &mut Family<'_>),
@@ -86,9 +105,10 @@ impl Metric {
         Self { labels, ..Self::new(name, kind, help, Source::Samples(write)) }
     }
 
+    #[cfg(feature = "http")]
     const fn process(
         name: &'static str,
-        kind: Kind,
+        kind: MetricKind,
         help: &'static str,
         read: fn() -> Option<f64>,
     ) -> Self {
@@ -100,13 +120,15 @@ impl Metric {
         Self { watch, ..self }
     }
 
-    fn expose(&self, all: &[Numbers<'_>], exposition: &mut Exposition) {
-        let mut family = exposition.family(self.name, self.kind, self.help, self.labels);
+    fn read(&self, all: &[Numbers<'_>]) -> MetricFamily {
+        let mut found = MetricFamily::new(self.name, self.kind, self.help);
+        let mut family = Family::new(&mut found, self.labels);
+        #[cfg(feature = "http")]
         if let Source::Process(read) = self.source {
             if let Some(value) = read() {
                 family.sample(&[], value);
             }
-            return;
+            return found;
         }
         for one in all {
             family.of_node(one.label);
@@ -117,9 +139,11 @@ impl Metric {
                     }
                 }
                 Source::Samples(write) => write(one, &mut family),
+                #[cfg(feature = "http")]
                 Source::Process(_) => {}
             }
         }
+        found
     }
 }
 
@@ -127,7 +151,7 @@ impl Metric {
 #[derive(Debug)]
 struct Numbers<'a> {
     label: &'a str,
-    watched: &'a Watched,
+    handle: &'a Handle,
     counts: Counts,
     /// `None` if the driver does not answer.
     seen: Option<Snapshot>,
@@ -136,17 +160,12 @@ struct Numbers<'a> {
 }
 
 impl<'a> Numbers<'a> {
-    async fn of(watched: &'a Watched) -> Self {
-        let looking = watched.handle.snapshot(SnapshotRequest::default());
+    async fn of(handle: &'a Handle, label: &'a str) -> Self {
+        let looking = handle.snapshot(SnapshotRequest::default());
         let looking = tokio::time::timeout(DRIVER_DEADLINE, looking);
-        let (seen, free_bytes) = tokio::join!(looking, watched.handle.free_bytes());
-        Self {
-            label: watched.label.as_deref().unwrap_or_default(),
-            watched,
-            counts: watched.handle.counts(),
-            seen: seen.ok().and_then(Result::ok),
-            free_bytes,
-        }
+        let (seen, free_bytes) = tokio::join!(looking, handle.free_bytes());
+        let seen = seen.ok().and_then(Result::ok);
+        Self { label, handle, counts: handle.counts(), seen, free_bytes }
     }
 
     /// A number of what the driver shows.
@@ -155,20 +174,24 @@ impl<'a> Numbers<'a> {
     }
 }
 
-/// The whole answer.
-pub(super) async fn expose(watched: &[Watched]) -> String {
-    let mut all = Vec::with_capacity(watched.len());
-    for one in watched {
-        all.push(Numbers::of(one).await);
-    }
-    let mut exposition = Exposition::default();
-    for metric in metrics() {
-        metric.expose(&all, &mut exposition);
-    }
-    exposition.finish()
+/// The metrics of one node; the process as a whole is its program's to measure.
+pub(crate) async fn of_node(handle: &Handle) -> Vec<MetricFamily> {
+    let all = [Numbers::of(handle, "").await];
+    of_nodes().map(|metric| metric.read(&all)).collect()
 }
 
-#[cfg(test)]
+/// Those of several nodes, each with its label, and of the process, in Prometheus' text format.
+#[cfg(feature = "http")]
+pub(crate) async fn expose<'a>(nodes: impl Iterator<Item = (&'a Handle, &'a str)>) -> String {
+    let mut all = Vec::new();
+    for (handle, label) in nodes {
+        all.push(Numbers::of(handle, label).await);
+    }
+    let families: Vec<_> = metrics().map(|metric| metric.read(&all)).collect();
+    to_text(&families)
+}
+
+#[cfg(all(test, feature = "http"))]
 mod tests {
     use std::collections::BTreeSet;
     use std::fmt::Write;
@@ -176,7 +199,7 @@ mod tests {
 
     use super::*;
 
-    const BEGIN: &str = "<!-- Made of crates/node/src/http/metrics/: VOIDDHT_WRITE_DOCS=1 cargo \
+    const BEGIN: &str = "<!-- Made of crates/node/src/metrics/: VOIDDHT_WRITE_DOCS=1 cargo \
         test -p voiddht-node metrics -->\n";
     const END: &str = "<!-- End of the metrics. -->";
 
@@ -218,7 +241,7 @@ mod tests {
         for metric in metrics() {
             let name = metric.name;
             assert!(names.insert(name), "{name} twice");
-            assert_eq!(name.ends_with("_total"), metric.kind == Kind::Counter, "{name}");
+            assert_eq!(name.ends_with("_total"), metric.kind == MetricKind::Counter, "{name}");
             assert!(metric.help.ends_with('.') && !metric.help.contains('|'), "{name}");
             let of_process = matches!(metric.source, Source::Process(_));
             assert_eq!(name.starts_with("process_"), of_process, "{name}");

@@ -2,14 +2,14 @@
 
 use voiddht_core::label::{LookupPurpose, OperationKind, RequestKind, RequestOutcome};
 
-use super::{Kind, Metric};
+use super::{Metric, MetricKind};
 use crate::counters::tallies::OperationOutcome;
 use crate::histogram::{COPIES_BOUNDS, DURATION_BOUNDS};
 
 pub(super) const METRICS: &[Metric] = &[
     Metric::labelled(
         "voiddht_requests_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &["type", "outcome"],
         "Requests to peers that have ended, by type and outcome.",
         |one, family| {
@@ -23,7 +23,7 @@ pub(super) const METRICS: &[Metric] = &[
     .watch("the network loses packets: `timed_out` and `undelivered` grow"),
     Metric::labelled(
         "voiddht_request_duration_seconds",
-        Kind::Histogram,
+        MetricKind::Histogram,
         &["type"],
         "How long answered requests to peers took.",
         |one, family| {
@@ -40,7 +40,7 @@ pub(super) const METRICS: &[Metric] = &[
     ),
     Metric::labelled(
         "voiddht_served_requests_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &["type"],
         "Requests of peers, by type.",
         |one, family| {
@@ -52,7 +52,7 @@ pub(super) const METRICS: &[Metric] = &[
     .watch("who works: this node or the others"),
     Metric::labelled(
         "voiddht_operations_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &["operation", "outcome"],
         "Operations of local programs that have ended, by outcome.",
         |one, family| {
@@ -65,7 +65,7 @@ pub(super) const METRICS: &[Metric] = &[
     .watch("programs complain"),
     Metric::labelled(
         "voiddht_operation_duration_seconds",
-        Kind::Histogram,
+        MetricKind::Histogram,
         &["operation"],
         "How long operations of local programs took.",
         |one, family| {
@@ -77,7 +77,7 @@ pub(super) const METRICS: &[Metric] = &[
     ),
     Metric::labelled(
         "voiddht_put_copies",
-        Kind::Histogram,
+        MetricKind::Histogram,
         &[],
         "Nodes from which the value of a PUT can be fetched when it ends; 0 is a failed PUT.",
         |one, family| family.histogram(&[], &COPIES_BOUNDS, &one.counts.tally.put_copies),
@@ -90,7 +90,7 @@ pub(super) const METRICS: &[Metric] = &[
     ),
     Metric::labelled(
         "voiddht_votes_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &["vote"],
         "Votes in GETs, for the returned value and for others.",
         |one, family| {
@@ -102,7 +102,7 @@ pub(super) const METRICS: &[Metric] = &[
     .watch("forgeries are suspected; updates in flight also look like this for a moment"),
     Metric::labelled(
         "voiddht_own_lookups_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &["purpose"],
         "Lookups that the node made for itself, by purpose.",
         |one, family| {
@@ -114,7 +114,7 @@ pub(super) const METRICS: &[Metric] = &[
     .watch("there is traffic without programs"),
     Metric::labelled(
         "voiddht_upkeep_copies_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &["outcome"],
         "Copies of records that upkeep sent to other nodes, by outcome.",
         |one, family| {

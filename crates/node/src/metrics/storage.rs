@@ -2,7 +2,7 @@
 
 use voiddht_core::label::{RefusalReason, StoreRejection};
 
-use super::{Kind, Metric};
+use super::{Metric, MetricKind};
 
 pub(super) const METRICS: &[Metric] = &[
     Metric::gauge("voiddht_records", "Records stored.", |one| {
@@ -22,7 +22,7 @@ pub(super) const METRICS: &[Metric] = &[
     }),
     Metric::labelled(
         "voiddht_stores_refused_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &["reason"],
         "STOREs of peers that were refused, by reason.",
         |one, family| {
@@ -34,7 +34,7 @@ pub(super) const METRICS: &[Metric] = &[
     .watch("PUTs of others fail here: `full`; a clock is wrong: `future_version`"),
     Metric::labelled(
         "voiddht_stores_rejected_total",
-        Kind::Counter,
+        MetricKind::Counter,
         &["reason"],
         "STOREs of this node that peers refused, by reason.",
         |one, family| {
@@ -46,7 +46,7 @@ pub(super) const METRICS: &[Metric] = &[
     .watch("PUTs reach few nodes; this machine's clock is ahead: `future_version`"),
     Metric::labelled(
         "voiddht_clock_offset_seconds",
-        Kind::Gauge,
+        MetricKind::Gauge,
         &[],
         "How far this machine's clock is ahead of its contacts', negative if behind; missing while \
          fewer than three are known.",
