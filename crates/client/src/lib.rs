@@ -38,11 +38,6 @@
 //! requests as a plain data structure without sockets, `connection` is the task that reads and
 //! writes, `error` has the error types. The codec is in `voiddht-wire`.
 
-/// The samples of the README, which compile.
-#[cfg(doctest)]
-#[doc = include_str!("../../../README.md")]
-struct Readme;
-
 mod client;
 mod connection;
 mod error;

@@ -98,6 +98,7 @@ pub(crate) fn refused(error: &KeepError) -> Problem {
     let refusal = match error {
         KeepError::Handle(error) => return Problem::from(*error),
         KeepError::Refused(refusal) => refusal,
+        _ => return Problem::busy(detail),
     };
     let (status, code, advice) = match refusal {
         KeepRefusal::Full { .. } => (

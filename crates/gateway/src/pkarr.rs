@@ -105,11 +105,11 @@ async fn publish(shared: &Shared, envelope: &Envelope) -> Result<Published, Prob
             Ok(Published::Newer(signed::newest(shared, key, Freshness::Thorough).await?))
         }
         Ok(KeepOutcome { failure: Some(failure), .. }) => Err(values::not_stored(&failure)),
-        Err(error @ KeepError::Handle(_)) => Err(kept_values::refused(&error)),
         // It is not fresh any more, or cannot be kept: its owner may publish it all the same.
         Ok(KeepOutcome { stored: None, .. }) | Err(KeepError::Refused(_)) => {
             signed::publish(shared, envelope, terms).await
         }
+        Err(error) => Err(kept_values::refused(&error)),
     }
 }
 

@@ -119,6 +119,7 @@ impl From<HandleError> for Problem {
                 format!("{error}."),
                 "Split larger values, and put the keys of the parts into a value.",
             ),
+            _ => Self::busy(format!("{error}.")),
         }
     }
 }

@@ -42,6 +42,7 @@ pub struct Handle {
 
 /// Why a command has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum HandleError {
     /// The node has stopped, or is stopping.
     #[error("the node has stopped")]

@@ -72,6 +72,7 @@ impl Keep {
 
 /// How keeping a value began: it is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct KeepOutcome {
     /// Nodes from which the value can be fetched after its first publication; `None` where that is yet
     /// to come, 0 if it has failed: it is tried again.
@@ -101,6 +102,7 @@ impl KeepOutcome {
 
 /// Why a value is not kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum KeepError {
     /// The node does not answer, or cannot now.
     #[error(transparent)]
