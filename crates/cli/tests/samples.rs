@@ -1,5 +1,5 @@
 //! README and docs against the repository: the programs accept every command, links resolve, and the
-//! paths of the code map exist. (Samples in Rust are doctests of the client.)
+//! paths of the code map exist. (Samples in Rust are doctests of the crate `voiddht`.)
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

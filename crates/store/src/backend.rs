@@ -23,9 +23,9 @@ pub(crate) trait Backend: Send {
     ///
     /// After an error the changes may or may not be found later, but nothing committed before is
     /// touched.
-    fn commit<'a>(
+    fn commit(
         &mut self,
-        changes: &mut dyn Iterator<Item = &'a Change>,
+        changes: &mut dyn Iterator<Item = &Change>,
         stamp: &Stamp,
         stale: Age,
         sweep: usize,

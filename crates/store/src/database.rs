@@ -83,9 +83,9 @@ impl Database {
 }
 
 impl Backend for Database {
-    fn commit<'a>(
+    fn commit(
         &mut self,
-        changes: &mut dyn Iterator<Item = &'a Change>,
+        changes: &mut dyn Iterator<Item = &Change>,
         stamp: &Stamp,
         stale: Age,
         sweep: usize,

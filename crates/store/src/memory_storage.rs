@@ -12,7 +12,9 @@ use crate::storage::{Row, RowChange, Storage, StorageError, Table};
 /// the one before: for tests, and for programs that save the rows themselves. Unbounded: a node's
 /// own limits bound what it writes.
 #[derive(Clone, Debug, Default)]
-pub struct MemoryStorage(Arc<Mutex<BTreeMap<(Table, [u8; ID_BYTES]), Bytes>>>);
+pub struct MemoryStorage(Arc<Mutex<Rows>>);
+
+type Rows = BTreeMap<(Table, [u8; ID_BYTES]), Bytes>;
 
 impl MemoryStorage {
     /// Rows now, of all tables.

@@ -1,7 +1,7 @@
 //! The writer's backend over a [`Storage`] of an embedding program: changes become rows, and rows are
 //! read back at the start.
 //!
-//! A record is one row, `record row 17 · account row 52, or zeros · value`; the other rows are laid out
+//! A record is one row, `record row 17 · account row 52, or 255s · value`; the other rows are laid out
 //! as in the data directory. There is no index of expiry: what has expired is removed at the next start.
 
 use std::collections::BTreeMap;
@@ -103,32 +103,17 @@ impl Rows {
                 let id = id.to_bytes();
                 rows.extend([remove(Table::Contacts, id), remove(Table::Tenures, id)]);
             }
-            Change::PutPin(pin) => {
-                rows.push(put(Table::Pins, pin.node_id.to_bytes(), schema::encode_pin(pin)));
-            }
-            Change::RemovePin(id) => rows.push(remove(Table::Pins, id.to_bytes())),
-            Change::RememberNode(id) => {
-                rows.push(put(Table::Meta, META_NODE, id.to_bytes().to_vec()));
-            }
-            Change::PutIdentity(identity) => {
-                rows.push(put(Table::Identity, OWN, encode_identity(identity)));
-            }
-            Change::RememberNetwork(network) if network.is_empty() => {
-                rows.push(remove(Table::Meta, META_NETWORK));
-            }
-            Change::RememberNetwork(network) => {
-                rows.push(put(Table::Meta, META_NETWORK, network.concat()));
-            }
             Change::LeaveNetwork { keep_records } => self.leave_network(*keep_records, rows)?,
+            own => push_own(own, rows),
         }
         Ok(())
     }
 }
 
 impl Backend for Rows {
-    fn commit<'a>(
+    fn commit(
         &mut self,
-        changes: &mut dyn Iterator<Item = &'a Change>,
+        changes: &mut dyn Iterator<Item = &Change>,
         stamp: &Stamp,
         _stale: Age,
         _sweep: usize,
@@ -145,6 +130,29 @@ impl Backend for Rows {
 
     fn close(mut self: Box<Self>) -> Result<(), Fault> {
         self.storage.close().map_err(fault)
+    }
+}
+
+/// Changes of what a node remembers of itself and of its peers' certificates; no others.
+fn push_own(change: &Change, rows: &mut Vec<RowChange>) {
+    match change {
+        Change::PutPin(pin) => {
+            rows.push(put(Table::Pins, pin.node_id.to_bytes(), schema::encode_pin(pin)));
+        }
+        Change::RemovePin(id) => rows.push(remove(Table::Pins, id.to_bytes())),
+        Change::RememberNode(id) => {
+            rows.push(put(Table::Meta, META_NODE, id.to_bytes().to_vec()));
+        }
+        Change::PutIdentity(identity) => {
+            rows.push(put(Table::Identity, OWN, encode_identity(identity)));
+        }
+        Change::RememberNetwork(network) if network.is_empty() => {
+            rows.push(remove(Table::Meta, META_NETWORK));
+        }
+        Change::RememberNetwork(network) => {
+            rows.push(put(Table::Meta, META_NETWORK, network.concat()));
+        }
+        _ => {}
     }
 }
 

@@ -79,23 +79,23 @@ pub enum SampleValue {
 
 /// What a sample may be given as.
 pub(super) trait Number {
-    fn as_f64(self) -> f64;
+    fn to_f64(self) -> f64;
 }
 
 impl Number for f64 {
-    fn as_f64(self) -> f64 {
+    fn to_f64(self) -> f64 {
         self
     }
 }
 
 impl Number for u64 {
-    fn as_f64(self) -> f64 {
+    fn to_f64(self) -> f64 {
         self as f64
     }
 }
 
 impl Number for usize {
-    fn as_f64(self) -> f64 {
+    fn to_f64(self) -> f64 {
         self as f64
     }
 }
@@ -122,7 +122,7 @@ impl<'a> Family<'a> {
 
     /// One number. Labels of which the value is empty are left out.
     pub(super) fn sample(&mut self, labels: &[(&'static str, &str)], value: impl Number) {
-        self.push(labels, SampleValue::Number(value.as_f64()));
+        self.push(labels, SampleValue::Number(value.to_f64()));
     }
 
     /// One histogram.

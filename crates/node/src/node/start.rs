@@ -214,10 +214,8 @@ pub(super) async fn start(
     spawn_listener(&context, watch.run());
     let serving = Arc::clone(&context);
     let api = spawn_listener(&context, async move {
-        match api {
-            Some(api) => api::run(serving, api).await,
-            // Nothing is to be answered when the node stops.
-            None => {}
+        if let Some(api) = api {
+            api::run(serving, api).await;
         }
     });
     let join = Command::Join { peers: settings.peers };

@@ -170,29 +170,8 @@ fn definition(item: &Item) -> Option<(String, String)> {
                 format!("{head}pub struct {name}{generics}\n{}", fields(&one.fields)),
             ))
         }
-        Item::Enum(one) if is_public(&one.vis) => {
-            let (name, head) = (one.ident.to_string(), attributes(&one.attrs));
-            let mut text = format!("{head}pub enum {name}{}\n", tidy(&one.generics));
-            for variant in &one.variants {
-                text.push_str(&format!(
-                    "    {}{}\n",
-                    variant.ident,
-                    tidy(without_docs(&variant.fields))
-                ));
-            }
-            Some((name, text))
-        }
-        Item::Trait(one) if is_public(&one.vis) => {
-            let (name, bounds) = (one.ident.to_string(), tidy(&one.supertraits));
-            let mut text = format!("pub trait {name}: {bounds}\n");
-            for item in &one.items {
-                if let TraitItem::Fn(method) = item {
-                    let provided = if method.default.is_some() { " (provided)" } else { "" };
-                    text.push_str(&format!("    {}{provided}\n", tidy(&method.sig)));
-                }
-            }
-            Some((name, text))
-        }
+        Item::Enum(one) if is_public(&one.vis) => Some((one.ident.to_string(), enumeration(one))),
+        Item::Trait(one) if is_public(&one.vis) => Some((one.ident.to_string(), interface(one))),
         Item::Fn(one) if is_public(&one.vis) => {
             Some((one.sig.ident.to_string(), format!("pub {}\n", tidy(&one.sig))))
         }
@@ -204,6 +183,26 @@ fn definition(item: &Item) -> Option<(String, String)> {
         }
         _ => None,
     }
+}
+
+fn enumeration(one: &syn::ItemEnum) -> String {
+    let head = attributes(&one.attrs);
+    let mut text = format!("{head}pub enum {}{}\n", one.ident, tidy(&one.generics));
+    for variant in &one.variants {
+        text.push_str(&format!("    {}{}\n", variant.ident, tidy(without_docs(&variant.fields))));
+    }
+    text
+}
+
+fn interface(one: &syn::ItemTrait) -> String {
+    let mut text = format!("pub trait {}: {}\n", one.ident, tidy(&one.supertraits));
+    for item in &one.items {
+        if let TraitItem::Fn(method) = item {
+            let provided = if method.default.is_some() { " (provided)" } else { "" };
+            text.push_str(&format!("    {}{provided}\n", tidy(&method.sig)));
+        }
+    }
+    text
 }
 
 fn fields(fields: &Fields) -> String {

@@ -12,7 +12,6 @@ pub(crate) fn tidy(tokens: impl ToTokens) -> String {
         (" < ", "<"),
         ("< ", "<"),
         (" >", ">"),
-        ("-> ", "-> "),
         ("& ", "&"),
         (" ,", ","),
         (" (", "("),
@@ -31,7 +30,7 @@ pub(crate) fn tidy(tokens: impl ToTokens) -> String {
     ] {
         text = text.replace(from, to);
     }
-    text.replace(" ->", " ->").replace("-  >", "->").replace(")->", ") ->").replace(") - >", ") ->")
+    text.replace(")->", ") ->")
 }
 
 /// The first line that differs, if any.
