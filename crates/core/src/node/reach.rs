@@ -209,7 +209,8 @@ impl Node {
     /// that of a contact's host shows that the network reaches this node.
     pub(super) fn handle_called(&mut self, from: IpAddr) {
         self.reachability.note_caller(from, self.now.mono);
-        if self.callers_that_count().admits(from) {
+        // A set of all contacts' hosts is needed only while there is something to learn.
+        if !self.is_reached() && self.callers_that_count().admits(from) {
             self.reached();
         }
     }
@@ -217,7 +218,7 @@ impl Node {
     /// A peer has dialled this node, and authenticated itself.
     pub(super) fn handle_dialed_by(&mut self, from: IpAddr) {
         self.reachability.note_caller(from, self.now.mono);
-        if !self.callers_that_count().is_neighbour(from) {
+        if !self.is_reached() && !self.callers_that_count().is_neighbour(from) {
             self.reached();
         }
     }
