@@ -10,7 +10,11 @@
 //! all nodes.
 //!
 //! A node that just joined looks up its own ID again after one second, two, four, up to the refresh
-//! interval: nodes that joined at the same moment did not see each other at first.
+//! interval: nodes that joined at the same moment did not see each other at first. At the same times
+//! it looks up random points, for the estimate of the network's size. A lost contact that is found
+//! again brings the next lookup of the own ID forward, to [`FOUND_AGAIN`]: two parts of a network may
+//! have met. It does not begin the series again, because in a network with churn contacts return all
+//! the time.
 //!
 //! Configured peers are tried for as long as the node runs, see [`peers`]; [`split`] checks whether
 //! one that answers is part of this node's network.
@@ -37,6 +41,7 @@ use crate::label::{Limit, LookupPurpose};
 use crate::operation::Answer;
 use crate::request::{InFlight, Purpose};
 use crate::routing::BucketRange;
+use crate::time::Moment;
 
 /// Peers tried concurrently, at most. One that is overdue leaves its place to the next.
 const SEEDS_AT_ONCE: usize = 32;
@@ -51,6 +56,9 @@ const MAX_ROUNDS: u32 = 10;
 const MIN_REFRESH_PAUSE: Duration = Duration::from_secs(1);
 /// The first pause until the own ID is looked for again.
 const FIRST_FIND_SELF: Duration = Duration::from_secs(1);
+/// When the own ID is looked up after a lost contact was found again, and the shortest pause between
+/// two lookups for that reason. A guess: a healed partition brings many contacts back within seconds.
+const FOUND_AGAIN: Duration = Duration::from_secs(2);
 /// How often the estimate of the network's size is compared with the own neighbourhood. Each time in
 /// a row that they contradict each other, the pause doubles.
 const SIZE_CHECK: Duration = Duration::from_secs(30);
@@ -66,6 +74,8 @@ pub(super) struct Joining {
     stage: Stage,
     attempts: u32,
     find_self_pause: Duration,
+    /// When a random point is looked up next, together with the own ID, and the pause after that.
+    look_anywhere: (Moment, Duration),
     size_check_pause: Duration,
     was_joined: bool,
     /// Whether this node was part of the network before: in an earlier run, or until it lost it.
@@ -291,7 +301,13 @@ impl Node {
         }
         if !self.table.is_empty() {
             self.start_find(Origin::Own(LookupPurpose::Refresh), self.own.id.as_key(), self.now);
-            self.look_anywhere(1);
+            let (at, pause) = self.joining.look_anywhere;
+            if at <= self.now.mono {
+                // The next lookup of the own ID may be due a little earlier than after the whole pause.
+                self.joining.look_anywhere =
+                    (self.now.mono + pause / 2, (2 * pause).min(self.config.refresh_interval));
+                self.look_anywhere(1);
+            }
         }
         self.plan_find_self();
     }
@@ -359,6 +375,7 @@ impl Node {
             self.notice(Notice::Joined { contacts: self.table.len() });
             self.restart_find_self();
             let (now, jitter) = (self.now.mono, self.jitter());
+            self.joining.look_anywhere = (now, FIRST_FIND_SELF);
             self.joining.peers.compare_soon(now, jitter);
             self.plan_peers();
             let pause = self.jittered(self.config.refresh_interval);
@@ -388,6 +405,12 @@ impl Node {
     pub(super) fn restart_find_self(&mut self) {
         self.joining.find_self_pause = FIRST_FIND_SELF / 2;
         self.plan_find_self();
+    }
+
+    /// Looks for the own ID soon: a lost contact is back, and may know nodes that this one does not.
+    pub(super) fn find_self_soon(&mut self) {
+        let at = self.now.mono + self.jittered(FOUND_AGAIN);
+        self.schedule.set_earlier(Task::FindSelf, at);
     }
 
     /// A duration within a quarter of `duration`, so that nodes that started together drift

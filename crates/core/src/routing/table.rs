@@ -290,14 +290,15 @@ impl RoutingTable {
         let before = contact.failures();
         let too_often = contact.failed(now);
         let info = contact.info();
-        // One burst of failures asks for one candidate, not for all of them.
-        let counted = contact.failures() > before;
+        // One burst of failures asks for one candidate, not for all of them; and so does one dead
+        // contact, before it has left its place.
+        let is_first = before == 0 && contact.failures() > before;
         if too_often {
             self.removed_from = contact.member_from();
             bucket.remove(id);
             self.forget_place_of(&info);
         }
-        let candidate = if counted { self.take_candidate(index) } else { None };
+        let candidate = if is_first || too_often { self.take_candidate(index) } else { None };
         if too_often { Failure::Removed { info, candidate } } else { Failure::Kept { candidate } }
     }
 

@@ -129,7 +129,7 @@ impl Node {
     pub(in super::super) fn contact_joined(&mut self, contact: NodeInfo, met: Met) {
         self.note_joined();
         if self.found_again(&contact) {
-            self.restart_find_self();
+            self.find_self_soon();
         }
         let movement = &mut self.upkeep.movement;
         movement.went.remove(&contact.id);
@@ -218,8 +218,11 @@ impl Node {
     fn follow(&mut self, key: Key, pass: &Pass) -> Option<NodeInfo> {
         let k = self.config.k;
         // Nodes on probation are replicas in addition to the others.
-        let widened = k + self.on_probation_around(&key);
-        let nodes = self.closest(&key, widened);
+        let mut nodes = self.closest(&key, k);
+        let widened = k + self.count_on_probation(&nodes);
+        if widened > k {
+            nodes = self.closest(&key, widened);
+        }
         let own = key.distance(&self.own.id);
         // If one of those that went was nearer than this node, it was not this node that acted
         // since that one was last heard, and perhaps no node did.

@@ -60,8 +60,12 @@ impl Node {
 
     /// How many of the contacts closest to a key are on probation: as many more hold its record.
     pub(super) fn on_probation_around(&self, key: &Key) -> usize {
-        let closest = self.closest(key, self.config.k);
-        closest.iter().filter(|node| self.is_on_probation(&node.id)).count()
+        self.count_on_probation(&self.closest(key, self.config.k))
+    }
+
+    /// How many of these nodes are on probation.
+    pub(super) fn count_on_probation(&self, nodes: &[NodeInfo]) -> usize {
+        nodes.iter().filter(|node| self.is_on_probation(&node.id)).count()
     }
 
     /// When a copy with a value of so many bytes may be sent to a node: `None` if not within its probation.
