@@ -132,6 +132,12 @@ impl Lookup {
         self.share = self.want.div_ceil(usize::from(self.paths));
     }
 
+    /// From now on has this many requests in flight, divided among the paths.
+    pub fn hasten(&mut self, in_flight: usize) {
+        let per_path = in_flight.div_ceil(usize::from(self.paths));
+        self.per_path = self.per_path.max(u8::try_from(per_path).unwrap_or(u8::MAX));
+    }
+
     /// From now on asks those that are certainly among the closest in random order: which of them are
     /// the very closest, an attacker can choose. Those of them that it began with are dealt to the
     /// paths anew, in that order: dealt nearest first, each path would have one of the very closest among

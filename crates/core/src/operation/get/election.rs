@@ -2,8 +2,10 @@
 //!
 //! Nodes that answered the search with a value named no neighbours, so they are asked for them by
 //! FIND_NODE; nodes that answered with nodes have no value, and need not be asked again. Each node
-//! close enough to have a vote is asked for it at the same time. The neighbourhood is evaluated
-//! again once it is complete: as many nodes as are too many vote in addition.
+//! close enough to have a vote is asked for it at the same time. Both questions go to as many nodes
+//! in parallel as a replica set has, so that an election takes two or three round trips rather than one
+//! for every few nodes; it asks the same nodes, on the same disjoint paths. The neighbourhood is
+//! evaluated again once it is complete: as many nodes as are too many vote in addition.
 //!
 //! An attacker that surrounds the key with more IDs than an answer can name hides the honest nodes
 //! behind them. So the table's own contacts around the key are queried too, four times as many as
@@ -16,6 +18,7 @@ use voiddht_wire::peer::{Body, NodeInfo};
 use voiddht_wire::{Key, NodeId};
 
 use super::{Next, ReadPolicy};
+use crate::config::K;
 use crate::density::{CONTACTS, Crowds, Strictness};
 use crate::lookup::{Candidate, Lookup, State};
 use crate::operation::Answer;
@@ -23,8 +26,10 @@ use crate::vote::{Ballot, FULL_WEIGHT};
 
 /// What the neighbourhood is judged by: the replicas contradict each other.
 const SUSPICIOUS: Strictness = Strictness::SUSPICIOUS;
-/// Votes requested concurrently. Each may bring a value of 64 KiB.
-const POLLS_IN_FLIGHT: usize = 10;
+/// Nodes asked for their neighbours concurrently: a replica set.
+const LOCATED_IN_FLIGHT: usize = K;
+/// Votes requested concurrently: a replica set. Each may bring a value of 64 KiB, 1.25 MiB in all.
+const POLLS_IN_FLIGHT: usize = K;
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
@@ -57,6 +62,7 @@ impl Election {
     pub(super) fn new(search: &Lookup, own: NodeId, policy: &ReadPolicy, ballot: &Ballot) -> Self {
         let mut lookup = search.clone();
         lookup.draw_lots(None);
+        lookup.hasten(LOCATED_IN_FLIGHT);
         let asked = search.candidates().iter().filter_map(|candidate| {
             let poll = match candidate.state {
                 State::Asked => Poll::Pending,

@@ -261,6 +261,21 @@ fn liars_on_the_way_end_no_search() {
     assert_eq!((found(&get), get.found().agreeing), ("true".into(), 4));
 }
 
+/// An election asked five nodes for their neighbours, and ten for their votes, at a time: with thirty-five
+/// nodes around a key it took seven round trips.
+#[test]
+fn an_election_asks_a_whole_replica_set_in_parallel() {
+    let mut get = get(Key::default(), 20, None);
+    let first = asked(&mut get);
+    get.handle_answer(&node(first[0]).id, value("one", 1));
+    get.handle_answer(&node(first[1]).id, value("another", 1));
+    let in_flight = asked_for(&mut get);
+    let neighbours = in_flight.iter().filter(|(_, what)| *what == For::Neighbours).count();
+    assert_eq!(neighbours, 20, "{in_flight:?}");
+    // Two have voted, and one is being asked since the search.
+    assert_eq!(in_flight.len() - neighbours, 17, "{in_flight:?}");
+}
+
 /// A malicious node on one path named its accomplices, each voted, and together they were a quorum.
 #[test]
 fn one_path_brings_one_early_vote() {
