@@ -12,10 +12,11 @@ use crate::descriptors::Descriptors;
 #[cfg(feature = "http")]
 use crate::http::{ControlRoutes, ControlSocket};
 
-/// Connections with peers. A node that knows a few hundred others keeps one with each that it
-/// hears from: 512 cost some 5 MiB, and half of the 1 024 open files that a process may have
-/// unless that limit was raised.
-pub const CONNECTIONS: usize = 512;
+/// Connections with peers: one with each contact, as far as they fit, because a connection is the
+/// best sign that a contact is alive, and saves the handshake. The table of a node among 2 000 others
+/// has about 500 contacts, and as many other nodes connect to it. 1 024 cost some 10 MiB. The programs
+/// raise the soft limit of open files at start; without that a pool keeps to its share of the limit.
+pub const CONNECTIONS: usize = 1024;
 /// Connections from one public address, or one /64 of IPv6. A guess: the nodes of one household
 /// or one small host.
 pub const CONNECTIONS_PER_ADDRESS: usize = 16;
@@ -29,7 +30,7 @@ pub const REQUESTS_PER_PEER: usize = 256;
 pub const QUEUED_BYTES_PER_CONNECTION: usize = 4 * 1024 * 1024;
 /// Bytes that may wait to be written to one connection even when [`QUEUED_BYTES`] is reached, so that
 /// peers which do not read keep no other from being answered. One message may pass it: with
-/// [`CONNECTIONS`] and a quarter, 80 MiB more.
+/// [`CONNECTIONS`] and a quarter, 160 MiB more.
 pub const QUEUED_BYTES_GUARANTEED: usize = 64 * 1024;
 /// Bytes that wait to be written to all connections together.
 pub const QUEUED_BYTES: usize = 64 * 1024 * 1024;

@@ -17,7 +17,7 @@ use voiddht_wire::PeerAddress;
 /// opens a third has its oldest closed.
 pub(super) const CONNECTIONS_PER_PEER: usize = 2;
 /// The part of a pool's slots that only dials of this node may take: a quarter. A guess: a lookup
-/// has at most a dozen requests in flight, and 128 of 512 slots serve ten of them.
+/// has at most a dozen requests in flight, and 256 of 1 024 slots serve twenty of them.
 pub(super) const DIAL_SHARE: usize = 4;
 /// The part of its limit by which a pool may exceed it for a while: a quarter. To refuse a
 /// connection after its handshake costs the peer that handshake and its request.
