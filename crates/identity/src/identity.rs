@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -297,7 +297,8 @@ fn client_template(
     own: &Certificate,
     key_exchange: &KeyExchange,
 ) -> ClientConfig {
-    let verifier = Arc::new(ServerVerifier { pushed: own.clone() });
+    let pushed = Arc::new(OnceLock::from(own.clone()));
+    let verifier = Arc::new(ServerVerifier { pushed });
     let resolver = Arc::new(SingleCertAndKey::from(key.clone()));
     let mut config = ClientConfig::builder_with_provider(provider(key_exchange))
         .with_protocol_versions(&[&TLS13])

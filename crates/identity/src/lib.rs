@@ -36,4 +36,4 @@ pub use pin::{PinLimits, PinOutput, PinRecord, Pins, Verdict};
 pub use policy::{KeyKind, Policy};
 pub use proof::{AcceptedPeer, ProvedPeer, accepted_peer, dialed_peer};
 pub use refusal::Refusal;
-pub use tls::{client_config, server_config};
+pub use tls::{AwaitedPush, client_config, early_client_config, server_config};

@@ -3,7 +3,7 @@
 //! Sessions are not resumed, because a resumed one skips the verifiers: no tickets, no session storage,
 //! no early data, on either side.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::server::NoServerSessionStorage;
 use rustls::sign::SingleCertAndKey;
@@ -13,6 +13,7 @@ use voiddht_wire::NodeId;
 
 use crate::certificate::Certificate;
 use crate::identity::Identity;
+use crate::policy::Policy;
 use crate::provider::{ALPN, provider};
 use crate::refusal::Refusal;
 use crate::verifier::{ClientVerifier, ServerVerifier};
@@ -45,11 +46,41 @@ pub fn client_config(
     pushed: Certificate,
     expected: Option<NodeId>,
 ) -> Result<Arc<ClientConfig>, Refusal> {
-    pushed.check_policy(identity.policy())?;
-    if let Some(expected) = expected.filter(|id| *id != pushed.node_id()) {
-        return Err(Refusal::OtherNode { expected, shown: pushed.node_id() });
-    }
+    let (config, awaited) = early_client_config(identity);
+    awaited.accept(pushed, expected)?;
+    Ok(config)
+}
+
+/// What one dial is configured with that sends its ClientHello before the server's certificate has
+/// arrived. The handshake succeeds only with the certificate that [`AwaitedPush::accept`] was given,
+/// and with none before that.
+pub fn early_client_config(identity: &Identity) -> (Arc<ClientConfig>, AwaitedPush) {
+    let pushed = Arc::new(OnceLock::new());
     let mut config = identity.client_template().clone();
-    config.dangerous().set_certificate_verifier(Arc::new(ServerVerifier { pushed }));
-    Ok(Arc::new(config))
+    let verifier = ServerVerifier { pushed: Arc::clone(&pushed) };
+    config.dangerous().set_certificate_verifier(Arc::new(verifier));
+    (Arc::new(config), AwaitedPush { policy: identity.policy(), pushed })
+}
+
+/// The certificate that a dialled server has yet to push.
+#[derive(Debug)]
+pub struct AwaitedPush {
+    policy: Policy,
+    pushed: Arc<OnceLock<Certificate>>,
+}
+
+impl AwaitedPush {
+    /// The server has pushed this certificate: from now on its handshake succeeds with it alone.
+    ///
+    /// # Errors
+    /// As [`client_config`].
+    pub fn accept(self, pushed: Certificate, expected: Option<NodeId>) -> Result<(), Refusal> {
+        pushed.check_policy(self.policy)?;
+        if let Some(expected) = expected.filter(|id| *id != pushed.node_id()) {
+            return Err(Refusal::OtherNode { expected, shown: pushed.node_id() });
+        }
+        // It is this value's own cell, and nothing was put into it before.
+        let _ = self.pushed.set(pushed);
+        Ok(())
+    }
 }

@@ -5,6 +5,8 @@
 //!
 //! A verifier that refuses hands its [`Refusal`] through rustls; [`Refusal::of`] finds it again.
 
+use std::sync::{Arc, OnceLock};
+
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::verify_tls13_signature;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -16,10 +18,10 @@ use crate::policy::Policy;
 use crate::provider::{SIGNATURE_SCHEMES, algorithms};
 use crate::refusal::Refusal;
 
-/// Judges a server: its certificate must be the pushed one.
+/// Judges a server: its certificate must be the pushed one. Before that has arrived, none holds.
 #[derive(Debug)]
 pub(crate) struct ServerVerifier {
-    pub(crate) pushed: Certificate,
+    pub(crate) pushed: Arc<OnceLock<Certificate>>,
 }
 
 /// Judges a client: its certificate must hold by itself.
@@ -40,11 +42,14 @@ impl ServerCertVerifier for ServerVerifier {
         if !intermediates.is_empty() {
             return Err(Refusal::MoreThanOneCertificate.into());
         }
+        let Some(pushed) = self.pushed.get() else {
+            return Err(Refusal::NothingProved.into());
+        };
         // All else that parsing checks holds for these bytes already.
-        if shown != self.pushed.der() {
+        if shown != pushed.der() {
             return Err(Refusal::Swapped.into());
         }
-        self.pushed.check_self_signature().map_err(Refusal::from)?;
+        pushed.check_self_signature().map_err(Refusal::from)?;
         Ok(ServerCertVerified::assertion())
     }
 

@@ -16,7 +16,7 @@ use support::wire::{Carrier, Ends, Failed, Side, carry, connect};
 use support::{NOW, identity, some_id};
 use voiddht_identity::{
     AcceptedPeer, Certificate, CertificateError, Identity, KeyKind, Policy, ProvedPeer, Refusal,
-    accepted_peer, client_config, dialed_peer, server_config,
+    accepted_peer, client_config, dialed_peer, early_client_config, server_config,
 };
 use voiddht_wire::PeerAddress;
 use voiddht_wire::peer::Dialect;
@@ -96,6 +96,29 @@ fn another_node_than_the_dialled_one_is_refused_before_the_handshake() {
     let pushed = pushed_by(&server, Policy::SelfCertifying);
     let error = client_config(&client, pushed, Some(some_id())).unwrap_err();
     assert_eq!(error, Refusal::OtherNode { expected: some_id(), shown: server.node_id() });
+}
+
+#[test]
+fn a_server_is_refused_before_its_pushed_certificate_has_arrived() {
+    for policy in Policy::ALL {
+        let (client, server) = pair(policy);
+        let (config, awaited) = early_client_config(&client);
+        let result = connect(Arc::clone(&config), server_config(&server));
+        assert_eq!(refused(result), (Side::Client, Refusal::NothingProved));
+        awaited.accept(pushed_by(&server, policy), Some(server.node_id())).unwrap();
+        assert!(connect(config, server_config(&server)).is_ok());
+    }
+}
+
+#[test]
+fn a_certificate_that_arrives_late_is_checked_as_one_that_came_first() {
+    let (client, server) = pair(Policy::SelfCertifying);
+    let (config, awaited) = early_client_config(&client);
+    let pushed = pushed_by(&server, Policy::SelfCertifying);
+    let error = awaited.accept(pushed, Some(some_id())).unwrap_err();
+    assert_eq!(error, Refusal::OtherNode { expected: some_id(), shown: server.node_id() });
+    let result = connect(config, server_config(&server));
+    assert_eq!(refused(result), (Side::Client, Refusal::NothingProved));
 }
 
 #[test]

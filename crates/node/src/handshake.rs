@@ -17,21 +17,22 @@ use rustls::server::Acceptor;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_rustls::{LazyConfigAcceptor, TlsConnector, TlsStream};
+use tokio_rustls::{Connect, LazyConfigAcceptor, TlsConnector, TlsStream};
+use voiddht_core::config::PEER_KEEPALIVE;
 use voiddht_core::configured::Service;
 use voiddht_core::event::{Destination, Undelivered};
 use voiddht_identity::certificate::{CertificateError, pushed_length};
 use voiddht_identity::network::{Fingerprint, ProofError, ProvenBy, PushError, exporter};
 use voiddht_identity::{
-    AcceptedPeer, Certificate, KeyExchangeGroup, Policy, ProvedPeer, Refusal, accepted_peer,
-    client_config, dialed_peer,
+    AcceptedPeer, AwaitedPush, Certificate, KeyExchangeGroup, Policy, ProvedPeer, Refusal,
+    accepted_peer, dialed_peer, early_client_config,
 };
 
 use self::membership::{AwaitedProof, OpenedPush, Rules};
 use crate::clock::wall_seconds;
 use crate::context::Context;
 use crate::service;
-use crate::sockets::{self, PEER_KEEPALIVE};
+use crate::sockets;
 
 /// From the dial to the last byte of the pushed certificate (PROTOCOL, section 2).
 pub const CERTIFICATE_DEADLINE: Duration = Duration::from_secs(3);
@@ -208,18 +209,45 @@ pub(crate) async fn dial(context: &Context, to: &Destination) -> Result<Establis
     let early = |error| DialFailure { error, sealed_with: None };
     let rules = Rules::of(context);
     let address = to.address.socket_addr();
-    let (tcp, pushed) = timeout(CERTIFICATE_DEADLINE, async {
-        let mut tcp = connect(context.own_address.now().source, address).await?;
-        let pushed = read_pushed(&mut tcp, &rules).await?;
-        Ok::<_, HandshakeError>((tcp, pushed))
+    let (tls, awaited, pushed) = timeout(CERTIFICATE_DEADLINE, async {
+        let tcp = connect(context.own_address.now().source, address).await?;
+        sockets::prepare(&tcp, PEER_KEEPALIVE);
+        begin_tls(context, &rules, address, tcp).await
     })
     .await
     .map_err(|_| early(HandshakeError::LateCertificate))?
     .map_err(early)?;
-    sockets::prepare(&tcp, PEER_KEEPALIVE);
     let sealed_with = pushed.sealed_with;
-    let dialed = authenticate(context, rules, to, pushed, tcp).await;
+    let dialed = authenticate(context, rules, to, pushed, (tls, awaited)).await;
     dialed.map_err(|error| DialFailure { error, sealed_with })
+}
+
+/// Sends the ClientHello, and reads what the server pushes. Sent at once, the ClientHello and the
+/// pushed certificate pass each other, which saves a round trip; nothing else is sent before the
+/// certificate has been accepted. A member of a private network sends nothing to a server that has
+/// not pushed what a member seals.
+async fn begin_tls(
+    context: &Context,
+    rules: &Rules<'_>,
+    address: SocketAddr,
+    mut tcp: TcpStream,
+) -> Result<(Connect<TcpStream>, AwaitedPush, OpenedPush), HandshakeError> {
+    let (config, awaited) = early_client_config(&context.identity);
+    let name = ServerName::IpAddress(address.ip().into());
+    let connector = TlsConnector::from(config);
+    if rules.membership.is_some() {
+        let pushed = read_pushed(&mut tcp, rules).await?;
+        return Ok((connector.connect(name, tcp), awaited, pushed));
+    }
+    let (mut hello, mut written) = (Vec::new(), Ok(0));
+    let mut tls = connector.connect_with(name, tcp, |tls| written = tls.write_tls(&mut hello));
+    written.map_err(HandshakeError::NoSocket)?;
+    let Some(tcp) = tls.get_mut() else {
+        return Err(HandshakeError::Cut(io::ErrorKind::NotConnected.into()));
+    };
+    tcp.write_all(&hello).await.map_err(HandshakeError::Cut)?;
+    let pushed = read_pushed(tcp, rules).await?;
+    Ok((tls, awaited, pushed))
 }
 
 /// The TLS handshake with a node that has pushed this certificate, and this node's proof of
@@ -229,14 +257,13 @@ async fn authenticate(
     rules: Rules<'_>,
     to: &Destination,
     pushed: OpenedPush,
-    tcp: TcpStream,
+    (tls, awaited): (Connect<TcpStream>, AwaitedPush),
 ) -> Result<Established, HandshakeError> {
     let OpenedPush { certificate: pushed, sealed_with } = pushed;
     let deadline = Instant::now() + TLS_DEADLINE;
-    let config = client_config(&context.identity, pushed.clone(), to.id)?;
+    awaited.accept(pushed.clone(), to.id)?;
     let remote = to.address.socket_addr();
-    let name = ServerName::IpAddress(remote.ip().into());
-    let mut stream = timeout_at(deadline, TlsConnector::from(config).connect(name, tcp))
+    let mut stream = timeout_at(deadline, tls)
         .await
         .map_err(|_| HandshakeError::LateTls)?
         .map_err(tls_failed)?;

@@ -9,32 +9,12 @@ use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::IpBindAddressNoPort;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpSocket, TcpStream};
+use voiddht_core::config::Keepalive;
 
-/// When TCP asks whether the other end of a connection still exists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Keepalive {
-    /// Silence before the first probe.
-    pub(crate) after: Duration,
-    /// Between two probes.
-    pub(crate) interval: Duration,
-    /// Unanswered probes after which the connection fails.
-    pub(crate) probes: u32,
-}
-
-/// Connections with peers. A guess: a minute is what address translators allow.
-pub(crate) const PEER_KEEPALIVE: Keepalive =
-    Keepalive { after: Duration::from_secs(60), interval: Duration::from_secs(15), probes: 4 };
 /// Connections of local programs and of HTTP clients. Their slots are few and probes on a local
 /// network cost nothing, so a client that vanished is noticed after a minute.
 pub(crate) const CLIENT_KEEPALIVE: Keepalive =
     Keepalive { after: Duration::from_secs(30), interval: Duration::from_secs(10), probes: 3 };
-
-impl Keepalive {
-    /// The time after which a vanished peer is noticed.
-    pub(crate) fn total(&self) -> Duration {
-        self.after + self.interval * self.probes
-    }
-}
 
 /// Sends small messages at once, and has TCP notice a peer that vanished without closing: by
 /// keepalive probes while nothing is sent, and by a bound on unacknowledged data, for which TCP

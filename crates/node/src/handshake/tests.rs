@@ -248,6 +248,27 @@ async fn byte_by_byte_is_as_good_as_at_once() {
     assert!(accepted.await.unwrap().is_ok());
 }
 
+#[tokio::test]
+async fn the_client_hello_does_not_wait_for_the_certificate_and_all_else_does() {
+    let client = node(Policy::SelfCertifying);
+    let (listener, address) = listen().await;
+    let server = tokio::spawn(async move {
+        let (mut tcp, _) = listener.accept().await.unwrap();
+        // One record of TLS, of type handshake, whose length stands in its last two bytes.
+        let mut header = [0; 5];
+        tcp.read_exact(&mut header).await.unwrap();
+        let mut hello = vec![0; usize::from(u16::from_be_bytes([header[3], header[4]]))];
+        tcp.read_exact(&mut hello).await.unwrap();
+        tcp.write_all(&length_and(b"no certificate")).await.unwrap();
+        let mut more = Vec::new();
+        tcp.read_to_end(&mut more).await.unwrap();
+        (header[0], more)
+    });
+    let error = dial(&client, &to(address)).await.unwrap_err().error;
+    assert!(matches!(error, HandshakeError::Refused(_)), "{error}");
+    assert_eq!(server.await.unwrap(), (0x16, Vec::new()), "nothing follows a refused certificate");
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_certificate_that_trickles_ends_at_its_deadline() {
     let client = node(Policy::SelfCertifying);
