@@ -183,6 +183,24 @@ fn section_4_1_the_replacement_cache_gives_the_most_recently_seen_first() {
 }
 
 #[test]
+fn section_4_1_a_contact_that_goes_on_failing_asks_for_two_candidates() {
+    let mut table = with_full_far_bucket();
+    for n in 100..110 {
+        table.insert(admitted(id(0x8000, n)), at(60));
+    }
+    let (silent, mut now, mut candidates) = (id(0x8000, 1), at(100), Vec::new());
+    for failure in 1..=MAX_FAILURES_IN_A_ROW {
+        match table.failed(&silent, now) {
+            Failure::Kept { candidate: Some(_) } => candidates.push(failure),
+            Failure::Removed { candidate: Some(_), .. } => candidates.push(failure),
+            _ => {}
+        }
+        now = now + FAILURE_SPACING;
+    }
+    assert_eq!(candidates, [1, MAX_FAILURES_IN_A_ROW]);
+}
+
+#[test]
 fn section_4_1_a_stale_contact_keeps_its_place_until_there_is_another() {
     let mut table = with_full_far_bucket();
     let silent = id(0x8000, 1);

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use voiddht_core::event::{StoredRecord, Write};
+use voiddht_core::event::{StoredContact, StoredRecord, Write};
 use voiddht_core::kept::KeptRow;
 use voiddht_core::time::WallTime;
-use voiddht_wire::{Key, NodeId, PeerAddress};
+use voiddht_wire::{Key, NodeId};
 
 use crate::host::DiskOptions;
 
@@ -17,7 +17,7 @@ use crate::host::DiskOptions;
 pub(crate) struct Disk {
     pub(crate) options: DiskOptions,
     records: BTreeMap<Key, StoredRecord>,
-    contacts: BTreeMap<NodeId, PeerAddress>,
+    contacts: BTreeMap<NodeId, StoredContact>,
     kept: BTreeMap<Key, (KeptRow, Bytes)>,
 }
 
@@ -45,10 +45,14 @@ impl Disk {
                     self.kept.remove(&key);
                 }
                 Write::PutContact(contact) => {
-                    self.contacts.insert(contact.id, contact.address);
+                    let stored = self.contacts.entry(contact.id).or_insert(contact.into());
+                    stored.info = contact;
                 }
-                // Contacts are given to a node that starts as addresses to join through.
-                Write::PutTenure { .. } => {}
+                Write::PutTenure { node, tenure } => {
+                    if let Some(stored) = self.contacts.get_mut(&node) {
+                        stored.tenure = tenure;
+                    }
+                }
                 Write::RemoveContact(id) => {
                     self.contacts.remove(&id);
                 }
@@ -73,7 +77,7 @@ impl Disk {
         self.kept.values().cloned().collect()
     }
 
-    pub(crate) fn contacts(&self) -> impl Iterator<Item = PeerAddress> + '_ {
-        self.contacts.values().copied()
+    pub(crate) fn contacts(&self) -> Vec<StoredContact> {
+        self.contacts.values().copied().collect()
     }
 }

@@ -97,7 +97,7 @@ impl Host {
         self.adversary.is_none()
     }
 
-    /// What it sent.
+    /// What it sent, keepalive probes of connections that are idle now apart.
     pub fn traffic(&self) -> &Traffic {
         &self.traffic
     }

@@ -163,6 +163,8 @@ fn less(after: Traffic, before: Traffic) -> Traffic {
         messages: after.messages.saturating_sub(before.messages),
         bytes: after.bytes.saturating_sub(before.bytes),
         handshakes: after.handshakes.saturating_sub(before.handshakes),
+        probes: after.probes.saturating_sub(before.probes),
+        keepalives: after.keepalives.saturating_sub(before.keepalives),
     }
 }
 

@@ -4,6 +4,8 @@
 //! connections themselves: the search stays within a few cache lines, and opening or closing one
 //! moves eight bytes each rather than a hundred.
 
+use std::time::Duration;
+
 use voiddht_core::time::Moment;
 use voiddht_wire::RpcId;
 use voiddht_wire::peer::Message;
@@ -42,6 +44,18 @@ pub(crate) enum LinkState {
 }
 
 impl Link {
+    /// Uses the connection. How often it was probed since it was last used.
+    pub(crate) fn touch(&mut self, now: Moment, keepalive: Duration) -> u64 {
+        let idle = now.since(std::mem::replace(&mut self.used, now));
+        if self.is_live() { whole(idle, keepalive) } else { 0 }
+    }
+
+    /// When the other end was last heard: keepalive probes are answered.
+    pub(crate) fn heard(&self, now: Moment, keepalive: Duration) -> Moment {
+        let probes = whole(now.since(self.used), keepalive);
+        self.used + keepalive * u32::try_from(probes).unwrap_or(u32::MAX)
+    }
+
     pub(crate) fn is_live(&self) -> bool {
         matches!(self.state, LinkState::Live)
     }
@@ -50,6 +64,11 @@ impl Link {
     pub(crate) fn is_idle(&self) -> bool {
         !matches!(self.state, LinkState::Dialling { .. }) && self.awaited.is_empty()
     }
+}
+
+/// How often a pause fits into a span.
+fn whole(span: Duration, pause: Duration) -> u64 {
+    span.as_micros().checked_div(pause.as_micros()).unwrap_or(0) as u64
 }
 
 /// At most one connection with each peer.
@@ -123,6 +142,17 @@ mod tests {
             arrives: Moment::default(),
             awaited: Vec::new(),
         }
+    }
+
+    #[test]
+    fn an_idle_connection_is_probed_once_per_pause() {
+        let minute = Duration::from_secs(60);
+        let at = |seconds| Moment::default() + Duration::from_secs(seconds);
+        let mut idle = link(1, 1);
+        assert_eq!((idle.heard(at(59), minute), idle.heard(at(150), minute)), (at(0), at(120)));
+        assert_eq!((idle.touch(at(150), minute), idle.touch(at(209), minute)), (2, 0));
+        idle.state = LinkState::Silent;
+        assert_eq!(idle.touch(at(1000), minute), 0, "it does not answer");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
+use voiddht_core::config::PEER_KEEPALIVE;
 
 use crate::host::HostId;
 
@@ -47,15 +48,17 @@ pub struct NetworkConfig {
     pub jitter: f64,
     /// Share of messages of which a packet is lost, and sent again after a pause.
     pub loss: f64,
-    /// Round trips before the first request can go out on a new connection: one of TCP, one until
-    /// the pushed certificate is here, one of TLS.
+    /// Round trips before the first request can go out on a new connection: one of TCP and one of TLS,
+    /// during which the pushed certificate arrives.
     pub handshake_round_trips: u32,
     /// When a dial without an answer is given up.
     pub dial_timeout: Duration,
-    /// When a connection breaks whose other end is unresponsive: keep-alives, or data that is not
-    /// acknowledged.
+    /// When a connection breaks whose other end is unresponsive, after the last time that it was heard:
+    /// keepalive probes, or data that is not acknowledged.
     pub break_after: Duration,
-    /// Connections that one host has at most. The least recently used one without a request in
+    /// After how long without a message each end is probed.
+    pub keepalive: Duration,
+    /// Connections that one host has at most: as many as the node's default. The least recently used one without a request in
     /// flight makes room.
     pub connections: usize,
 }
@@ -66,10 +69,11 @@ impl Default for NetworkConfig {
             latency: Latency::LogNormal { median: Duration::from_millis(40), sigma: 0.5 },
             jitter: 0.1,
             loss: 0.0,
-            handshake_round_trips: 3,
+            handshake_round_trips: 2,
             dial_timeout: Duration::from_secs(3),
-            break_after: Duration::from_secs(20),
-            connections: 512,
+            break_after: PEER_KEEPALIVE.total(),
+            keepalive: PEER_KEEPALIVE.after,
+            connections: 1024,
         }
     }
 }

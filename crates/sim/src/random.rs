@@ -227,9 +227,8 @@ impl Stage {
                 dead.filter(|host| self.world.host(*host).node().is_none()).collect();
             for host in dead {
                 self.world.restart(host)?;
-                let mut peers = self.world.remembered(host);
-                peers.push(self.world_address());
-                self.world.command(host, Command::join(peers));
+                let peer = self.world_address();
+                self.world.command(host, Command::join([peer]));
             }
         }
         Ok(())

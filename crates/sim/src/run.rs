@@ -15,6 +15,7 @@ use crate::network::mix;
 use crate::scenario::{Plan, Point, Scenario, Settings, Step};
 use crate::world::{World, WorldConfig};
 
+mod breakdown;
 mod commands;
 mod lives;
 mod lookups;

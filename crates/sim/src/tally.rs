@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use voiddht_core::event::{Notice, RequestOutcome};
-use voiddht_core::label::{Limit, LookupPurpose};
+use voiddht_core::label::{Limit, LookupPurpose, RequestPurpose};
 use voiddht_wire::peer::Message;
 
 use crate::traffic::frame_bytes;
@@ -16,6 +16,10 @@ pub struct Tally {
     pub messages: BTreeMap<&'static str, (u64, u64)>,
     /// Requests by [`RequestOutcome`].
     pub requests: [u64; RequestOutcome::COUNT],
+    /// Requests that ended, by [`RequestPurpose`].
+    pub purposes: [u64; RequestPurpose::COUNT],
+    /// Requests of the nodes' own lookups, by [`LookupPurpose`].
+    pub lookup_requests: [u64; LookupPurpose::COUNT],
     /// Connections that were opened.
     pub opened: u64,
     /// Connections that were closed to make room.
@@ -63,8 +67,9 @@ impl Tally {
             Notice::JoinFailed { .. } => self.failed_joins += 1,
             Notice::ContactAdded(_) => self.contacts_added += 1,
             Notice::ContactRemoved(_) => self.contacts_removed += 1,
-            Notice::RequestEnded { outcome, took, .. } => {
+            Notice::RequestEnded { outcome, purpose, took, .. } => {
                 self.requests[outcome.slot()] += 1;
+                self.purposes[purpose.slot()] += 1;
                 if matches!(outcome, RequestOutcome::TimedOut | RequestOutcome::Undelivered) {
                     self.time_lost += *took;
                 }
@@ -76,12 +81,14 @@ impl Tally {
             }
             Notice::Banned { .. } => self.bans += 1,
             Notice::Unreachable { .. } => self.unreachable += 1,
-            Notice::LookupEnded { purpose: LookupPurpose::Keep, .. } => self.kept_lookups += 1,
+            Notice::LookupEnded { purpose, report, .. } => {
+                self.lookup_requests[purpose.slot()] += u64::from(report.asked);
+                self.kept_lookups += u64::from(*purpose == LookupPurpose::Keep);
+            }
             Notice::Joined { .. }
             | Notice::PeerChanged { .. }
             | Notice::Reachable
             | Notice::DuplicateIdentity { .. }
-            | Notice::LookupEnded { .. }
             | Notice::StoreRefused { .. }
             | Notice::StoreRejected { .. }
             | Notice::ClockWrong(_)

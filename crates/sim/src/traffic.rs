@@ -23,6 +23,10 @@ const LISTENER_BYTES: u64 = 1_900;
 const UNANSWERED_BYTES: u64 = 3 * 60;
 /// What a probe costs its sender: TCP without TLS.
 const PROBE_BYTES: u64 = 300;
+/// What a keepalive probe or its answer costs: a packet without data.
+const KEEPALIVE_BYTES: u64 = PACKET_BYTES as u64;
+/// What a message costs beyond its frame.
+pub(crate) const MESSAGE_OVERHEAD: u64 = (TLS_RECORD_BYTES + PACKET_BYTES) as u64;
 
 /// Messages by what they are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,12 +37,16 @@ pub struct Traffic {
     pub bytes: u64,
     /// Handshakes begun or answered.
     pub handshakes: u64,
+    /// Probes of listening addresses.
+    pub probes: u64,
+    /// Keepalive probes of idle connections, or answers to them.
+    pub keepalives: u64,
 }
 
 impl Traffic {
     pub(crate) fn sent(&mut self, message: &Message) {
         self.messages += 1;
-        self.bytes += (frame_bytes(message) + TLS_RECORD_BYTES + PACKET_BYTES) as u64;
+        self.bytes += frame_bytes(message) as u64 + MESSAGE_OVERHEAD;
     }
 
     pub(crate) fn dialled(&mut self) {
@@ -56,7 +64,24 @@ impl Traffic {
     }
 
     pub(crate) fn probed(&mut self) {
+        self.probes += 1;
         self.bytes += PROBE_BYTES;
+    }
+
+    /// An idle connection was probed so often; one end sends the probe, the other the answer.
+    pub(crate) fn kept_alive(&mut self, times: u64) {
+        self.keepalives += times;
+        self.bytes += times * KEEPALIVE_BYTES;
+    }
+
+    /// Of [`Self::bytes`], those of keepalive probes and their answers.
+    pub(crate) fn keepalive_bytes(&self) -> u64 {
+        self.keepalives * KEEPALIVE_BYTES
+    }
+
+    /// Of [`Self::bytes`], those of probes.
+    pub(crate) fn probe_bytes(&self) -> u64 {
+        self.probes * PROBE_BYTES
     }
 }
 

@@ -13,7 +13,7 @@ use voiddht_core::event::{Command, Outcome};
 use voiddht_core::operation::Receipt;
 use voiddht_sim::network::{Latency, NetworkConfig};
 use voiddht_sim::{Death, Growth, HostId, World, WorldConfig};
-use voiddht_wire::Key;
+use voiddht_wire::{Key, PeerAddress};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -157,6 +157,32 @@ fn churn_loses_nothing() {
     assert_clean(&world);
 }
 
+/// Both ends of all connections of a host, and that of the others with it.
+fn connections(world: &World, host: HostId) -> usize {
+    world.host(host).connections()
+}
+
+#[test]
+fn a_silent_connection_breaks_after_the_keepalive_of_the_node() {
+    use voiddht_core::config::PEER_KEEPALIVE;
+    let mut world = joined(2, 21);
+    let (dead, alive) = (HostId(0), HostId(1));
+    // Nothing is sent between them for a while but keepalive probes.
+    world.run_until(world.now() + Duration::from_secs(30));
+    assert_eq!(connections(&world, alive), 1);
+    world.split(|host| host.0 as u8);
+    let cut = world.now();
+    world.run_until(cut + (PEER_KEEPALIVE.total() - PEER_KEEPALIVE.after) / 2);
+    world.heal();
+    let healed = world.now();
+    assert_eq!(connections(&world, alive), 1, "TCP outlives a short outage");
+    world.run_until(healed + 2 * PEER_KEEPALIVE.total());
+    assert_eq!(connections(&world, alive), 1);
+    world.kill(dead, Death::Silent);
+    world.run_until(world.now() + PEER_KEEPALIVE.total());
+    assert_eq!(connections(&world, alive), 0, "noticed by keepalive");
+}
+
 #[test]
 fn a_partition_heals() {
     let mut world = joined(100, 16);
@@ -259,8 +285,7 @@ fn all_nodes_die_but_their_disks() {
     world.run_until(world.now() + Duration::from_secs(60));
     for host in &all {
         world.restart(*host).unwrap();
-        let peers = world.remembered(*host);
-        world.command(*host, Command::join(peers));
+        world.command(*host, Command::join([] as [PeerAddress; 0]));
     }
     let back = world.now();
     world.run_until(back + Duration::from_secs(10));

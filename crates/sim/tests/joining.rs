@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use common::*;
 use voiddht_core::event::{Command, Outcome};
-use voiddht_sim::{Growth, HostOptions, World, WorldConfig};
+use voiddht_core::label::LookupPurpose;
+use voiddht_sim::host::DiskOptions;
+use voiddht_sim::{Death, Growth, HostOptions, World, WorldConfig};
+use voiddht_wire::PeerAddress;
 
 /// Shares of the true k closest that nodes have in their tables, as a mean over all nodes.
 fn neighbourhood_known(world: &World, k: usize) -> f64 {
@@ -44,6 +47,28 @@ fn check_size(count: usize, seed: u64) {
     let gets = get_all(&mut world, wanted);
     assert!(gets.missing.is_empty(), "seed {seed}: missing {:?}", gets.missing);
     assert_clean(&world);
+}
+
+/// Every node that knew one which came back looked up its own ID and a random point as often as after a
+/// join: in a network with churn that was most of the background traffic.
+#[test]
+fn a_node_that_comes_back_costs_each_of_the_others_one_lookup() {
+    let disk = DiskOptions { commit: Duration::from_millis(1), failing: 0.0 };
+    let options = HostOptions { disk: Some(disk), ..HostOptions::default() };
+    let mut world = World::new(WorldConfig::default(), 5);
+    world.grow(40, Growth { options, ..Growth::default() }).unwrap();
+    world.run_until(world.now() + Duration::from_secs(1800));
+    let back = live(&world)[7];
+    world.kill(back, Death::Killed);
+    world.run_until(world.now() + Duration::from_secs(120));
+    let requests = |world: &World| world.tally().lookup_requests[LookupPurpose::Refresh.slot()];
+    let before = requests(&world);
+    world.restart(back).unwrap();
+    world.command(back, Command::join([] as [PeerAddress; 0]));
+    world.run_until(world.now() + Duration::from_secs(60));
+    let per_node = (requests(&world) - before) as f64 / 40.0;
+    assert!((15.0..50.0).contains(&per_node), "{per_node} requests");
+    assert!(neighbourhood_known(&world, 20) > 0.99);
 }
 
 #[test]

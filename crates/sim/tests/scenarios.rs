@@ -78,6 +78,23 @@ fn the_short_scenario_keeps_its_promises() {
 }
 
 #[test]
+fn what_a_node_sends_is_divided_by_kind_and_by_purpose() {
+    let (_, ran) = run_all(ALL_STEPS, 3);
+    let row = &ran[0].rows[0];
+    let sum = |figure: &str| -> f64 {
+        let parts = row.figures.iter().filter(|(name, _)| name.starts_with(&format!("{figure}.")));
+        parts.map(|(_, value)| value).sum()
+    };
+    for figure in ["messages-per-s", "bytes-per-s"] {
+        let all = row.figure(figure).expect("it is measured");
+        assert!((sum(figure) - all).abs() < 1e-6 * all, "{figure}: {} of {all}", sum(figure));
+    }
+    // The background, not the GETs, and every request is of one purpose.
+    let of = |purpose: &str| row.figure(&format!("requests-per-s.{purpose}")).unwrap_or(0.0);
+    assert!(of("refresh-lookup") > 0.0 && of("liveness") > 0.0 && of("command") > 0.0, "{row:?}");
+}
+
+#[test]
 fn a_seed_repeats_figures_and_trace_and_another_does_not() {
     let (_, first) = run_all(ALL_STEPS, 7);
     let (_, again) = run_all(ALL_STEPS, 7);

@@ -12,7 +12,7 @@
 //! A node that just joined looks up its own ID again after one second, two, four, up to the refresh
 //! interval: nodes that joined at the same moment did not see each other at first. At the same times
 //! it looks up random points, for the estimate of the network's size. A lost contact that is found
-//! again brings the next lookup of the own ID forward, to [`FOUND_AGAIN`]: two parts of a network may
+//! again brings the next lookup of the own ID forward, to two seconds from now: two parts of a network may
 //! have met. It does not begin the series again, because in a network with churn contacts return all
 //! the time.
 //!
@@ -20,6 +20,7 @@
 //! one that answers is part of this node's network.
 
 mod peers;
+mod recurring;
 mod split;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -30,6 +31,7 @@ use voiddht_wire::peer::{Body, NodeInfo};
 use voiddht_wire::{Key, NodeId, PeerAddress};
 
 use self::peers::Peers;
+use self::recurring::SIZE_CHECK;
 use self::split::Comparisons;
 use super::Node;
 use super::operate::Origin;
@@ -52,19 +54,8 @@ const LOOKUPS_AT_ONCE: usize = 3;
 /// Rounds of looking into buckets, at most: in five a table is split as deep as it gets far away,
 /// and in a network that grows all the time every round adds.
 const MAX_ROUNDS: u32 = 10;
-/// The shortest pause between refreshes of buckets, however many there are.
-const MIN_REFRESH_PAUSE: Duration = Duration::from_secs(1);
 /// The first pause until the own ID is looked for again.
 const FIRST_FIND_SELF: Duration = Duration::from_secs(1);
-/// When the own ID is looked up after a lost contact was found again, and the shortest pause between
-/// two lookups for that reason. A guess: a healed partition brings many contacts back within seconds.
-const FOUND_AGAIN: Duration = Duration::from_secs(2);
-/// How often the estimate of the network's size is compared with the own neighbourhood. Each time in
-/// a row that they contradict each other, the pause doubles.
-const SIZE_CHECK: Duration = Duration::from_secs(30);
-/// Lookups of random points where they do. Two times renew half of what the estimate is made of.
-const SIZE_LOOKUPS: usize = crate::density::NEIGHBOURHOODS / 4;
-
 /// How far this node is in finding its network.
 #[derive(Debug, Default)]
 pub(super) struct Joining {
@@ -294,77 +285,6 @@ impl Node {
         }
     }
 
-    /// Looks for the own ID, and plans the next time.
-    pub(super) fn find_self(&mut self) {
-        if self.leaving.is_some() {
-            return;
-        }
-        if !self.table.is_empty() {
-            self.start_find(Origin::Own(LookupPurpose::Refresh), self.own.id.as_key(), self.now);
-            let (at, pause) = self.joining.look_anywhere;
-            if at <= self.now.mono {
-                // The next lookup of the own ID may be due a little earlier than after the whole pause.
-                self.joining.look_anywhere =
-                    (self.now.mono + pause / 2, (2 * pause).min(self.config.refresh_interval));
-                self.look_anywhere(1);
-            }
-        }
-        self.plan_find_self();
-    }
-
-    /// Looks at random points, to learn the size of the network. Joining filled the estimate within
-    /// seconds, and a node that joined a small network would go on believing in it.
-    fn look_anywhere(&mut self, points: usize) {
-        for _ in 0..points {
-            let target = Key::from_bytes(self.random.random());
-            self.start_find(Origin::Own(LookupPurpose::Refresh), target, self.now);
-        }
-    }
-
-    /// Compares the estimate of the network's size with the own neighbourhood, which costs no
-    /// request, and renews it where they contradict each other.
-    pub(super) fn check_size(&mut self) {
-        if self.leaving.is_some() {
-            return;
-        }
-        self.write_tenures();
-        let own = self.own.id.as_key();
-        let neighbours = self.closest(&own, self.config.k);
-        let distances: Vec<_> = neighbours.iter().map(|node| own.distance(&node.id)).collect();
-        self.size.observe_own(&distances);
-        let pause = &mut self.joining.size_check_pause;
-        if self.size.is_contradicted() {
-            let next = (*pause * 2).min(self.config.refresh_interval);
-            *pause = next;
-            self.look_anywhere(SIZE_LOOKUPS);
-        } else {
-            *pause = SIZE_CHECK;
-        }
-        let pause = self.jittered(self.joining.size_check_pause.max(SIZE_CHECK));
-        self.schedule.set(Task::CheckSize, self.now.mono + pause);
-    }
-
-    pub(super) fn refresh_buckets(&mut self) {
-        let quiet_since = self.now.mono.back(self.config.refresh_interval);
-        let quiet: Vec<_> = self.table.buckets_unvisited_since(quiet_since).collect();
-        let target = match quiet.len() {
-            0 => None,
-            count => {
-                let range = quiet[self.random.random_range(0..count)];
-                Some(range.random_target(&mut self.random))
-            }
-        };
-        if let Some(target) = target
-            && !self.table.is_empty()
-        {
-            self.start_find(Origin::Own(LookupPurpose::Refresh), target, self.now);
-        }
-        // One bucket at a time, so that the whole table is refreshed within the interval.
-        let buckets = self.table.buckets().count().max(1) as u32;
-        let pause = self.jittered((self.config.refresh_interval / buckets).max(MIN_REFRESH_PAUSE));
-        self.schedule.set(Task::RefreshBuckets, self.now.mono + pause);
-    }
-
     /// The table has a new member; with the first one the node is part of a network.
     pub(super) fn note_joined(&mut self) {
         self.note_first_contact();
@@ -399,18 +319,6 @@ impl Node {
             self.schedule.cancel(Task::FindSelf);
             self.contact_known_peers();
         }
-    }
-
-    /// Looks for the own ID soon, and often at first.
-    pub(super) fn restart_find_self(&mut self) {
-        self.joining.find_self_pause = FIRST_FIND_SELF / 2;
-        self.plan_find_self();
-    }
-
-    /// Looks for the own ID soon: a lost contact is back, and may know nodes that this one does not.
-    pub(super) fn find_self_soon(&mut self) {
-        let at = self.now.mono + self.jittered(FOUND_AGAIN);
-        self.schedule.set_earlier(Task::FindSelf, at);
     }
 
     /// A duration within a quarter of `duration`, so that nodes that started together drift
@@ -608,12 +516,5 @@ impl Node {
             let contacts = self.table.len();
             self.answer(id, Outcome::Joined { contacts });
         }
-    }
-
-    fn plan_find_self(&mut self) {
-        let pause = self.joining.find_self_pause.max(FIRST_FIND_SELF / 2) * 2;
-        self.joining.find_self_pause = pause.min(self.config.refresh_interval);
-        let pause = self.jittered(self.joining.find_self_pause);
-        self.schedule.set(Task::FindSelf, self.now.mono + pause);
     }
 }

@@ -137,7 +137,7 @@ fn config(hostile: bool, nodes: usize, random: &mut ChaCha8Rng) -> WorldConfig {
         network: NetworkConfig {
             latency,
             loss: [0.0, 0.0, 0.02][random.random_range(0..3)],
-            connections: [512, 40][random.random_range(0..2)],
+            connections: [1024, 40][random.random_range(0..2)],
             ..NetworkConfig::default()
         },
         node: Config {

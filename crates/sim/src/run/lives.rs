@@ -14,6 +14,7 @@ use voiddht_core::config::{ConfigError, MAX_TTL};
 use voiddht_core::event::{Command, CommandId, Outcome};
 use voiddht_core::time::Moment;
 
+use super::breakdown::Sent;
 use super::stage::{Stage, Value};
 use super::statistics::{Operations, Sample, share};
 use super::values::put_command;
@@ -56,6 +57,7 @@ impl Stage<'_> {
     pub(super) fn live(&mut self, live: &Live) -> Result<(), ConfigError> {
         let began = self.world.now();
         let (messages, bytes) = self.sent();
+        let sent = Sent::so_far(&self.world);
         let mut life = Life {
             live,
             began,
@@ -98,6 +100,7 @@ impl Stage<'_> {
         row.set("timeouts", life.operations.timeouts.mean());
         life.operations.tell_times(row, "get");
         row.set("sessions", life.sessions as f64);
+        Sent::so_far(&self.world).tell(&sent, node_seconds, row);
         let lost = self.lost_share();
         self.row.set("lost", lost);
         Ok(())

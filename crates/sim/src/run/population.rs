@@ -127,10 +127,10 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// Starts a dead host, and lets it join through its remembered contacts, or through given ones.
+    /// Starts a dead host, and lets it join through the contacts that its disk remembers, or through
+    /// given peers.
     pub(super) fn start_again(&mut self, host: HostId) -> Result<(), ConfigError> {
-        let mut peers = self.world.remembered(host);
-        peers.extend(self.some_addresses());
+        let peers = self.some_addresses();
         self.world.restart(host)?;
         self.world.command(host, Command::join(peers));
         self.honest.push(host);

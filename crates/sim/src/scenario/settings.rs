@@ -90,6 +90,7 @@ impl NetworkSettings {
                 .unwrap_or(usual.handshake_round_trips),
             dial_timeout: self.dial_timeout.map_or(usual.dial_timeout, |span| span.0),
             break_after: self.break_after.map_or(usual.break_after, |span| span.0),
+            keepalive: usual.keepalive,
             connections: self.connections.unwrap_or(usual.connections),
         }
     }

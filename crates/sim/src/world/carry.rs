@@ -29,6 +29,8 @@ pub(super) enum Event {
     Accepted { at: HostId, from: HostId, serial: u64 },
     /// A connection ends, as one side sees it.
     Closed { at: HostId, peer: HostId, serial: u64, clean: bool },
+    /// A connection breaks on which nothing comes any more, unless it was healed meanwhile.
+    Broken { at: HostId, peer: HostId, serial: u64 },
     /// The node hears of the end of what it had closed, or of what was closed to make room.
     Gone { at: HostId, run: u32, peer: HostId, clean: bool },
     /// A request failed.
@@ -59,6 +61,13 @@ impl World {
             Event::Closed { at, peer, serial, clean } => {
                 self.note(at, 4);
                 self.close_end(at, peer, serial, clean);
+            }
+            Event::Broken { at, peer, serial } => {
+                let link = self.hosts[at.index()].same_link(peer, serial);
+                if link.is_some_and(|link| matches!(link.state, LinkState::Silent)) {
+                    self.note(at, 4);
+                    self.close_end(at, peer, serial, false);
+                }
             }
             Event::Gone { at, run, peer, clean } => self.tell_gone(at, run, peer, clean),
             Event::Undelivered { at, run, rpc_id, why } => {
@@ -186,9 +195,9 @@ impl World {
     fn arrive(&mut self, to: HostId, from: HostId, serial: u64, message: Message) {
         self.note(to, 1);
         self.trace.message(&message);
-        let now = self.now;
+        let (now, keepalive) = (self.now, self.network.config.keepalive);
         let Some(link) = self.hosts[to.index()].same_link(from, serial) else { return };
-        link.used = now;
+        let probed = link.touch(now, keepalive);
         if !message.body.is_request()
             && let Some(place) = link.awaited.iter().position(|one| *one == message.header.rpc_id)
         {
@@ -199,13 +208,13 @@ impl World {
             }
         }
         let peer_dialled = !link.dialled;
+        self.hosts[to.index()].traffic.kept_alive(probed);
         let peer = self.hosts[from.index()].as_peer(peer_dialled, serial);
         let connection = crate::host::connection_id(serial, from);
         self.feed(to, Input::Received { connection, peer, message });
     }
 
     fn request(&mut self, from: HostId, to: Destination, message: Message) {
-        self.count(from, &message);
         let there = self.by_address.get(&to.address).copied();
         // A live connection with the right node is used, wherever it was dialled.
         let known = match to.id {
@@ -227,24 +236,25 @@ impl World {
     fn reply(&mut self, from: HostId, connection: ConnectionId, message: Message) {
         let (serial, peer) = connection_parts(connection);
         if self.hosts[from.index()].same_link(peer, serial).is_some_and(|link| link.is_live()) {
-            self.count(from, &message);
             self.send(from, peer, message);
         }
     }
 
     /// Sends a message over the connection that there is.
     pub(super) fn send(&mut self, from: HostId, to: HostId, message: Message) {
+        self.count(from, &message);
         let delay = self.network.delay(from, to, &mut self.random);
-        let now = self.now;
+        let (now, keepalive) = (self.now, self.network.config.keepalive);
         let cut_off = self.is_cut_off(from, to);
         let Some(link) = self.hosts[from.index()].link(to) else { return };
         if message.body.is_request() {
             link.awaited.push(message.header.rpc_id);
         }
-        link.used = now;
+        let probed = link.touch(now, keepalive);
         // Nothing overtakes what was sent before it on the same connection.
         link.arrives = link.arrives.max(now + delay);
         let (serial, at, live) = (link.serial, link.arrives, link.is_live());
+        self.hosts[from.index()].traffic.kept_alive(probed);
         if live && !cut_off {
             self.queue.push(at, Event::Arrival { to, from, serial, message });
         } else if !cut_off && self.forgot(to, from, serial) {

@@ -218,7 +218,9 @@ impl World {
 
     /// Forgets one end of a connection; what was awaited on it, or waited for it, fails.
     pub(super) fn lose(&mut self, at: HostId, peer: HostId, why: Undelivered) {
-        let Some(link) = self.hosts[at.index()].links.remove(peer) else { return };
+        let Some(mut link) = self.hosts[at.index()].links.remove(peer) else { return };
+        let probed = link.touch(self.now, self.network.config.keepalive);
+        self.hosts[at.index()].traffic.kept_alive(probed);
         let run = self.hosts[at.index()].run;
         let waiting = match link.state {
             LinkState::Dialling { waiting } => waiting,

@@ -180,6 +180,7 @@ impl World {
         if let Some(disk) = &place.disk {
             node.restore(now, disk.restored(now.wall));
             node.restore_kept(now, disk.kept());
+            node.restore_contacts(disk.contacts());
         }
         self.note(host, 11);
         let place = &mut self.hosts[host.index()];
@@ -196,11 +197,6 @@ impl World {
         }
         self.feed(host, Input::WakeUp);
         Ok(())
-    }
-
-    /// Addresses that a host's disk remembers from its last run.
-    pub fn remembered(&self, host: HostId) -> Vec<PeerAddress> {
-        self.hosts[host.index()].disk.iter().flat_map(|disk| disk.contacts()).collect()
     }
 
     /// Cuts the network into parts: hosts reach only those for which `side` gives the same.
@@ -224,9 +220,29 @@ impl World {
         }
     }
 
-    /// Ends the partition.
+    /// Ends the partition. Connections that have not broken yet go on, as TCP's do.
     pub fn heal(&mut self) {
         self.split = false;
+        for index in 0..self.hosts.len() {
+            let host = HostId(index as u32);
+            let silent = self.hosts[index].links.iter().filter(|link| !link.is_live());
+            let silent: Vec<_> = silent.map(|link| (link.peer, link.serial)).collect();
+            for (peer, serial) in silent {
+                self.resume_link(host, peer, serial);
+            }
+        }
+    }
+
+    /// A silent connection goes on, if its other end is there and knows it.
+    fn resume_link(&mut self, at: HostId, peer: HostId, serial: u64) {
+        let there = &mut self.hosts[peer.index()];
+        let is_known = there.state == State::Up && there.same_link(at, serial).is_some();
+        if is_known
+            && let Some(link) = self.hosts[at.index()].same_link(peer, serial)
+            && matches!(link.state, LinkState::Silent)
+        {
+            link.state = LinkState::Live;
+        }
     }
 
     /// From now on a host can be dialled, or cannot: its router forwards the port, or does not.
@@ -282,9 +298,11 @@ impl World {
     /// One end hears nothing any more, and finds out after a while.
     fn fall_silent(&mut self, at: HostId, peer: HostId, serial: u64) {
         if let Some(link) = self.hosts[at.index()].same_link(peer, serial) {
+            let config = &self.network.config;
+            let heard = link.heard(self.now, config.keepalive);
             link.state = LinkState::Silent;
-            let when = self.now + self.network.config.break_after;
-            self.queue.push(when, Event::Closed { at, peer, serial, clean: false });
+            let when = (heard + config.break_after).max(self.now);
+            self.queue.push(when, Event::Broken { at, peer, serial });
         }
     }
 }
