@@ -151,6 +151,12 @@ impl Arguments {
         let ran = execution::run(plan, seed, self.threads, output)?;
         let rows = run::mean_rows(&ran);
         output.line(table::of(plan, &rows))?;
+        for row in &rows {
+            let traffic = table::of_traffic(row);
+            if !traffic.is_empty() {
+                output.line(format_args!("{}\n\n{traffic}", words(&row.settings)))?;
+            }
+        }
         output.line(cost(&ran, began))?;
         let broken = run::broken(plan, &ran);
         for one in &broken {

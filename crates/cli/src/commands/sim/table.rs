@@ -1,5 +1,5 @@
 //! What was measured, for people: figures down and runs across where there are few runs, else the
-//! other way round.
+//! other way round. What nodes sent has a table of its own, by kind of message and by purpose.
 
 use std::fmt::Write;
 
@@ -8,13 +8,19 @@ use voiddht_sim::scenario::{Plan, Setting};
 
 /// Runs that stand side by side.
 const MAX_ACROSS: usize = 6;
+/// Figures that are divided into parts, each named `figure.part`, and the headings of their columns.
+const DIVIDED: [(&str, &str); 3] = [
+    ("messages-per-s", "messages/s"),
+    ("bytes-per-s", "bytes/s"),
+    ("requests-per-s", "requests/s"),
+];
 
 /// The table of a scenario.
 pub(super) fn of(plan: &Plan, rows: &[Row]) -> String {
     let variables = varying(rows);
     let mut figures: Vec<&str> = Vec::new();
     for (name, _) in rows.iter().flat_map(|row| &row.figures) {
-        let wanted = plan.show.is_empty() || plan.show.contains(name);
+        let wanted = plan.show.contains(name) || (plan.show.is_empty() && part_of(name).is_none());
         if wanted && !figures.contains(&name.as_str()) {
             figures.push(name);
         }
@@ -35,6 +41,36 @@ pub(super) fn of(plan: &Plan, rows: &[Row]) -> String {
         lines = transposed(&lines);
     }
     aligned(&lines)
+}
+
+/// What nodes sent in one row, per node and second: by kind of message, then requests by purpose.
+/// Empty if that was not measured.
+pub(super) fn of_traffic(row: &Row) -> String {
+    let mut lines: Vec<Vec<String>> = Vec::new();
+    for (name, _) in &row.figures {
+        let Some((_, part)) = part_of(name) else { continue };
+        if !lines.iter().any(|line| line[0] == part) {
+            let cells = DIVIDED.iter().map(|(figure, _)| {
+                let number = row.figure(&format!("{figure}.{part}"));
+                number.map_or_else(String::new, self::figure)
+            });
+            lines.push(std::iter::once(part.to_owned()).chain(cells).collect());
+        }
+    }
+    // A kind or purpose that did not occur says nothing.
+    lines.retain(|line| line[1..].iter().any(|cell| !cell.is_empty() && cell != "0"));
+    if lines.is_empty() {
+        return String::new();
+    }
+    let heading = DIVIDED.iter().map(|(_, heading)| (*heading).to_owned());
+    lines.insert(0, std::iter::once("sent by a node".to_owned()).chain(heading).collect());
+    aligned(&lines)
+}
+
+/// The figure that one of this name is a part of, and which part.
+fn part_of(name: &str) -> Option<(&'static str, &str)> {
+    let is_it = |figure: &str| name.strip_prefix(figure)?.strip_prefix('.');
+    DIVIDED.iter().find_map(|(figure, _)| Some((*figure, is_it(figure)?)))
 }
 
 /// A number with as many digits as matter.
@@ -90,6 +126,27 @@ fn aligned(lines: &[Vec<String>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_sent_is_a_table_of_its_own() {
+        let figures = [
+            ("messages-per-s", 1.5),
+            ("messages-per-s.ping", 1.5),
+            ("bytes-per-s.ping", 220.0),
+            ("bytes-per-s.handshake", 300.25),
+            ("requests-per-s.liveness", 0.75),
+            ("requests-per-s.seed", 0.0),
+        ];
+        let figures = figures.map(|(name, value)| (name.to_owned(), value)).to_vec();
+        let row = Row { figures, ..Row::default() };
+        let text = "  sent by a node  messages/s  bytes/s  requests/s
+  ping                  1.50      220
+  handshake                       300
+  liveness                                 0.7500
+";
+        assert_eq!(of_traffic(&row), text);
+        assert_eq!(of_traffic(&Row::default()), "");
+    }
 
     #[test]
     fn numbers_have_as_many_digits_as_matter() {
