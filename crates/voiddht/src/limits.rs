@@ -11,7 +11,7 @@ use voiddht_node::Settings;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Connections with peers: 512, some 10 KiB each. Held under the node's share of
+    /// Connections with peers: 1 024, some 10 KiB each. Held under the node's share of
     /// [`Descriptors`](crate::Descriptors) too.
     pub connections: usize,
     /// Connections with peers at one public address, or in one /64 of IPv6: 16.
