@@ -78,8 +78,6 @@ pub struct Put {
     crowds: Crowds,
     /// FIND_NODE requests that were sent.
     located: usize,
-    /// Whether this node's own contacts were added when those that were named ran out.
-    has_contacts: bool,
     /// A node that was asked for its neighbours just now, and may be given the record too.
     asked_last: Option<NodeInfo>,
     /// Nodes that took the record without a word, and are to be asked for it.
@@ -207,7 +205,6 @@ impl Put {
             placements: BTreeMap::new(),
             crowds: Crowds::default(),
             located: 0,
-            has_contacts: false,
             asked_last: None,
             unconfirmed: Vec::new(),
             checked: BTreeSet::new(),
@@ -481,16 +478,7 @@ impl Put {
         let late = self.count(|placement| placement == Placement::Late);
         let waits_for_late = taken < self.replication && late > self.confirmed();
         let is_over = !waits_for_late && self.count(|it| it == Placement::Pending) == 0;
-        if !is_over {
-            return Next::Wait;
-        }
-        // Some of those that peers named refused, and no more were named: the table knows others.
-        let ran_out =
-            taken < self.replication && self.lookup.candidates().len() >= self.replication;
-        if ran_out && !std::mem::replace(&mut self.has_contacts, true) {
-            return Next::MoreContacts(CONTACTS * self.replication);
-        }
-        Next::Done
+        if is_over { Next::Done } else { Next::Wait }
     }
 
     /// The closest node that was not tried, this one among them.

@@ -117,23 +117,6 @@ fn those_that_refuse_or_are_late_are_replaced_by_the_next_closest() {
     assert_eq!(put.confirmed(), 4, "late is not lost");
 }
 
-/// A replica refused, the lookup had heard of no more nodes than replicas, and the PUT ended with one less.
-#[test]
-fn where_those_that_were_named_run_out_the_own_contacts_follow() {
-    let mut put = located(3, 3);
-    assert_eq!(asked(&mut put), [1, 2, 3]);
-    put.handle_answer(&node(1).id, STORE, Answer::Stored);
-    put.handle_answer(&node(2).id, STORE, Answer::Stored);
-    put.handle_answer(&node(3).id, STORE, Answer::Refused(ErrorCode::Busy));
-    put.handle_kept_locally(false);
-    assert!(matches!(put.next_step(), Next::MoreContacts(_)));
-    put.add_contacts(&[node(4)]);
-    assert_eq!(asked(&mut put), [4]);
-    put.handle_answer(&node(4).id, STORE, Answer::Stored);
-    assert!(matches!(put.next_step(), Next::Done));
-    assert_eq!(put.confirmed(), 3);
-}
-
 #[test]
 fn it_ends_with_what_it_has_when_nobody_is_left() {
     let mut put = located(2, 20);
