@@ -34,7 +34,7 @@ fn main() -> Result<(), ConfigError> {
 }
 
 fn tell(what: &str, locked: &Locked) {
-    let Locked { receipt, right, gets } = locked;
+    let Locked { receipt, right, gets, .. } = locked;
     println!("{what}: the next PUT {}; {right} of {gets} GETs right", describe(receipt));
 }
 

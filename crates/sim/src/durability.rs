@@ -40,6 +40,9 @@ pub struct Locked {
     pub right: usize,
     /// GETs of all nodes after it.
     pub gets: usize,
+    /// Whether the node with the fast clock holds the key, with a version that no other accepts: its own
+    /// clock says that it is right.
+    pub fast_node_holds: bool,
 }
 
 /// A value of 20 s, of which a replica was suspended from second 5 to second 40.
@@ -107,6 +110,11 @@ impl Stage {
         outcomes.iter().filter(|outcome| is_right(outcome)).count()
     }
 
+    fn holds(&self, host: HostId, key: &Key) -> bool {
+        let node = self.world.host(host).node();
+        node.is_some_and(|node| node.records().get(key, self.world.boot_now()).is_some())
+    }
+
     fn holders(&self, key: &Key) -> usize {
         Replicas::of(&self.world, key, self.world.hosts().len()).anywhere
     }
@@ -138,9 +146,10 @@ pub fn locked_by_a_fast_clock(ahead: Duration, seed: u64) -> Result<Locked, Conf
     let skew = i64::try_from(ahead.as_millis()).unwrap_or(i64::MAX);
     stage.world.set_clock(HostId(3), skew);
     stage.put(3, plain_key(0), "of the fast clock", 3600);
+    let fast_node_holds = stage.holds(HostId(3), &plain_key(0));
     let receipt = stage.put(4, plain_key(0), "of the right clock", 3600);
     let (right, gets) = (stage.right(plain_key(0), "of the right clock"), 30);
-    Ok(Locked { receipt, right, gets })
+    Ok(Locked { receipt, right, gets, fast_node_holds })
 }
 
 /// The same key, published by a node whose clock was two hours ahead, with a TTL of 5 s, and again
@@ -156,7 +165,7 @@ pub fn published_while_the_clock_was_wrong(seed: u64) -> Result<Locked, ConfigEr
     stage.world.set_clock(HostId(3), 0);
     let receipt = stage.put(3, plain_key(0), "corrected", 3600);
     let (right, gets) = (stage.right(plain_key(0), "corrected"), 30);
-    Ok(Locked { receipt, right, gets })
+    Ok(Locked { receipt, right, gets, fast_node_holds: false })
 }
 
 /// See [`Suspended`].
@@ -168,11 +177,8 @@ pub fn suspended_past_the_deadline(seed: u64) -> Result<Suspended, ConfigError> 
     let mut stage = Stage::of(30, node, seed)?;
     stage.put(0, plain_key(0), "short", 20);
     stage.world.pass(Duration::from_secs(5));
-    let holds = |world: &World, host: &HostId| {
-        let node = world.host(*host).node();
-        node.is_some_and(|node| node.records().get(&plain_key(0), world.boot_now()).is_some())
-    };
-    let sleeper = (0..30).map(HostId).find(|host| holds(&stage.world, host)).unwrap_or(HostId(0));
+    let holder = (0..30).map(HostId).find(|host| stage.holds(*host, &plain_key(0)));
+    let sleeper = holder.unwrap_or(HostId(0));
     stage.world.suspend(sleeper);
     stage.world.pass(Duration::from_secs(35));
     stage.world.resume(sleeper);
