@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
+use voiddht_core::configured::Service;
 use voiddht_core::event::Destination;
 use voiddht_core::peer::ConnectionId;
 use voiddht_wire::peer::NodeInfo;
@@ -40,17 +41,10 @@ async fn connect(
     let dialed = give_up.run_until_cancelled(handshake).await?;
     let result = match dialed {
         Ok(established) => open(context, id, established, &give_up).await?,
-        // A configured peer that says nothing may be another service. Boxed: it is rare.
-        Err(DialFailure { error: HandshakeError::LateCertificate, sealed_with })
-            if to.id.is_none() =>
-        {
-            let asked = Box::pin(service::identify(
-                context.own_address.now().source,
-                to.address.socket_addr(),
-            ));
-            let found = give_up.run_until_cancelled(asked).await?;
-            let error = found.map_or(HandshakeError::LateCertificate, HandshakeError::NoNode);
-            Err(DialFailure { error, sealed_with })
+        // A configured peer may be another service. Boxed: it is rare.
+        Err(failure) if to.id.is_none() && failure.error.may_be_no_node() => {
+            let named = Box::pin(name_service(context, &to, failure));
+            Err(give_up.run_until_cancelled(named).await?)
         }
         Err(failure) => Err(failure),
     };
@@ -60,6 +54,18 @@ async fn connect(
             failed(context, id, &to, &failure).await;
             None
         }
+    }
+}
+
+/// The failure of a dial that did not find a node, with the service that is there instead, if that can be
+/// told.
+async fn name_service(context: &Context, to: &Destination, failure: DialFailure) -> DialFailure {
+    let (source, address) = (context.own_address.now().source, to.address.socket_addr());
+    match service::identify(source, address).await {
+        // Nodes close connections too, and are none of the services that are known.
+        Some(Service::Other) if matches!(failure.error, HandshakeError::Cut(_)) => failure,
+        Some(service) => DialFailure { error: HandshakeError::NoNode(service), ..failure },
+        None => failure,
     }
 }
 

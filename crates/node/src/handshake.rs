@@ -165,6 +165,12 @@ impl HandshakeError {
         }
     }
 
+    /// Whether a service that is no node fails in this way: it waits for a request of its own protocol, or
+    /// ends the connection at a ClientHello.
+    pub(crate) fn may_be_no_node(&self) -> bool {
+        matches!(self, Self::LateCertificate | Self::Cut(_))
+    }
+
     /// Whether the other side broke a rule, rather than being slow or gone.
     pub(crate) fn is_violation(&self) -> bool {
         matches!(self, Self::Tls(_) | Self::Refused(_) | Self::Push(_) | Self::Membership(_))

@@ -1,9 +1,9 @@
 //! Detects which service answers at an address that should be a peer port, and is not.
 //!
 //! A peer port pushes a certificate at once. Other services that send first are recognised by their
-//! first bytes. One that sends nothing is queried once, on its own connection, by a GET of the
-//! module API: a node's module API answers it, and servers of other protocols refuse it in
-//! characteristic ways.
+//! first bytes. One that sends nothing, or ends the connection because it cannot read a ClientHello, is
+//! queried once, on its own connection, by a GET of the module API: a node's module API answers it, and
+//! servers of other protocols refuse it in characteristic ways.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -30,6 +30,8 @@ pub(crate) fn of_first_bytes(bytes: [u8; 4]) -> Service {
         [b'H', b'T', b'T', b'P'] => Service::Http,
         // An alert or a handshake record of TLS 1.0 to 1.3 (RFC 8446, section 5.1).
         [0x15 | 0x16, 3, ..] => Service::Tls,
+        // The first two are the size of a frame; in the length of a pushed certificate, they are 0.
+        [0, 0, ..] => Service::Other,
         _ if kind == SUCCESS || kind == FAILURE => Service::ModuleApi,
         _ => Service::Other,
     }
@@ -81,6 +83,7 @@ mod tests {
     async fn a_service_is_told_by_its_answer() {
         assert_eq!(served(b"HTTP/1.1 400 Bad Request\r\n").await, Some(Service::Http));
         assert_eq!(served(&[0, 36, 2, 141, 0]).await, Some(Service::ModuleApi));
+        assert_eq!(served(&[0, 0, 2, 141, 45]).await, Some(Service::Other), "a peer port");
         assert_eq!(served(&[0x15, 3, 1, 0, 2, 2, 10]).await, Some(Service::Tls));
         assert_eq!(served(b"SSH-2.0-x\r\n").await, Some(Service::Other));
         assert_eq!(served(b"").await, Some(Service::Other));
