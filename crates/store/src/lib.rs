@@ -11,7 +11,7 @@
 //!
 //! Not here: what to store and for how long (the core decides), and whether a key, a certificate
 //! and a node ID belong together (the identity crate checks).
-
+//!
 //! An embedding program may bring its own [`Storage`] in place of the directory: an ordered list of rows,
 //! each some bytes under a table and a key. [`MemoryStorage`] is one.
 //!

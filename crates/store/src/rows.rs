@@ -2,7 +2,8 @@
 //! read back at the start.
 //!
 //! A record is one row, `record row 17 · account row 52, or 255s · value`; the other rows are laid out
-//! as in the data directory. There is no index of expiry: what has expired is removed at the next start.
+//! as in the data directory. There is no index of expiry: the node removes a record when it expires, and what
+//! it could not remove while commits failed is removed at the next start.
 
 use std::collections::BTreeMap;
 use std::io;

@@ -12,9 +12,9 @@ pub type StorageError = Box<dyn std::error::Error + Send + Sync>;
 /// The node encodes and decodes the rows; a storage need not know what is in them. They hold a private
 /// key ([`Table::Identity`]): keep them from other users. One storage belongs to one node at a time.
 ///
-/// All methods block. [`Self::load`] is called once, when the node starts; the others from a thread of
-/// the node's own, one call at a time, with what has gathered since the last: some hundred changes
-/// under load.
+/// All methods block. [`Self::load`] is called when the node starts, and again only by
+/// [`Store::move_to_network`](crate::Store::move_to_network); the others from a thread of the node's
+/// own, one call at a time, with what has gathered since the last: some hundred changes under load.
 ///
 /// ```
 /// use std::collections::BTreeMap;
