@@ -58,8 +58,8 @@ pub struct NetworkConfig {
     pub break_after: Duration,
     /// After how long without a message each end is probed.
     pub keepalive: Duration,
-    /// Connections that one host has at most: as many as the node's default. The least recently used one without a request in
-    /// flight makes room.
+    /// Connections that one host has at most: as many as the node's default. The least recently used one
+    /// without a request in flight makes room.
     pub connections: usize,
 }
 

@@ -245,8 +245,8 @@ impl Store {
     }
 
     /// Makes the directory that of another network, in one transaction: forgets the contacts, and the
-    /// records and kept values unless they are to stay, and remembers the fingerprints of its secrets, none for a public
-    /// network. Pins stay. Blocks until it is on disk.
+    /// records and kept values unless they are to stay, and remembers the fingerprints of its secrets,
+    /// none for a public network. Pins stay. Blocks until it is on disk.
     ///
     /// # Errors
     /// If it may not be found at the next start.
