@@ -123,6 +123,7 @@ pub struct Node {
     clocks: PeerClocks,
     /// The last judgement of [`PeerClocks`] that was told.
     is_clock_wrong: bool,
+    clock_judged: Moment,
     probes: Probes,
     reaches: Reaches,
     reachability: Reachability,
@@ -176,6 +177,7 @@ impl Node {
             duplicates: Duplicates::default(),
             clocks: PeerClocks::default(),
             is_clock_wrong: false,
+            clock_judged: Moment::default(),
             probes: Probes::default(),
             reaches: Reaches::default(),
             reachability: Reachability::default(),
@@ -232,8 +234,7 @@ impl Node {
             Input::Resolved { name, found } => self.handle_resolved(&name, found),
             Input::Command { id, command } => self.handle_command(id, command),
             Input::Persisted { ticket, durable } => self.handle_persisted(ticket, durable),
-            // A clock that was wrong may have been set.
-            Input::WakeUp => self.judge_clock(),
+            Input::WakeUp => self.judge_clock_again(),
         }
         self.run_due();
     }

@@ -29,6 +29,11 @@ use crate::time::{Moment, Now};
 pub const MAX_CLOCKS: usize = 32;
 /// How long a contact is remembered. A guess: quartz clocks drift by some 0.2 s in an hour.
 pub const CLOCK_MEMORY: Duration = Duration::from_secs(3600);
+/// For how long after its last word a contact's place is not given to another that publishes.
+const PLACE_KEPT: Duration = Duration::from_secs(600);
+/// By how much a contact's clock has to advance against the monotonic one to be news: more than the
+/// delay of a message.
+const MOVED_MS: i64 = 1_000;
 /// Contacts that must be heard before there is a judgement: with fewer, it is undecidable which of
 /// two clocks is the wrong one.
 pub const MIN_CLOCKS: usize = 3;
@@ -74,6 +79,8 @@ impl Voice {
 #[derive(Clone, Debug, Default)]
 pub struct PeerClocks {
     voices: BTreeMap<Voice, Heard>,
+    /// Until when no place is given to another contact, as far as is known.
+    full_until: Moment,
 }
 
 /// What one voice has shown.
@@ -88,20 +95,27 @@ struct Heard {
 }
 
 impl PeerClocks {
-    /// A contact has published a record of this version.
+    /// A contact has published a record of this version. Returns whether that may change the
+    /// judgement: it is the first of this contact, or its clock has moved.
     pub fn heard_version(
         &mut self,
         contact: NodeId,
         address: &PeerAddress,
         version: u64,
         now: Now,
-    ) {
-        let Some(epoch) = epoch(version, now.mono) else { return };
-        let heard = self.heard(Voice::of(contact, address), now.mono);
+    ) -> bool {
+        let Some(epoch) = epoch(version, now.mono) else { return false };
+        let voice = Voice::of(contact, address);
+        if !self.has_place_for(&voice, now.mono) {
+            return false;
+        }
+        let heard = self.heard(voice, now.mono);
         let known = heard.epoch_ms.filter(|(_, at)| is_fresh(*at, now.mono));
-        if known.is_none_or(|(known, _)| epoch >= known) {
+        let moved = known.map(|(known, _)| epoch - known);
+        if moved.is_none_or(|moved| moved >= 0) {
             heard.epoch_ms = Some((epoch, now.mono));
         }
+        moved.is_none_or(|moved| moved >= MOVED_MS)
     }
 
     /// A contact has refused a STORE because its version is from the future.
@@ -144,6 +158,19 @@ impl PeerClocks {
         let contacts = current.len();
         let ahead_ms = median(current).filter(|_| contacts >= MIN_CLOCKS)?;
         Some(ClockEstimate { ahead_ms, at_least: false, contacts })
+    }
+
+    /// Whether a publication of this contact is remembered: all have a place until there are
+    /// [`MAX_CLOCKS`], then those that have one, until another has been silent for long.
+    fn has_place_for(&mut self, voice: &Voice, now: Moment) -> bool {
+        if self.voices.len() < MAX_CLOCKS || self.voices.contains_key(voice) {
+            return true;
+        }
+        if self.full_until <= now {
+            let oldest = self.voices.values().map(|heard| heard.last).min();
+            self.full_until = oldest.unwrap_or_default() + PLACE_KEPT;
+        }
+        self.full_until <= now
     }
 
     fn heard(&mut self, voice: Voice, now: Moment) -> &mut Heard {
@@ -277,5 +304,27 @@ mod tests {
             clocks.heard_version(contact(number), &private(), 1_000 * HOUR_MS, now);
         }
         assert_eq!(clocks.estimate(now).unwrap().contacts, MAX_CLOCKS);
+    }
+
+    #[test]
+    fn places_are_kept_for_contacts_that_publish_and_given_to_those_that_refuse() {
+        let mut clocks = PeerClocks::default();
+        let now = |seconds| at(seconds, 1_000 * HOUR_MS + 1_000 * seconds);
+        let mut heard = |number: u8, seconds: u64, ahead_ms: u64| {
+            let now = now(seconds);
+            clocks.heard_version(contact(number), &private(), now.wall.as_millis() + ahead_ms, now)
+        };
+        let many = MAX_CLOCKS as u8;
+        assert!((0..many).all(|number| heard(number, 1, 0)), "each is news");
+        assert!((0..many).all(|number| !heard(number, 2, 20)), "and is none again");
+        assert!(heard(0, 3, 5_000), "its clock was set");
+        assert!((many..=255).all(|number| !heard(number, 601, 0)));
+        assert!(heard(many, 602, 0), "silent for ten minutes");
+        assert!(heard(many + 1, 602, 0) && !heard(many, 603, 0));
+        for number in 200..203 {
+            clocks.refused(contact(number), &private(), now(604));
+        }
+        assert!(clocks.estimate(now(604)).unwrap().is_wrong());
+        assert_eq!(clocks.voices.len(), MAX_CLOCKS);
     }
 }

@@ -1,5 +1,7 @@
 //! What contacts show of their clocks, and what follows for this node's.
 
+use std::time::Duration;
+
 use voiddht_wire::peer::{ErrorCode, Record};
 
 use super::Node;
@@ -8,6 +10,9 @@ use crate::label::StoreRejection;
 use crate::peer::Peer;
 use crate::peer_clocks::ClockEstimate;
 use crate::time::Now;
+
+/// How often the clock is judged without a new sign of others.
+const JUDGE_PAUSE: Duration = Duration::from_secs(1);
 
 impl Node {
     /// What the clocks of contacts say of this node's, if enough of them are known.
@@ -20,8 +25,8 @@ impl Node {
         if let Some(version) = record.version
             && !record.maintenance
             && self.shows_its_clock(peer)
+            && self.clocks.heard_version(peer.id(), &peer.remote(), version, self.now)
         {
-            self.clocks.heard_version(peer.id(), &peer.remote(), version, self.now);
             self.judge_clock();
         }
     }
@@ -40,8 +45,16 @@ impl Node {
         self.clocks.accepted(peer.id(), &peer.remote());
     }
 
+    /// Time has passed, and a clock that was wrong may have been set.
+    pub(super) fn judge_clock_again(&mut self) {
+        if self.now.mono.since(self.clock_judged) >= JUDGE_PAUSE {
+            self.judge_clock();
+        }
+    }
+
     /// Says so if this node's clock has turned out to be wrong, or right again.
-    pub(super) fn judge_clock(&mut self) {
+    fn judge_clock(&mut self) {
+        self.clock_judged = self.now.mono;
         let estimate = self.clocks.estimate(self.now);
         let is_wrong = estimate.is_some_and(|estimate| estimate.is_wrong());
         if is_wrong != self.is_clock_wrong {
