@@ -400,8 +400,11 @@ impl RecordStore {
     }
 
     /// To which account a record is charged; `None` for what this node's own users published.
-    pub fn bill_of(&self, key: &Key) -> Option<Bill> {
-        let number = self.records.get(key)?.charged_to?;
+    pub fn bill_of(&self, record: &Record) -> Option<Bill> {
+        self.bill_to(record.charged_to?)
+    }
+
+    fn bill_to(&self, number: AccountNumber) -> Option<Bill> {
         let (account, charge) = self.quota.charged_to(number)?;
         Some(Bill { account, charge })
     }
@@ -503,37 +506,37 @@ impl RecordStore {
         class: Class,
         bill: Option<Bill>,
     ) -> Result<Accepted, Refusal> {
-        let bill = self.bill_for(&offer, bill);
-        self.check_quota(&offer, bill.as_ref())?;
-        let Room { evicted, gave_way } = self.room_for(&offer, bill.as_ref())?;
+        let replaced = self.records.get(&offer.key).map(|held| Replaced::by(&offer, held));
+        let bill = self.bill_for(bill, replaced.as_ref());
+        if let Some(Bill { account, charge }) = &bill {
+            let released = replaced.and_then(|held| held.charged());
+            self.quota.check(account, *charge, cost(&offer.value), released)?;
+        }
+        let Room { evicted, gave_way } = self.room_for(&offer, bill.as_ref(), replaced.as_ref())?;
         for key in &evicted {
             self.remove(key);
         }
-        self.replace(offer, class, bill);
+        if replaced.is_some() {
+            self.remove(&offer.key);
+        }
+        let cached = replaced.is_some_and(|held| held.cached);
+        self.insert(offer, class, bill, cached);
         Ok(Accepted { changed: true, evicted, gave_way })
     }
 
     /// To which account an offer goes. The very value that is held stays where it is charged,
     /// whichever account publishes it again: otherwise a flood could draw the values of others into
     /// its account, and have them dropped with its own.
-    fn bill_for(&self, offer: &Offer, bill: Option<Bill>) -> Option<Bill> {
+    fn bill_for(&self, bill: Option<Bill>, replaced: Option<&Replaced>) -> Option<Bill> {
         let bill = bill?;
-        match self.records.get(&offer.key) {
-            Some(held) if held.value == offer.value => self.bill_of(&offer.key),
+        match replaced {
+            Some(held) if held.is_same_value => self.bill_to(held.charged_to?),
             _ => Some(bill),
         }
     }
 
-    fn check_quota(&self, offer: &Offer, bill: Option<&Bill>) -> Result<(), Refusal> {
-        let Some(Bill { account, charge }) = bill else { return Ok(()) };
-        let released = self.records.get(&offer.key).and_then(Record::charged);
-        Ok(self.quota.check(account, *charge, cost(&offer.value), released)?)
-    }
-
-    fn replace(&mut self, offer: Offer, class: Class, bill: Option<Bill>) {
+    fn insert(&mut self, offer: Offer, class: Class, bill: Option<Bill>, cached: bool) {
         let Offer { key, value, version, expires, maintenance: _ } = offer;
-        let cached = self.records.get(&key).is_some_and(Record::is_cached);
-        self.remove(&key);
         let value = Bytes::copy_from_slice(&value);
         let cost = cost(&value);
         let charged_to = bill.map(|bill| self.quota.charge(&bill.account, bill.charge, cost));
@@ -542,6 +545,31 @@ impl RecordStore {
         self.expiries.insert((expires, key));
         self.places.insert(room::place(&self.own, &key, &record));
         self.records.insert(key, record);
+    }
+}
+
+/// A held record in whose place an offer comes, expired or not.
+#[derive(Clone, Copy, Debug)]
+struct Replaced {
+    is_same_value: bool,
+    cached: bool,
+    cost: usize,
+    charged_to: Option<AccountNumber>,
+}
+
+impl Replaced {
+    fn by(offer: &Offer, held: &Record) -> Self {
+        Self {
+            is_same_value: held.value == offer.value,
+            cached: held.cached,
+            cost: held.cost(),
+            charged_to: held.charged_to,
+        }
+    }
+
+    /// The account that it is charged to, and what is released there with it.
+    fn charged(&self) -> Option<(AccountNumber, usize)> {
+        self.charged_to.map(|number| (number, self.cost))
     }
 }
 

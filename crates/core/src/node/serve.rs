@@ -321,7 +321,7 @@ impl Node {
             class: Some(record.class().into()),
             written: self.now.wall,
             expires: self.now.wall + record.expires.since(self.now.boot),
-            bill: self.records.bill_of(key),
+            bill: self.records.bill_of(record),
         })
     }
 

@@ -9,7 +9,7 @@
 use voiddht_wire::id::ID_BYTES;
 use voiddht_wire::{Distance, Key, NodeId};
 
-use super::{Bill, Offer, Record, RecordStore, Refusal, cost};
+use super::{Bill, Offer, Record, RecordStore, Refusal, Replaced, cost};
 use crate::label::Limit;
 use crate::quota::storage::{Claim, Eviction};
 use crate::quota::{Account, AccountNumber, Usage};
@@ -81,20 +81,24 @@ impl Needed<'_> {
 
 impl RecordStore {
     /// What must go to make room for an offer.
-    pub(super) fn room_for(&self, offer: &Offer, bill: Option<&Bill>) -> Result<Room, Refusal> {
-        let replaced = self.records.get(&offer.key);
+    pub(super) fn room_for(
+        &self,
+        offer: &Offer,
+        bill: Option<&Bill>,
+        replaced: Option<&Replaced>,
+    ) -> Result<Room, Refusal> {
         let mut needed = Needed {
             store: self,
             offer,
             records: self.records.len() + usize::from(replaced.is_none()),
-            bytes: self.bytes + cost(&offer.value) - replaced.map_or(0, Record::cost),
+            bytes: self.bytes + cost(&offer.value) - replaced.map_or(0, |held| held.cost),
             evicted: Vec::new(),
         };
         if needed.exceeded().is_none() {
             return Ok(Room::default());
         }
         let claim = bill.map_or_else(Claim::default, |Bill { account, charge }| {
-            let released = replaced.and_then(Record::charged);
+            let released = replaced.and_then(Replaced::charged);
             self.quota.claim(account, *charge, cost(&offer.value), released)
         });
         let mut eviction = Eviction::new(&self.quota, claim);

@@ -304,7 +304,8 @@ fn the_very_value_that_is_held_stays_where_it_is_charged() {
         };
         for (again, version) in [(by(2), 2), (copied_by(2), 3), (copied_by(2), 3)] {
             store.offer_from(again, offer(key(1), b"value", version, 60), now(0)).unwrap();
-            assert_eq!(store.bill_of(&key(1)), owner);
+            let held = store.get(&key(1), now(0).boot).unwrap();
+            assert_eq!(store.bill_of(held), owner);
         }
     }
 }
@@ -429,9 +430,8 @@ fn check_books(store: &RecordStore) {
     let places = store.records.iter().map(|(key, record)| room::place(&store.own, key, record));
     assert_eq!(store.places, places.collect());
     for n in 0..3 {
-        let is_charged = |key: &Key| store.bill_of(key).is_some_and(|bill| bill == by(n));
-        let charged = store.records.iter().filter(|(key, _)| is_charged(key));
-        let on_bill = charged.map(|(_, record)| record);
+        let is_charged = |held: &&Record| store.bill_of(held).is_some_and(|bill| bill == by(n));
+        let on_bill = store.records.values().filter(is_charged);
         let usage = on_bill.fold(Usage::default(), |usage, record| Usage {
             records: usage.records + 1,
             bytes: usage.bytes + record.cost(),
