@@ -13,8 +13,10 @@
 //! cost nothing. An account never displaces a record of one that would be smaller than itself
 //! afterwards, so that two of the same size do not evict each other in turn.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
+use slab::Slab;
 use voiddht_wire::{NodeId, PeerAddress};
 
 use super::{Account, Owner, QuotaReached};
@@ -130,9 +132,9 @@ impl StorageLimits {
     }
 }
 
-/// Names an account for as long as something is charged to it. Never reused.
+/// Names an account for as long as something is charged to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct AccountNumber(u64);
+pub struct AccountNumber(usize);
 
 /// Accounts that are compared as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -170,14 +172,14 @@ pub struct Claim {
 pub struct StorageQuota {
     limits: StorageLimits,
     numbers: BTreeMap<(Owner, Charge), AccountNumber>,
-    books: BTreeMap<AccountNumber, Book>,
+    /// By number.
+    books: Slab<Book>,
     /// In units of a copy.
     prefixes: BTreeMap<AddressPrefix, Usage>,
     /// In units of a copy.
     groups: BTreeMap<Group, Usage>,
     groups_by_share: BTreeSet<(u64, Group)>,
     accounts_by_share: BTreeSet<(Group, u64, AccountNumber)>,
-    next: u64,
 }
 
 impl StorageQuota {
@@ -186,12 +188,11 @@ impl StorageQuota {
         Self {
             limits,
             numbers: BTreeMap::new(),
-            books: BTreeMap::new(),
+            books: Slab::new(),
             prefixes: BTreeMap::new(),
             groups: BTreeMap::new(),
             groups_by_share: BTreeSet::new(),
             accounts_by_share: BTreeSet::new(),
-            next: 0,
         }
     }
 
@@ -200,18 +201,18 @@ impl StorageQuota {
         [Charge::Publication, Charge::Copy]
             .into_iter()
             .filter_map(|charge| self.numbers.get(&(Owner::Node(*id), charge)))
-            .filter_map(|number| self.books.get(number))
+            .filter_map(|number| self.books.get(number.0))
             .fold(Usage::default(), |sum, book| sum.plus(book.used))
     }
 
     /// The owner of an account, and what is charged to it.
     pub fn account(&self, number: AccountNumber) -> Option<(Account, Usage)> {
-        self.books.get(&number).map(|book| (book.account, book.used))
+        self.books.get(number.0).map(|book| (book.account, book.used))
     }
 
     /// The owner and kind of an account, as needed to charge to it again after a restart.
     pub fn charged_to(&self, number: AccountNumber) -> Option<(Account, Charge)> {
-        self.books.get(&number).map(|book| (book.account, book.charge))
+        self.books.get(number.0).map(|book| (book.account, book.charge))
     }
 
     /// Whether a record of `bytes` may be charged to this account, once `released` (a record that
@@ -226,23 +227,23 @@ impl StorageQuota {
         bytes: usize,
         released: Option<(AccountNumber, usize)>,
     ) -> Result<(), QuotaReached> {
-        let account = self.entered(account, charge);
+        let (account, number) = self.entered(account, charge);
+        let book = number.and_then(|number| self.books.get(number.0));
         let added = Usage::one(bytes).times(charge.weight());
         let old = released.and_then(|(number, bytes)| {
-            let book = self.books.get(&number)?;
+            let book = self.books.get(number.0)?;
             Some((number, book, Usage::one(bytes).times(book.charge.weight())))
         });
-        let number = self.numbers.get(&(account.owner, charge));
-        let mut units = self.book(number).map_or(Usage::default(), Book::units);
+        let mut units = book.map_or(Usage::default(), Book::units);
         if let Some((old_number, _, old_units)) = old
-            && number == Some(&old_number)
+            && number == Some(old_number)
         {
             units = units.minus(old_units);
         }
         let StorageLimits { per_peer, per_prefix, .. } = self.limits;
         let whole = units.plus(added);
         within(whole, per_peer, QuotaReached::PeerRecords, QuotaReached::PeerBytes)?;
-        let address = self.book(number).map_or(account.address, |book| book.account.address);
+        let address = book.map_or(account.address, |book| book.account.address);
         for prefix in self.counted(&address) {
             let mut used = self.prefixes.get(&prefix).copied().unwrap_or_default();
             if let Some((_, book, old_units)) = old
@@ -259,11 +260,8 @@ impl StorageQuota {
     /// Charges a record to an account, whatever its limits: the caller has
     /// [checked](Self::check).
     pub fn charge(&mut self, account: &Account, charge: Charge, bytes: usize) -> AccountNumber {
-        let account = self.entered(account, charge);
-        let number = match self.numbers.get(&(account.owner, charge)) {
-            Some(number) => *number,
-            None => self.open(account, charge),
-        };
+        let (account, number) = self.entered(account, charge);
+        let number = number.unwrap_or_else(|| self.open(account, charge));
         self.change(number, |used| used.plus(Usage::one(bytes)));
         number
     }
@@ -281,15 +279,14 @@ impl StorageQuota {
         bytes: usize,
         released: Option<(AccountNumber, usize)>,
     ) -> Claim {
-        let account = self.entered(account, charge);
-        let number = self.numbers.get(&(account.owner, charge)).copied();
-        let book = number.and_then(|number| self.books.get(&number));
+        let (account, number) = self.entered(account, charge);
+        let book = number.and_then(|number| self.books.get(number.0));
         let group = book.map_or_else(|| self.group_of(&account), |book| book.group);
         let added = Usage::one(bytes).times(charge.weight());
         let mut units = book.map_or(Usage::default(), Book::units).plus(added);
         let mut group_units = self.groups.get(&group).copied().unwrap_or_default().plus(added);
         if let Some((old, bytes)) = released
-            && let Some(book) = self.books.get(&old)
+            && let Some(book) = self.books.get(old.0)
         {
             let off = Usage::one(bytes).times(book.charge.weight());
             units = if Some(old) == number { units.minus(off) } else { units };
@@ -309,7 +306,7 @@ impl StorageQuota {
         let mut victims = Vec::new();
         for (_, group) in self.groups_by_share.iter().rev().take(MAX_VICTIMS) {
             let from = (*group, 0, AccountNumber(0));
-            let to = (*group, u64::MAX, AccountNumber(u64::MAX));
+            let to = (*group, u64::MAX, AccountNumber(usize::MAX));
             let accounts = self.accounts_by_share.range(from..=to).rev();
             let left = MAX_VICTIMS.saturating_sub(victims.len());
             let others = accounts.map(|(_, _, number)| *number);
@@ -324,18 +321,17 @@ impl StorageQuota {
         self.victims(&Claim::default()).first().copied()
     }
 
-    fn book(&self, number: Option<&AccountNumber>) -> Option<&Book> {
-        self.books.get(number?)
-    }
-
-    /// The account under which this one is entered: at the limit a stranger shares one.
-    fn entered(&self, account: &Account, charge: Charge) -> Account {
-        let is_known = self.numbers.contains_key(&(account.owner, charge));
-        if is_known || self.books.len() < MAX_ACCOUNTS {
-            return *account;
+    /// The account under which this one is entered, and its number if something is charged to it: at
+    /// the limit a stranger shares one.
+    fn entered(&self, account: &Account, charge: Charge) -> (Account, Option<AccountNumber>) {
+        let number = |owner| self.numbers.get(&(owner, charge)).copied();
+        let own = number(account.owner);
+        if own.is_some() || self.books.len() < MAX_ACCOUNTS {
+            return (*account, own);
         }
         let site = prefixes(&account.address).next();
-        Account { owner: site.map_or(account.owner, Owner::Site), address: account.address }
+        let owner = site.map_or(account.owner, Owner::Site);
+        (Account { owner, address: account.address }, number(owner))
     }
 
     fn counted(&self, address: &PeerAddress) -> impl Iterator<Item = AddressPrefix> + use<> {
@@ -349,18 +345,16 @@ impl StorageQuota {
     }
 
     fn open(&mut self, account: Account, charge: Charge) -> AccountNumber {
-        let number = AccountNumber(self.next);
-        self.next += 1;
         let group = self.group_of(&account);
         let used = Usage::default();
+        let number = AccountNumber(self.books.insert(Book { account, charge, group, used }));
         self.numbers.insert((account.owner, charge), number);
-        self.books.insert(number, Book { account, charge, group, used });
         self.accounts_by_share.insert((group, 0, number));
         number
     }
 
     fn change(&mut self, number: AccountNumber, change: impl Fn(Usage) -> Usage) {
-        let Some(book) = self.books.get_mut(&number) else { return };
+        let Some(book) = self.books.get_mut(number.0) else { return };
         let (group, owner, charge) = (book.group, book.account.owner, book.charge);
         let address = book.account.address;
         let before = book.units();
@@ -369,7 +363,7 @@ impl StorageQuota {
         let shares = [before, after].map(|units| self.limits.share(units));
         self.accounts_by_share.remove(&(group, shares[0], number));
         if is_empty {
-            self.books.remove(&number);
+            self.books.remove(number.0);
             self.numbers.remove(&(owner, charge));
         } else {
             self.accounts_by_share.insert((group, shares[1], number));
@@ -381,11 +375,16 @@ impl StorageQuota {
     }
 
     fn change_group(&mut self, group: Group, before: Usage, after: Usage) {
-        if let Some(old) = self.groups.get(&group) {
-            self.groups_by_share.remove(&(self.limits.share(*old), group));
+        let (old, new) = replace(&mut self.groups, group, before, after);
+        let [old, new] = [old, new].map(|units| units.map(|units| self.limits.share(units)));
+        if old == new {
+            return;
         }
-        if let Some(new) = replace(&mut self.groups, group, before, after) {
-            self.groups_by_share.insert((self.limits.share(new), group));
+        if let Some(old) = old {
+            self.groups_by_share.remove(&(old, group));
+        }
+        if let Some(new) = new {
+            self.groups_by_share.insert((new, group));
         }
     }
 }
@@ -411,7 +410,7 @@ impl<'a> Eviction<'a> {
     /// is another than the claim's, no smaller than the claim's. Whether it did. `is_spare` is
     /// whether the record may also give way to one of its own account.
     pub fn drop_record(&mut self, number: AccountNumber, bytes: usize, is_spare: bool) -> bool {
-        let Some(book) = self.quota.books.get(&number) else { return false };
+        let Some(book) = self.quota.books.get(number.0) else { return false };
         let off = Usage::one(bytes).times(book.charge.weight());
         let of_account = self.of_accounts.get(&number).copied().unwrap_or_default().plus(off);
         let of_group = self.of_groups.get(&book.group).copied().unwrap_or_default().plus(off);
@@ -449,20 +448,33 @@ fn within(
     Ok(())
 }
 
-/// Replaces one part of a sum. `None`, and no entry, if nothing is left.
+/// Replaces one part of a sum. Returns the sum before and after; `None`, and no entry, where it is
+/// nothing.
 fn replace<K: Ord>(
     sums: &mut BTreeMap<K, Usage>,
     key: K,
     before: Usage,
     after: Usage,
-) -> Option<Usage> {
-    let sum = sums.get(&key).copied().unwrap_or_default().minus(before).plus(after);
-    if sum.records == 0 {
-        sums.remove(&key);
-        return None;
+) -> (Option<Usage>, Option<Usage>) {
+    match sums.entry(key) {
+        Entry::Vacant(place) => {
+            let new = Some(after).filter(|after| after.records > 0);
+            if let Some(new) = new {
+                place.insert(new);
+            }
+            (None, new)
+        }
+        Entry::Occupied(mut place) => {
+            let old = *place.get();
+            let new = old.minus(before).plus(after);
+            if new.records > 0 {
+                place.insert(new);
+                return (Some(old), Some(new));
+            }
+            place.remove();
+            (Some(old), None)
+        }
     }
-    sums.insert(key, sum);
-    Some(sum)
 }
 
 #[cfg(test)]
