@@ -5,7 +5,7 @@
 //! cargo run --release -p voiddht-sim --example attack -- around
 //! cargo run --release -p voiddht-sim --example attack -- ground
 //! cargo run --release -p voiddht-sim --example attack -- paths
-//! cargo run --release -p voiddht-sim --example attack -- forgers 100 8
+//! cargo run --release -p voiddht-sim --example attack -- forgers 100 8 200
 //! cargo run --release -p voiddht-sim --example attack -- referrals 10000 1 1000
 //! cargo run --release -p voiddht-sim --example attack -- honest 1000 2
 //! ```
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some("around") => around(nodes, worlds),
         Some("paths") => paths(nodes, worlds),
         Some("ground") => return ground(nodes, worlds),
-        Some("forgers") => forgers(nodes, worlds),
+        Some("forgers") => forgers(nodes, worlds, number(3, 50)?),
         Some("referrals") => referrals(nodes, worlds, number(3, 1000)?),
         Some("honest") => honest(nodes, worlds),
         _ => {
@@ -116,8 +116,8 @@ fn ground(nodes: usize, worlds: u64) -> Result<(), Box<dyn Error>> {
 }
 
 /// Ground IDs that forge the values of two keys at a time, each ID at an address of its own; and ten
-/// that share five /24s.
-fn forgers(nodes: usize, worlds: u64) {
+/// that share five /24s. So many GETs of each value in each world.
+fn forgers(nodes: usize, worlds: u64, gets: u64) {
     head();
     for (count, sites) in [(5, None), (10, None), (15, None), (20, None), (10, Some(5))] {
         for put_first in [true, false] {
@@ -127,7 +127,7 @@ fn forgers(nodes: usize, worlds: u64) {
                 warm: nodes > MAX_JOINING,
                 around: Some(around),
                 values: 2,
-                gets: 50,
+                gets,
                 put_first,
                 ..base()
             };
