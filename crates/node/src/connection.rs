@@ -14,6 +14,7 @@ use tokio_rustls::TlsStream;
 use voiddht_core::event::Misbehaviour;
 use voiddht_core::peer::ConnectionId;
 use voiddht_identity::network::ProvenBy;
+use voiddht_session::{Ending, Opened, Proved};
 use voiddht_wire::NodeId;
 use voiddht_wire::limits::{FRAME_HEADER_BYTES, MAX_NODES, NODE_INFO_BYTES, RPC_HEADER_BYTES};
 use voiddht_wire::peer::{
@@ -22,13 +23,12 @@ use voiddht_wire::peer::{
 };
 
 use crate::context::Context;
-use crate::event::{Ending, Event};
+use crate::event::Event;
 use crate::frame_reader::{Frame, FrameRules};
 use crate::handshake::membership::AwaitedProof;
 use crate::handshake::{Established, HandshakeError, Standing};
 use crate::link::{FRAME_DEADLINE, Link, LinkEnd};
 use crate::log_limit::{Line, log_limited};
-use crate::pool::{Opened, Proved};
 
 /// How long a connection of the legacy dialect may be silent: it is there for one request, and the
 /// frame's own deadline is long enough for that to come, or to be answered.
@@ -97,12 +97,11 @@ impl Connection {
             remote: remote.into(),
             dialed: dialed.then(|| remote.into()),
             dialect,
-            outbox,
             group,
             proven_by,
         };
         let proved = proved.map(|proved| proved.id);
-        let told = context.tell(Event::Opened { opened: Box::new(opened), proof }).await;
+        let told = context.tell(Event::Opened { opened: Box::new(opened), outbox, proof }).await;
         Ok(told.then_some(Self { context, id, proved, remote, link }))
     }
 
@@ -116,7 +115,7 @@ impl Connection {
             }
         };
         self.log(&end);
-        let ending = Ending::of(&end);
+        let ending = ending_of(&end);
         let event = Event::Closed { connection: self.id, ending };
         match end {
             // A STORE is followed by nothing that would tell that it has arrived. Who has seen the
@@ -248,20 +247,18 @@ fn io_error(end: LinkEnd<MessageError>) -> io::Error {
     }
 }
 
-impl Ending {
-    fn of(end: &End) -> Self {
-        let (clean, broken) = match end {
-            End::Link(LinkEnd::Theirs | LinkEnd::Ours | LinkEnd::Killed)
-            | End::Silent
-            | End::Stopped => (true, None),
-            End::Link(LinkEnd::Broken(rule)) => (false, Some((*rule).into())),
-            End::Link(LinkEnd::StalledFrame) => (false, Some(Misbehaviour::StalledFrame)),
-            End::Link(LinkEnd::CutOff | LinkEnd::Io(_) | LinkEnd::StalledWrite) => (false, None),
-            End::Broken(rule) => (false, Some(*rule)),
-        };
-        let written = matches!(end, End::Link(LinkEnd::Ours));
-        Self { clean, written, broken }
-    }
+fn ending_of(end: &End) -> Ending {
+    let (clean, broken) = match end {
+        End::Link(LinkEnd::Theirs | LinkEnd::Ours | LinkEnd::Killed)
+        | End::Silent
+        | End::Stopped => (true, None),
+        End::Link(LinkEnd::Broken(rule)) => (false, Some((*rule).into())),
+        End::Link(LinkEnd::StalledFrame) => (false, Some(Misbehaviour::StalledFrame)),
+        End::Link(LinkEnd::CutOff | LinkEnd::Io(_) | LinkEnd::StalledWrite) => (false, None),
+        End::Broken(rule) => (false, Some(*rule)),
+    };
+    let written = matches!(end, End::Link(LinkEnd::Ours));
+    Ending { clean, written, broken }
 }
 
 /// What can be said of a peer's frame before its body is read.

@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustls::ServerConfig;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use voiddht_core::peer::ConnectionId;
 use voiddht_identity::Identity;
+use voiddht_session::names;
 use voiddht_wire::peer::{Body, Dialect, ErrorCode, Message, NodeInfo};
 
 use crate::callers::Callers;
@@ -19,7 +22,6 @@ use crate::node_events::Subscribers;
 use crate::outbox::{Budget, Outbox, OutboxLimits};
 use crate::own_address::OwnAddress;
 use crate::own_sessions::OwnSessions;
-use crate::pool::ConnectionIds;
 use crate::settings::{Limits, QUEUED_BYTES_GUARANTEED};
 
 /// State that all tasks of a node share.
@@ -53,10 +55,16 @@ pub(crate) struct Context {
     pub(crate) finish: CancellationToken,
     /// Cancelled when the node stops: tasks that accept, dial or shake hands end then.
     pub(crate) stop: CancellationToken,
-    pub(crate) connection_ids: ConnectionIds,
+    /// Connections accepted so far, which are named by their number.
+    pub(crate) accepted: AtomicU64,
 }
 
 impl Context {
+    /// Names one more accepted connection.
+    pub(crate) fn next_accepted(&self) -> ConnectionId {
+        names::accepted(self.accepted.fetch_add(1, Ordering::Relaxed))
+    }
+
     /// An outbox for a connection with a peer. In the legacy dialect one request is answered before
     /// the next is read: what is said there names no request.
     pub(crate) fn peer_outbox(&self, dialect: Dialect) -> Arc<Outbox> {

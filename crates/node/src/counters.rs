@@ -79,6 +79,20 @@ voiddht_core::label! {
     }
 }
 
+impl From<voiddht_session::Limit> for Limit {
+    fn from(limit: voiddht_session::Limit) -> Self {
+        use voiddht_session::Limit as Session;
+        match limit {
+            Session::Connections => Self::Connections,
+            Session::ConnectionsPerPeer => Self::ConnectionsPerPeer,
+            Session::LegacyPeers => Self::LegacyPeers,
+            Session::QueuedBytes => Self::QueuedBytes,
+            Session::RequestsPerPeer => Self::RequestsPerPeer,
+            Session::UnauthenticatedConnections => Self::UnauthenticatedConnections,
+        }
+    }
+}
+
 /// The names of all limits, those of the core among them, in the order of the alphabet.
 pub fn limit_names() -> BTreeSet<&'static str> {
     let core = CoreLimit::ALL.iter().map(|limit| limit.name());

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 use voiddht_core::configured::Service;
 use voiddht_core::event::Destination;
 use voiddht_core::peer::ConnectionId;
+use voiddht_session::Proved;
 use voiddht_wire::peer::NodeInfo;
 
 use crate::connection::Connection;
@@ -13,7 +14,6 @@ use crate::context::Context;
 use crate::event::{Event, ProbeEnd};
 use crate::handshake::{self, DialFailure, Established, HandshakeError};
 use crate::log_limit::{Line, log_limited};
-use crate::pool::Proved;
 use crate::service;
 
 /// Dials, tells the driver how it went, and serves the connection to its end. `give_up` ends the

@@ -9,6 +9,7 @@ mod account_limits;
 mod network;
 mod notices;
 pub(crate) mod observe;
+mod outboxes;
 mod shutdown;
 
 use std::collections::{HashMap, VecDeque};
@@ -30,19 +31,21 @@ use voiddht_core::operation::Receipt;
 use voiddht_core::peer::ConnectionId;
 use voiddht_core::time::{Moment, Now};
 use voiddht_identity::ProvedPeer;
+use voiddht_session::{Effect, Ending, Opened, Output as Wanted, Pool};
 use voiddht_wire::peer::{ErrorCode, Message, NodeInfo};
 
+use self::outboxes::Outboxes;
 use crate::clock::Clock;
 use crate::contact_log::ContactLog;
 use crate::context::Context as Shared;
 use crate::counters::Limit;
 use crate::descriptors::Share;
 use crate::dialer;
-use crate::event::{AnswerTo, Ending, Event, ProbeEnd};
+use crate::event::{AnswerTo, Event, ProbeEnd};
 use crate::observer::{Asked, Observer};
+use crate::outbox::Outbox;
 use crate::persistence::{Persisted, Persistence};
 use crate::pins::PinView;
-use crate::pool::{Effect, Opened, Pool};
 use crate::probes::Probes;
 use crate::resolver::Resolver;
 use crate::status::CoreStatus;
@@ -62,6 +65,7 @@ pub(crate) struct Driver {
     clock: Clock,
     core: Node,
     pool: Pool,
+    outboxes: Outboxes,
     trust: Trust,
     share: Share,
     persistence: Persistence,
@@ -113,6 +117,7 @@ impl Driver {
             clock,
             core,
             pool,
+            outboxes: Outboxes::default(),
             trust,
             share,
             persistence,
@@ -220,10 +225,17 @@ impl Driver {
         match event {
             Event::Received { connection, message } => self.received(now, connection, message),
             Event::BareError { connection, code } => self.bare_error(now, connection, code),
-            Event::MaySend { connection, outbox } => self.pool.may_send(connection, outbox),
-            Event::Opened { opened, proof } => self.opened(now, *opened, proof),
+            Event::MaySend { connection, outbox } => {
+                if self.pool.may_send(connection) {
+                    self.outboxes.insert(connection, outbox);
+                } else {
+                    outbox.kill();
+                }
+            }
+            Event::Opened { opened, outbox, proof } => self.opened(now, *opened, outbox, proof),
             Event::DialFailed { connection, why } => {
                 self.dials.remove(&connection);
+                self.outboxes.kill(connection);
                 self.pool.dial_failed(now.mono, connection, why);
             }
             Event::Closed { connection, ending } => self.closed(now, connection, ending),
@@ -288,11 +300,12 @@ impl Driver {
         }
     }
 
-    fn opened(&mut self, now: Now, opened: Opened, proof: Option<ProvedPeer>) {
+    fn opened(&mut self, now: Now, opened: Opened, outbox: Arc<Outbox>, proof: Option<ProvedPeer>) {
         self.dials.remove(&opened.connection);
+        self.outboxes.insert(opened.connection, outbox);
         self.pool.limit_connections(self.most_connections());
         if !self.pool.admits(&opened) {
-            return self.turn_away(now, &opened, Undelivered::ConnectionLost);
+            return self.pool.refuse(now.mono, &opened, Undelivered::ConnectionLost);
         }
         let Some(proof) = proof else { return self.pool.opened(now.mono, opened) };
         let is_trusted = self.trust.admits(&proof, &opened, &self.context.counters, now);
@@ -302,15 +315,7 @@ impl Driver {
         if is_trusted {
             return self.pool.opened(now.mono, opened);
         }
-        self.turn_away(now, &opened, Undelivered::WrongIdentity);
-    }
-
-    /// What it has sent already finds no connection in the pool, and is not looked at.
-    fn turn_away(&mut self, now: Now, opened: &Opened, why: Undelivered) {
-        opened.outbox.close();
-        if opened.dialed.is_some() {
-            self.pool.dial_failed(now.mono, opened.connection, why);
-        }
+        self.pool.refuse(now.mono, &opened, Undelivered::WrongIdentity);
     }
 
     /// Does what the pins want.
@@ -323,6 +328,7 @@ impl Driver {
         if let (Some(what), Some(peer)) = (ending.broken, self.pool.proved_peer(connection)) {
             self.feed(now, Input::Misbehaved { peer, what });
         }
+        self.outboxes.remove(connection);
         self.pool.closed(now.mono, connection, ending);
     }
 
@@ -350,7 +356,7 @@ impl Driver {
             }
             Output::Reply { connection, message } => {
                 self.context.counters.messages_sent.add();
-                self.pool.reply(connection, &message);
+                self.pool.reply(connection, message);
             }
             Output::Probe { contact } => self.probe(contact),
             Output::HangUp { peer } => self.pool.hang_up(&peer),
@@ -380,13 +386,33 @@ impl Driver {
                     self.settle_pins(now);
                 }
                 Effect::Input(input) => self.feed(now, input),
-                Effect::Dial { connection, to } => self.dial(connection, to),
-                Effect::CancelDial(connection) => {
-                    if let Some(dial) = self.dials.remove(&connection) {
-                        dial.cancel();
-                    }
+                Effect::Output(wanted) => self.execute(wanted),
+            }
+        }
+    }
+
+    fn execute(&mut self, wanted: Wanted) {
+        match wanted {
+            Wanted::Send { connection, dialect, message } => {
+                if let Err(why) = self.outboxes.send(connection, dialect, &message) {
+                    self.pool.not_sent(connection, &message, why);
                 }
             }
+            Wanted::Refuse { connection, dialect, error } => {
+                self.outboxes.refuse(connection, dialect, &error);
+            }
+            Wanted::NoAnswer { connection } => self.outboxes.end_request(connection),
+            Wanted::Dial { connection, to } => self.dial(connection, to),
+            Wanted::CancelDial { connection } => {
+                if let Some(dial) = self.dials.remove(&connection) {
+                    dial.cancel();
+                }
+                self.outboxes.kill(connection);
+            }
+            Wanted::Close { connection } => self.outboxes.close(connection),
+            Wanted::Drop { connection } => self.outboxes.drop_now(connection),
+            Wanted::TurnAway { connection } => self.outboxes.turn_away(connection),
+            Wanted::LimitReached(limit) => self.context.counters.limit_reached(limit.into()),
         }
     }
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 use voiddht_core::configured::{PeerName, ResolveError};
-use voiddht_core::event::{Command, Misbehaviour, Outcome, Undelivered};
+use voiddht_core::event::{Command, Outcome, Undelivered};
 use voiddht_core::kept::KeptView;
 use voiddht_core::peer::ConnectionId;
 use voiddht_identity::network::Membership;
 use voiddht_identity::{Certificate, ProvedPeer};
+use voiddht_session::{Ending, Opened};
 use voiddht_wire::peer::{ErrorCode, Message, NodeInfo};
 use voiddht_wire::{Key, NodeId, PeerAddress};
 
@@ -18,7 +19,6 @@ use crate::driver::observe::Observation;
 use crate::network::{NetworkReloadError, Remembering};
 use crate::outbox::Outbox;
 use crate::pins::PinView;
-use crate::pool::Opened;
 use crate::snapshot::SnapshotRequest;
 use crate::status::CoreStatus;
 
@@ -49,8 +49,10 @@ pub(crate) enum Event {
     },
     /// A handshake ended well. Boxed: it is large and rare.
     Opened {
-        /// What the pool wants to know.
+        /// What the session wants to know.
         opened: Box<Opened>,
+        /// What is written to it.
+        outbox: Arc<Outbox>,
         /// The peer; `None` for a client that showed no certificate.
         proof: Option<ProvedPeer>,
     },
@@ -147,17 +149,6 @@ pub(crate) enum ProbeEnd {
     ListensNot,
     /// This node had no room to find out.
     NotTried,
-}
-
-/// How a connection ended, as far as the core wants to know.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ending {
-    /// Whether it was closed in good order, by either side.
-    pub(crate) clean: bool,
-    /// Whether this node closed it, after all that waited had been written.
-    pub(crate) written: bool,
-    /// The rule that the peer broke, if that was the reason.
-    pub(crate) broken: Option<Misbehaviour>,
 }
 
 /// The receiver of the answer to a command.

@@ -3,7 +3,6 @@
 //! [`Node::start`] starts one; [`Handle`] is its API.
 //!
 //! * `driver`: the one task that owns the core, and executes its outputs.
-//! * `pool`: which connection carries what, and which is closed when it is full. No sockets.
 //! * `connection`, `link`, `frame_reader`, `outbox`: one connection, from its task down to its
 //!   bytes.
 //! * `listener`, `dialer`, `handshake`: establishing connections.
@@ -61,7 +60,6 @@ mod own_address;
 mod own_sessions;
 mod persistence;
 pub mod pins;
-mod pool;
 mod probes;
 pub mod resolver;
 mod service;

@@ -169,7 +169,7 @@ async fn serve(context: Arc<Context>, tcp: TcpStream, remote: SocketAddr, visit:
         Ok(established) => {
             note_caller(&context, remote).await;
             context.counters.accepted.add();
-            let id = context.connection_ids.next();
+            let id = context.next_accepted();
             let open = Connection::open(Arc::clone(&context), id, established, false);
             // Its proof of membership was part of the handshake.
             if let Ok(Some(connection)) = Box::pin(open).await {

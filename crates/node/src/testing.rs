@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -19,7 +20,6 @@ use crate::event::Event;
 use crate::network::{self, Network};
 use crate::outbox::Budget;
 use crate::own_address::{Addresses, OwnAddress};
-use crate::pool::ConnectionIds;
 use crate::settings::{Limits, Settings};
 
 pub(crate) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -77,7 +77,7 @@ fn build(
         tasks: TaskTracker::new(),
         finish: CancellationToken::new(),
         stop: CancellationToken::new(),
-        connection_ids: ConnectionIds::default(),
+        accepted: AtomicU64::new(0),
         limits,
     };
     (Arc::new(context), events)

@@ -21,13 +21,13 @@ use voiddht_identity::pin::{
 use voiddht_identity::{
     Certificate, Identity, PinLimits, PinOutput, PinRecord, Pins, ProvedPeer, Verdict,
 };
+use voiddht_session::{Opened, Pool, Proved};
 use voiddht_store::{Pin, Store};
 use voiddht_wire::peer::{Body, Header, Message, NodeInfo};
 use voiddht_wire::{NodeId, PeerAddress, RpcId};
 
 use crate::counters::{Counters, Limit};
 use crate::log_limit::{Line, log_limited};
-use crate::pool::{Opened, Pool, Proved};
 
 /// How long an answer to a PING is distinguished from an unsolicited one: the span in which no more
 /// than [`MAX_PINGS_PER_MINUTE`] are sent, which bounds how many are remembered.

@@ -11,7 +11,7 @@ use voiddht_node::counters::limit_names;
 /// Types of bounds; factors and times are none.
 const INTEGERS: [&str; 5] = ["usize", "u8", "u16", "u32", "u64"];
 /// The crates whose bounds are listed.
-const CRATES: [&str; 5] = ["core", "node", "identity", "store", "gateway"];
+const CRATES: [&str; 6] = ["core", "session", "node", "identity", "store", "gateway"];
 
 /// A row of the table.
 struct Row {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use voiddht_core::time::Now;
 use voiddht_identity::network::Membership;
+use voiddht_session::Accepted;
 
 use super::Driver;
 use crate::network::{NetworkReloadError, Remembering};
-use crate::pool::Accepted;
 
 impl Driver {
     /// Goes on with other secrets of the private network.

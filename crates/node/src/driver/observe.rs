@@ -12,12 +12,12 @@ use voiddht_core::reachability::Reach;
 use voiddht_core::report::Report;
 use voiddht_core::routing::BucketRange;
 use voiddht_core::time::{BootTime, Moment, Now};
+use voiddht_session::ConnectionCounts;
 use voiddht_wire::id::ID_BYTES;
 use voiddht_wire::{Key, NodeId};
 
 use super::Driver;
 use crate::observer::{ContactChange, Finished, Happened};
-use crate::pool::ConnectionCounts;
 use crate::snapshot::{Facts, MAX_RUNNING_SHOWN, MAX_SAMPLED_KEYS, SnapshotRequest};
 
 /// A node as its driver sees it at one moment.

@@ -15,15 +15,19 @@ impl Driver {
     /// Closes everything. The listeners, dials and handshakes have ended by the same token that
     /// brought the driver here.
     pub(super) async fn shut_down(mut self) {
-        self.pool.close_all(false);
+        for (connection, dial) in self.dials.drain() {
+            dial.cancel();
+            self.outboxes.kill(connection);
+        }
+        self.outboxes.close_all();
         let deadline = Instant::now() + FLUSH_DEADLINE;
-        while self.pool.has_connections() {
+        while !self.outboxes.is_empty() {
             match timeout_at(deadline, self.inbox.recv()).await {
                 Ok(Some(event)) => self.handle_last(event),
                 Ok(None) | Err(_) => break,
             }
         }
-        self.pool.close_all(true);
+        self.outboxes.kill_all();
         // From here on tasks that still send events find the inbox closed, and end.
         drop(self.inbox);
         self.persistence.close().await;
@@ -32,10 +36,8 @@ impl Driver {
 
     fn handle_last(&mut self, event: Event) {
         match event {
-            Event::Closed { connection, ending } => {
-                self.pool.closed(self.clock.now().mono, connection, ending);
-            }
-            Event::Opened { opened, .. } => opened.outbox.kill(),
+            Event::Closed { connection, .. } => self.outboxes.remove(connection),
+            Event::Opened { outbox, .. } => outbox.kill(),
             _ => {}
         }
     }

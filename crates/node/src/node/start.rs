@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,6 +20,7 @@ use voiddht_core::event::{Command, StoredContact, StoredRecord};
 use voiddht_core::kept::KeptRow;
 use voiddht_identity::network::{Fingerprint, NetworkSecrets};
 use voiddht_identity::{Identity, IdentityError, KeyExchange, Policy, server_config};
+use voiddht_session::{Accepted, Pool, PoolLimits};
 use voiddht_store::{
     Loaded, LoadedRecord, OpenError, Pin, SaveIdentityError, Storage, StorageOpenError, Store,
     StoredIdentity, WriteFailed,
@@ -47,7 +49,6 @@ use crate::own_address::watch::Watch;
 use crate::own_address::{self, OwnAddress};
 use crate::own_sessions::OwnSessions;
 use crate::persistence::Persistence;
-use crate::pool::{Accepted, ConnectionIds, Pool, PoolLimits};
 use crate::settings::Settings;
 use crate::trust::Trust;
 
@@ -162,7 +163,6 @@ pub(super) async fn start(
 
     let (sender, inbox) = mpsc::channel(settings.limits.inbox_events);
     let counters = Arc::new(Counters::default());
-    let ids = ConnectionIds::default();
     let context = Arc::new(Context {
         server_config: server_config(&beginning.identity),
         network,
@@ -172,13 +172,13 @@ pub(super) async fn start(
         own_sessions: OwnSessions::default(),
         budget: Budget::new(settings.limits.queued_bytes),
         clock,
-        counters: Arc::clone(&counters),
+        counters,
         callers: Callers::default(),
         inbox: sender,
         tasks: TaskTracker::new(),
         finish: CancellationToken::new(),
         stop: CancellationToken::new(),
-        connection_ids: ids.clone(),
+        accepted: AtomicU64::new(0),
         data_dir: beginning.data_dir,
         is_durable: beginning.persistence.store().is_some(),
         subscribers: Subscribers::new(),
@@ -189,7 +189,7 @@ pub(super) async fn start(
         connections: context.limits.connections.min(share.sockets()),
         requests_per_peer: context.limits.requests_per_peer,
     };
-    let mut pool = Pool::new(own.id, limits, ids, counters);
+    let mut pool = Pool::new(own.id, limits);
     if let Some(network) = &context.network {
         let membership = network.now();
         pool.accept_secrets(Accepted::of(membership.secrets()));

@@ -6,10 +6,9 @@ use voiddht_wire::Key;
 use voiddht_wire::limits::MAX_VALUE_BYTES;
 use voiddht_wire::peer::{Dialect, Record};
 
-use super::super::tests::{Bench, ME, Seen, id, message, to};
+use super::super::tests::{Bench, ME, Next, Seen, id, message, to};
 use super::*;
 use crate::event::Ending;
-use crate::outbox::Taken;
 
 const PEER: u8 = 7;
 const WRITTEN: Ending = Ending { clean: true, written: true, broken: None };
@@ -26,7 +25,7 @@ fn store(bytes: usize) -> Body {
 
 fn dials(seen: &[Seen]) -> Vec<ConnectionId> {
     let dial = |one: &Seen| match one {
-        Seen::Dial(connection) => Some(ConnectionId(*connection)),
+        Seen::Dial(connection) => Some(*connection),
         _ => None,
     };
     seen.iter().filter_map(dial).collect()
@@ -44,11 +43,11 @@ fn known() -> (Bench, ConnectionId, u8) {
 #[test]
 fn a_connection_carries_one_request_and_ends_with_its_answer() {
     let (mut bench, connection, rpc) = known();
-    assert_eq!(bench.taken(connection), Taken::Bytes);
+    assert_eq!(bench.next(connection), Next::Writes);
     bench.answer(connection, PEER, rpc);
     assert_eq!(bench.seen(), [Seen::Connected(PEER, true), Seen::Disconnected(PEER, true)]);
-    assert_eq!(bench.taken(connection), Taken::Finished, "closed with the answer");
-    bench.pool.closed(bench.now, connection, WRITTEN);
+    assert_eq!(bench.next(connection), Next::Closes, "closed with the answer");
+    bench.closed(connection, WRITTEN);
     assert_eq!((bench.seen(), bench.pool.len()), (vec![], 0));
     assert_eq!(bench.pool.proved(&id(PEER)), None, "no connection is this peer's");
 }
@@ -65,7 +64,7 @@ fn what_waited_for_the_same_dial_is_dialled_for_side_by_side() {
         if connection != first {
             bench.open_as(connection, PEER, true, Dialect::Legacy);
         }
-        assert_eq!(bench.taken(connection), Taken::Bytes);
+        assert_eq!(bench.next(connection), Next::Writes);
         bench.answer(connection, PEER, rpc);
     }
     let told = bench.seen();
@@ -109,9 +108,9 @@ fn a_record_is_handed_over_when_it_has_been_written() {
         bench.pool.request(bench.now, to(PEER), message(ME, 1, store(100)));
         let [connection] = dials(&bench.seen())[..] else { panic!("one dial") };
         bench.open_as(connection, PEER, true, Dialect::Legacy);
-        assert_eq!(bench.taken(connection), Taken::Bytes);
-        assert_eq!(bench.taken(connection), Taken::Finished, "nothing is awaited");
-        bench.pool.closed(bench.now, connection, ending);
+        assert_eq!(bench.next(connection), Next::Writes);
+        assert_eq!(bench.next(connection), Next::Closes, "nothing is awaited");
+        bench.closed(connection, ending);
         assert_eq!(bench.seen(), [told]);
         assert_eq!(bench.pool.len(), 0);
     }
@@ -125,7 +124,7 @@ fn a_value_too_large_for_the_dialect_is_not_even_dialled_for() {
     bench.pool.request(bench.now, to(PEER), message(ME, 2, store(MAX_LEGACY_VALUE_BYTES)));
     let [connection] = dials(&bench.seen())[..] else { panic!("one dial") };
     bench.open_as(connection, PEER, true, Dialect::Legacy);
-    assert_eq!((bench.seen(), bench.taken(connection)), (vec![], Taken::Bytes));
+    assert_eq!((bench.seen(), bench.next(connection)), (vec![], Next::Writes));
     // Of a peer that was never met, it is known once it is: whatever else waits has its turn.
     let mut bench = Bench::new(100, 100);
     bench.pool.request(bench.now, to(PEER), message(ME, 1, store(MAX_VALUE_BYTES)));
@@ -133,26 +132,25 @@ fn a_value_too_large_for_the_dialect_is_not_even_dialled_for() {
     let [connection] = dials(&bench.seen())[..] else { panic!("one dial") };
     bench.open_as(connection, PEER, true, Dialect::Legacy);
     assert_eq!(bench.seen(), [Seen::Undelivered(1, DoesNotFit)]);
-    assert_eq!(bench.taken(connection), Taken::Bytes);
+    assert_eq!(bench.next(connection), Next::Writes);
 }
 
 #[test]
 fn a_store_of_such_a_peer_gets_no_answer_and_another_request_does() {
     let mut bench = Bench::new(100, 100);
-    let connection = bench.ids.next();
+    let connection = bench.next_accepted();
     bench.open_as(connection, PEER, false, Dialect::Legacy);
-    for (rpc, body, answer, bytes) in [
+    for (rpc, body, answer, is_written) in [
         (1, store(10), Body::StoreReply { key: Key::default() }, false),
         (2, store(10), Body::Error(voiddht_wire::peer::ErrorCode::Busy), false),
         (3, Body::Ping, Body::PingReply { observed: None }, true),
     ] {
-        assert!(bench.outboxes[&connection].begin_request());
         assert!(bench.pool.received(bench.now, connection, &message(PEER, rpc, body)).is_some());
-        bench.pool.reply(connection, &message(ME, rpc, answer));
-        let taken = bench.taken(connection);
-        let expected = if bytes { Taken::Bytes } else { Taken::Nothing { read: true } };
-        assert_eq!(taken, expected, "{rpc}");
+        bench.pool.reply(connection, message(ME, rpc, answer));
+        let expected = if is_written { Next::Writes } else { Next::Waits };
+        assert_eq!(bench.next(connection), expected, "{rpc}");
     }
+    assert_eq!(bench.line(connection).no_answers, 2, "the next request may be read");
     assert_eq!(bench.seen(), [], "the core sends nothing on it, so it is told of nothing");
 }
 
@@ -162,6 +160,6 @@ fn a_peer_that_speaks_our_dialect_again_is_no_longer_dialled_for_each_request() 
     let connection = bench.accept(PEER);
     bench.seen();
     bench.request(to(PEER));
-    assert_eq!((bench.seen(), bench.taken(connection)), (vec![], Taken::Bytes));
+    assert_eq!((bench.seen(), bench.next(connection)), (vec![], Next::Writes));
     assert!(!bench.pool.legacy.is_known(&id(PEER)));
 }

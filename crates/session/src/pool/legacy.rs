@@ -4,17 +4,17 @@
 //! dialled, and is closed with the answer. Requests to one peer are dialled concurrently, up to a
 //! bound; beyond it they are queued, each until an earlier dial is finished.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
-use voiddht_core::event::{Destination, Input};
+use voiddht_core::event::{Destination, Input, Undelivered};
 use voiddht_core::peer::{ConnectionId, Peer};
 use voiddht_core::time::Moment;
 use voiddht_wire::NodeId;
 use voiddht_wire::limits::MAX_LEGACY_VALUE_BYTES;
 use voiddht_wire::peer::{Body, Message};
 
-use super::{Dial, Effect, Pool};
-use crate::counters::Limit;
+use super::{Dial, Output, Pool};
+use crate::event::Limit;
 
 /// Dials in progress to one such peer. A guess: as many as a GET and a PUT at once make, and few
 /// enough for a peer that starts a thread for each.
@@ -26,9 +26,9 @@ const MAX_KNOWN: usize = 4096;
 /// What the pool knows of such peers.
 #[derive(Debug, Default)]
 pub(super) struct LegacyPeers {
-    known: HashSet<NodeId>,
+    known: BTreeSet<NodeId>,
     /// Connections of which the core was notified, by peer.
-    announced: HashMap<NodeId, usize>,
+    announced: BTreeMap<NodeId, usize>,
 }
 
 impl LegacyPeers {
@@ -40,8 +40,7 @@ impl LegacyPeers {
     /// Whether a request cannot be put into words that the peer would understand, so that dialling
     /// it would fail.
     pub(super) fn never_takes(&self, to: &Destination, body: &Body) -> bool {
-        let Body::Store(record) = body else { return false };
-        record.value.len() > MAX_LEGACY_VALUE_BYTES && to.id.is_some_and(|id| self.is_known(&id))
+        !fits(body) && to.id.is_some_and(|id| self.is_known(&id))
     }
 
     /// This peer speaks `voiddht/1`, now at least.
@@ -63,14 +62,20 @@ impl LegacyPeers {
     }
 }
 
+/// Whether the dialect has a frame for a request as long.
+fn fits(body: &Body) -> bool {
+    let Body::Store(record) = body else { return true };
+    record.value.len() <= MAX_LEGACY_VALUE_BYTES
+}
+
 impl Pool {
     /// The dial that takes one more request, once there are as many as may be.
-    pub(super) fn legacy_dial_to(&mut self, peer: &NodeId) -> Option<&mut Dial> {
+    pub(super) fn legacy_dial_to(&mut self, peer: &NodeId) -> Option<(ConnectionId, &mut Dial)> {
         if self.dials_to(peer).count() < DIALS_AT_ONCE {
             return None;
         }
-        let to_peer = self.dials.values_mut().filter(|dial| dial.to.id == Some(*peer));
-        to_peer.min_by_key(|dial| dial.waiting.len())
+        let to_peer = self.dials.iter_mut().filter(|(_, dial)| dial.to.id == Some(*peer));
+        to_peer.map(|(id, dial)| (*id, dial)).min_by_key(|(_, dial)| dial.waiting.len())
     }
 
     /// A connection with such a peer is ready: what waited first goes out on it, and each of the
@@ -79,11 +84,10 @@ impl Pool {
         let Some(connection) = self.connections.get(&id) else { return };
         let (Some(proved), Some(address)) = (connection.proved, connection.dialed) else { return };
         if self.legacy.remember(proved.id) {
-            self.counters.limit_reached(Limit::LegacyPeers);
+            self.limit_reached(Limit::LegacyPeers);
         }
         let mut waiting = waiting.into_iter();
-        let sent = waiting.by_ref().find(|message| self.send_only(now, id, message));
-        if sent.is_none() {
+        if !waiting.by_ref().any(|message| self.send_only(now, id, message)) {
             self.close(id);
         }
         let to = Destination { address, id: Some(proved.id) };
@@ -94,17 +98,20 @@ impl Pool {
 
     /// Sends the one request of a connection; `false` if it cannot be, of which the core is
     /// notified.
-    fn send_only(&mut self, now: Moment, id: ConnectionId, message: &Message) -> bool {
+    fn send_only(&mut self, now: Moment, id: ConnectionId, message: Message) -> bool {
         let rpc_id = message.header.rpc_id;
-        if let Err(why) = self.send_request(now, id, message) {
-            self.effects.push_back(Effect::Input(Input::Undelivered { rpc_id, why }));
+        let is_store = matches!(message.body, Body::Store(_));
+        let sent = match fits(&message.body) {
+            true => self.send_request(now, id, message),
+            false => Err(Undelivered::DoesNotFit),
+        };
+        if let Err(why) = sent {
+            self.effects.input(Input::Undelivered { rpc_id, why });
             return false;
         }
-        if matches!(message.body, Body::Store(_))
-            && let Some(connection) = self.connections.get(&id)
-        {
+        if is_store {
             // There is nothing to wait for: it ends when the record has been written.
-            connection.outbox.close();
+            self.effects.output(Output::Close { connection: id });
         }
         true
     }
@@ -127,7 +134,7 @@ impl Pool {
             return;
         }
         for rpc_id in connection.awaited.take_all() {
-            self.effects.push_back(Effect::Input(Input::Delivered { rpc_id }));
+            self.effects.input(Input::Delivered { rpc_id });
         }
     }
 
@@ -137,11 +144,11 @@ impl Pool {
         let Some(connection) = self.connections.get(&id) else { return };
         let (Some(proved), Some(dialed)) = (connection.proved, connection.dialed) else { return };
         *self.legacy.announced.entry(proved.id).or_default() += 1;
-        self.effects.push_back(Effect::Input(Input::Connected {
+        self.effects.input(Input::Connected {
             connection: id,
             peer: Peer::danger_assume_proved(proved.id, connection.remote),
             dialed: Some(dialed),
-        }));
+        });
     }
 
     /// Such a connection is used no more. Its end says nothing of the peer: what was awaited on it
@@ -157,7 +164,7 @@ impl Pool {
         }
         self.legacy.announced.remove(&peer);
         if !self.peers.get(&peer).is_some_and(|it| it.announced) {
-            self.effects.push_back(Effect::Input(Input::Disconnected { peer, clean: true }));
+            self.effects.input(Input::Disconnected { peer, clean: true });
         }
     }
 

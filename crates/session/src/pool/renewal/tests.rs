@@ -1,9 +1,9 @@
 use voiddht_core::event::Undelivered;
 use voiddht_wire::peer::Dialect;
 
-use super::super::tests::{Bench, ME, Seen, id, to};
+use super::super::tests::{Bench, ME, Next, Seen, id, to};
 use super::*;
-use crate::pool::Proved;
+use crate::event::Proved;
 
 const OLD: Fingerprint = Fingerprint([1; 8]);
 const NEW: Fingerprint = Fingerprint([2; 8]);
@@ -27,8 +27,8 @@ fn dialed(bench: &mut Bench, peer: u8, proven_by: Option<ProvenBy>) -> Connectio
     bench.seen();
     bench.request(to(peer));
     let [Seen::Dial(connection)] = bench.seen()[..] else { panic!("one dial") };
-    open(bench, ConnectionId(connection), peer, true, proven_by);
-    ConnectionId(connection)
+    open(bench, connection, peer, true, proven_by);
+    connection
 }
 
 fn open(
@@ -47,10 +47,10 @@ fn until_dialled(bench: &mut Bench, most: Duration) -> Option<(ConnectionId, Dur
     let begun = bench.now;
     while bench.now.since(begun) < most {
         bench.now = bench.now + Duration::from_secs(1);
-        bench.pool.sweep(bench.now);
+        bench.sweep();
         for seen in bench.seen() {
             if let Seen::Dial(connection) = seen {
-                return Some((ConnectionId(connection), bench.now.since(begun)));
+                return Some((connection, bench.now.since(begun)));
             }
         }
     }
@@ -73,10 +73,10 @@ fn a_connection_by_a_secret_that_is_no_longer_the_first_is_renewed_and_drained()
     bench.answer(renewal, 1, later);
     assert!(!bench.seen().iter().any(|seen| matches!(seen, Seen::Undelivered(..))));
     // What waited is written.
-    bench.taken(old);
+    bench.next(old);
     for _ in 0..5 {
         bench.now = bench.now + Duration::from_secs(1);
-        bench.pool.sweep(bench.now);
+        bench.sweep();
     }
     assert_eq!(bench.pool.connection_counts().by_secret, BTreeMap::from([(NEW, 1)]));
     assert_eq!(until_dialled(&mut bench, 2 * RENEWAL_WINDOW), None, "both prove by the first");
@@ -99,7 +99,7 @@ fn renewals_are_spread_over_the_window_and_all_within_it() {
 #[test]
 fn the_accepting_side_does_not_dial() {
     let mut bench = bench(&[OLD]);
-    let connection = bench.ids.next();
+    let connection = bench.next_accepted();
     open(&mut bench, connection, 1, false, by(OLD, OLD));
     bench.seen();
     bench.pool.secrets_changed(bench.now, accepted(&[NEW, OLD]));
@@ -134,7 +134,7 @@ fn a_renewal_that_fails_is_tried_again_and_costs_nothing() {
 #[test]
 fn a_removed_secret_gets_no_new_request_and_ends_after_half_a_minute() {
     let mut bench = bench(&[NEW, OLD]);
-    let connection = bench.ids.next();
+    let connection = bench.next_accepted();
     open(&mut bench, connection, 1, false, by(OLD, NEW));
     let in_flight = bench.request(to(1));
     bench.seen();
@@ -142,18 +142,18 @@ fn a_removed_secret_gets_no_new_request_and_ends_after_half_a_minute() {
     assert_eq!(bench.seen(), [Seen::Disconnected(1, true)]);
     let next = bench.request(to(1));
     let [Seen::Dial(dial)] = bench.seen()[..] else { panic!("it is dialled anew") };
-    assert!(!bench.outboxes[&connection].is_idle(), "what was asked before is still to be written");
+    assert_eq!(bench.next(connection), Next::Writes, "what was asked before is still written");
     for _ in 0..REMOVED_ENDS_AFTER.as_secs() - 1 {
         bench.now = bench.now + Duration::from_secs(1);
-        bench.pool.sweep(bench.now);
+        bench.sweep();
     }
     assert!(bench.pool.connections.contains_key(&connection), "what is in flight may end");
     bench.now = bench.now + Duration::from_secs(1);
-    bench.pool.sweep(bench.now);
+    bench.sweep();
     assert!(!bench.pool.connections.contains_key(&connection));
     assert_eq!(bench.seen(), [Seen::Undelivered(in_flight, Undelivered::ConnectionLost)]);
-    open(&mut bench, ConnectionId(dial), 1, true, by(NEW, NEW));
-    bench.answer(ConnectionId(dial), 1, next);
+    open(&mut bench, dial, 1, true, by(NEW, NEW));
+    bench.answer(dial, 1, next);
     assert_eq!(bench.pool.draining, 0);
 }
 

@@ -1,23 +1,46 @@
-//! The pool without sockets: outboxes, and a clock that is moved by hand.
-
-use std::task::{Context, Waker};
+//! The pool without sockets: a driver that only notes what it is asked to do, and a clock that is
+//! moved by hand.
 
 use bytes::BytesMut;
 use voiddht_identity::network::ProvenBy;
 use voiddht_wire::{PeerAddress, RpcId};
 
 use super::*;
-use crate::outbox::{Budget, OutboxLimits, Taken};
+use crate::names;
 
 pub(super) const ME: u8 = 0x80;
 const SECOND: Duration = Duration::from_secs(1);
+/// Bytes that may be queued on one connection.
+const MAX_QUEUED: usize = 1000;
 
 pub(super) struct Bench {
     pub(super) pool: Pool,
     pub(super) now: Moment,
-    pub(super) ids: ConnectionIds,
     next_rpc: u8,
-    pub(super) outboxes: HashMap<ConnectionId, Arc<Outbox>>,
+    next_accepted: u64,
+    pub(super) lines: BTreeMap<ConnectionId, Line>,
+    seen: Vec<Seen>,
+    limits: Vec<Limit>,
+}
+
+/// What a driver holds of a connection.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    queued: BytesMut,
+    messages: usize,
+    refusals: usize,
+    pub(super) no_answers: usize,
+    closing: bool,
+    dropped: bool,
+}
+
+/// What a connection's task does next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Writes,
+    Waits,
+    Closes,
+    Drops,
 }
 
 pub(super) fn id(byte: u8) -> NodeId {
@@ -32,9 +55,9 @@ pub(super) fn to(byte: u8) -> Destination {
     Destination { address: address(byte), id: Some(id(byte)) }
 }
 
-fn outbox() -> Arc<Outbox> {
-    let limits = OutboxLimits { bytes: 1000, guaranteed: 0, unanswered: 10 };
-    Outbox::new(limits, Budget::new(100_000))
+/// The name of the dial with this number; the first one is 1.
+pub(super) fn dial(number: u64) -> ConnectionId {
+    ConnectionId(2 * number - 1)
 }
 
 fn ending(clean: bool) -> Ending {
@@ -48,22 +71,97 @@ pub(super) enum Seen {
     Disconnected(u8, bool),
     Delivered(u8),
     Undelivered(u8, Undelivered),
-    Dial(u64),
-    Cancelled(u64),
+    Dial(ConnectionId),
+    Cancelled(ConnectionId),
+}
+
+impl Seen {
+    fn of(input: Input) -> Self {
+        match input {
+            Input::Connected { peer, dialed, .. } => {
+                Self::Connected(peer.id().to_bytes()[0], dialed.is_some())
+            }
+            Input::Disconnected { peer, clean } => Self::Disconnected(peer.to_bytes()[0], clean),
+            Input::Delivered { rpc_id } => Self::Delivered(rpc_id.to_bytes()[0]),
+            Input::Undelivered { rpc_id, why } => Self::Undelivered(rpc_id.to_bytes()[0], why),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+impl Line {
+    fn push(&mut self, dialect: Dialect, message: &Message) -> Result<(), NotSent> {
+        if self.closing || self.dropped {
+            return Err(NotSent::Closed);
+        }
+        if self.queued.len() >= MAX_QUEUED {
+            return Err(NotSent::Full);
+        }
+        message.encode(dialect, &mut self.queued).map_err(|_| NotSent::DoesNotFit)?;
+        self.messages += 1;
+        Ok(())
+    }
 }
 
 impl Bench {
     pub(super) fn new(connections: usize, requests_per_peer: usize) -> Self {
         let limits = PoolLimits { connections, requests_per_peer };
-        let ids = ConnectionIds::default();
-        assert_eq!(ids.next(), ConnectionId(0), "so that the tests begin with 1");
         Self {
-            pool: Pool::new(id(ME), limits, ids.clone(), Arc::default()),
+            pool: Pool::new(id(ME), limits),
             now: Moment::from_micros(0),
-            ids,
             next_rpc: 0,
-            outboxes: HashMap::new(),
+            next_accepted: 0,
+            lines: BTreeMap::new(),
+            seen: Vec::new(),
+            limits: Vec::new(),
         }
+    }
+
+    /// Does what the pool wants, and notes it.
+    fn settle(&mut self) {
+        while let Some(effect) = self.pool.poll_effect() {
+            match effect {
+                Effect::Input(input) => self.seen.push(Seen::of(input)),
+                Effect::Output(output) => self.execute(output),
+            }
+        }
+    }
+
+    fn execute(&mut self, output: Output) {
+        match output {
+            Output::Dial { connection, .. } => self.seen.push(Seen::Dial(connection)),
+            Output::CancelDial { connection } => self.seen.push(Seen::Cancelled(connection)),
+            Output::Send { connection, dialect, message } => {
+                let line = self.lines.get_mut(&connection);
+                let pushed = line.map_or(Err(NotSent::Closed), |line| line.push(dialect, &message));
+                if let Err(why) = pushed {
+                    self.pool.not_sent(connection, &message, why);
+                }
+            }
+            Output::Refuse { connection, .. } => self.line(connection).refusals += 1,
+            Output::NoAnswer { connection } => self.line(connection).no_answers += 1,
+            Output::Close { connection } | Output::TurnAway { connection } => {
+                self.line(connection).closing = true;
+            }
+            Output::Drop { connection } => self.line(connection).dropped = true,
+            Output::LimitReached(limit) => self.limits.push(limit),
+        }
+    }
+
+    pub(super) fn line(&mut self, connection: ConnectionId) -> &mut Line {
+        self.lines.entry(connection).or_default()
+    }
+
+    /// How often a limit was reached.
+    fn reached(&mut self, limit: Limit) -> usize {
+        self.settle();
+        self.limits.iter().filter(|reached| **reached == limit).count()
+    }
+
+    /// The name of a connection from outside.
+    pub(super) fn next_accepted(&mut self) -> ConnectionId {
+        self.next_accepted += 1;
+        names::accepted(self.next_accepted)
     }
 
     /// Sends a PING; the answer is the number of its RPC ID.
@@ -71,6 +169,7 @@ impl Bench {
         let rpc = self.next_rpc;
         self.next_rpc += 1;
         self.pool.request(self.now, to, message(ME, rpc, Body::Ping));
+        self.settle();
         rpc
     }
 
@@ -91,7 +190,7 @@ impl Bench {
     }
 
     fn accept_unauthenticated(&mut self, peer: u8) -> ConnectionId {
-        let connection = self.ids.next();
+        let connection = self.next_accepted();
         self.opened(connection, None, peer, false, Dialect::Legacy);
         connection
     }
@@ -117,8 +216,9 @@ impl Bench {
         proven_by: Option<ProvenBy>,
     ) {
         let opened = self.opening(connection, proved, peer, dialed, dialect, proven_by);
-        self.outboxes.insert(connection, Arc::clone(&opened.outbox));
+        self.line(connection);
         self.pool.opened(self.now, opened);
+        self.settle();
     }
 
     pub(super) fn opening(
@@ -130,21 +230,19 @@ impl Bench {
         dialect: Dialect,
         proven_by: Option<ProvenBy>,
     ) -> Opened {
-        let outbox = self.outboxes.get(&connection).cloned().unwrap_or_else(outbox);
         Opened {
             connection,
             proved,
             remote: address(peer),
             dialed: dialed.then(|| address(peer)),
             dialect,
-            outbox,
             group: None,
             proven_by,
         }
     }
 
     pub(super) fn accept(&mut self, peer: u8) -> ConnectionId {
-        let connection = self.ids.next();
+        let connection = self.next_accepted();
         self.open(connection, peer, false);
         connection
     }
@@ -153,7 +251,6 @@ impl Bench {
         self.seen();
         let rpc = self.request(to(peer));
         let [Seen::Dial(connection)] = self.seen()[..] else { panic!("one dial") };
-        let connection = ConnectionId(connection);
         self.open(connection, peer, true);
         (connection, rpc)
     }
@@ -161,54 +258,59 @@ impl Bench {
     pub(super) fn answer(&mut self, connection: ConnectionId, peer: u8, rpc: u8) {
         let reply = message(peer, rpc, Body::PingReply { observed: None });
         assert!(self.pool.received(self.now, connection, &reply).is_some());
+        self.settle();
     }
 
+    /// The peer asks something.
+    fn ask(&mut self, connection: ConnectionId, peer: u8, rpc: u8) {
+        let ask = message(peer, rpc, Body::Ping);
+        assert!(self.pool.received(self.now, connection, &ask).is_some());
+        self.settle();
+    }
+
+    /// This node answers that.
+    fn reply(&mut self, connection: ConnectionId, rpc: u8) {
+        self.pool.reply(connection, message(ME, rpc, Body::PingReply { observed: None }));
+        self.settle();
+    }
+
+    pub(super) fn closed(&mut self, connection: ConnectionId, ending: Ending) {
+        self.pool.closed(self.now, connection, ending);
+        self.settle();
+    }
+
+    pub(super) fn sweep(&mut self) {
+        self.pool.sweep(self.now);
+        self.settle();
+    }
+
+    /// What the core and the driver were told since the last look.
     pub(super) fn seen(&mut self) -> Vec<Seen> {
-        let effects = std::iter::from_fn(|| self.pool.poll_effect());
-        effects
-            .map(|effect| match effect {
-                Effect::Dial { connection, .. } => Seen::Dial(connection.0),
-                Effect::CancelDial(connection) => Seen::Cancelled(connection.0),
-                Effect::Input(Input::Connected { peer, dialed, .. }) => {
-                    Seen::Connected(peer.id().to_bytes()[0], dialed.is_some())
-                }
-                Effect::Input(Input::Disconnected { peer, clean }) => {
-                    Seen::Disconnected(peer.to_bytes()[0], clean)
-                }
-                Effect::Input(Input::Delivered { rpc_id }) => Seen::Delivered(rpc_id.to_bytes()[0]),
-                Effect::Input(Input::Undelivered { rpc_id, why }) => {
-                    Seen::Undelivered(rpc_id.to_bytes()[0], why)
-                }
-                other => panic!("{other:?}"),
-            })
-            .collect()
+        self.settle();
+        std::mem::take(&mut self.seen)
     }
 
     /// What a connection's task does next, which then is done.
-    pub(super) fn taken(&mut self, connection: ConnectionId) -> Taken {
-        let outbox = &self.outboxes[&connection];
-        let taken = outbox.take(&Context::from_waker(Waker::noop()), &mut BytesMut::new());
-        outbox.written();
-        taken
+    pub(super) fn next(&mut self, connection: ConnectionId) -> Next {
+        self.settle();
+        let line = self.line(connection);
+        match line {
+            Line { dropped: true, .. } => Next::Drops,
+            Line { queued, .. } if !queued.is_empty() => {
+                queued.clear();
+                Next::Writes
+            }
+            Line { closing: true, .. } => Next::Closes,
+            _ => Next::Waits,
+        }
     }
 
-    /// Messages that lie in a connection's outbox, which then are written; and whether it closes.
+    /// Messages that are queued on a connection, which then are written; and whether it closes.
     fn written(&mut self, connection: ConnectionId) -> (usize, bool) {
-        let outbox = &self.outboxes[&connection];
-        let cx = Context::from_waker(Waker::noop());
-        let mut bytes = BytesMut::new();
-        let mut count = 0;
-        loop {
-            match outbox.take(&cx, &mut bytes) {
-                Taken::Bytes => {
-                    count += bytes.len() / 70;
-                    bytes.clear();
-                    outbox.written();
-                }
-                Taken::Nothing { .. } => return (count, false),
-                Taken::Finished | Taken::Killed => return (count, true),
-            }
-        }
+        self.settle();
+        let line = self.line(connection);
+        line.queued.clear();
+        (std::mem::take(&mut line.messages), line.closing || line.dropped)
     }
 }
 
@@ -222,12 +324,12 @@ fn requests_join_a_dial_and_then_its_connection() {
     let mut bench = Bench::new(10, 10);
     bench.request(to(1));
     bench.request(to(1));
-    assert_eq!(bench.seen(), [Seen::Dial(1)], "one dial for both");
-    bench.open(ConnectionId(1), 1, true);
+    assert_eq!(bench.seen(), [Seen::Dial(dial(1))], "one dial for both");
+    bench.open(dial(1), 1, true);
     assert_eq!(bench.seen(), [], "not announced: the server may still refuse");
     bench.request(to(1));
-    assert_eq!(bench.written(ConnectionId(1)), (3, false));
-    bench.answer(ConnectionId(1), 1, 0);
+    assert_eq!(bench.written(dial(1)), (3, false));
+    bench.answer(dial(1), 1, 0);
     assert_eq!(bench.seen(), [Seen::Connected(1, true)]);
 }
 
@@ -237,12 +339,12 @@ fn a_configured_peer_is_found_again_by_its_address() {
     let unknown = Destination { address: address(1), id: None };
     bench.request(unknown);
     bench.request(unknown);
-    assert_eq!(bench.seen(), [Seen::Dial(1)]);
-    bench.open(ConnectionId(1), 1, true);
+    assert_eq!(bench.seen(), [Seen::Dial(dial(1))]);
+    bench.open(dial(1), 1, true);
     bench.request(unknown);
     bench.request(to(1));
     assert_eq!(bench.seen(), []);
-    assert_eq!(bench.written(ConnectionId(1)).0, 4);
+    assert_eq!(bench.written(dial(1)).0, 4);
 }
 
 #[test]
@@ -252,12 +354,16 @@ fn a_failed_dial_tells_everyone_who_waited() {
         bench.request(to(1));
     }
     let full = Seen::Undelivered(2, Undelivered::LocalLimit);
-    assert_eq!(bench.seen(), [Seen::Dial(1), full], "the bound holds while a dial is under way");
-    bench.pool.dial_failed(bench.now, ConnectionId(1), Undelivered::Refused);
+    assert_eq!(
+        bench.seen(),
+        [Seen::Dial(dial(1)), full],
+        "the bound holds while a dial is under way"
+    );
+    bench.pool.dial_failed(bench.now, dial(1), Undelivered::Refused);
     let refused = |rpc| Seen::Undelivered(rpc, Undelivered::Refused);
     assert_eq!(bench.seen(), [refused(0), refused(1)]);
     bench.request(to(1));
-    assert_eq!(bench.seen(), [Seen::Dial(2)], "and the next request dials again");
+    assert_eq!(bench.seen(), [Seen::Dial(dial(2))], "and the next request dials again");
 }
 
 #[test]
@@ -267,7 +373,7 @@ fn the_end_of_a_connection_is_told_to_each_request() {
     let second = bench.request(to(1));
     bench.answer(connection, 1, first);
     assert_eq!(bench.seen(), [Seen::Connected(1, true)]);
-    bench.pool.closed(bench.now, connection, ending(false));
+    bench.closed(connection, ending(false));
     let lost = Seen::Undelivered(second, Undelivered::ConnectionLost);
     assert_eq!(bench.seen(), [lost, Seen::Disconnected(1, false)]);
     assert_eq!(bench.pool.len(), 0);
@@ -277,7 +383,7 @@ fn the_end_of_a_connection_is_told_to_each_request() {
 fn a_connection_that_was_never_announced_ends_in_silence() {
     let mut bench = Bench::new(10, 10);
     let (connection, rpc) = bench.dialed(1);
-    bench.pool.closed(bench.now, connection, ending(true));
+    bench.closed(connection, ending(true));
     assert_eq!(bench.seen(), [Seen::Undelivered(rpc, Undelivered::ConnectionLost)]);
 }
 
@@ -287,8 +393,8 @@ fn crossed_dials_leave_the_one_of_the_lower_id_at_both_ends() {
         for mine_first in [true, false] {
             let mut bench = Bench::new(10, 10);
             let rpc = bench.request(to(peer));
-            let mine = ConnectionId(1);
-            assert_eq!(bench.seen(), [Seen::Dial(1)]);
+            let mine = dial(1);
+            assert_eq!(bench.seen(), [Seen::Dial(dial(1))]);
             let theirs = if mine_first {
                 bench.open(mine, peer, true);
                 bench.answer(mine, peer, rpc);
@@ -297,7 +403,7 @@ fn crossed_dials_leave_the_one_of_the_lower_id_at_both_ends() {
                 let theirs = bench.accept(peer);
                 assert_eq!(bench.written(theirs).0, 1, "what waited goes out at once");
                 if !mine_serves {
-                    let cancelled = Seen::Cancelled(mine.0);
+                    let cancelled = Seen::Cancelled(mine);
                     assert!(bench.seen().contains(&cancelled), "{peer:x}: not needed");
                     continue;
                 }
@@ -316,12 +422,12 @@ fn crossed_dials_leave_the_one_of_the_lower_id_at_both_ends() {
             // Its dialler closes the other one once nothing is in progress on it.
             bench.now = bench.now + DRAINED_AFTER;
             assert!(bench.pool.wants_sweep());
-            bench.pool.sweep(bench.now);
+            bench.sweep();
             assert_eq!(bench.written(drains).1, drains == mine);
             bench.now = bench.now + DRAINED_BY_ACCEPTOR_AFTER;
-            bench.pool.sweep(bench.now);
+            bench.sweep();
             assert!(bench.written(drains).1, "forgotten by its dialler");
-            bench.pool.closed(bench.now, drains, ending(true));
+            bench.closed(drains, ending(true));
             assert_eq!(bench.seen(), [], "the peer is still connected");
             assert!(!bench.pool.wants_sweep());
         }
@@ -340,7 +446,7 @@ fn a_peer_that_dials_again_long_after_has_lost_its_connection() {
     bench.written(old);
     bench.request(to(0xff));
     assert_eq!((bench.written(new).0, bench.written(old).0), (1, 0));
-    bench.pool.closed(bench.now, new, ending(false));
+    bench.closed(new, ending(false));
     let lost = Seen::Undelivered(1, Undelivered::ConnectionLost);
     assert_eq!(bench.seen(), [lost], "the old one inherits: still connected");
     bench.request(to(0xff));
@@ -361,22 +467,22 @@ fn a_full_pool_gives_up_the_connection_that_was_idle_longest() {
     bench.seen();
     bench.request(to(4));
     let gone = bench.seen();
-    assert_eq!(gone, [Seen::Disconnected(2, true), Seen::Dial(4)], "1 awaits an answer");
-    assert_eq!(bench.written(ConnectionId(2)), (0, true));
-    bench.pool.closed(bench.now, ConnectionId(2), ending(true));
+    assert_eq!(gone, [Seen::Disconnected(2, true), Seen::Dial(dial(4))], "1 awaits an answer");
+    assert_eq!(bench.written(dial(2)), (0, true));
+    bench.closed(dial(2), ending(true));
     bench.request(to(5));
-    assert_eq!(bench.seen(), [Seen::Disconnected(3, true), Seen::Dial(5)]);
+    assert_eq!(bench.seen(), [Seen::Disconnected(3, true), Seen::Dial(dial(5))]);
     bench.request(to(6));
     bench.request(to(7));
     assert_eq!(bench.seen(), [], "all are needed: both wait");
     assert!(bench.pool.wants_sweep());
-    bench.answer(ConnectionId(1), 1, 0);
+    bench.answer(dial(1), 1, 0);
     let gone = bench.seen();
-    assert_eq!(gone, [Seen::Connected(1, true), Seen::Disconnected(1, true), Seen::Dial(6)]);
+    assert_eq!(gone, [Seen::Connected(1, true), Seen::Disconnected(1, true), Seen::Dial(dial(6))]);
     bench.now = bench.now + PLACE_PATIENCE;
-    bench.pool.sweep(bench.now);
+    bench.sweep();
     assert_eq!(bench.seen(), [Seen::Undelivered(6, Undelivered::LocalLimit)], "not for ever");
-    assert_eq!(bench.pool.counters.read().limits["connections"], 1);
+    assert_eq!(bench.reached(Limit::Connections), 1);
 }
 
 #[test]
@@ -404,18 +510,18 @@ fn a_smaller_share_is_reached_by_sweeping() {
     bench.seen();
     bench.request(to(10));
     bench.request(to(11));
-    assert_eq!(bench.seen(), [Seen::Dial(10), Seen::Dial(11)]);
+    assert_eq!(bench.seen(), [Seen::Dial(dial(1)), Seen::Dial(dial(2))]);
     assert_eq!(bench.pool.len(), 10, "over the limit for a while");
     bench.request(to(12));
     assert_eq!(bench.seen(), [], "but not without a bound");
-    for dial in [10, 11] {
-        bench.pool.dial_failed(bench.now, ConnectionId(dial), Undelivered::Refused);
+    for dial in [dial(1), dial(2)] {
+        bench.pool.dial_failed(bench.now, dial, Undelivered::Refused);
     }
     bench.seen();
     bench.pool.limit_connections(2);
     bench.now = bench.now + INBOUND_REST;
     assert!(bench.pool.wants_sweep());
-    bench.pool.sweep(bench.now);
+    bench.sweep();
     assert_eq!(bench.pool.len(), 2);
     assert!(!bench.pool.wants_sweep());
 }
@@ -435,9 +541,9 @@ fn hanging_up_ends_connections_and_dials() {
     bench.seen();
     bench.pool.hang_up(&id(2));
     let lost = Seen::Undelivered(0, Undelivered::ConnectionLost);
-    assert_eq!(bench.seen(), [Seen::Cancelled(2), lost]);
-    bench.open(ConnectionId(2), 2, true);
-    assert!(bench.written(ConnectionId(2)).1, "it came too late");
+    assert_eq!(bench.seen(), [Seen::Cancelled(dial(1)), lost]);
+    bench.open(dial(1), 2, true);
+    assert!(bench.written(dial(1)).1, "it came too late");
 }
 
 #[test]
@@ -449,15 +555,13 @@ fn limits_on_requests_and_bytes_refuse_and_say_so() {
     bench.request(to(1));
     assert_eq!(bench.seen(), [Seen::Undelivered(3, Undelivered::LocalLimit)]);
 
-    // A peer that asks and does not read is refused once its outbox is full.
-    let ask = message(1, 50, Body::FindNode { target: voiddht_wire::Key::default() });
-    let reply = message(ME, 50, Body::PingReply { observed: None });
+    // A peer that asks and does not read is refused once too much is queued for it.
     for _ in 0..20 {
-        assert!(bench.pool.received(bench.now, connection, &ask).is_some());
-        bench.pool.reply(connection, &reply);
+        bench.ask(connection, 1, 50);
+        bench.reply(connection, 50);
     }
-    let limits = bench.pool.counters.read().limits;
-    assert!(limits["queued_bytes"] > 0 && limits["requests_per_peer"] == 1);
+    assert!(bench.reached(Limit::QueuedBytes) > 0 && bench.line(connection).refusals > 0);
+    assert_eq!(bench.reached(Limit::RequestsPerPeer), 1);
 }
 
 /// One peer held 657 connections, all in use: PUTs reached three nodes, GETs took 19 s.
@@ -467,12 +571,10 @@ fn a_peer_has_two_connections_however_many_it_opens() {
     let opened: Vec<ConnectionId> = (0..50)
         .map(|number| {
             let connection = bench.accept(1);
-            // Each of them is in use, and not read by the peer.
-            let ask = message(1, number, Body::Ping);
-            bench.outboxes[&connection].begin_request();
-            assert!(bench.pool.received(bench.now, connection, &ask).is_some());
-            bench.pool.reply(connection, &message(ME, number, Body::PingReply { observed: None }));
-            bench.outboxes[&connection].begin_request();
+            // Each of them is in use.
+            bench.ask(connection, 1, number);
+            bench.reply(connection, number);
+            bench.ask(connection, 1, number);
             connection
         })
         .collect();
@@ -480,11 +582,11 @@ fn a_peer_has_two_connections_however_many_it_opens() {
     let seen = bench.seen();
     assert!(seen.iter().all(|seen| *seen == Seen::Connected(1, false)), "{seen:?}");
     for connection in &opened[..48] {
-        assert_eq!(bench.taken(*connection), Taken::Killed);
-        bench.pool.closed(bench.now, *connection, ending(false));
+        assert_eq!(bench.next(*connection), Next::Drops);
+        bench.closed(*connection, ending(false));
     }
     assert_eq!(bench.seen(), [], "it is still connected");
-    assert_eq!(bench.pool.counters.read().limits["connections_per_peer"], 48);
+    assert_eq!(bench.reached(Limit::ConnectionsPerPeer), 48);
     bench.request(to(1));
     assert_eq!(bench.seen(), [], "and can be asked");
 }
@@ -496,8 +598,8 @@ fn clients_without_a_certificate_have_a_share() {
         (1..=4).map(|byte| bench.accept_unauthenticated(byte)).collect();
     let closed: Vec<bool> = clients.iter().map(|client| bench.written(*client).1).collect();
     assert_eq!(closed, [false, false, true, true]);
-    assert_eq!(bench.pool.counters.read().limits["unauthenticated_connections"], 2);
-    bench.pool.closed(bench.now, clients[0], ending(true));
+    assert_eq!(bench.reached(Limit::UnauthenticatedConnections), 2);
+    bench.closed(clients[0], ending(true));
     let next = bench.accept_unauthenticated(5);
     assert!(!bench.written(next).1, "its slot is free again");
 }
@@ -506,10 +608,9 @@ fn clients_without_a_certificate_have_a_share() {
 fn early(bench: &mut Bench) -> (ConnectionId, u8) {
     let first = bench.request(to(1));
     let [Seen::Dial(dial)] = bench.seen()[..] else { panic!("one dial") };
-    let outbox = outbox();
-    bench.outboxes.insert(ConnectionId(dial), Arc::clone(&outbox));
-    bench.pool.may_send(ConnectionId(dial), outbox);
-    (ConnectionId(dial), first)
+    bench.line(dial);
+    assert!(bench.pool.may_send(dial));
+    (dial, first)
 }
 
 #[test]
@@ -538,7 +639,7 @@ fn requests_that_went_out_fail_with_the_proof() {
     bench.pool.dial_failed(bench.now, dial, Undelivered::OtherNetwork);
     let failed = [first, second].map(|rpc| Seen::Undelivered(rpc, Undelivered::OtherNetwork));
     assert_eq!(bench.seen(), failed);
-    assert_eq!(bench.taken(dial), Taken::Killed);
+    assert!(!bench.pool.may_send(dial), "nothing more is sent");
 }
 
 /// Where dials cross, the node with the higher ID gives its own up; but the answers to what it has sent
@@ -554,4 +655,36 @@ fn a_dial_that_has_sent_requests_is_not_given_up_for_one_that_crosses_it() {
     let second = bench.request(to(1));
     bench.answer(inbound, 1, second);
     assert_eq!(bench.pool.len(), 2);
+}
+
+/// A request that its connection does not take fails, and is failed once.
+#[test]
+fn what_could_not_be_sent_is_told_once() {
+    let mut bench = Bench::new(10, 100);
+    let (connection, _) = bench.dialed(1);
+    let sent: Vec<u8> = (0..20).map(|_| bench.request(to(1))).collect();
+    let told = bench.seen();
+    let full = bench.reached(Limit::QueuedBytes);
+    assert!(full > 0 && full == told.len());
+    let queued = sent.len() - full;
+    let failed = sent[queued..].iter().map(|rpc| Seen::Undelivered(*rpc, Undelivered::LocalLimit));
+    assert!(told.into_iter().eq(failed));
+    bench.closed(connection, ending(false));
+    assert_eq!(bench.seen().len(), 1 + queued, "with the one that dialled");
+}
+
+#[test]
+fn a_connection_is_not_idle_while_its_peer_awaits_an_answer() {
+    let mut bench = Bench::new(1, 10);
+    let (connection, rpc) = bench.dialed(1);
+    bench.answer(connection, 1, rpc);
+    bench.ask(connection, 1, 50);
+    bench.seen();
+    bench.request(to(2));
+    assert_eq!(bench.seen(), [], "no slot is free");
+    bench.reply(connection, 50);
+    bench.sweep();
+    assert_eq!(bench.seen(), [Seen::Disconnected(1, true), Seen::Dial(dial(2))]);
+    assert_eq!(bench.next(connection), Next::Writes, "what is queued is written");
+    assert_eq!(bench.next(connection), Next::Closes);
 }

@@ -1,7 +1,5 @@
 //! One connection as the pool sees it, and those with one peer.
 
-use std::sync::Arc;
-
 use voiddht_core::peer::{ConnectionId, Peer};
 use voiddht_core::time::Moment;
 use voiddht_identity::KeyExchangeGroup;
@@ -12,7 +10,6 @@ use voiddht_wire::{NodeId, PeerAddress, RpcId};
 use super::awaited::Awaited;
 use super::slots::Occupied;
 use super::{DRAINED_AFTER, DRAINED_BY_ACCEPTOR_AFTER, INBOUND_REST, Opened, Proved};
-use crate::outbox::Outbox;
 
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -20,10 +17,11 @@ pub(super) struct Connection {
     pub(super) remote: PeerAddress,
     pub(super) dialed: Option<PeerAddress>,
     pub(super) dialect: Dialect,
-    pub(super) outbox: Arc<Outbox>,
     pub(super) group: Option<KeyExchangeGroup>,
     pub(super) proven_by: Option<ProvenBy>,
     pub(super) awaited: Awaited,
+    /// Requests of the other side that this node has not answered.
+    pub(super) unanswered: usize,
     pub(super) opened: Moment,
     pub(super) last_used: Moment,
     /// Whether the core was notified of it. A connection that this node dialled is announced with
@@ -71,10 +69,10 @@ impl Connection {
             remote: opened.remote,
             dialed: opened.dialed,
             dialect: opened.dialect,
-            outbox: opened.outbox,
             group: opened.group,
             proven_by: opened.proven_by,
             awaited: Awaited::default(),
+            unanswered: 0,
             opened: now,
             last_used: now,
             announced: false,
@@ -117,8 +115,9 @@ impl Connection {
         }
     }
 
+    /// Whether neither side awaits an answer.
     pub(super) fn is_idle(&self) -> bool {
-        self.awaited.is_empty() && self.outbox.is_idle()
+        self.awaited.is_empty() && self.unanswered == 0
     }
 
     pub(super) fn is_drained(&self, now: Moment) -> bool {

@@ -30,13 +30,16 @@ impl Awaited {
         self.0.push((rpc_id, now));
     }
 
-    pub(super) fn remove(&mut self, rpc_id: &RpcId) {
-        if let Some(index) = self.0.iter().position(|(awaited, _)| awaited == rpc_id) {
+    /// Awaits a request no more. Whether it was awaited.
+    pub(super) fn remove(&mut self, rpc_id: &RpcId) -> bool {
+        let index = self.0.iter().position(|(awaited, _)| awaited == rpc_id);
+        if let Some(index) = index {
             self.0.swap_remove(index);
         }
         if self.0.is_empty() && self.0.capacity() > KEPT_ENTRIES {
             self.0.shrink_to(KEPT_ENTRIES);
         }
+        index.is_some()
     }
 
     /// Whether nothing is awaited that could still come.

@@ -1,9 +1,11 @@
 //! The connections of a node: one per pair of nodes, used by both sides.
 //!
 //! The pool decides which connection carries a request, when to dial, and which connection is
-//! closed when it is full. It holds no sockets: the driver executes its [`Effect`]s, and a
-//! connection is represented by its outbox. So every decision is made in one place, by one task,
-//! without a lock or a wait.
+//! closed when it is full. It holds no sockets and no queues of bytes: it asks its driver for
+//! [`Output`]s. After each call [`Pool::poll_effect`] is to be drained.
+//!
+//! A connection counts as idle when neither side awaits an answer on it. Bytes that are still to be
+//! written do not count: [`Output::Close`] writes them first.
 //!
 //! Invariants: a request that was accepted ends in a reply, in [`Input::Undelivered`], or in the
 //! core's own timeout; [`Input::Disconnected`] follows the last connection of a peer for which
@@ -14,30 +16,26 @@ mod choice;
 mod dial;
 mod entry;
 mod legacy;
-mod opened;
 mod renewal;
 mod slots;
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use voiddht_core::event::{Destination, Input, Undelivered};
 use voiddht_core::peer::{ConnectionId, Peer};
 use voiddht_core::time::Moment;
-use voiddht_wire::NodeId;
 use voiddht_wire::peer::{Body, Dialect, ErrorCode, Header, Message};
+use voiddht_wire::{NodeId, RpcId};
 
-use self::dial::Dial;
+use self::dial::{Dial, Taken};
 use self::entry::{Connection, PeerConnections};
 use self::legacy::LegacyPeers;
-pub(crate) use self::opened::{ConnectionIds, Opened, Proved};
 use self::renewal::Renewals;
-pub(crate) use self::renewal::{Accepted, ConnectionCounts};
+pub use self::renewal::{Accepted, ConnectionCounts};
 use self::slots::{Occupied, Wanted};
-use crate::counters::{Counters, Limit};
-use crate::event::Ending;
-use crate::outbox::{Outbox, PushError};
+use crate::event::{Ending, Limit, NotSent, Opened, Output, Proved};
+use crate::names::DialNames;
 
 /// How long an inbound connection is left alone after its last use, when room is needed. Long
 /// enough for the dialling peer to send its request: a round trip or two on any path.
@@ -53,42 +51,49 @@ const DRAINED_AFTER: Duration = Duration::from_secs(2);
 /// As [`DRAINED_AFTER`], for the side that did not dial it, in case the dialler forgets.
 const DRAINED_BY_ACCEPTOR_AFTER: Duration = Duration::from_secs(20);
 
-/// What the driver is to do for the pool.
+/// One thing that follows from what the pool was told.
 #[derive(Debug)]
-pub(crate) enum Effect {
-    /// Notify the core.
+pub enum Effect {
+    /// The core is to be notified.
     Input(Input),
-    /// Dial, and name the connection so.
-    Dial {
-        /// The name of the connection to be.
-        connection: ConnectionId,
-        /// The address, and the expected node.
-        to: Destination,
-    },
-    /// A dial is not needed any more.
-    CancelDial(ConnectionId),
+    /// The driver is to do something.
+    Output(Output),
+}
+
+/// What follows, in order. Drained after each call, which adds a few for each request in flight at
+/// most.
+#[derive(Debug, Default)]
+struct Effects(VecDeque<Effect>);
+
+impl Effects {
+    fn input(&mut self, input: Input) {
+        self.0.push_back(Effect::Input(input));
+    }
+
+    fn output(&mut self, output: Output) {
+        self.0.push_back(Effect::Output(output));
+    }
 }
 
 /// The bounds of a pool.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct PoolLimits {
+pub struct PoolLimits {
     /// Connections and dials together. They may exceed it for a while, by a quarter.
-    pub(crate) connections: usize,
+    pub connections: usize,
     /// Requests to one peer that await their answer, or the end of a dial.
-    pub(crate) requests_per_peer: usize,
+    pub requests_per_peer: usize,
 }
 
 /// All connections of a node, and the requests that wait for one.
 #[derive(Debug)]
-pub(crate) struct Pool {
+pub struct Pool {
     me: NodeId,
-    ids: ConnectionIds,
+    names: DialNames,
     limits: PoolLimits,
-    counters: Arc<Counters>,
-    connections: HashMap<ConnectionId, Connection>,
+    connections: BTreeMap<ConnectionId, Connection>,
     /// The connections that authenticated peers may be reached by.
-    peers: HashMap<NodeId, PeerConnections>,
-    dials: HashMap<ConnectionId, Dial>,
+    peers: BTreeMap<NodeId, PeerConnections>,
+    dials: BTreeMap<ConnectionId, Dial>,
     /// Connections by kind. Dials in progress are not among them.
     connected: Occupied,
     legacy: LegacyPeers,
@@ -98,7 +103,7 @@ pub(crate) struct Pool {
     placeless: VecDeque<Placeless>,
     /// The secrets of a private network, and what is renewed because of them.
     renewals: Renewals,
-    effects: VecDeque<Effect>,
+    effects: Effects,
 }
 
 /// A request that waits until a connection becomes idle and gives up its place.
@@ -110,80 +115,83 @@ struct Placeless {
 }
 
 impl Pool {
-    pub(crate) fn new(
-        me: NodeId,
-        limits: PoolLimits,
-        ids: ConnectionIds,
-        counters: Arc<Counters>,
-    ) -> Self {
+    /// No connections yet. `me` is this node.
+    pub fn new(me: NodeId, limits: PoolLimits) -> Self {
         Self {
             me,
-            ids,
+            names: DialNames::new(),
             limits,
-            counters,
-            connections: HashMap::new(),
-            peers: HashMap::new(),
-            dials: HashMap::new(),
+            connections: BTreeMap::new(),
+            peers: BTreeMap::new(),
+            dials: BTreeMap::new(),
             connected: Occupied::default(),
             legacy: LegacyPeers::default(),
             draining: 0,
             placeless: VecDeque::new(),
             renewals: Renewals::default(),
-            effects: VecDeque::new(),
+            effects: Effects::default(),
         }
     }
 
-    /// Has the driver tell the core something after what it is doing now: an input may not come
-    /// while another one's outputs are being executed.
-    pub(crate) fn tell(&mut self, input: Input) {
-        self.effects.push_back(Effect::Input(input));
+    /// Notifies the core of something after what is being done now.
+    pub fn tell(&mut self, input: Input) {
+        self.effects.input(input);
     }
 
-    /// What the driver is to do next.
-    pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
-        self.effects.pop_front()
+    /// What follows from the last call, one after the other.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.0.pop_front()
     }
 
     /// Connections and dials.
-    pub(crate) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.connections.len() + self.dials.len()
     }
 
     /// What a live connection with this node has proved.
-    pub(crate) fn proved(&self, peer: &NodeId) -> Option<Proved> {
+    pub fn proved(&self, peer: &NodeId) -> Option<Proved> {
         let peer = self.peers.get(peer)?;
         self.connections.get(&peer.current)?.proved
     }
 
     /// What a connection has proved, as long as it is there.
-    pub(crate) fn proved_on(&self, connection: ConnectionId) -> Option<Proved> {
+    pub fn proved_on(&self, connection: ConnectionId) -> Option<Proved> {
         self.connections.get(&connection)?.proved
+    }
+
+    /// Whether there are neither connections nor dials.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// Sends a request: on the live connection, or after the dial that is in progress, or after a
     /// new one; in a full pool, as soon as there is a place.
-    pub(crate) fn request(&mut self, now: Moment, to: Destination, message: Message) {
+    pub fn request(&mut self, now: Moment, to: Destination, message: Message) {
         let rpc_id = message.header.rpc_id;
         if let Err(why) = self.place(now, to, message, now) {
-            self.effects.push_back(Effect::Input(Input::Undelivered { rpc_id, why }));
+            self.effects.input(Input::Undelivered { rpc_id, why });
         }
     }
 
     /// Sends a request on a new connection to its very address, whatever connections and dials
     /// there are.
-    pub(crate) fn request_anew(&mut self, now: Moment, to: Destination, message: Message) {
+    pub fn request_anew(&mut self, now: Moment, to: Destination, message: Message) {
         if self.make_room(now, Wanted::Dial) {
             return self.start_dial(to, message);
         }
-        self.counters.limit_reached(Limit::Connections);
+        self.limit_reached(Limit::Connections);
         let (rpc_id, why) = (message.header.rpc_id, Undelivered::LocalLimit);
-        self.effects.push_back(Effect::Input(Input::Undelivered { rpc_id, why }));
+        self.effects.input(Input::Undelivered { rpc_id, why });
     }
 
     fn start_dial(&mut self, to: Destination, message: Message) {
-        let connection = self.ids.next();
-        self.dials.insert(connection, Dial::new(to, message));
-        self.effects.push_back(Effect::Dial { connection, to });
+        self.dial(to, Dial::new(to, message));
+    }
+
+    fn dial(&mut self, to: Destination, dial: Dial) {
+        let connection = self.names.next();
+        self.dials.insert(connection, dial);
+        self.effects.output(Output::Dial { connection, to });
     }
 
     fn place(
@@ -195,13 +203,24 @@ impl Pool {
     ) -> Result<(), Undelivered> {
         let most = self.limits.requests_per_peer;
         if let Some(connection) = self.live(&to) {
-            return self.send_request(now, connection, &message);
+            return self.send_request(now, connection, message);
         }
         if self.legacy.never_takes(&to, &message.body) {
             return Err(Undelivered::DoesNotFit);
         }
-        if let Some(dial) = self.dial_to(&to) {
-            return dial.request(message, most).map_err(|limit| self.dial_refused(limit));
+        if let Some((connection, dial)) = self.dial_to(&to) {
+            return match dial.request(message, most) {
+                Taken::Waits => Ok(()),
+                Taken::Goes(message) => {
+                    let dialect = Dialect::V1;
+                    self.effects.output(Output::Send { connection, dialect, message });
+                    Ok(())
+                }
+                Taken::TooMany => {
+                    self.limit_reached(Limit::RequestsPerPeer);
+                    Err(Undelivered::LocalLimit)
+                }
+            };
         }
         if self.make_room(now, Wanted::Dial) {
             self.start_dial(to, message);
@@ -211,7 +230,7 @@ impl Pool {
             self.placeless.push_back(Placeless { to, message, since });
             return Ok(());
         }
-        self.counters.limit_reached(Limit::Connections);
+        self.limit_reached(Limit::Connections);
         Err(Undelivered::LocalLimit)
     }
 
@@ -222,7 +241,7 @@ impl Pool {
             let waiting = self.placeless.len();
             let rpc_id = message.header.rpc_id;
             if let Err(why) = self.place(now, to, message, since) {
-                self.effects.push_back(Effect::Input(Input::Undelivered { rpc_id, why }));
+                self.effects.input(Input::Undelivered { rpc_id, why });
             } else if self.placeless.len() > waiting {
                 // Still no place: it stays the oldest.
                 self.placeless.rotate_right(1);
@@ -232,29 +251,19 @@ impl Pool {
     }
 
     /// Sends a reply on the connection of its request; if that is gone, drops it.
-    pub(crate) fn reply(&mut self, connection: ConnectionId, message: &Message) {
-        let Some(connection) = self.connections.get_mut(&connection) else { return };
-        let outbox = &connection.outbox;
-        let dialect = connection.dialect;
-        if std::mem::take(&mut connection.mute) {
-            return outbox.end_request();
+    pub fn reply(&mut self, connection: ConnectionId, message: Message) {
+        let Some(entry) = self.connections.get_mut(&connection) else { return };
+        entry.unanswered = entry.unanswered.saturating_sub(1);
+        if std::mem::take(&mut entry.mute) {
+            return self.effects.output(Output::NoAnswer { connection });
         }
-        match outbox.push(|buffer| message.encode(dialect, buffer)) {
-            Ok(()) | Err(PushError::Closed) => {}
-            Err(PushError::Full) => {
-                self.counters.limit_reached(Limit::QueuedBytes);
-                refuse(outbox, dialect, message, ErrorCode::Busy);
-            }
-            Err(PushError::Encode(_)) => {
-                refuse(outbox, dialect, message, ErrorCode::NotAcceptable);
-            }
-        }
-        outbox.end_request();
+        let dialect = entry.dialect;
+        self.effects.output(Output::Send { connection, dialect, message });
     }
 
     /// Notes that a message came, and returns its sender. `None`: the connection is closing, and
     /// nothing that comes from it matters any more.
-    pub(crate) fn received(
+    pub fn received(
         &mut self,
         now: Moment,
         connection: ConnectionId,
@@ -265,6 +274,8 @@ impl Pool {
         let answered = !message.body.is_request();
         if answered {
             entry.awaited.remove(&message.header.rpc_id);
+        } else {
+            entry.unanswered = entry.unanswered.saturating_add(1);
         }
         let peer = entry.peer(message.header.sender);
         let legacy = entry.is_legacy();
@@ -282,7 +293,7 @@ impl Pool {
 
     /// The reply that a legacy ERROR stands for: it names no request, but only one is in progress
     /// on its connection.
-    pub(crate) fn answer_for_bare_error(
+    pub fn answer_for_bare_error(
         &self,
         connection: ConnectionId,
         code: ErrorCode,
@@ -294,23 +305,23 @@ impl Pool {
     }
 
     /// The peer at the other end of a connection, if authenticated.
-    pub(crate) fn proved_peer(&self, connection: ConnectionId) -> Option<Peer> {
+    pub fn proved_peer(&self, connection: ConnectionId) -> Option<Peer> {
         let entry = self.connections.get(&connection)?;
         entry.proved.map(|proved| Peer::danger_assume_proved(proved.id, entry.remote))
     }
 
     /// A handshake has ended well.
-    pub(crate) fn opened(&mut self, now: Moment, opened: Opened) {
+    pub fn opened(&mut self, now: Moment, opened: Opened) {
         let id = opened.connection;
         let (waiting, sent) = match (opened.dialed, self.dials.remove(&id)) {
             (Some(_), Some(dial)) => dial.into_requests(),
             // The dial was given up meanwhile.
-            (Some(_), None) => return opened.outbox.close(),
+            (Some(_), None) => return self.turn_away(id),
             (None, _) => match self.admit_inbound(now, &opened) {
                 Ok(()) => (Vec::new(), Vec::new()),
                 Err(limit) => {
-                    self.counters.limit_reached(limit);
-                    return opened.outbox.close();
+                    self.limit_reached(limit);
+                    return self.turn_away(id);
                 }
             },
         };
@@ -337,20 +348,34 @@ impl Pool {
         }
     }
 
+    fn turn_away(&mut self, connection: ConnectionId) {
+        self.effects.output(Output::TurnAway { connection });
+    }
+
+    /// A connection is not used though its handshake has ended well; `why` is what becomes of the
+    /// requests that waited for it. What it has sent already finds no connection in the pool, and is
+    /// not looked at.
+    pub fn refuse(&mut self, now: Moment, opened: &Opened, why: Undelivered) {
+        self.turn_away(opened.connection);
+        if opened.dialed.is_some() {
+            self.dial_failed(now, opened.connection, why);
+        }
+    }
+
     /// A dial has ended without a connection.
-    pub(crate) fn dial_failed(&mut self, now: Moment, connection: ConnectionId, why: Undelivered) {
+    pub fn dial_failed(&mut self, now: Moment, connection: ConnectionId, why: Undelivered) {
         self.end_dial(connection, why);
         self.place_waiting(now);
     }
 
     fn end_dial(&mut self, connection: ConnectionId, why: Undelivered) {
         for rpc_id in self.dials.remove(&connection).into_iter().flat_map(Dial::give_up) {
-            self.effects.push_back(Effect::Input(Input::Undelivered { rpc_id, why }));
+            self.effects.input(Input::Undelivered { rpc_id, why });
         }
     }
 
     /// A connection has ended.
-    pub(crate) fn closed(&mut self, now: Moment, connection: ConnectionId, ending: Ending) {
+    pub fn closed(&mut self, now: Moment, connection: ConnectionId, ending: Ending) {
         if ending.written {
             self.delivered(connection);
         }
@@ -360,7 +385,7 @@ impl Pool {
     }
 
     /// Closes every connection with a peer, after what is queued has gone out.
-    pub(crate) fn hang_up(&mut self, peer: &NodeId) {
+    pub fn hang_up(&mut self, peer: &NodeId) {
         if let Some(connections) = self.peers.get(peer) {
             // The replaced ones first, so that none of them inherits.
             let mut all = connections.replaced.clone();
@@ -379,40 +404,20 @@ impl Pool {
     }
 
     /// Closes one connection, after what is queued has gone out.
-    pub(crate) fn close(&mut self, connection: ConnectionId) {
-        if let Some(entry) = self.connections.get(&connection) {
-            entry.outbox.close();
+    pub fn close(&mut self, connection: ConnectionId) {
+        if self.connections.contains_key(&connection) {
+            self.effects.output(Output::Close { connection });
             self.retire(connection, true);
         }
     }
 
-    /// Closes everything; `kill`: without writing what is queued.
-    pub(crate) fn close_all(&mut self, kill: bool) {
-        for connection in self.connections.values() {
-            if kill {
-                connection.outbox.kill();
-            } else {
-                connection.outbox.close();
-            }
-        }
-        let dials: Vec<ConnectionId> = self.dials.keys().copied().collect();
-        for dial in dials {
-            self.cancel_dial(dial);
-        }
-    }
-
-    /// Whether there is a connection that has not ended, though it may be closing.
-    pub(crate) fn has_connections(&self) -> bool {
-        !self.connections.is_empty()
-    }
-
     /// Changes the bound on connections. A [`Pool::sweep`] makes it hold.
-    pub(crate) fn limit_connections(&mut self, connections: usize) {
+    pub fn limit_connections(&mut self, connections: usize) {
         self.limits.connections = connections;
     }
 
     /// Whether there is something for a sweep to do, now or soon.
-    pub(crate) fn wants_sweep(&self) -> bool {
+    pub fn wants_sweep(&self) -> bool {
         self.draining > 0
             || !self.placeless.is_empty()
             || self.len() > self.limits.connections
@@ -421,7 +426,7 @@ impl Pool {
 
     /// Closes replaced connections that have done their work, and idle ones over the limit; gives
     /// places to those that wait for one, or tells them that there is none.
-    pub(crate) fn sweep(&mut self, now: Moment) {
+    pub fn sweep(&mut self, now: Moment) {
         while self.len() > self.limits.connections && self.evict(now, Wanted::Nothing) {}
         self.place_waiting(now);
         let done: Vec<ConnectionId> = self
@@ -450,24 +455,24 @@ impl Pool {
     }
 
     /// The dial that is in progress to a destination, and has room for one more request.
-    fn dial_to(&mut self, to: &Destination) -> Option<&mut Dial> {
+    fn dial_to(&mut self, to: &Destination) -> Option<(ConnectionId, &mut Dial)> {
         if let Some(id) = to.id.filter(|id| self.legacy.is_known(id)) {
             return self.legacy_dial_to(&id);
         }
-        let same = |dial: &&mut Dial| match to.id {
+        let same = |(_, dial): &(ConnectionId, &mut Dial)| match to.id {
             Some(id) => dial.to.id == Some(id),
             None => dial.to.id.is_none() && dial.to.address == to.address,
         };
-        self.dials.values_mut().find(same)
+        self.dials.iter_mut().map(|(id, dial)| (*id, dial)).find(same)
     }
 
     fn dials_to(&self, peer: &NodeId) -> impl Iterator<Item = ConnectionId> {
         self.dials.iter().filter(|(_, dial)| dial.to.id == Some(*peer)).map(|(id, _)| *id)
     }
 
-    fn cancel_dial(&mut self, dial: ConnectionId) {
-        self.effects.push_back(Effect::CancelDial(dial));
-        self.end_dial(dial, Undelivered::ConnectionLost);
+    fn cancel_dial(&mut self, connection: ConnectionId) {
+        self.effects.output(Output::CancelDial { connection });
+        self.end_dial(connection, Undelivered::ConnectionLost);
     }
 
     /// Sends what waited for a dial.
@@ -475,11 +480,11 @@ impl Pool {
         let rpc_id = message.header.rpc_id;
         let current = self.peers.get(&peer).map(|peer| peer.current);
         let sent = match current {
-            Some(connection) => self.send_request(now, connection, &message),
+            Some(connection) => self.send_request(now, connection, message),
             None => Err(Undelivered::ConnectionLost),
         };
         if let Err(why) = sent {
-            self.effects.push_back(Effect::Input(Input::Undelivered { rpc_id, why }));
+            self.effects.input(Input::Undelivered { rpc_id, why });
         }
     }
 
@@ -487,29 +492,68 @@ impl Pool {
         &mut self,
         now: Moment,
         connection: ConnectionId,
-        message: &Message,
+        message: Message,
     ) -> Result<(), Undelivered> {
         let Some(entry) = self.connections.get_mut(&connection) else {
             return Err(Undelivered::ConnectionLost);
         };
         if !entry.awaited.has_room(now, self.limits.requests_per_peer) {
-            self.counters.limit_reached(Limit::RequestsPerPeer);
+            self.limit_reached(Limit::RequestsPerPeer);
             return Err(Undelivered::LocalLimit);
         }
+        entry.awaited.insert(now, message.header.rpc_id);
+        entry.last_used = now;
         let dialect = entry.dialect;
-        match entry.outbox.push(|buffer| message.encode(dialect, buffer)) {
-            Ok(()) => {
-                entry.awaited.insert(now, message.header.rpc_id);
-                entry.last_used = now;
-                Ok(())
-            }
-            Err(PushError::Full) => {
-                self.counters.limit_reached(Limit::QueuedBytes);
-                Err(Undelivered::LocalLimit)
-            }
-            Err(PushError::Closed) => Err(Undelivered::ConnectionLost),
-            Err(PushError::Encode(_)) => Err(Undelivered::DoesNotFit),
+        self.effects.output(Output::Send { connection, dialect, message });
+        Ok(())
+    }
+
+    /// Reports that an [`Output::Send`] was not executed.
+    pub fn not_sent(&mut self, connection: ConnectionId, message: &Message, why: NotSent) {
+        if why == NotSent::Full {
+            self.limit_reached(Limit::QueuedBytes);
         }
+        if message.body.is_request() {
+            self.request_not_sent(connection, message.header.rpc_id, why);
+        } else {
+            self.reply_not_sent(connection, message, why);
+        }
+    }
+
+    fn request_not_sent(&mut self, connection: ConnectionId, rpc_id: RpcId, why: NotSent) {
+        // If it is awaited no more, the core has been told already.
+        if let Some(entry) = self.connections.get_mut(&connection) {
+            if !entry.awaited.remove(&rpc_id) {
+                return;
+            }
+            if entry.is_legacy() && entry.awaited.is_empty() {
+                self.close(connection);
+            }
+        } else if !self.dials.get_mut(&connection).is_some_and(|dial| dial.take_back(&rpc_id)) {
+            return;
+        }
+        let why = match why {
+            NotSent::Full => Undelivered::LocalLimit,
+            NotSent::Closed => Undelivered::ConnectionLost,
+            NotSent::DoesNotFit => Undelivered::DoesNotFit,
+        };
+        self.effects.input(Input::Undelivered { rpc_id, why });
+    }
+
+    /// Answers a request by an error instead of the reply that could not be sent.
+    fn reply_not_sent(&mut self, connection: ConnectionId, reply: &Message, why: NotSent) {
+        let code = match why {
+            NotSent::Full => ErrorCode::Busy,
+            NotSent::DoesNotFit => ErrorCode::NotAcceptable,
+            NotSent::Closed => return,
+        };
+        let Some(entry) = self.connections.get(&connection) else { return };
+        let error = Message { header: reply.header, body: Body::Error(code) };
+        self.effects.output(Output::Refuse { connection, dialect: entry.dialect, error });
+    }
+
+    fn limit_reached(&mut self, limit: Limit) {
+        self.effects.output(Output::LimitReached(limit));
     }
 
     /// Notifies the core of a connection.
@@ -525,11 +569,11 @@ impl Pool {
         }
         let Some(peer) = self.peers.get_mut(&proved.id) else { return };
         peer.announced = true;
-        self.effects.push_back(Effect::Input(Input::Connected {
+        self.effects.input(Input::Connected {
             connection: id,
             peer: Peer::danger_assume_proved(proved.id, connection.remote),
             dialed: connection.dialed,
-        }));
+        });
     }
 
     /// Takes a connection out of use: nothing is sent on it any more, and requests that await
@@ -544,7 +588,7 @@ impl Pool {
         connection.draining = false;
         let why = Undelivered::ConnectionLost;
         for rpc_id in connection.awaited.take_all() {
-            self.effects.push_back(Effect::Input(Input::Undelivered { rpc_id, why }));
+            self.effects.input(Input::Undelivered { rpc_id, why });
         }
         let Some(proved) = connection.proved else { return };
         if connection.is_legacy() {
@@ -554,13 +598,6 @@ impl Pool {
             self.remove_from_peer(id, proved.id, clean);
         }
     }
-}
-
-/// Answers a request by an error instead of the reply that cannot be sent.
-fn refuse(outbox: &Outbox, dialect: Dialect, reply: &Message, code: ErrorCode) {
-    let error = Message { header: reply.header, body: Body::Error(code) };
-    // Where not even this fits, the request stays unanswered: its sender does not read.
-    let _ = outbox.push_small(|buffer| error.encode(dialect, buffer));
 }
 
 #[cfg(test)]

@@ -19,13 +19,13 @@ use voiddht_wire::NodeId;
 
 use super::dial::Dial;
 use super::slots::Wanted;
-use super::{Effect, Opened, Pool};
+use super::{Opened, Pool};
 
 /// Within which connections are dialled anew after a reload: ten minutes, less what a sweep, a pool without a
 /// free slot and a handshake may take.
-pub(crate) const RENEWAL_WINDOW: Duration = Duration::from_secs(570);
+const RENEWAL_WINDOW: Duration = Duration::from_secs(570);
 /// How long a connection may last that a removed secret authenticated.
-pub(crate) const REMOVED_ENDS_AFTER: Duration = Duration::from_secs(30);
+const REMOVED_ENDS_AFTER: Duration = Duration::from_secs(30);
 /// Renewals that begin in one sweep, that is in a second. A guess: after a suspend all are due.
 const MAX_RENEWALS_PER_SWEEP: usize = 8;
 /// When a renewal is tried again for which there was no slot.
@@ -33,13 +33,14 @@ const RETRY_AFTER: Duration = Duration::from_secs(10);
 
 /// The secrets that are accepted now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Accepted {
+pub struct Accepted {
     first: Fingerprint,
     all: Vec<Fingerprint>,
 }
 
 impl Accepted {
-    pub(crate) fn of(secrets: &NetworkSecrets) -> Self {
+    /// Those of a private network.
+    pub fn of(secrets: &NetworkSecrets) -> Self {
         Self { first: secrets.first().fingerprint(), all: secrets.fingerprints() }
     }
 
@@ -71,20 +72,21 @@ impl Renewals {
 
 /// Open connections, by what they were agreed on and authenticated by.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct ConnectionCounts {
-    pub(crate) by_group: BTreeMap<KeyExchangeGroup, usize>,
+pub struct ConnectionCounts {
+    /// By the key exchange group.
+    pub by_group: BTreeMap<KeyExchangeGroup, usize>,
     /// By the secret of the peer's proof.
-    pub(crate) by_secret: BTreeMap<Fingerprint, usize>,
+    pub by_secret: BTreeMap<Fingerprint, usize>,
 }
 
 impl Pool {
     /// Says which secrets are accepted, at the start.
-    pub(crate) fn accept_secrets(&mut self, accepted: Accepted) {
+    pub fn accept_secrets(&mut self, accepted: Accepted) {
         self.renewals.accepted = Some(accepted);
     }
 
     /// The secrets have changed.
-    pub(crate) fn secrets_changed(&mut self, now: Moment, accepted: Accepted) {
+    pub fn secrets_changed(&mut self, now: Moment, accepted: Accepted) {
         self.renewals.accepted = Some(accepted.clone());
         let all: Vec<_> = self
             .connections
@@ -105,7 +107,7 @@ impl Pool {
 
     /// Whether a connection whose handshake is over may be opened: its peer's secret may have been
     /// removed meanwhile.
-    pub(crate) fn admits(&self, opened: &Opened) -> bool {
+    pub fn admits(&self, opened: &Opened) -> bool {
         match (&self.renewals.accepted, opened.proven_by) {
             (None, None) => true,
             (Some(accepted), Some(by)) => accepted.all.contains(&by.peer),
@@ -114,7 +116,7 @@ impl Pool {
     }
 
     /// How many connections there are of each kind.
-    pub(crate) fn connection_counts(&self) -> ConnectionCounts {
+    pub fn connection_counts(&self) -> ConnectionCounts {
         let mut counts = ConnectionCounts::default();
         for connection in self.connections.values().filter(|connection| !connection.closing) {
             if let Some(group) = connection.group {
@@ -171,9 +173,7 @@ impl Pool {
         // In case it fails; if not, the old connection serves no more.
         self.schedule(id, Some(now + RENEWAL_WINDOW / 2 + self.spread(&peer.id) / 2));
         let to = Destination { address, id: Some(peer.id) };
-        let renewal = self.ids.next();
-        self.dials.insert(renewal, Dial::renewal(to));
-        self.effects.push_back(Effect::Dial { connection: renewal, to });
+        self.dial(to, Dial::renewal(to));
     }
 
     /// Only the side that dialled a connection renews it.

@@ -9,8 +9,8 @@ use voiddht_wire::NodeId;
 use voiddht_wire::peer::Dialect;
 
 use super::slots::{CONNECTIONS_PER_PEER, Held, Occupied, Slots, Wanted};
-use super::{Connection, Effect, Input, Opened, PeerConnections, Pool};
-use crate::counters::Limit;
+use super::{Connection, Input, Opened, PeerConnections, Pool};
+use crate::event::{Limit, Output};
 
 /// How far apart two connections can be that crossed each other: the longest that a handshake
 /// may take, with something to spare for its messages' way.
@@ -38,20 +38,18 @@ impl Pool {
             self.draining += 1;
         }
         for connection in surplus {
-            self.counters.limit_reached(Limit::ConnectionsPerPeer);
+            self.limit_reached(Limit::ConnectionsPerPeer);
             self.drop_at_once(connection);
         }
     }
 
     /// Ends a connection now. What its peer has not read is not written.
     pub(super) fn drop_at_once(&mut self, id: ConnectionId) {
-        if let Some(connection) = self.connections.get(&id)
-            && !connection.is_idle()
-        {
-            connection.outbox.kill();
+        if self.connections.contains_key(&id) {
+            self.effects.output(Output::Drop { connection: id });
+            self.retire(id, true);
+            self.forget(id);
         }
-        self.close(id);
-        self.forget(id);
     }
 
     /// Takes a connection out of those of its peer.
@@ -72,7 +70,7 @@ impl Pool {
         let announced = entry.announced;
         self.peers.remove(&peer);
         if announced {
-            self.effects.push_back(Effect::Input(Input::Disconnected { peer, clean }));
+            self.effects.input(Input::Disconnected { peer, clean });
         }
     }
 
