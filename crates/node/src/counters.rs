@@ -86,8 +86,10 @@ impl From<voiddht_session::Limit> for Limit {
             Session::Connections => Self::Connections,
             Session::ConnectionsPerPeer => Self::ConnectionsPerPeer,
             Session::LegacyPeers => Self::LegacyPeers,
+            Session::Probes => Self::Probes,
             Session::QueuedBytes => Self::QueuedBytes,
             Session::RequestsPerPeer => Self::RequestsPerPeer,
+            Session::TakeoverChecks => Self::TakeoverChecks,
             Session::UnauthenticatedConnections => Self::UnauthenticatedConnections,
         }
     }

@@ -6,12 +6,12 @@ use tokio_util::sync::CancellationToken;
 use voiddht_core::configured::Service;
 use voiddht_core::event::Destination;
 use voiddht_core::peer::ConnectionId;
-use voiddht_session::Proved;
+use voiddht_session::{ProbeEnd, Proved};
 use voiddht_wire::peer::NodeInfo;
 
 use crate::connection::Connection;
 use crate::context::Context;
-use crate::event::{Event, ProbeEnd};
+use crate::event::Event;
 use crate::handshake::{self, DialFailure, Established, HandshakeError};
 use crate::log_limit::{Line, log_limited};
 use crate::service;

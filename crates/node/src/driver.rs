@@ -1,5 +1,5 @@
-//! The one task that owns the core, and executes its outputs (see `voiddht_core::node` for the
-//! contract).
+//! The one task that owns the session, and executes its outputs (see [`voiddht_session::session`]
+//! for the contract).
 //!
 //! It waits in one place only: for the next event, the next wake-up, the disk, or the end. It never
 //! waits for a connection: outboxes accept bytes at once or refuse. After each wake-up it handles
@@ -10,6 +10,7 @@ mod network;
 mod notices;
 pub(crate) mod observe;
 mod outboxes;
+mod pins;
 mod shutdown;
 
 use std::collections::{HashMap, VecDeque};
@@ -22,17 +23,14 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-use voiddht_core::Node;
 use voiddht_core::configured::PeerName;
-use voiddht_core::event::{
-    Command, CommandId, Destination, Input, Outcome, Output, Ticket, Undelivered, Write,
-};
+use voiddht_core::event::{Command, CommandId, Destination, Outcome, Ticket, Write};
 use voiddht_core::operation::Receipt;
 use voiddht_core::peer::ConnectionId;
-use voiddht_core::time::{Moment, Now};
+use voiddht_core::time::Now;
 use voiddht_identity::ProvedPeer;
-use voiddht_session::{Effect, Ending, Opened, Output as Wanted, Pool};
-use voiddht_wire::peer::{ErrorCode, Message, NodeInfo};
+use voiddht_session::{Input, Opened, Output, Proved, Session};
+use voiddht_wire::peer::{Dialect, Message, NodeInfo};
 
 use self::outboxes::Outboxes;
 use crate::clock::Clock;
@@ -41,32 +39,26 @@ use crate::context::Context as Shared;
 use crate::counters::Limit;
 use crate::descriptors::Share;
 use crate::dialer;
-use crate::event::{AnswerTo, Event, ProbeEnd};
+use crate::event::{AnswerTo, Event};
 use crate::observer::{Asked, Observer};
 use crate::outbox::Outbox;
 use crate::persistence::{Persisted, Persistence};
 use crate::pins::PinView;
-use crate::probes::Probes;
 use crate::resolver::Resolver;
 use crate::status::CoreStatus;
-use crate::trust::Trust;
 
 /// Events handled before other tasks have their turn. So many messages leave in one write per
 /// connection, and so long, some tenths of a millisecond, no other task runs.
 const EVENTS_PER_TURN: usize = 64;
-/// How often the pool looks after itself, while there is something to look after.
-const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 /// A wake-up that is further away is not known, and does not matter, more exactly.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3600);
 
-/// The task that owns the core, with everything that it drives.
+/// The task that owns the session, with everything that it drives.
 pub(crate) struct Driver {
     context: Arc<Shared>,
     clock: Clock,
-    core: Node,
-    pool: Pool,
+    session: Session,
     outboxes: Outboxes,
-    trust: Trust,
     share: Share,
     persistence: Persistence,
     inbox: mpsc::Receiver<Event>,
@@ -80,9 +72,7 @@ pub(crate) struct Driver {
     released: VecDeque<Event>,
     /// What ends each dial that is in progress.
     dials: HashMap<ConnectionId, CancellationToken>,
-    probes: Probes,
     resolver: Resolver,
-    next_sweep: Option<Moment>,
     joined: watch::Sender<bool>,
     alarm: Alarm,
 }
@@ -91,9 +81,7 @@ pub(crate) struct Driver {
 pub(crate) struct Parts {
     pub(crate) context: Arc<Shared>,
     pub(crate) clock: Clock,
-    pub(crate) core: Node,
-    pub(crate) pool: Pool,
-    pub(crate) trust: Trust,
+    pub(crate) session: Session,
     pub(crate) share: Share,
     pub(crate) persistence: Persistence,
     pub(crate) inbox: mpsc::Receiver<Event>,
@@ -110,15 +98,12 @@ enum Woken {
 
 impl Driver {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { context, clock, core, pool, trust, share, persistence, inbox, joined } = parts;
-        let probes = Probes::new(context.limits.probes);
+        let Parts { context, clock, session, share, persistence, inbox, joined } = parts;
         Self {
             context,
             clock,
-            core,
-            pool,
+            session,
             outboxes: Outboxes::default(),
-            trust,
             share,
             persistence,
             inbox,
@@ -129,9 +114,7 @@ impl Driver {
             next_command: 0,
             released: VecDeque::new(),
             dials: HashMap::new(),
-            probes,
             resolver: Resolver::default(),
-            next_sweep: None,
             joined,
             alarm: Alarm::default(),
         }
@@ -223,23 +206,31 @@ impl Driver {
 
     fn handle(&mut self, now: Now, event: Event) {
         match event {
-            Event::Received { connection, message } => self.received(now, connection, message),
-            Event::BareError { connection, code } => self.bare_error(now, connection, code),
-            Event::MaySend { connection, outbox } => {
-                if self.pool.may_send(connection) {
-                    self.outboxes.insert(connection, outbox);
-                } else {
-                    outbox.kill();
-                }
+            Event::Received { connection, message } => {
+                self.context.counters.tallies.served(&message.body);
+                self.feed(now, Input::Received { connection, message });
             }
-            Event::Opened { opened, outbox, proof } => self.opened(now, *opened, outbox, proof),
+            Event::BareError { connection, code } => {
+                self.feed(now, Input::BareError { connection, code });
+            }
+            Event::MaySend { connection, outbox } => {
+                self.outboxes.insert(connection, outbox);
+                self.feed(now, Input::MaySend { connection });
+            }
+            Event::Opened { opened, outbox, proof } => self.opened(now, opened, outbox, proof),
             Event::DialFailed { connection, why } => {
                 self.dials.remove(&connection);
                 self.outboxes.kill(connection);
-                self.pool.dial_failed(now.mono, connection, why);
+                self.feed(now, Input::DialFailed { connection, why });
             }
-            Event::Closed { connection, ending } => self.closed(now, connection, ending),
-            Event::Probed { contact, found } => self.probed(now, contact, found),
+            Event::Closed { connection, ending } => {
+                self.outboxes.remove(connection);
+                self.feed(now, Input::Closed { connection, ending });
+            }
+            Event::Probed { contact, found } => {
+                self.count_unsaved_pins();
+                self.feed(now, Input::Probed { contact, found });
+            }
             Event::Resolved { name, found } => self.feed(now, Input::Resolved { name, found }),
             Event::Called(from) => self.feed(now, Input::Called { from }),
             Event::Duplicate(address) => self.feed(now, Input::Duplicate { address }),
@@ -250,19 +241,19 @@ impl Driver {
             }
             Event::ListPins(asking) => {
                 // The requester may have gone.
-                let _ = asking.send(self.trust.list().map(PinView::from).collect());
+                let _ = asking.send(self.session.pins().map(PinView::from).collect());
             }
             Event::ListKept(asking) => {
                 // The caller may have gone.
-                let _ = asking.send(self.core.kept());
+                let _ = asking.send(self.session.core().kept());
             }
             Event::ForgetPin { id, asking } => {
-                let _ = asking.send(self.trust.forget(&id));
-                self.settle_pins(now);
+                // The requester may have gone.
+                let _ = asking.send(self.forget_pin(now, &id));
             }
             Event::HasPublished { key, asking } => {
                 // The requester may have gone.
-                let _ = asking.send(self.core.has_published(&key, now));
+                let _ = asking.send(self.session.core().has_published(&key, now));
             }
             Event::ReloadNetwork { membership, asking } => {
                 // The requester may have gone.
@@ -270,7 +261,7 @@ impl Driver {
             }
             Event::Status(asking) => {
                 // The requester may have gone.
-                let _ = asking.send(CoreStatus::of(&self.core));
+                let _ = asking.send(CoreStatus::of(self.session.core()));
             }
             Event::Observe { request, asking } => {
                 // The requester may have gone.
@@ -280,139 +271,82 @@ impl Driver {
         self.settle(now);
     }
 
-    fn received(&mut self, now: Now, connection: ConnectionId, message: Message) {
-        let Some(peer) = self.pool.received(now.mono, connection, &message) else { return };
-        self.context.counters.tallies.served(&message.body);
-        // The core hears of a connection before it hears what came over it.
-        self.settle(now);
-        if self.trust.is_asking() && !message.body.is_request() {
-            let proved = self.pool.proved_on(connection);
-            if self.trust.answered(&message, proved, now.mono) {
-                return self.settle_pins(now);
-            }
-        }
-        self.feed(now, Input::Received { connection, peer, message });
-    }
-
-    fn bare_error(&mut self, now: Now, connection: ConnectionId, code: ErrorCode) {
-        if let Some(message) = self.pool.answer_for_bare_error(connection, code) {
-            self.received(now, connection, message);
-        }
-    }
-
-    fn opened(&mut self, now: Now, opened: Opened, outbox: Arc<Outbox>, proof: Option<ProvedPeer>) {
+    fn opened(
+        &mut self,
+        now: Now,
+        opened: Box<Opened>,
+        outbox: Arc<Outbox>,
+        proof: Option<ProvedPeer>,
+    ) {
         self.dials.remove(&opened.connection);
         self.outboxes.insert(opened.connection, outbox);
-        self.pool.limit_connections(self.most_connections());
-        if !self.pool.admits(&opened) {
-            return self.pool.refuse(now.mono, &opened, Undelivered::ConnectionLost);
-        }
-        let Some(proof) = proof else { return self.pool.opened(now.mono, opened) };
-        let is_trusted = self.trust.admits(&proof, &opened, &self.context.counters, now);
-        let id = proof.node_id();
-        self.trust.set_member(&id, self.core.table().get(&id).is_some());
-        self.settle_pins(now);
-        if is_trusted {
-            return self.pool.opened(now.mono, opened);
-        }
-        self.pool.refuse(now.mono, &opened, Undelivered::WrongIdentity);
-    }
-
-    /// Does what the pins want.
-    fn settle_pins(&mut self, now: Now) {
-        let (store, counters) = (self.persistence.store(), &self.context.counters);
-        self.trust.carry_out(&mut self.pool, store, counters, now);
-    }
-
-    fn closed(&mut self, now: Now, connection: ConnectionId, ending: Ending) {
-        if let (Some(what), Some(peer)) = (ending.broken, self.pool.proved_peer(connection)) {
-            self.feed(now, Input::Misbehaved { peer, what });
-        }
-        self.outboxes.remove(connection);
-        self.pool.closed(now.mono, connection, ending);
+        self.count_unsaved_pins();
+        self.feed(now, Input::ConnectionLimit(self.most_connections()));
+        self.feed(now, Input::Opened { opened, proof });
     }
 
     fn command(&mut self, now: Now, command: Command, answer: AnswerTo, explain: bool) {
         let id = CommandId(self.next_command);
         self.next_command += 1;
         let asked = self.observer.asked(now.mono, &command, explain);
-        self.core.set_trace_steps(asked.traced);
+        self.session.set_trace_steps(asked.traced);
         self.commands.insert(id, (asked, answer));
         self.feed(now, Input::Command { id, command });
     }
 
     fn feed(&mut self, now: Now, input: Input) {
-        self.core.handle_input(now, input);
-        while let Some(output) = self.core.poll_output() {
-            self.carry_out(now, output);
-        }
+        self.session.handle_input(now, input);
     }
 
-    fn carry_out(&mut self, now: Now, output: Output) {
-        match output {
-            Output::Request { to, message } => {
-                self.context.counters.messages_sent.add();
-                self.pool.request(now.mono, to, message);
-            }
-            Output::Reply { connection, message } => {
-                self.context.counters.messages_sent.add();
-                self.pool.reply(connection, message);
-            }
-            Output::Probe { contact } => self.probe(contact),
-            Output::HangUp { peer } => self.pool.hang_up(&peer),
-            Output::Resolve { name } => self.resolve(name),
-            Output::Persist { ticket, writes } => self.persist(ticket, writes),
-            Output::Answer { id, outcome } => self.answer(now, id, outcome),
-            Output::Notice(notice) => self.notice(now, &notice),
-        }
-    }
-
-    /// Begins requests that have waited for others, and executes what the pool wants, until nothing is
-    /// left.
+    /// Executes what the session wants, and begins requests that have waited for others, until
+    /// nothing is left.
     fn settle(&mut self, now: Now) {
-        self.settle_pool(now);
-        while let Some(Event::Command { command, answer }) = self.released.pop_front() {
+        loop {
+            while let Some(output) = self.session.poll_output() {
+                self.execute(now, output);
+            }
+            let released = self.released.pop_front();
+            let Some(Event::Command { command, answer }) = released else { return };
             self.command(now, command, answer, false);
-            self.settle_pool(now);
         }
     }
 
-    fn settle_pool(&mut self, now: Now) {
-        while let Some(effect) = self.pool.poll_effect() {
-            match effect {
-                Effect::Input(Input::Undelivered { rpc_id, why })
-                    if self.trust.is_asking() && self.trust.undelivered(&rpc_id, why, now.mono) =>
-                {
-                    self.settle_pins(now);
-                }
-                Effect::Input(input) => self.feed(now, input),
-                Effect::Output(wanted) => self.execute(wanted),
+    fn execute(&mut self, now: Now, output: Output) {
+        match output {
+            Output::Send { connection, dialect, message } => {
+                self.send(now, connection, dialect, message);
             }
-        }
-    }
-
-    fn execute(&mut self, wanted: Wanted) {
-        match wanted {
-            Wanted::Send { connection, dialect, message } => {
-                if let Err(why) = self.outboxes.send(connection, dialect, &message) {
-                    self.pool.not_sent(connection, &message, why);
-                }
-            }
-            Wanted::Refuse { connection, dialect, error } => {
+            Output::Refuse { connection, dialect, error } => {
                 self.outboxes.refuse(connection, dialect, &error);
             }
-            Wanted::NoAnswer { connection } => self.outboxes.end_request(connection),
-            Wanted::Dial { connection, to } => self.dial(connection, to),
-            Wanted::CancelDial { connection } => {
+            Output::NoAnswer { connection } => self.outboxes.end_request(connection),
+            Output::Dial { connection, to } => self.dial(connection, to),
+            Output::CancelDial { connection } => {
                 if let Some(dial) = self.dials.remove(&connection) {
                     dial.cancel();
                 }
                 self.outboxes.kill(connection);
             }
-            Wanted::Close { connection } => self.outboxes.close(connection),
-            Wanted::Drop { connection } => self.outboxes.drop_now(connection),
-            Wanted::TurnAway { connection } => self.outboxes.turn_away(connection),
-            Wanted::LimitReached(limit) => self.context.counters.limit_reached(limit.into()),
+            Output::Close { connection } => self.outboxes.close(connection),
+            Output::Drop { connection } => self.outboxes.drop_now(connection),
+            Output::TurnAway { connection } => self.outboxes.turn_away(connection),
+            Output::Probe { contact, proved } => self.probe(contact, proved),
+            Output::Resolve { name } => self.resolve(name),
+            Output::Persist { ticket, writes } => self.persist(now, ticket, writes),
+            Output::SavePin(record) => self.save_pin(record),
+            Output::ForgetPin(id) => self.delete_pin(id),
+            Output::Answer { id, outcome } => self.answer(now, id, outcome),
+            Output::Notice(notice) => self.notice(now, &notice),
+            Output::Trust(notice) => self.trust_notice(&notice),
+            Output::PinsCounted(counted) => self.context.counters.note_pins(counted),
+            Output::LimitReached(limit) => self.context.counters.limit_reached(limit.into()),
+        }
+    }
+
+    fn send(&mut self, now: Now, connection: ConnectionId, dialect: Dialect, message: Message) {
+        match self.outboxes.send(connection, dialect, &message) {
+            Ok(()) => self.context.counters.messages_sent.add(),
+            Err(why) => self.feed(now, Input::NotSent { connection, message, why }),
         }
     }
 
@@ -433,43 +367,17 @@ impl Driver {
         });
     }
 
-    fn probe(&mut self, contact: NodeInfo) {
-        if !self.probes.add(contact) {
-            self.context.counters.limit_reached(Limit::Probes);
-            self.pool.tell(Input::NotProbed { contact });
-        }
-        self.start_probes();
+    fn probe(&mut self, contact: NodeInfo, proved: Option<Proved>) {
+        let context = Arc::clone(&self.context);
+        self.context.tasks.spawn(dialer::probe(context, contact, proved));
     }
 
-    fn start_probes(&mut self) {
-        while let Some(contact) = self.probes.next() {
-            let proved = self.pool.proved(&contact.id);
-            let context = Arc::clone(&self.context);
-            self.context.tasks.spawn(dialer::probe(context, contact, proved));
-        }
-    }
-
-    fn probed(&mut self, now: Now, contact: NodeInfo, found: ProbeEnd) {
-        self.probes.ended();
-        self.start_probes();
-        let input = match found {
-            ProbeEnd::Listens(certificate) => {
-                self.trust.located(&certificate, contact.address, now);
-                self.settle_pins(now);
-                Input::Probed { contact, listening: true }
-            }
-            ProbeEnd::ListensNot => Input::Probed { contact, listening: false },
-            ProbeEnd::NotTried => Input::NotProbed { contact },
-        };
-        self.feed(now, input);
-    }
-
-    fn persist(&mut self, ticket: Ticket, writes: Vec<Write>) {
+    fn persist(&mut self, now: Now, ticket: Ticket, writes: Vec<Write>) {
         if let Some(durable) = self.persistence.submit(ticket, writes) {
             if !durable {
                 self.context.counters.limit_reached(Limit::UnfinishedWrites);
             }
-            self.pool.tell(Input::Persisted { ticket, durable });
+            self.feed(now, Input::Persisted { ticket, durable });
         }
     }
 
@@ -484,7 +392,9 @@ impl Driver {
             tracing::info!(%why, "PUT failed");
         }
         match answer {
-            AnswerTo::Api(answer) => self.released.extend(answer.send(outcome, &self.core)),
+            AnswerTo::Api(answer) => {
+                self.released.extend(answer.send(outcome, self.session.core()));
+            }
             // The requester may have gone.
             AnswerTo::Handle(asking) => drop(asking.send(outcome)),
             AnswerTo::Nobody => {}
@@ -493,22 +403,9 @@ impl Driver {
 
     /// What the time demands.
     fn handle_due(&mut self, now: Now) {
-        if self.core.next_wakeup().is_some_and(|wakeup| wakeup <= now.mono) {
+        if self.session.next_wakeup().is_some_and(|wakeup| wakeup <= now.mono) {
             self.feed(now, Input::WakeUp);
             self.settle(now);
-        }
-        if self.trust.next_wakeup().is_some_and(|wakeup| wakeup <= now.mono) {
-            self.trust.handle_wakeup(now.mono);
-            self.settle_pins(now);
-            self.settle(now);
-        }
-        if self.next_sweep.is_some_and(|sweep| sweep <= now.mono) {
-            self.next_sweep = None;
-            self.pool.sweep(now.mono);
-            self.settle(now);
-        }
-        if self.next_sweep.is_none() && self.pool.wants_sweep() {
-            self.next_sweep = Some(now.mono + SWEEP_INTERVAL);
         }
     }
 
@@ -518,8 +415,7 @@ impl Driver {
     }
 
     fn set_alarm(&mut self) {
-        let wakeups = [self.core.next_wakeup(), self.next_sweep, self.trust.next_wakeup()];
-        let wakeup = wakeups.into_iter().flatten().min();
+        let wakeup = self.session.next_wakeup();
         self.alarm.set(wakeup.map(|moment| self.clock.instant(moment)));
     }
 }

@@ -8,9 +8,9 @@ use voiddht_core::configured::{PeerName, ResolveError};
 use voiddht_core::event::{Command, Outcome, Undelivered};
 use voiddht_core::kept::KeptView;
 use voiddht_core::peer::ConnectionId;
+use voiddht_identity::ProvedPeer;
 use voiddht_identity::network::Membership;
-use voiddht_identity::{Certificate, ProvedPeer};
-use voiddht_session::{Ending, Opened};
+use voiddht_session::{Ending, Opened, ProbeEnd};
 use voiddht_wire::peer::{ErrorCode, Message, NodeInfo};
 use voiddht_wire::{Key, NodeId, PeerAddress};
 
@@ -138,17 +138,6 @@ pub(crate) enum Event {
     },
     /// Asks for the status of the core.
     Status(oneshot::Sender<CoreStatus>),
-}
-
-/// How a probe ended.
-#[derive(Debug)]
-pub(crate) enum ProbeEnd {
-    /// This certificate is pushed there, and it is the authenticated one.
-    Listens(Certificate),
-    /// Nothing, or another node, listens there.
-    ListensNot,
-    /// This node had no room to find out.
-    NotTried,
 }
 
 /// The receiver of the answer to a command.

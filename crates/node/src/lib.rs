@@ -1,8 +1,8 @@
-//! A voiddht node on tokio: ports, connections, and the driver of the core.
+//! A voiddht node on tokio: ports, connections, and the driver of the session.
 //!
 //! [`Node::start`] starts one; [`Handle`] is its API.
 //!
-//! * `driver`: the one task that owns the core, and executes its outputs.
+//! * `driver`: the one task that owns the session, and executes its outputs.
 //! * `connection`, `link`, `frame_reader`, `outbox`: one connection, from its task down to its
 //!   bytes.
 //! * `listener`, `dialer`, `handshake`: establishing connections.
@@ -10,7 +10,6 @@
 //! * `own_address`: the bound, the dialled-from and the announced address.
 //! * `own_sessions`: connections of this node to itself, or to another process with its key.
 //! * `resolver`: names of configured peers. `service`: detects other services at a peer's address.
-//! * `trust`: pins and takeover checks.
 //! * `api`: the module API server.
 //! * `kept`: values that the node republishes for its users.
 //! * `persistence`: writes to the data directory, or to storage of the embedding program.
@@ -23,7 +22,7 @@
 //! * `redb` (default): the data directory.
 //!
 //! Kademlia decisions (which nodes are queried, admitted as contacts, chosen as replicas) are made
-//! in `voiddht_core`.
+//! in `voiddht_core`, those about connections and trust in `voiddht_session`.
 
 mod api;
 mod callers;
@@ -60,7 +59,6 @@ mod own_address;
 mod own_sessions;
 mod persistence;
 pub mod pins;
-mod probes;
 pub mod resolver;
 mod service;
 pub mod settings;
@@ -69,7 +67,6 @@ mod sockets;
 mod status;
 #[cfg(test)]
 mod testing;
-mod trust;
 
 pub use counters::Counts;
 pub use descriptors::Descriptors;

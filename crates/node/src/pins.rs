@@ -49,6 +49,26 @@ impl From<&Pin> for PinView {
     }
 }
 
+/// A pin as it lies on disk.
+pub(crate) fn stored(record: PinRecord) -> Pin {
+    Pin {
+        node_id: record.node_id,
+        address: record.address,
+        last_seen: record.last_seen,
+        certificate_der: record.certificate,
+    }
+}
+
+/// The same, read again.
+pub(crate) fn restored(pin: Pin) -> PinRecord {
+    PinRecord {
+        node_id: pin.node_id,
+        certificate: pin.certificate_der,
+        address: pin.address,
+        last_seen: pin.last_seen,
+    }
+}
+
 fn fingerprint(certificate: &[u8]) -> String {
     HEXLOWER.encode(&Sha256::digest(certificate))
 }

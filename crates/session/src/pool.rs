@@ -53,7 +53,7 @@ const DRAINED_BY_ACCEPTOR_AFTER: Duration = Duration::from_secs(20);
 
 /// One thing that follows from what the pool was told.
 #[derive(Debug)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// The core is to be notified.
     Input(Input),
     /// The driver is to do something.
@@ -86,7 +86,7 @@ pub struct PoolLimits {
 
 /// All connections of a node, and the requests that wait for one.
 #[derive(Debug)]
-pub struct Pool {
+pub(crate) struct Pool {
     me: NodeId,
     names: DialNames,
     limits: PoolLimits,
@@ -116,7 +116,7 @@ struct Placeless {
 
 impl Pool {
     /// No connections yet. `me` is this node.
-    pub fn new(me: NodeId, limits: PoolLimits) -> Self {
+    pub(crate) fn new(me: NodeId, limits: PoolLimits) -> Self {
         Self {
             me,
             names: DialNames::new(),
@@ -134,39 +134,44 @@ impl Pool {
     }
 
     /// Notifies the core of something after what is being done now.
-    pub fn tell(&mut self, input: Input) {
+    pub(crate) fn tell(&mut self, input: Input) {
         self.effects.input(input);
     }
 
+    /// Has the driver do something after what is being done now.
+    pub(crate) fn want(&mut self, output: Output) {
+        self.effects.output(output);
+    }
+
+    /// Whether something follows that was not polled.
+    pub(crate) fn has_effects(&self) -> bool {
+        !self.effects.0.is_empty()
+    }
+
     /// What follows from the last call, one after the other.
-    pub fn poll_effect(&mut self) -> Option<Effect> {
+    pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.0.pop_front()
     }
 
     /// Connections and dials.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.connections.len() + self.dials.len()
     }
 
     /// What a live connection with this node has proved.
-    pub fn proved(&self, peer: &NodeId) -> Option<Proved> {
+    pub(crate) fn proved(&self, peer: &NodeId) -> Option<Proved> {
         let peer = self.peers.get(peer)?;
         self.connections.get(&peer.current)?.proved
     }
 
     /// What a connection has proved, as long as it is there.
-    pub fn proved_on(&self, connection: ConnectionId) -> Option<Proved> {
+    pub(crate) fn proved_on(&self, connection: ConnectionId) -> Option<Proved> {
         self.connections.get(&connection)?.proved
-    }
-
-    /// Whether there are neither connections nor dials.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// Sends a request: on the live connection, or after the dial that is in progress, or after a
     /// new one; in a full pool, as soon as there is a place.
-    pub fn request(&mut self, now: Moment, to: Destination, message: Message) {
+    pub(crate) fn request(&mut self, now: Moment, to: Destination, message: Message) {
         let rpc_id = message.header.rpc_id;
         if let Err(why) = self.place(now, to, message, now) {
             self.effects.input(Input::Undelivered { rpc_id, why });
@@ -175,7 +180,7 @@ impl Pool {
 
     /// Sends a request on a new connection to its very address, whatever connections and dials
     /// there are.
-    pub fn request_anew(&mut self, now: Moment, to: Destination, message: Message) {
+    pub(crate) fn request_anew(&mut self, now: Moment, to: Destination, message: Message) {
         if self.make_room(now, Wanted::Dial) {
             return self.start_dial(to, message);
         }
@@ -251,7 +256,7 @@ impl Pool {
     }
 
     /// Sends a reply on the connection of its request; if that is gone, drops it.
-    pub fn reply(&mut self, connection: ConnectionId, message: Message) {
+    pub(crate) fn reply(&mut self, connection: ConnectionId, message: Message) {
         let Some(entry) = self.connections.get_mut(&connection) else { return };
         entry.unanswered = entry.unanswered.saturating_sub(1);
         if std::mem::take(&mut entry.mute) {
@@ -263,7 +268,7 @@ impl Pool {
 
     /// Notes that a message came, and returns its sender. `None`: the connection is closing, and
     /// nothing that comes from it matters any more.
-    pub fn received(
+    pub(crate) fn received(
         &mut self,
         now: Moment,
         connection: ConnectionId,
@@ -293,7 +298,7 @@ impl Pool {
 
     /// The reply that a legacy ERROR stands for: it names no request, but only one is in progress
     /// on its connection.
-    pub fn answer_for_bare_error(
+    pub(crate) fn answer_for_bare_error(
         &self,
         connection: ConnectionId,
         code: ErrorCode,
@@ -305,13 +310,13 @@ impl Pool {
     }
 
     /// The peer at the other end of a connection, if authenticated.
-    pub fn proved_peer(&self, connection: ConnectionId) -> Option<Peer> {
+    pub(crate) fn proved_peer(&self, connection: ConnectionId) -> Option<Peer> {
         let entry = self.connections.get(&connection)?;
         entry.proved.map(|proved| Peer::danger_assume_proved(proved.id, entry.remote))
     }
 
     /// A handshake has ended well.
-    pub fn opened(&mut self, now: Moment, opened: Opened) {
+    pub(crate) fn opened(&mut self, now: Moment, opened: Opened) {
         let id = opened.connection;
         let (waiting, sent) = match (opened.dialed, self.dials.remove(&id)) {
             (Some(_), Some(dial)) => dial.into_requests(),
@@ -355,7 +360,7 @@ impl Pool {
     /// A connection is not used though its handshake has ended well; `why` is what becomes of the
     /// requests that waited for it. What it has sent already finds no connection in the pool, and is
     /// not looked at.
-    pub fn refuse(&mut self, now: Moment, opened: &Opened, why: Undelivered) {
+    pub(crate) fn refuse(&mut self, now: Moment, opened: &Opened, why: Undelivered) {
         self.turn_away(opened.connection);
         if opened.dialed.is_some() {
             self.dial_failed(now, opened.connection, why);
@@ -363,7 +368,7 @@ impl Pool {
     }
 
     /// A dial has ended without a connection.
-    pub fn dial_failed(&mut self, now: Moment, connection: ConnectionId, why: Undelivered) {
+    pub(crate) fn dial_failed(&mut self, now: Moment, connection: ConnectionId, why: Undelivered) {
         self.end_dial(connection, why);
         self.place_waiting(now);
     }
@@ -375,7 +380,7 @@ impl Pool {
     }
 
     /// A connection has ended.
-    pub fn closed(&mut self, now: Moment, connection: ConnectionId, ending: Ending) {
+    pub(crate) fn closed(&mut self, now: Moment, connection: ConnectionId, ending: Ending) {
         if ending.written {
             self.delivered(connection);
         }
@@ -385,7 +390,7 @@ impl Pool {
     }
 
     /// Closes every connection with a peer, after what is queued has gone out.
-    pub fn hang_up(&mut self, peer: &NodeId) {
+    pub(crate) fn hang_up(&mut self, peer: &NodeId) {
         if let Some(connections) = self.peers.get(peer) {
             // The replaced ones first, so that none of them inherits.
             let mut all = connections.replaced.clone();
@@ -404,7 +409,7 @@ impl Pool {
     }
 
     /// Closes one connection, after what is queued has gone out.
-    pub fn close(&mut self, connection: ConnectionId) {
+    pub(crate) fn close(&mut self, connection: ConnectionId) {
         if self.connections.contains_key(&connection) {
             self.effects.output(Output::Close { connection });
             self.retire(connection, true);
@@ -412,12 +417,12 @@ impl Pool {
     }
 
     /// Changes the bound on connections. A [`Pool::sweep`] makes it hold.
-    pub fn limit_connections(&mut self, connections: usize) {
+    pub(crate) fn limit_connections(&mut self, connections: usize) {
         self.limits.connections = connections;
     }
 
     /// Whether there is something for a sweep to do, now or soon.
-    pub fn wants_sweep(&self) -> bool {
+    pub(crate) fn wants_sweep(&self) -> bool {
         self.draining > 0
             || !self.placeless.is_empty()
             || self.len() > self.limits.connections
@@ -426,7 +431,7 @@ impl Pool {
 
     /// Closes replaced connections that have done their work, and idle ones over the limit; gives
     /// places to those that wait for one, or tells them that there is none.
-    pub fn sweep(&mut self, now: Moment) {
+    pub(crate) fn sweep(&mut self, now: Moment) {
         while self.len() > self.limits.connections && self.evict(now, Wanted::Nothing) {}
         self.place_waiting(now);
         let done: Vec<ConnectionId> = self
@@ -509,7 +514,7 @@ impl Pool {
     }
 
     /// Reports that an [`Output::Send`] was not executed.
-    pub fn not_sent(&mut self, connection: ConnectionId, message: &Message, why: NotSent) {
+    pub(crate) fn not_sent(&mut self, connection: ConnectionId, message: &Message, why: NotSent) {
         if why == NotSent::Full {
             self.limit_reached(Limit::QueuedBytes);
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use voiddht_core::time::Now;
 use voiddht_identity::network::Membership;
-use voiddht_session::Accepted;
+use voiddht_session::{Accepted, Input};
 
 use super::Driver;
 use crate::network::{NetworkReloadError, Remembering};
@@ -25,7 +25,8 @@ impl Driver {
         let rows: Vec<_> = fingerprints.iter().map(|fingerprint| fingerprint.0).collect();
         let store = self.persistence.store();
         let remembering = store.map(|store| store.begin_remember_network(&rows));
-        self.pool.secrets_changed(now.mono, Accepted::of(membership.secrets()));
+        let accepted = Accepted::of(membership.secrets());
+        self.session.handle_input(now, Input::SecretsChanged(accepted));
         network.replace(membership);
         Ok(remembering.map(Box::new))
     }

@@ -38,7 +38,7 @@ impl Driver {
             }
             Notice::PeerChanged { peer, state } => {
                 log_peer(peer, state);
-                if self.core.is_joined() {
+                if self.session.core().is_joined() {
                     self.joined.send_replace(true);
                 }
             }
@@ -70,11 +70,9 @@ impl Driver {
                 self.account_limits.log(now.mono, account, *used, *evicted);
             }
             Notice::ContactAdded(contact) => {
-                self.trust.set_member(&contact.id, true);
                 self.contact_log.changed(contact, true, now.mono);
             }
             Notice::ContactRemoved(contact) => {
-                self.trust.set_member(&contact.id, false);
                 self.contact_log.changed(contact, false, now.mono);
             }
             Notice::ClockWrong(clock) => {
@@ -98,23 +96,17 @@ impl Driver {
                     port,
                     "unreachable: no contact dialled this node back; it is a client until one does"
                 );
-                self.set_client(true);
+                self.context.own_address.set_client(true);
             }
             Notice::Reachable => {
                 tracing::info!("reachable: a peer dialled this node");
-                self.set_client(false);
+                self.context.own_address.set_client(false);
             }
             Notice::RequestEnded { .. }
             | Notice::StoreRefused { .. }
             | Notice::StoreRejected { .. }
             | Notice::LookupEnded { .. } => {}
         }
-    }
-
-    /// What this layer says by itself announces the port, or does not.
-    fn set_client(&mut self, is_client: bool) {
-        self.context.own_address.set_client(is_client);
-        self.trust.set_port(self.context.own_address.header_port());
     }
 }
 

@@ -98,10 +98,10 @@ impl Driver {
     pub(super) fn observe(&mut self, now: Now, request: SnapshotRequest) -> Observation {
         if request.watch {
             let trace = self.observer.watch(now.mono);
-            self.core.set_trace_steps(trace);
+            self.session.set_trace_steps(trace);
         }
-        let config = self.core.config();
-        let (requests, operations) = self.core.load();
+        let config = self.session.core().config();
+        let (requests, operations) = self.session.core().load();
         Observation {
             now,
             facts: self.facts(now),
@@ -118,7 +118,11 @@ impl Driver {
                 Vec::new()
             },
             records: self.observe_records(now.boot, request.contacts),
-            network_size: self.core.network_size().map(|size| size.nodes().round() as u64),
+            network_size: self
+                .session
+                .core()
+                .network_size()
+                .map(|size| size.nodes().round() as u64),
             operations,
             max_operations: config.max_operations,
             requests,
@@ -126,40 +130,41 @@ impl Driver {
             finished: self.observer.finished(request.after),
             bans: self.observer.bans(now.mono),
             peers: self
-                .core
+                .session
+                .core()
                 .configured_peers()
                 .map(|(peer, state)| (peer.clone(), state))
                 .collect(),
-            reach: reach_name(&self.core),
-            public_address: self.core.public_address(),
-            pins: self.trust.len(),
-            connection_counts: self.pool.connection_counts(),
+            reach: reach_name(self.session.core()),
+            public_address: self.session.core().public_address(),
+            pins: self.session.pin_count(),
+            connection_counts: self.session.connection_counts(),
             events: self.observer.events(),
         }
     }
 
     fn facts(&self, now: Now) -> Facts {
-        let limits = self.core.config().records;
-        let records = self.core.records();
-        let table = self.core.table();
+        let limits = self.session.core().config().records;
+        let records = self.session.core().records();
+        let table = self.session.core().table();
         Facts {
             contacts: table.len(),
             suspects: table.iter().filter(|contact| contact.is_suspect()).count(),
-            joined: self.core.is_joined(),
-            unreachable: self.core.reach() == Reach::Unreachable,
-            duplicate: self.core.duplicate(),
+            joined: self.session.core().is_joined(),
+            unreachable: self.session.core().reach() == Reach::Unreachable,
+            duplicate: self.session.core().duplicate(),
             lost_address: self.context.own_address.now().lost,
             was_joined: self.observer.was_joined,
             leaving: self.observer.leaving,
             disk_failing: self.observer.disk_failing,
             records: [records.len(), limits.max_records],
             bytes: [records.bytes(), limits.max_bytes],
-            connections: [self.pool.len(), self.most_connections()],
+            connections: [self.session.connections(), self.most_connections()],
             api_connections: [
                 self.context.counters.api_connections.read() as usize,
                 self.context.limits.api_connections,
             ],
-            clock: self.core.clock_estimate(now),
+            clock: self.session.core().clock_estimate(now),
         }
     }
 
@@ -168,7 +173,7 @@ impl Driver {
             let members = bucket.contacts();
             let rtts = members.iter().filter_map(|contact| Some(contact.rtt()?.smoothed()));
             let shown = if contacts { members } else { &[] };
-            let connected = |contact: &Contact| self.pool.proved(contact.id()).is_some();
+            let connected = |contact: &Contact| self.session.is_connected(contact.id());
             ObservedBucket {
                 range: bucket.range(),
                 size: members.len(),
@@ -178,11 +183,11 @@ impl Driver {
                 contacts: shown.iter().map(|one| (one.clone(), connected(one))).collect(),
             }
         };
-        self.core.table().buckets().map(observe).collect()
+        self.session.core().table().buckets().map(observe).collect()
     }
 
     fn observe_records(&self, now: BootTime, sample: bool) -> ObservedRecords {
-        let records = self.core.records();
+        let records = self.session.core().records();
         let keys = if sample { self.sample_keys() } else { Vec::new() };
         let describe = |key: Key| {
             let record = records.get(&key, now)?;
@@ -196,7 +201,7 @@ impl Driver {
 
     /// All keys if they are few; else the next one after each of so many points, evenly spread.
     fn sample_keys(&self) -> Vec<Key> {
-        let records = self.core.records();
+        let records = self.session.core().records();
         if records.len() <= MAX_SAMPLED_KEYS {
             return records.keys_from(Bound::Unbounded).collect();
         }
@@ -213,7 +218,7 @@ impl Driver {
     }
 
     fn observe_running(&self, now: Moment) -> Vec<Running> {
-        let shown = self.core.operations().take(MAX_RUNNING_SHOWN);
+        let shown = self.session.core().operations().take(MAX_RUNNING_SHOWN);
         shown
             .map(|operation| Running {
                 kind: operation.kind,

@@ -20,7 +20,7 @@ use voiddht_core::event::{Command, StoredContact, StoredRecord};
 use voiddht_core::kept::KeptRow;
 use voiddht_identity::network::{Fingerprint, NetworkSecrets};
 use voiddht_identity::{Identity, IdentityError, KeyExchange, Policy, server_config};
-use voiddht_session::{Accepted, Pool, PoolLimits};
+use voiddht_session::{Accepted, Input, PoolLimits, Session, SessionLimits};
 use voiddht_store::{
     Loaded, LoadedRecord, OpenError, Pin, SaveIdentityError, Storage, StorageOpenError, Store,
     StoredIdentity, WriteFailed,
@@ -49,8 +49,8 @@ use crate::own_address::watch::Watch;
 use crate::own_address::{self, OwnAddress};
 use crate::own_sessions::OwnSessions;
 use crate::persistence::Persistence;
+use crate::pins;
 use crate::settings::Settings;
-use crate::trust::Trust;
 
 /// Why a node could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -156,10 +156,21 @@ pub(super) async fn start(
     core.restore_kept(clock.now(), beginning.kept);
     let knows_nobody = beginning.contacts.is_empty() && settings.peers.is_empty();
     core.restore_contacts(beginning.contacts);
-    let header_port = if settings.core.client { 0 } else { own.address.port() };
-    let mut trust = Trust::new(&beginning.identity, own, settings.pins, from_system()?);
-    trust.set_port(header_port);
-    trust.restore(&beginning.identity, beginning.pins, clock.now());
+    let share = Share::claim(&settings.descriptors);
+    let limits = SessionLimits {
+        pool: PoolLimits {
+            connections: settings.limits.connections.min(share.sockets()),
+            requests_per_peer: settings.limits.requests_per_peer,
+        },
+        pins: settings.pins,
+        probes: settings.limits.probes,
+    };
+    let certificate = beginning.identity.certificate().clone();
+    let mut session = Session::new(core, certificate, limits, from_system()?, clock.now());
+    let pins = beginning.pins.into_iter().map(pins::restored).collect();
+    for (id, reason) in session.restore_pins(pins, beginning.identity.policy(), clock.now()) {
+        tracing::warn!(peer = id.short(), %reason, "pin of an earlier run dropped");
+    }
 
     let (sender, inbox) = mpsc::channel(settings.limits.inbox_events);
     let counters = Arc::new(Counters::default());
@@ -184,15 +195,10 @@ pub(super) async fn start(
         subscribers: Subscribers::new(),
         limits: settings.limits,
     });
-    let share = Share::claim(&settings.descriptors);
-    let limits = PoolLimits {
-        connections: context.limits.connections.min(share.sockets()),
-        requests_per_peer: context.limits.requests_per_peer,
-    };
-    let mut pool = Pool::new(own.id, limits);
     if let Some(network) = &context.network {
         let membership = network.now();
-        pool.accept_secrets(Accepted::of(membership.secrets()));
+        let accepted = Accepted::of(membership.secrets());
+        session.handle_input(clock.now(), Input::SecretsChanged(accepted));
         let first = membership.secrets().first().fingerprint();
         let secrets = membership.secrets().fingerprints().len();
         tracing::info!(%first, secrets, "private network");
@@ -201,9 +207,7 @@ pub(super) async fn start(
     let driver = Driver::new(Parts {
         context: Arc::clone(&context),
         clock,
-        core,
-        pool,
-        trust,
+        session,
         share,
         persistence: beginning.persistence,
         inbox,

@@ -85,15 +85,16 @@ impl Dial {
 
 impl Pool {
     /// TLS has authenticated the peer of a dial: what waits goes out, though the connection is not
-    /// opened before the peer has proved its membership. `false`: the dial was given up.
-    pub fn may_send(&mut self, connection: ConnectionId) -> bool {
-        let Some(dial) = self.dials.get_mut(&connection) else { return false };
+    /// opened before the peer has proved its membership.
+    pub(crate) fn may_send(&mut self, connection: ConnectionId) {
+        let Some(dial) = self.dials.get_mut(&connection) else {
+            return self.effects.output(Output::CancelDial { connection });
+        };
         let waiting = std::mem::take(&mut dial.waiting);
         dial.early = Some(waiting.iter().map(|message| message.header.rpc_id).collect());
         let dialect = Dialect::V1;
         for message in waiting {
             self.effects.output(Output::Send { connection, dialect, message });
         }
-        true
     }
 }

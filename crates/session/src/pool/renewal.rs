@@ -80,13 +80,8 @@ pub struct ConnectionCounts {
 }
 
 impl Pool {
-    /// Says which secrets are accepted, at the start.
-    pub fn accept_secrets(&mut self, accepted: Accepted) {
-        self.renewals.accepted = Some(accepted);
-    }
-
     /// The secrets have changed.
-    pub fn secrets_changed(&mut self, now: Moment, accepted: Accepted) {
+    pub(crate) fn secrets_changed(&mut self, now: Moment, accepted: Accepted) {
         self.renewals.accepted = Some(accepted.clone());
         let all: Vec<_> = self
             .connections
@@ -107,7 +102,7 @@ impl Pool {
 
     /// Whether a connection whose handshake is over may be opened: its peer's secret may have been
     /// removed meanwhile.
-    pub fn admits(&self, opened: &Opened) -> bool {
+    pub(crate) fn admits(&self, opened: &Opened) -> bool {
         match (&self.renewals.accepted, opened.proven_by) {
             (None, None) => true,
             (Some(accepted), Some(by)) => accepted.all.contains(&by.peer),
@@ -116,7 +111,7 @@ impl Pool {
     }
 
     /// How many connections there are of each kind.
-    pub fn connection_counts(&self) -> ConnectionCounts {
+    pub(crate) fn connection_counts(&self) -> ConnectionCounts {
         let mut counts = ConnectionCounts::default();
         for connection in self.connections.values().filter(|connection| !connection.closing) {
             if let Some(group) = connection.group {

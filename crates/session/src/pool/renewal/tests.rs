@@ -19,7 +19,7 @@ fn by(peer: Fingerprint, own: Fingerprint) -> Option<ProvenBy> {
 /// A bench of a private network that accepts these secrets.
 fn bench(all: &[Fingerprint]) -> Bench {
     let mut bench = Bench::new(10, 10);
-    bench.pool.accept_secrets(accepted(all));
+    bench.pool.secrets_changed(bench.now, accepted(all));
     bench
 }
 

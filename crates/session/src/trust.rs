@@ -1,10 +1,9 @@
 //! Trust in peer identities: pins, and the resolution of their conflicts (PROTOCOL, section 4).
 //!
-//! The pins themselves are a state machine in `voiddht_identity`. This module connects it to the
-//! node: it observes every authenticated peer, pins are written to the data directory and loaded
-//! from it, and pinned owners are asked. An owner is asked on the live connection that
-//! authenticated the pinned certificate, where there is one; if that brought no answer before, or
-//! there is none, on a new connection to the pinned address.
+//! The pins themselves are a state machine in `voiddht_identity`. This module connects them to the
+//! pool: it observes every authenticated peer, and has pinned owners asked. An owner is asked on the
+//! live connection that authenticated the pinned certificate, where there is one; if that brought no
+//! answer before, or there is none, on a new connection to the pinned address.
 //!
 //! Its cost is per connection. Per message it is one look at an empty list.
 
@@ -16,18 +15,17 @@ use rand::rngs::ChaCha8Rng;
 use voiddht_core::event::{Destination, Undelivered};
 use voiddht_core::time::{Moment, Now};
 use voiddht_identity::pin::{
-    MAX_PINGS_PER_MINUTE, PingResult, Settlement, TakeoverPing, TurnedAway,
+    MAX_PINGS_PER_MINUTE, PinCounters, PingResult, TakeoverPing, TurnedAway,
 };
 use voiddht_identity::{
-    Certificate, Identity, PinLimits, PinOutput, PinRecord, Pins, ProvedPeer, Verdict,
+    Certificate, CertificateError, PinLimits, PinOutput, PinRecord, Pins, Policy, ProvedPeer,
+    Verdict,
 };
-use voiddht_session::{Opened, Pool, Proved};
-use voiddht_store::{Pin, Store};
 use voiddht_wire::peer::{Body, Header, Message, NodeInfo};
 use voiddht_wire::{NodeId, PeerAddress, RpcId};
 
-use crate::counters::{Counters, Limit};
-use crate::log_limit::{Line, log_limited};
+use crate::event::{Limit, Opened, Output, Proved, TrustNotice};
+use crate::pool::Pool;
 
 /// How long an answer to a PING is distinguished from an unsolicited one: the span in which no more
 /// than [`MAX_PINGS_PER_MINUTE`] are sent, which bounds how many are remembered.
@@ -36,11 +34,12 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 /// The pins of a node, and the takeover checks in progress.
 #[derive(Debug)]
 pub(crate) struct Trust {
-    own: NodeInfo,
     pins: Pins,
     /// PINGs to old owners, the oldest first.
     asked: VecDeque<Asked>,
     random: ChaCha8Rng,
+    /// The counters as they were reported last.
+    reported: PinCounters,
 }
 
 /// A PING on its way.
@@ -53,28 +52,19 @@ struct Asked {
 
 impl Trust {
     /// No pins. `random` names the PINGs.
-    pub(crate) fn new(
-        identity: &Identity,
-        own: NodeInfo,
-        limits: PinLimits,
-        random: ChaCha8Rng,
-    ) -> Self {
-        let pins = Pins::new(identity.certificate().clone(), limits);
-        Self { own, pins, asked: VecDeque::new(), random }
+    pub(crate) fn new(own: Certificate, limits: PinLimits, random: ChaCha8Rng) -> Self {
+        let pins = Pins::new(own, limits);
+        Self { pins, asked: VecDeque::new(), random, reported: PinCounters::default() }
     }
 
-    /// The port that PINGs announce from now on; 0 for a client.
-    pub(crate) fn set_port(&mut self, port: u16) {
-        self.own.address = self.own.address.with_port(port);
-    }
-
-    /// Takes up what the data directory held. A pin that cannot be read any more, as after a change
-    /// of the policy, is forgotten there.
-    pub(crate) fn restore(&mut self, identity: &Identity, kept: Vec<Pin>, now: Now) {
-        let records = kept.into_iter().map(record_of).collect();
-        for (id, reason) in self.pins.restore(records, identity.policy(), now) {
-            tracing::warn!(peer = id.short(), %reason, "pin of an earlier run dropped");
-        }
+    /// Takes up what was on disk; see [`Pins::restore`].
+    pub(crate) fn restore(
+        &mut self,
+        records: Vec<PinRecord>,
+        policy: Policy,
+        now: Now,
+    ) -> Vec<(NodeId, CertificateError)> {
+        self.pins.restore(records, policy, now)
     }
 
     /// Judges the peer at the other end of a new connection. `false`: it must not be used. Either
@@ -83,31 +73,17 @@ impl Trust {
         &mut self,
         proof: &ProvedPeer,
         opened: &Opened,
-        counters: &Counters,
+        pool: &mut Pool,
         now: Now,
     ) -> bool {
         let listens_at = opened.dialed.unwrap_or(opened.remote.with_port(0));
         let verdict = self.pins.observe(proof, listens_at, now);
-        let peer = proof.node_id().short();
-        let address = opened.remote;
-        let logs = &counters.logs;
-        match verdict {
-            Verdict::TurnedAway(why) => {
-                if why == TurnedAway::TooManyChecks {
-                    counters.limit_reached(Limit::TakeoverChecks);
-                }
-                log_limited!(logs, Line::PinConflict, warn, peer, %address, %why,
-                    "peer refused: its ID is pinned to another key");
-            }
-            Verdict::Refused(why) => {
-                log_limited!(logs, Line::PinConflict, warn, peer, %address, %why,
-                    "takeover refused");
-            }
-            Verdict::Replaced => {
-                log_limited!(logs, Line::PinConflict, warn, peer, %address,
-                    "ID reassigned to a new key: its owner did not respond");
-            }
-            Verdict::Known | Verdict::Pinned | Verdict::Renewed => {}
+        if verdict == Verdict::TurnedAway(TurnedAway::TooManyChecks) {
+            pool.want(Output::LimitReached(Limit::TakeoverChecks));
+        }
+        if verdict.is_conflict() || verdict == Verdict::Replaced {
+            let (peer, address) = (proof.node_id(), opened.remote);
+            pool.want(Output::Trust(TrustNotice::Conflict { peer, address, verdict }));
         }
         verdict.is_trusted()
     }
@@ -122,48 +98,24 @@ impl Trust {
         self.pins.set_member(id, member);
     }
 
-    /// Does what the pins want, until they want nothing more.
-    pub(crate) fn carry_out(
-        &mut self,
-        pool: &mut Pool,
-        store: Option<&Store>,
-        counters: &Counters,
-        now: Now,
-    ) {
+    /// Does what the pins want, until they want nothing more. `own` is this node, with port 0 if it
+    /// announces none.
+    pub(crate) fn carry_out(&mut self, pool: &mut Pool, own: NodeInfo, now: Now) {
         while let Some(output) = self.pins.poll_output() {
             match output {
-                PinOutput::Ping(ping) => self.ask(pool, ping, now),
-                PinOutput::Settled(settlement) => log_settled(counters, &settlement),
-                PinOutput::Save(record) => {
-                    let id = record.node_id;
-                    let kept = store.map_or(Ok(()), |store| store.put_pin(pin_of(record)));
-                    if kept.is_err() {
-                        log_limited!(
-                            counters.logs,
-                            Line::PinNotSaved,
-                            warn,
-                            peer = id.short(),
-                            "could not save pin: store write queue is full"
-                        );
-                    }
+                PinOutput::Ping(ping) => self.ask(pool, own, ping, now),
+                PinOutput::Settled(settlement) => {
+                    pool.want(Output::Trust(TrustNotice::Settled(settlement)));
                 }
-                PinOutput::Forget(id) => {
-                    if store.is_some_and(|store| store.remove_pin(id).is_err()) {
-                        log_limited!(
-                            counters.logs,
-                            Line::PinNotSaved,
-                            warn,
-                            peer = id.short(),
-                            "could not delete pin: store write queue is full"
-                        );
-                    }
-                }
+                PinOutput::Save(record) => pool.want(Output::SavePin(record)),
+                PinOutput::Forget(id) => pool.want(Output::ForgetPin(id)),
             }
         }
-        for _ in 0..store.map_or(0, Store::take_unsaved_pins) {
-            counters.limit_reached(Limit::UnsavedPins);
+        let counters = self.pins.counters();
+        if counters != self.reported {
+            self.reported = counters;
+            pool.want(Output::PinsCounted(counters));
         }
-        counters.note_pins(self.pins.counters());
     }
 
     /// Whether an owner may still answer: the one question that each reply is asked.
@@ -221,14 +173,10 @@ impl Trust {
 
     /// Forgets a pin. Whether there was one.
     pub(crate) fn forget(&mut self, id: &NodeId) -> bool {
-        let forgotten = self.pins.forget(id);
-        if forgotten {
-            tracing::warn!(peer = id.short(), "pin forgotten by command");
-        }
-        forgotten
+        self.pins.forget(id)
     }
 
-    fn ask(&mut self, pool: &mut Pool, ping: TakeoverPing, now: Now) {
+    fn ask(&mut self, pool: &mut Pool, own: NodeInfo, ping: TakeoverPing, now: Now) {
         while self.asked.front().is_some_and(|asked| now.mono.since(asked.sent) >= REMEMBERED) {
             self.asked.pop_front();
         }
@@ -246,10 +194,10 @@ impl Trust {
             return self.pins.ping_ended(&ping, PingResult::Silent, now.mono);
         }
         let rpc_id = RpcId::from_bytes(self.random.random());
-        let header = Header { sender: self.own.id, port: self.own.address.port(), rpc_id };
+        let header = Header { sender: own.id, port: own.address.port(), rpc_id };
         let message = Message { header, body: Body::Ping };
-        let peer = ping.node_id.short();
-        tracing::debug!(peer, address = %ping.address, "asking the owner of a pin");
+        let (owner, address) = (ping.node_id, ping.address);
+        pool.want(Output::Trust(TrustNotice::OwnerAsked { owner, address }));
         self.asked.push_back(Asked { rpc_id, ping, sent: now.mono });
         if lives && (!waits || !dialable) {
             pool.request(now.mono, to, message);
@@ -261,30 +209,5 @@ impl Trust {
     fn take(&mut self, rpc_id: &RpcId) -> Option<Asked> {
         let index = self.asked.iter().position(|asked| asked.rpc_id == *rpc_id)?;
         self.asked.remove(index)
-    }
-}
-
-fn log_settled(counters: &Counters, settlement: &Settlement) {
-    let Settlement { node_id, outcome, turned_away } = settlement;
-    let peer = node_id.short();
-    log_limited!(counters.logs, Line::PinConflict, warn, peer, turned_away, %outcome,
-        "pin conflict ended");
-}
-
-fn pin_of(record: PinRecord) -> Pin {
-    Pin {
-        node_id: record.node_id,
-        address: record.address,
-        last_seen: record.last_seen,
-        certificate_der: record.certificate,
-    }
-}
-
-fn record_of(pin: Pin) -> PinRecord {
-    PinRecord {
-        node_id: pin.node_id,
-        certificate: pin.certificate_der,
-        address: pin.address,
-        last_seen: pin.last_seen,
     }
 }
