@@ -220,7 +220,8 @@ pub enum Output {
         /// The name that the connection would have had.
         connection: ConnectionId,
     },
-    /// Close a connection after what is queued has been written, and report its end.
+    /// Close a connection after what is queued has been written, and report its end. It may be one
+    /// whose end is being reported, where its peer is banned for that.
     Close {
         /// Which.
         connection: ConnectionId,

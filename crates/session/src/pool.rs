@@ -255,9 +255,10 @@ impl Pool {
         }
     }
 
-    /// Sends a reply on the connection of its request; if that is gone, drops it.
+    /// Sends a reply on the connection of its request; if that is closing or gone, drops it.
     pub(crate) fn reply(&mut self, connection: ConnectionId, message: Message) {
-        let Some(entry) = self.connections.get_mut(&connection) else { return };
+        let entry = self.connections.get_mut(&connection).filter(|entry| !entry.closing);
+        let Some(entry) = entry else { return };
         entry.unanswered = entry.unanswered.saturating_sub(1);
         if std::mem::take(&mut entry.mute) {
             return self.effects.output(Output::NoAnswer { connection });
@@ -552,7 +553,9 @@ impl Pool {
             NotSent::DoesNotFit => ErrorCode::NotAcceptable,
             NotSent::Closed => return,
         };
-        let Some(entry) = self.connections.get(&connection) else { return };
+        let Some(entry) = self.connections.get(&connection).filter(|entry| !entry.closing) else {
+            return;
+        };
         let error = Message { header: reply.header, body: Body::Error(code) };
         self.effects.output(Output::Refuse { connection, dialect: entry.dialect, error });
     }
