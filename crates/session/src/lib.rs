@@ -8,7 +8,7 @@
 //! * [`event`]: inputs and outputs.
 //! * `pool`: which connection carries what, when to dial, and which connection is closed when the
 //!   pool is full. `pool/choice` decides between crossing dials, `pool/slots` when all slots are
-//!   taken.
+//!   taken, `pool/sending` what becomes of a message that could not be sent.
 //! * `trust`: pins and takeover checks.
 //! * `probes`: whether peers listen where they say, a few at a time.
 //! * [`names`]: the names of connections.

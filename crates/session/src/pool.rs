@@ -17,6 +17,7 @@ mod dial;
 mod entry;
 mod legacy;
 mod renewal;
+mod sending;
 mod slots;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -25,8 +26,8 @@ use std::time::Duration;
 use voiddht_core::event::{Destination, Input, Undelivered};
 use voiddht_core::peer::{ConnectionId, Peer};
 use voiddht_core::time::Moment;
+use voiddht_wire::NodeId;
 use voiddht_wire::peer::{Body, Dialect, ErrorCode, Header, Message};
-use voiddht_wire::{NodeId, RpcId};
 
 use self::dial::{Dial, Taken};
 use self::entry::{Connection, PeerConnections};
@@ -34,7 +35,7 @@ use self::legacy::LegacyPeers;
 use self::renewal::Renewals;
 pub use self::renewal::{Accepted, ConnectionCounts};
 use self::slots::{Occupied, Wanted};
-use crate::event::{Ending, Limit, NotSent, Opened, Output, Proved};
+use crate::event::{Ending, Limit, Opened, Output, Proved};
 use crate::names::DialNames;
 
 /// How long an inbound connection is left alone after its last use, when room is needed. Long
@@ -255,18 +256,6 @@ impl Pool {
         }
     }
 
-    /// Sends a reply on the connection of its request; if that is closing or gone, drops it.
-    pub(crate) fn reply(&mut self, connection: ConnectionId, message: Message) {
-        let entry = self.connections.get_mut(&connection).filter(|entry| !entry.closing);
-        let Some(entry) = entry else { return };
-        entry.unanswered = entry.unanswered.saturating_sub(1);
-        if std::mem::take(&mut entry.mute) {
-            return self.effects.output(Output::NoAnswer { connection });
-        }
-        let dialect = entry.dialect;
-        self.effects.output(Output::Send { connection, dialect, message });
-    }
-
     /// Notes that a message came, and returns its sender. `None`: the connection is closing, and
     /// nothing that comes from it matters any more.
     pub(crate) fn received(
@@ -479,85 +468,6 @@ impl Pool {
     fn cancel_dial(&mut self, connection: ConnectionId) {
         self.effects.output(Output::CancelDial { connection });
         self.end_dial(connection, Undelivered::ConnectionLost);
-    }
-
-    /// Sends what waited for a dial.
-    fn send_waiting(&mut self, now: Moment, peer: NodeId, message: Message) {
-        let rpc_id = message.header.rpc_id;
-        let current = self.peers.get(&peer).map(|peer| peer.current);
-        let sent = match current {
-            Some(connection) => self.send_request(now, connection, message),
-            None => Err(Undelivered::ConnectionLost),
-        };
-        if let Err(why) = sent {
-            self.effects.input(Input::Undelivered { rpc_id, why });
-        }
-    }
-
-    fn send_request(
-        &mut self,
-        now: Moment,
-        connection: ConnectionId,
-        message: Message,
-    ) -> Result<(), Undelivered> {
-        let Some(entry) = self.connections.get_mut(&connection) else {
-            return Err(Undelivered::ConnectionLost);
-        };
-        if !entry.awaited.has_room(now, self.limits.requests_per_peer) {
-            self.limit_reached(Limit::RequestsPerPeer);
-            return Err(Undelivered::LocalLimit);
-        }
-        entry.awaited.insert(now, message.header.rpc_id);
-        entry.last_used = now;
-        let dialect = entry.dialect;
-        self.effects.output(Output::Send { connection, dialect, message });
-        Ok(())
-    }
-
-    /// Reports that an [`Output::Send`] was not executed.
-    pub(crate) fn not_sent(&mut self, connection: ConnectionId, message: &Message, why: NotSent) {
-        if why == NotSent::Full {
-            self.limit_reached(Limit::QueuedBytes);
-        }
-        if message.body.is_request() {
-            self.request_not_sent(connection, message.header.rpc_id, why);
-        } else {
-            self.reply_not_sent(connection, message, why);
-        }
-    }
-
-    fn request_not_sent(&mut self, connection: ConnectionId, rpc_id: RpcId, why: NotSent) {
-        // If it is awaited no more, the core has been told already.
-        if let Some(entry) = self.connections.get_mut(&connection) {
-            if !entry.awaited.remove(&rpc_id) {
-                return;
-            }
-            if entry.is_legacy() && entry.awaited.is_empty() {
-                self.close(connection);
-            }
-        } else if !self.dials.get_mut(&connection).is_some_and(|dial| dial.take_back(&rpc_id)) {
-            return;
-        }
-        let why = match why {
-            NotSent::Full => Undelivered::LocalLimit,
-            NotSent::Closed => Undelivered::ConnectionLost,
-            NotSent::DoesNotFit => Undelivered::DoesNotFit,
-        };
-        self.effects.input(Input::Undelivered { rpc_id, why });
-    }
-
-    /// Answers a request by an error instead of the reply that could not be sent.
-    fn reply_not_sent(&mut self, connection: ConnectionId, reply: &Message, why: NotSent) {
-        let code = match why {
-            NotSent::Full => ErrorCode::Busy,
-            NotSent::DoesNotFit => ErrorCode::NotAcceptable,
-            NotSent::Closed => return,
-        };
-        let Some(entry) = self.connections.get(&connection).filter(|entry| !entry.closing) else {
-            return;
-        };
-        let error = Message { header: reply.header, body: Body::Error(code) };
-        self.effects.output(Output::Refuse { connection, dialect: entry.dialect, error });
     }
 
     fn limit_reached(&mut self, limit: Limit) {

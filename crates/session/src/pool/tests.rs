@@ -6,6 +6,7 @@ use voiddht_identity::network::ProvenBy;
 use voiddht_wire::{PeerAddress, RpcId};
 
 use super::*;
+use crate::event::NotSent;
 use crate::names;
 
 pub(super) const ME: u8 = 0x80;
