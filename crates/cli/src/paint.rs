@@ -1,15 +1,17 @@
-//! Colours, bars and small charts for people at a terminal. Where standard output is no terminal,
-//! or NO_COLOR is set, the words alone.
+//! Colours, wrapped lines, bars and small charts for people at a terminal. Where standard output is no
+//! terminal, the words alone, a line for each statement; where NO_COLOR is set, without colours.
 
 pub mod table;
 
 use std::fmt::Display;
 use std::io::IsTerminal;
 
-/// Whether and how words are coloured.
+/// Whether words are coloured, and how long their lines are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Paint {
     colours: bool,
+    /// The width at which lines are wrapped; `None` leaves them as they are.
+    width: Option<usize>,
 }
 
 /// What a colour says.
@@ -40,15 +42,17 @@ impl Tone {
 }
 
 impl Paint {
-    /// Without colours.
-    pub const PLAIN: Self = Self { colours: false };
-    /// With colours.
-    pub const COLOURED: Self = Self { colours: true };
+    /// Without colours, and not wrapped.
+    pub const PLAIN: Self = Self { colours: false, width: None };
+    /// With colours, and not wrapped.
+    pub const COLOURED: Self = Self { colours: true, width: None };
 
     /// As standard output wants it.
     pub fn of_stdout() -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self { colours: std::io::stdout().is_terminal() && !refused }
+        let is_terminal = std::io::stdout().is_terminal();
+        let width = is_terminal.then(table::width_of_stdout);
+        Self { colours: is_terminal && !refused, width }
     }
 
     /// A text in a tone.
@@ -58,6 +62,43 @@ impl Paint {
             false => text.to_string(),
         }
     }
+
+    /// A text that begins at this column, wrapped between words; its further lines begin there, too.
+    pub fn hang(self, column: usize, text: &str) -> String {
+        let Some(width) = self.width else { return text.to_owned() };
+        let (mut wrapped, mut at) = (String::new(), column);
+        for (index, word) in text.split(' ').enumerate() {
+            let length = visible(word);
+            if index > 0 && at + 1 + length > width {
+                wrapped.push('\n');
+                wrapped += &" ".repeat(column);
+                at = column;
+            } else if index > 0 {
+                wrapped.push(' ');
+                at += 1;
+            }
+            wrapped += word;
+            at += length;
+        }
+        wrapped
+    }
+}
+
+/// The characters that a terminal shows of a text: without those that colour it.
+fn visible(text: &str) -> usize {
+    let mut coloured = false;
+    let shown = text.chars().filter(|char| match char {
+        '\x1b' => {
+            coloured = true;
+            false
+        }
+        'm' if coloured => {
+            coloured = false;
+            false
+        }
+        _ => !coloured,
+    });
+    shown.count()
 }
 
 /// A bar that is filled up to `part` of `whole`, this many characters wide.
@@ -165,6 +206,18 @@ mod tests {
     fn colour_is_there_only_where_it_is_wanted() {
         assert_eq!(Paint::PLAIN.tone(Tone::Bad, "no"), "no");
         assert_eq!(Paint::COLOURED.tone(Tone::Bad, "no"), "\x1b[31mno\x1b[0m");
+    }
+
+    #[test]
+    fn a_text_is_wrapped_below_its_beginning() {
+        let paint = Paint { colours: true, width: Some(20) };
+        let red = paint.tone(Tone::Bad, "is a");
+        assert_eq!(
+            paint.hang(6, &format!("this {red} text, and an-unbreakable-word it is")),
+            "this \x1b[31mis a\x1b[0m\n      text, and\n      an-unbreakable-word\n      it is"
+        );
+        assert_eq!(paint.hang(6, "exactly so far"), "exactly so far");
+        assert_eq!(Paint::PLAIN.hang(6, &"far ".repeat(20)), "far ".repeat(20));
     }
 
     #[test]

@@ -283,6 +283,9 @@ async fn trial(api: SocketAddr) -> Result<Trial, String> {
     }
 }
 
+/// Where the text of a check begins, behind its sign and its name.
+const TEXT_COLUMN: usize = 15;
+
 fn words(node: &str, checks: &[Check], paint: Paint) -> String {
     let count = |result: &str| checks.iter().filter(|check| check.result == result).count();
     let (tone, verdict) = match (count("failed"), count("warning")) {
@@ -307,9 +310,10 @@ fn words(node: &str, checks: &[Check], paint: Paint) -> String {
             _ => (Tone::Faint, "?"),
         };
         let name = format!("{:<10}", check.name);
-        let _ = write!(text, "\n  {} {name} {}", paint.tone(tone, sign), check.text);
+        let said = paint.hang(TEXT_COLUMN, &check.text);
+        let _ = write!(text, "\n  {} {name} {said}", paint.tone(tone, sign));
         if !check.advice.is_empty() {
-            let _ = write!(text, "\n  {:>12} {}", "→", check.advice);
+            let _ = write!(text, "\n  {:>12} {}", "→", paint.hang(TEXT_COLUMN, &check.advice));
         }
     }
     text

@@ -8,7 +8,7 @@ pub(super) mod remove;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use clap::Args;
 use serde_json::json;
@@ -28,6 +28,7 @@ use super::signed::{Way, describe};
 use crate::arguments::values::{module_api, number};
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
+use crate::paint::words::span;
 
 /// How long a node may take to publish a value for the first time.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -269,7 +270,10 @@ pub(super) async fn keep_withdrawal(
 ) -> Result<(), Failure> {
     let end = match envelope.effective_end() {
         None | Some(u64::MAX) => "for ever".to_owned(),
-        Some(end) => format!("until {end} (seconds since 1970)"),
+        Some(end) => {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            format!("for {}", span(end.saturating_sub(now.as_secs())))
+        }
     };
     let kept: Result<KeepView, Failure> = match control(directory).await {
         Ok(node) => {

@@ -15,10 +15,20 @@ use voiddht_wire::NodeId;
 use super::connection::NodeConnection;
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
+use crate::paint::Paint;
+use crate::paint::table::{Column, Table, width_of_stdout};
 
 /// Digits of an ID that must be given at least, where it is not given whole: as many as the log
 /// shows.
 const LEAST_DIGITS: usize = 8;
+
+/// The table of pins.
+const COLUMNS: [Column; 4] = [
+    Column::text("ID").above(),
+    Column::text("address"),
+    Column::text("last seen"),
+    Column::text(""),
+];
 
 /// List and forget the certificates that a node trusts for the IDs that it knows
 ///
@@ -39,7 +49,7 @@ enum Command {
 
 /// List the pins in a node's data directory
 ///
-/// Whether or not the node runs. Each line has the ID, the owner's last known address, and the time.
+/// Whether or not the node runs. Each pin has the ID, the owner's last known address, and the time.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -163,8 +173,8 @@ async fn list(place: &Place, output: &Output) -> Result<Exit, Failure> {
         return Ok(Exit::Success);
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    for pin in &pins {
-        output.line(line(pin, now))?;
+    if !pins.is_empty() {
+        output.line(words(&pins, now, width_of_stdout(), Paint::of_stdout()))?;
     }
     output.notice(match pins.len() {
         1 => "1 pin".to_owned(),
@@ -214,14 +224,20 @@ fn choose(id: &str, pins: &[PinView]) -> Result<Option<NodeId>, Failure> {
     }
 }
 
-fn line(pin: &PinView, now: Duration) -> String {
-    let address = match pin.address {
-        Some(address) => address.to_string(),
-        None => "never seen to listen".to_owned(),
-    };
-    let seen = Duration::from_millis(pin.last_seen_ms);
-    let contact = if pin.member == Some(true) { "  contact" } else { "" };
-    format!("{}  {address:<24}  {}{contact}", pin.id, ago(now.saturating_sub(seen)))
+fn words(pins: &[PinView], now: Duration, width: usize, paint: Paint) -> String {
+    let mut table = Table::new(COLUMNS);
+    for pin in pins {
+        let address = pin.address.map_or("never seen to listen".to_owned(), |at| at.to_string());
+        let seen = Duration::from_millis(pin.last_seen_ms);
+        let contact = if pin.member == Some(true) { "contact" } else { "" };
+        table.row([
+            pin.id.as_str().into(),
+            address.into(),
+            ago(now.saturating_sub(seen)).into(),
+            contact.into(),
+        ]);
+    }
+    table.render(width, paint)
 }
 
 /// Pins are dated to the hour.

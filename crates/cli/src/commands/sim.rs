@@ -25,6 +25,7 @@ use self::choice::Chosen;
 use crate::arguments::values::number;
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
+use crate::paint::Paint;
 use crate::process;
 
 /// Seeds that are drawn lie below this: they are typed again by people.
@@ -88,7 +89,7 @@ Exit status:
 impl Arguments {
     pub(super) fn run(self, output: &Output) -> Result<Exit, Failure> {
         if self.list {
-            output.line(choice::list())?;
+            output.line(choice::list(Paint::of_stdout()))?;
             return Ok(Exit::Success);
         }
         if let Some(folder) = self.out.as_deref().filter(|folder| !folder.is_dir()) {

@@ -1,5 +1,5 @@
-//! Tables that fit the terminal: where the columns together are too wide, those that matter least
-//! are left out.
+//! Tables that fit the terminal: where the columns together are too wide, a long one gets lines of its
+//! own, and those that matter least are left out.
 
 use std::env;
 
@@ -20,6 +20,7 @@ pub struct Column {
     title: &'static str,
     right: bool,
     weight: u8,
+    above: bool,
 }
 
 /// One cell.
@@ -39,17 +40,23 @@ pub struct Table {
 impl Column {
     /// A column of text that is never left out.
     pub const fn text(title: &'static str) -> Self {
-        Self { title, right: false, weight: u8::MAX }
+        Self { title, right: false, weight: u8::MAX, above: false }
     }
 
     /// A column of numbers that is never left out.
     pub const fn number(title: &'static str) -> Self {
-        Self { title, right: true, weight: u8::MAX }
+        Self { title, right: true, weight: u8::MAX, above: false }
     }
 
     /// The same column, left out where room is short: the lowest weight first.
     pub const fn weight(self, weight: u8) -> Self {
         Self { weight, ..self }
+    }
+
+    /// The same column; where room is short, and before any other is left out, each of its cells stands
+    /// on a line of its own above its row. For what is long, and is needed whole.
+    pub const fn above(self) -> Self {
+        Self { above: true, ..self }
     }
 }
 
@@ -79,38 +86,53 @@ impl Table {
 
     /// The table in lines, no line wider than this as long as a column can be left out.
     pub fn render(&self, width: usize, paint: Paint) -> String {
-        let kept = self.kept(width);
+        let widths = self.widths();
+        let (above, mut kept): (Vec<_>, Vec<_>) = match total(&widths) > width {
+            true => widths.into_iter().partition(|(index, _)| self.columns[*index].above),
+            false => (Vec::new(), widths),
+        };
+        self.leave_out(&mut kept, width);
         let titles = kept.iter().map(|(index, width)| {
             let column = self.columns[*index];
             pad(column.title, *width, column.right)
         });
         let mut text = paint.tone(Tone::Faint, line(titles));
         for row in &self.rows {
-            let cells = kept.iter().map(|(index, width)| {
-                let (cell, right) = (row.get(*index), self.columns[*index].right);
-                let text = pad(cell.map_or("", |cell| &cell.text), *width, right);
-                match cell.and_then(|cell| cell.tone) {
-                    Some(tone) => paint.tone(tone, text),
-                    None => text,
-                }
-            });
+            let cells = |columns: &[(usize, usize)]| {
+                let cells = columns.iter().map(|(index, width)| {
+                    let (cell, right) = (row.get(*index), self.columns[*index].right);
+                    let text = pad(cell.map_or("", |cell| &cell.text), *width, right);
+                    match cell.and_then(|cell| cell.tone) {
+                        Some(tone) => paint.tone(tone, text),
+                        None => text,
+                    }
+                });
+                line(cells)
+            };
+            if !above.is_empty() {
+                text.push('\n');
+                text += &cells(&above);
+            }
             text.push('\n');
-            text += &line(cells);
+            text += &cells(&kept);
         }
         text
     }
 
-    /// The columns that stay, each with its width.
-    fn kept(&self, width: usize) -> Vec<(usize, usize)> {
-        let widths = |index: usize| {
+    /// All columns, each with its width.
+    fn widths(&self) -> Vec<(usize, usize)> {
+        let width = |index: usize| {
             let cells = self.rows.iter().filter_map(|row| row.get(index));
             let cells = cells.map(|cell| cell.text.chars().count());
             cells.chain([self.columns[index].title.chars().count()]).max().unwrap_or(0)
         };
-        let mut kept: Vec<_> =
-            (0..self.columns.len()).map(|index| (index, widths(index))).collect();
+        (0..self.columns.len()).map(|index| (index, width(index))).collect()
+    }
+
+    /// Leaves out the columns of the lowest weight until the others fit.
+    fn leave_out(&self, kept: &mut Vec<(usize, usize)>, width: usize) {
         let weight = |(index, _): &(usize, usize)| self.columns[*index].weight;
-        while total(&kept) > width {
+        while total(kept) > width {
             // Of equal weight, the one farther to the right.
             let least = kept.iter().enumerate().rev().min_by_key(|(_, column)| weight(column));
             match least.filter(|(_, column)| weight(column) < u8::MAX) {
@@ -118,7 +140,6 @@ impl Table {
                 None => break,
             }
         }
-        kept
     }
 }
 
@@ -174,6 +195,19 @@ mod tests {
         assert_eq!(text.lines().nth(1), Some("  ab      well"));
         // What always stays may be too wide.
         assert_eq!(table().render(1, Paint::PLAIN), text);
+    }
+
+    #[test]
+    fn a_long_column_gets_lines_of_its_own_before_others_are_left_out() {
+        let mut table = Table::new([
+            Column::text("key").above(),
+            Column::text("state"),
+            Column::number("size"),
+        ]);
+        table.row(["0123456789abcdef".into(), Cell::toned(Tone::Well, "kept"), "5".into()]);
+        let lines = |width| table.render(width, Paint::PLAIN);
+        assert_eq!(lines(31), "  key               state  size\n  0123456789abcdef  kept      5");
+        assert_eq!(lines(30), "  state  size\n  0123456789abcdef\n  kept      5");
     }
 
     #[test]

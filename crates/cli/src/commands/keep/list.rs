@@ -39,7 +39,7 @@ Ends with status 1 if the node keeps nothing.";
 
 /// The table of kept values.
 const COLUMNS: [Column; 7] = [
-    Column::text("key"),
+    Column::text("key").above(),
     Column::text("state"),
     Column::number("size").weight(3),
     Column::text("signed").weight(2),

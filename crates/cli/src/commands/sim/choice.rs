@@ -8,6 +8,7 @@ use voiddht_sim::scenario::{Plan, shipped};
 
 use super::random;
 use crate::outcome::Failure;
+use crate::paint::Paint;
 
 /// The word for all scenarios that have pictures.
 const FIGURES: &str = "figures";
@@ -53,16 +54,20 @@ pub(super) fn choose(word: &str) -> Result<Vec<Chosen>, Failure> {
     Ok(vec![parsed(&name, word, &text)?])
 }
 
-/// The scenarios that come with the program, a line for each.
-pub(super) fn list() -> String {
+/// The scenarios that come with the program.
+pub(super) fn list(paint: Paint) -> String {
     let width = shipped::ALL.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let width = width.max(random::NAME.len());
     let mut list = String::new();
+    let mut line = |name: &str, about: &str| {
+        // Two blanks before the name, three behind it.
+        let _ = writeln!(list, "  {name:width$}   {}", paint.hang(width + 5, about));
+    };
     for (name, text) in shipped::ALL {
         let about = parsed(name, name, text).map(|one| one.plan.about).unwrap_or_default();
-        let _ = writeln!(list, "  {name:width$}   {about}");
+        line(name, &about);
     }
-    let _ = writeln!(list, "  {:width$}   {}", random::NAME, random::ABOUT);
+    line(random::NAME, random::ABOUT);
     list.trim_end().to_owned()
 }
 

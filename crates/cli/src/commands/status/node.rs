@@ -1,6 +1,7 @@
 //! The status of one node as text.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 
 use super::super::shown::{Event, Group, History, Node, PrivateNetwork, Table, Who};
 use crate::paint::words::{bytes, millis, number, plural, span};
@@ -15,11 +16,18 @@ const BAR: usize = 20;
 /// Events that are shown, the latest.
 const EVENTS: usize = 6;
 
+/// Where the value of a fact begins, behind its name.
+const VALUE_COLUMN: usize = 16;
+
 /// Everything that there is to say.
 pub(super) fn words(node: &Node, paint: Paint) -> String {
     let mut text = head(node, paint);
+    let mut fact = |name: &str, value: &str| {
+        let (name, value) = (format!("{name:<12}"), paint.hang(VALUE_COLUMN, value));
+        let _ = write!(text, "\n  {}  {value}", paint.tone(Tone::Faint, name));
+    };
     for (name, value) in facts(node, paint) {
-        let _ = write!(text, "\n  {}  {value}", paint.tone(Tone::Faint, format!("{name:<12}")));
+        fact(name, &value);
     }
     for peer in &node.peers {
         let tone = match peer.state.as_str() {
@@ -27,9 +35,7 @@ pub(super) fn words(node: &Node, paint: Paint) -> String {
             "untried" => Tone::Faint,
             _ => Tone::Warning,
         };
-        let state = paint.tone(tone, &peer.text);
-        let _ =
-            write!(text, "\n  {}  {}: {state}", paint.tone(Tone::Faint, "peer        "), peer.peer);
+        fact("peer", &format!("{}: {}", peer.peer, paint.tone(tone, &peer.text)));
     }
     if let Some(history) = &node.history {
         text += &rates(history, paint);
@@ -63,7 +69,8 @@ fn head(node: &Node, paint: Paint) -> String {
         paint.tone(Tone::Strong, format!("{label}{feeling}"))
     );
     for reason in &health.reasons {
-        let _ = writeln!(text, "  {} {}", paint.tone(Tone::Warning, &reason.text), reason.hint);
+        let reason = format!("{} {}", paint.tone(Tone::Warning, &reason.text), reason.hint);
+        let _ = writeln!(text, "  {}", paint.hang(2, &reason));
     }
     text
 }
@@ -72,7 +79,13 @@ fn head(node: &Node, paint: Paint) -> String {
 fn peers_at(who: &Who, paint: Paint) -> String {
     let mut text = who.p2p_address.clone();
     if let Some(announced) = who.announced_address.as_ref().filter(|it| **it != text) {
-        let _ = write!(text, ", announced as {announced}");
+        let _ = match announced.parse::<SocketAddr>() {
+            // Peers take the address that they see, and this port.
+            Ok(address) if address.ip().is_unspecified() => {
+                write!(text, ", announced as port {}", address.port())
+            }
+            _ => write!(text, ", announced as {announced}"),
+        };
     }
     if let Some(public) = &who.public_address {
         let _ = write!(text, ", seen at {public}");
@@ -302,6 +315,7 @@ fn events(events: &[Event], now_ms: u64, paint: Paint) -> String {
             if event.times > 1 { format!(" {}×", number(event.times)) } else { String::new() };
         let told = format!("{}{times}", event.text);
         let told = if event.warning { paint.tone(Tone::Warning, told) } else { told };
+        let told = paint.hang(VALUE_COLUMN, &told);
         let ago = paint.tone(Tone::Faint, format!("{:>8} ago", span(ago)));
         let _ = write!(text, "\n  {ago}  {told}");
     }
