@@ -271,6 +271,59 @@ fn ping_tells_what_is_there_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_mapped_port_is_shown_without_an_address_that_is_none() {
+    let node =
+        Server::start(&["-a", "0.0.0.0", "--announce-port", "17402", "--http", "127.0.0.1:0"]);
+    let status = said(&["status"], &node.http(), 0);
+    assert!(status.contains(", announced as port 17402"), "{status}");
+}
+
+/// A service that reads what a client says first and, where this has something to say about it, answers.
+/// It serves as many connections as the process lives for.
+fn service(answer: fn(&[u8]) -> Option<&'static [u8]>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for tcp in listener.incoming() {
+            let mut tcp = tcp.unwrap();
+            std::thread::spawn(move || {
+                let mut asked = [0; 512];
+                let read = tcp.read(&mut asked).unwrap_or(0);
+                let _ = match answer(&asked[..read]) {
+                    Some(answer) => tcp.write_all(answer),
+                    // As one that waits for the end of a line: until the client leaves.
+                    None => tcp.read(&mut asked).map(drop),
+                };
+            });
+        }
+    });
+    address
+}
+
+#[test]
+fn ping_names_the_service_that_is_no_node() {
+    let check = |answer: fn(&[u8]) -> Option<&'static [u8]>, timeout, what, words| {
+        let address = service(answer);
+        let ping = |more: &[&str]| {
+            let mut ping = dht();
+            ping.args(["ping", "--timeout", timeout, &address]).args(more);
+            text(&ping.output().unwrap(), 1)
+        };
+        let found: Value = serde_json::from_str(&ping(&["--json"])).unwrap();
+        assert_eq!(found["what"], what);
+        let said = ping(&[]);
+        assert!(said.contains::<&str>(words), "{said}");
+    };
+    let http: fn(&[u8]) -> Option<&'static [u8]> =
+        |asked| asked.starts_with(b"GET ").then_some(&b"HTTP/1.0 404 Not Found\r\n\r\n"[..]);
+    check(|_| Some(&b"\x15\x03\x01\0\x02\x02\n"[..]), "5", "tls", "a TLS server that is no node");
+    check(|_| Some(&b"SSH-2.0-x\r\n"[..]), "5", "other", "another protocol");
+    // It waits for the end of a line, which a GET of the module API has not.
+    check(http, "2", "http", "an HTTP server that is no voiddht node's");
+    check(|_| None, "1", "silent", "accepts connections and sends nothing");
+}
+
+#[test]
 fn get_and_put_tell_programs_what_they_know() {
     let data = tempfile::tempdir().unwrap();
     let directory = data.path().join("node");

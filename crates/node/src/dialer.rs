@@ -61,7 +61,7 @@ async fn connect(
 /// told.
 async fn name_service(context: &Context, to: &Destination, failure: DialFailure) -> DialFailure {
     let (source, address) = (context.own_address.now().source, to.address.socket_addr());
-    match service::identify(source, address).await {
+    match service::identify(source, address, service::PATIENCE).await {
         // Nodes close connections too, and are none of the services that are known.
         Some(Service::Other) if matches!(failure.error, HandshakeError::Cut(_)) => failure,
         Some(service) => DialFailure { error: HandshakeError::NoNode(service), ..failure },

@@ -60,7 +60,7 @@ mod own_sessions;
 mod persistence;
 pub mod pins;
 pub mod resolver;
-mod service;
+pub mod service;
 pub mod settings;
 pub mod snapshot;
 mod sockets;

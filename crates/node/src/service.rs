@@ -10,18 +10,16 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
-use voiddht_core::configured::Service;
+pub use voiddht_core::configured::Service;
 use voiddht_wire::Key;
+use voiddht_wire::api::{DHT_FAILURE, DHT_GET, DHT_SUCCESS};
 use voiddht_wire::limits::FRAME_HEADER_BYTES;
 
 use crate::handshake;
 
-/// How long connecting, and each answer, may take. A GET that finds nothing takes a lookup.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// DHT GET, DHT SUCCESS and DHT FAILURE of the module API.
-const GET: u16 = 651;
-const SUCCESS: u16 = 652;
-const FAILURE: u16 = 653;
+/// How long connecting, and the answer, may take where a dial has failed. A GET that finds nothing takes a
+/// lookup.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a server is that began with these bytes.
 pub(crate) fn of_first_bytes(bytes: [u8; 4]) -> Service {
@@ -32,21 +30,26 @@ pub(crate) fn of_first_bytes(bytes: [u8; 4]) -> Service {
         [0x15 | 0x16, 3, ..] => Service::Tls,
         // The first two are the size of a frame; in the length of a pushed certificate, they are 0.
         [0, 0, ..] => Service::Other,
-        _ if kind == SUCCESS || kind == FAILURE => Service::ModuleApi,
+        _ if kind == DHT_SUCCESS || kind == DHT_FAILURE => Service::ModuleApi,
         _ => Service::Other,
     }
 }
 
-/// Asks what is there; `None` if nothing can be told.
-pub(crate) async fn identify(source: Option<IpAddr>, address: SocketAddr) -> Option<Service> {
-    let connected = timeout(PATIENCE, handshake::connect(source, address)).await;
+/// Queries a server that waits for its client, from `source` where given; connecting and the answer may
+/// each take as long as `patience`. `None` if it cannot be reached, or does not answer in time.
+pub async fn identify(
+    source: Option<IpAddr>,
+    address: SocketAddr,
+    patience: Duration,
+) -> Option<Service> {
+    let connected = timeout(patience, handshake::connect(source, address)).await;
     let mut tcp = connected.ok()?.ok()?;
     let mut first = [0; 4];
     let exchange = async {
         tcp.write_all(&question()).await?;
         tcp.read_exact(&mut first).await
     };
-    match timeout(PATIENCE, exchange).await {
+    match timeout(patience, exchange).await {
         Ok(Ok(_)) => Some(of_first_bytes(first)),
         // It closed without a word: nothing that waits for a node.
         Ok(Err(_)) => Some(Service::Other),
@@ -58,7 +61,7 @@ pub(crate) async fn identify(source: Option<IpAddr>, address: SocketAddr) -> Opt
 fn question() -> Vec<u8> {
     let key = Key::of_value(b"voiddht: what listens here?").to_bytes();
     let size = (FRAME_HEADER_BYTES + key.len()) as u16;
-    [&size.to_be_bytes()[..], &GET.to_be_bytes(), &key].concat()
+    [&size.to_be_bytes()[..], &DHT_GET.to_be_bytes(), &key].concat()
 }
 
 #[cfg(test)]
@@ -76,7 +79,7 @@ mod tests {
             tcp.read_exact(&mut asked).await.unwrap();
             tcp.write_all(answer).await.unwrap();
         };
-        tokio::join!(identify(None, address), server).0
+        tokio::join!(identify(None, address, PATIENCE), server).0
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 use voiddht_node::network::read_secret_file;
+use voiddht_node::service::Service;
 
 use self::probe::{Found, Peer};
 use super::connection::pretty;
@@ -72,7 +73,7 @@ impl Arguments {
             }
             None => None,
         };
-        let found = probe::probe(&self.address, self.port, patience, secrets.as_ref()).await?;
+        let found = probe::probe(&self.address, self.port, patience, secrets.as_ref()).await;
         if self.json {
             output.line(pretty(&json(&self.address, &found)))?;
         } else {
@@ -96,10 +97,12 @@ fn name(found: &Found) -> &'static str {
         Found::Nothing { .. } => "nothing",
         Found::Peer(peer) if peer.original => "original",
         Found::Peer(_) | Found::SilentPeer { .. } => "voiddht",
-        Found::ModuleApi => "module_api",
         Found::Dashboard => "dashboard",
-        Found::Http => "http",
-        Found::Other => "other",
+        Found::Service(Service::ModuleApi) => "module_api",
+        Found::Service(Service::Http) => "http",
+        Found::Service(Service::Tls) => "tls",
+        Found::Service(Service::Silent) => "silent",
+        Found::Service(Service::Other) => "other",
     }
 }
 
@@ -122,7 +125,7 @@ fn json(address: &HostPort, found: &Found) -> serde_json::Value {
 }
 
 fn words(address: &HostPort, found: &Found, paint: Paint) -> String {
-    let line = |tone, text: String| format!("{} {text}", paint.tone(tone, "●"));
+    let line = |tone, text: String| format!("{} {}", paint.tone(tone, "●"), paint.hang(2, &text));
     match found {
         Found::Peer(peer) => of_peer(address, peer, paint),
         Found::SilentPeer { why } => line(
@@ -132,7 +135,7 @@ fn words(address: &HostPort, found: &Found, paint: Paint) -> String {
         Found::Nothing { why } => {
             line(Tone::Bad, format!("{address}: nothing answers there: {why}"))
         }
-        Found::ModuleApi => line(
+        Found::Service(Service::ModuleApi) => line(
             Tone::Warning,
             format!(
                 "{address}: a module API, for local programs (dht put --node {address}). Peers use \
@@ -146,39 +149,42 @@ fn words(address: &HostPort, found: &Found, paint: Paint) -> String {
                  port: that of dht_server --p2p-port, 7402 by default."
             ),
         ),
-        Found::Http => {
+        Found::Service(Service::Http) => {
             line(Tone::Bad, format!("{address}: an HTTP server that is no voiddht node's"))
         }
-        Found::Other => line(Tone::Bad, format!("{address}: something that is no voiddht node")),
+        Found::Service(service) => line(Tone::Bad, format!("{address}: {service}")),
     }
 }
+
+/// Where what is known of a node begins, behind its name.
+const VALUE_COLUMN: usize = 13;
 
 fn of_peer(address: &HostPort, peer: &Peer, paint: Paint) -> String {
     let kind = if peer.original { "a node of the original network" } else { "a voiddht node" };
     let tone = if peer.dialed_back { Tone::Well } else { Tone::Warning };
     let mut text = format!("{} {address}: {kind}, {}\n", paint.tone(tone, "●"), millis(ms(peer)));
-    let _ = write!(text, "\n  ID         {}", peer.id);
-    let _ = write!(
-        text,
-        "\n  policy     {}, with a key of kind {}; its peers start with --identity {}",
-        peer.policy, peer.key, peer.policy
+    let mut fact = |name: &str, value: String| {
+        let _ = write!(text, "\n  {name:<9}  {}", paint.hang(VALUE_COLUMN, &value));
+    };
+    fact("ID", peer.id.to_string());
+    let (policy, key) = (peer.policy, peer.key);
+    fact(
+        "policy",
+        format!("{policy}, with a key of kind {key}; its peers start with --identity {policy}"),
     );
     if let Some(seen) = peer.observed {
-        let _ = write!(text, "\n  it sees    this machine at {}", seen.ip());
+        fact("it sees", format!("this machine at {}", seen.ip()));
     }
-    let _ = match (peer.dialed_back, peer.original) {
-        (true, _) => write!(text, "\n  dial back  it reached port {} here", peer.port),
-        (false, true) => {
-            write!(text, "\n  dial back  nodes of the original network do not do that")
-        }
-        (false, false) => write!(
-            text,
-            "\n  dial back  it did not reach port {} here: open it in the firewall, and forward it \
-             where\n             a router translates addresses (try the node's own: --port 7402 \
-             while it is stopped)",
+    let back = match (peer.dialed_back, peer.original) {
+        (true, _) => format!("it reached port {} here", peer.port),
+        (false, true) => "nodes of the original network do not do that".to_owned(),
+        (false, false) => format!(
+            "it did not reach port {} here: open it in the firewall, and forward it where a router \
+             translates addresses (try the node's own: --port 7402 while it is stopped)",
             peer.port
         ),
     };
+    fact("dial back", back);
     text
 }
 

@@ -1,34 +1,31 @@
 //! Detects what listens at an address.
 //!
 //! A peer port pushes a certificate at once; other services wait for their client. So the probe
-//! reads first. If nothing arrives, it sends a GET of the module API, and one of HTTP for a
-//! dashboard, each on its own connection.
+//! reads first. If nothing arrives, it queries the service as a node does whose dial has failed
+//! (`voiddht_node::service`), and then by HTTP, which tells a dashboard from other servers.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use bytes::BytesMut;
 use rand::TryRng;
 use rand::rngs::SysRng;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
-use voiddht_client::Key;
 use voiddht_identity::network::NetworkSecrets;
 use voiddht_identity::{Certificate, CertificateError, Identity, KeyKind, Policy};
-use voiddht_wire::api::{DHT_FAILURE, DHT_SUCCESS, Request};
+use voiddht_node::service::{self, Service};
 use voiddht_wire::peer::{Body, Dialect};
 use voiddht_wire::{NodeId, PeerAddress, RpcId};
 
 use super::super::peer_connection::{Error, PeerConnection, read_pushed};
 use crate::arguments::values::HostPort;
-use crate::outcome::Failure;
 
 /// How long a server may take to push its certificate before it counts as one that waits.
 const PUSH_PATIENCE: Duration = Duration::from_secs(1);
 /// Bytes of an answer that are looked at.
-const LOOKED_AT: usize = 512;
+const LOOKED_AT: u64 = 512;
 
 /// What is at an address.
 #[derive(Debug)]
@@ -45,14 +42,10 @@ pub(super) enum Found {
         /// What it did.
         why: String,
     },
-    /// A module API.
-    ModuleApi,
     /// A node's dashboard.
     Dashboard,
-    /// Another HTTP server.
-    Http,
-    /// Anything else.
-    Other,
+    /// Another service.
+    Service(Service),
 }
 
 /// A node that has answered a PING.
@@ -78,14 +71,14 @@ pub(super) async fn probe(
     port: u16,
     patience: Duration,
     secrets: Option<&NetworkSecrets>,
-) -> Result<Found, Failure> {
+) -> Found {
     let addresses = timeout(patience, address.resolve()).await;
     let addresses = match addresses {
         Ok(Ok(addresses)) => addresses,
         Ok(Err(error)) => {
-            return Ok(Found::Nothing { why: format!("the name cannot be resolved: {error}") });
+            return Found::Nothing { why: format!("the name cannot be resolved: {error}") };
         }
-        Err(_) => return Ok(Found::Nothing { why: "the name is not resolved in time".into() }),
+        Err(_) => return Found::Nothing { why: "the name is not resolved in time".into() },
     };
     let mut why = String::new();
     for address in addresses {
@@ -95,7 +88,7 @@ pub(super) async fn probe(
             Err(_) => why = format!("{address}: no answer within {} s", patience.as_secs()),
         }
     }
-    Ok(Found::Nothing { why })
+    Found::Nothing { why }
 }
 
 async fn look(
@@ -104,18 +97,17 @@ async fn look(
     port: u16,
     patience: Duration,
     secrets: Option<&NetworkSecrets>,
-) -> Result<Found, Failure> {
+) -> Found {
     match timeout(PUSH_PATIENCE.min(patience), read_pushed(&mut tcp)).await {
         Ok(Ok(pushed)) => {
-            let asked = timeout(2 * patience, ask(tcp, &pushed, port, patience, secrets)).await;
-            Ok(match asked {
+            match timeout(2 * patience, ask(tcp, &pushed, port, patience, secrets)).await {
                 Ok(Ok(peer)) => Found::Peer(peer),
                 Ok(Err(error)) => Found::SilentPeer { why: error.to_string() },
                 Err(_) => Found::SilentPeer { why: "it takes too long".into() },
-            })
+            }
         }
         // It spoke first, and said something else.
-        Ok(Err(error)) if !is_end(&error) => Ok(Found::Other),
+        Ok(Err(error)) if !is_end(&error) => Found::Service(Service::Other),
         _ => waiting(address, patience).await,
     }
 }
@@ -126,48 +118,39 @@ fn is_end(error: &Error) -> bool {
 }
 
 /// What waits for its client to speak.
-async fn waiting(address: SocketAddr, patience: Duration) -> Result<Found, Failure> {
-    let mut key = [0; 32];
-    SysRng.try_fill_bytes(&mut key).map_err(Failure::failed)?;
-    let mut get = BytesMut::new();
-    Request::Get { key: Key::from_bytes(key) }.encode(&mut get).map_err(Failure::failed)?;
-    let answer = exchange(address, &get, patience).await;
-    if let [_, _, high, low, rest @ ..] = answer.as_slice()
-        && [DHT_SUCCESS, DHT_FAILURE].contains(&u16::from_be_bytes([*high, *low]))
-        && rest.starts_with(&key)
-    {
-        return Ok(Found::ModuleApi);
+async fn waiting(address: SocketAddr, patience: Duration) -> Found {
+    let service = service::identify(None, address, patience).await;
+    match service {
+        Some(Service::ModuleApi | Service::Tls) => {}
+        // Not every HTTP server answers what is no HTTP.
+        _ => {
+            if let Some(head) = http(address, patience).await {
+                return head;
+            }
+        }
     }
+    Found::Service(service.unwrap_or(Service::Silent))
+}
+
+/// What the headers of an HTTP server show, if it is one.
+async fn http(address: SocketAddr, patience: Duration) -> Option<Found> {
     let request = format!("GET /healthz HTTP/1.0\r\nhost: {address}\r\n\r\n");
-    let answer = exchange(address, request.as_bytes(), patience).await;
+    let asked = async {
+        let mut tcp = TcpStream::connect(address).await?;
+        tcp.write_all(request.as_bytes()).await?;
+        let mut answer = Vec::new();
+        tcp.take(LOOKED_AT).read_to_end(&mut answer).await?;
+        Ok::<_, io::Error>(answer)
+    };
+    let answer = timeout(patience, asked).await.ok()?.ok()?;
     if !answer.starts_with(b"HTTP/1.") {
-        return Ok(Found::Other);
+        return None;
     }
     // Two headers that every answer of a dashboard has together.
     let head = String::from_utf8_lossy(&answer).to_ascii_lowercase();
     let is_ours = head.contains("x-frame-options: deny")
         && head.contains("cross-origin-resource-policy: same-origin");
-    Ok(if is_ours { Found::Dashboard } else { Found::Http })
-}
-
-/// The beginning of what is answered, if anything.
-async fn exchange(address: SocketAddr, request: &[u8], patience: Duration) -> Vec<u8> {
-    let asked = async {
-        let mut tcp = TcpStream::connect(address).await?;
-        tcp.write_all(request).await?;
-        let mut answer = vec![0; LOOKED_AT];
-        let mut filled = 0;
-        // An answer of either kind has this many bytes, or ends with the connection.
-        while filled < 4 + 32 {
-            match tcp.read(&mut answer[filled..]).await? {
-                0 => break,
-                read => filled += read,
-            }
-        }
-        answer.truncate(filled);
-        Ok::<_, io::Error>(answer)
-    };
-    timeout(patience, asked).await.ok().and_then(Result::ok).unwrap_or_default()
+    Some(if is_ours { Found::Dashboard } else { Found::Service(Service::Http) })
 }
 
 /// Pings the node that has pushed this certificate, and waits for it to dial back.
