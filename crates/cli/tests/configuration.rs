@@ -141,6 +141,18 @@ fn a_check_refuses_what_a_start_would_refuse() {
     assert!(text.contains("cannot be used") && text.contains("is not a directory"), "{text}");
 }
 
+#[test]
+fn a_check_says_where_a_node_behind_a_router_is_reached() {
+    let check = |arguments: &[&str]| printed(server().arg("--check").args(arguments));
+    let text = check(&["-a", "192.0.2.77"]);
+    assert!(text.contains("; So peers are served on 0.0.0.0:7402\n"), "{text}");
+    assert!(text.contains("; and told to reach the node at 192.0.2.77:7402,"), "{text}");
+    let text = check(&["-a", "0.0.0.0", "--announce-port", "17402"]);
+    assert!(text.contains("told to use port 17402 of the address that they see"), "{text}");
+    let text = check(&["-a", "127.0.0.1"]);
+    assert!(text.contains("; So peers are served on 127.0.0.1:7402\n; and local"), "{text}");
+}
+
 /// The file said `loglevel = warn` and one peer; it was changed, and only a restart took it over.
 #[test]
 fn sighup_reads_the_log_level_and_the_peers_again() {

@@ -2,7 +2,7 @@
 //! prints is itself a configuration file.
 
 use std::fmt;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::Path;
 
 use clap::Arg;
@@ -184,11 +184,15 @@ impl fmt::Display for Checked<'_> {
 impl Checked<'_> {
     fn write_consequences(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let settings = self.settings;
-        let bound = settings.listen.unwrap_or(settings.host);
+        let bound = bound(settings);
         writeln!(f, "\n; So peers are served on {}", at(bound, settings.p2p_port))?;
         let announced = settings.announce_port.unwrap_or(settings.p2p_port);
-        if (bound, settings.p2p_port) != (settings.host, announced) {
-            writeln!(f, "; and told to reach the node at {},", at(settings.host, announced))?;
+        match settings.host {
+            host if (host, announced) == (bound, settings.p2p_port) => {}
+            host if host.is_unspecified() => {
+                writeln!(f, "; and told to use port {announced} of the address that they see,")?;
+            }
+            host => writeln!(f, "; and told to reach the node at {},", at(host, announced))?,
         }
         if let Some(api) = settings.api {
             writeln!(f, "; and local programs on {};", at(api.ip(), api.port()))?;
@@ -210,10 +214,20 @@ impl Checked<'_> {
     }
 }
 
-fn at(host: std::net::IpAddr, port: u16) -> String {
+/// Where peers are served: all addresses, where this machine does not have the announced one.
+fn bound(settings: &Settings) -> IpAddr {
+    let announced = settings.host;
+    settings.listen.unwrap_or_else(|| match announced {
+        _ if TcpListener::bind((announced, 0)).is_ok() => announced,
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    })
+}
+
+fn at(host: IpAddr, port: u16) -> String {
     match port {
         0 => format!("{host}, any port that is free"),
-        port => std::net::SocketAddr::new(host, port).to_string(),
+        port => SocketAddr::new(host, port).to_string(),
     }
 }
 
