@@ -8,8 +8,9 @@ import threading
 class ScriptedNode:
     """Accepts one connection; hands each frame to ``answer``, and sends what that returns."""
 
-    def __init__(self, answer):
-        self.listener = socket.create_server(("127.0.0.1", 0))
+    def __init__(self, answer, host="127.0.0.1"):
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.listener = socket.create_server((host, 0), family=family)
         self.port = self.listener.getsockname()[1]
         self.requests = []
         self._answer = answer

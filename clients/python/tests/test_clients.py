@@ -71,6 +71,20 @@ class Scripted(unittest.TestCase):
         with self.assertRaises(Unreachable):
             Client("127.0.0.1", port)
 
+    def test_localhost_is_the_loopback_address_of_either_family(self):
+        def answer(kind, body):
+            return [frame(652, body + b"value")]
+
+        async def get(port):
+            async with await AsyncClient.connect("localhost", port, timeout=5) as client:
+                return await client.get("x")
+
+        for host in ("::1", "127.0.0.1"):
+            with ScriptedNode(answer, host) as node, Client("localhost", node.port) as client:
+                self.assertEqual(client.get("x"), b"value", host)
+            with ScriptedNode(answer, host) as node:
+                self.assertEqual(asyncio.run(get(node.port)), b"value", host)
+
     def test_wrong_arguments_are_refused_before_anything_is_sent(self):
         def operate(client):
             for value in (b"", bytes(65_496)):

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Optional, TypeVar
 
 from . import flows, wire
-from .client import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_TIMEOUT
+from .client import DEFAULT_HOST, DEFAULT_PORT, DEFAULT_TIMEOUT, hosts
 from .errors import ProtocolError, Timeout, Unreachable, VoiddhtError
 from .wire import Answer, Freshness, Key, Request, Told
 
@@ -47,11 +47,16 @@ class AsyncClient:
         timeout: float = DEFAULT_TIMEOUT,
     ) -> AsyncClient:
         """Connects; each request may take ``timeout`` seconds."""
-        try:
-            reader, writer = await asyncio.wait_for(asyncio.open_connection(host, port), timeout)
-        except (OSError, asyncio.TimeoutError) as error:
-            raise Unreachable(f"no node at {host}:{port}: {error}") from error
-        return cls(reader, writer, timeout)
+        failures: list[Exception] = []
+        for name in hosts(host):
+            try:
+                opening = asyncio.open_connection(name, port)
+                reader, writer = await asyncio.wait_for(opening, timeout)
+            except (OSError, asyncio.TimeoutError) as error:
+                failures.append(error)
+            else:
+                return cls(reader, writer, timeout)
+        raise Unreachable(f"no node at {host}:{port}: {failures[-1]}") from failures[-1]
 
     async def __aenter__(self) -> AsyncClient:
         return self

@@ -21,6 +21,22 @@ DEFAULT_HOST, DEFAULT_PORT = "localhost", 7401
 DEFAULT_TIMEOUT = 60.0
 
 
+def hosts(host: str) -> list[str]:
+    """The names to try. "localhost" is both loopback addresses (RFC 6761, section 6.3): a node serves
+    programs on one of them, and not every system's list of hosts has both."""
+    return ["::1", "127.0.0.1"] if host.rstrip(".").lower() == "localhost" else [host]
+
+
+def _connect(host: str, port: int, timeout: float) -> socket.socket:
+    failures = []
+    for name in hosts(host):
+        try:
+            return socket.create_connection((name, port), timeout)
+        except OSError as error:
+            failures.append(error)
+    raise Unreachable(f"no node at {host}:{port}: {failures[-1]}") from failures[-1]
+
+
 class Client:
     """A connection with a node's module API, and what can be done with it."""
 
@@ -34,10 +50,7 @@ class Client:
 
         Raises Unreachable if no node answers there.
         """
-        try:
-            self._socket = socket.create_connection((host, port), timeout)
-        except OSError as error:
-            raise Unreachable(f"no node at {host}:{port}: {error}") from error
+        self._socket = _connect(host, port, timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._lock = threading.Lock()
 
