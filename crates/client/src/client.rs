@@ -65,6 +65,9 @@ impl Client {
     /// several addresses, the first that answers is taken. Must be called on a tokio runtime
     /// with I/O and time enabled; a task of that runtime then serves the connection.
     ///
+    /// The system resolves names. Where its list of hosts has `localhost` as 127.0.0.1 alone, as in many
+    /// containers, a node that serves `[::1]:7401` is not found by that name.
+    ///
     /// # Errors
     /// [`ConnectError`] says why none of the addresses answered.
     pub async fn connect(address: impl ToSocketAddrs) -> Result<Self, ConnectError> {
