@@ -15,7 +15,8 @@ use crate::configured::{ConfiguredPeer, PeerName, PeerState, ResolveError};
 pub use crate::contact::StoredContact;
 use crate::kept::{KeepReceipt, KeepRefusal, KeepRequest, KeptRow, KeptState};
 use crate::label::{
-    Limit, LookupPurpose, RefusalReason, RequestKind, RequestPurpose, StoreRejection,
+    KeptPublication, Limit, LookupPurpose, RefusalReason, RequestKind, RequestPurpose,
+    StoreRejection,
 };
 use crate::node::ConditionalPut;
 use crate::operation::Receipt;
@@ -470,6 +471,11 @@ pub enum Notice {
         found: usize,
         /// How it went.
         report: Report,
+    },
+    /// A publication of a kept value has ended.
+    KeepPublished {
+        /// How.
+        outcome: KeptPublication,
     },
     /// A value is republished no longer: not because its publisher said so.
     KeepEnded {

@@ -136,6 +136,18 @@ pub struct KeptRow {
     pub is_signed: bool,
 }
 
+/// How many values a node keeps, and how that goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeptUsage {
+    /// Listed values, by [`KeptState`].
+    pub values: [usize; KeptState::COUNT],
+    /// Bytes of those that are still kept.
+    pub bytes: usize,
+    /// Values that are kept and whose last publication failed: they end with their TTL unless one of the
+    /// next succeeds.
+    pub failing: usize,
+}
+
 /// What can be seen of a kept value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptView {

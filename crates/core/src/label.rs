@@ -283,8 +283,25 @@ label! {
         FutureVersion = "future_version",
         /// No TTL remains, or the end of a signed value has passed.
         Expired = "expired",
-        /// A signed value of this key with a weak key or a wrong signature.
+        /// A signed value of this key whose signature is wrong or weak.
         BadSignature = "bad_signature",
+        /// A signed value of this key whose delegation the owner has not signed.
+        BadDelegation = "bad_delegation",
+        /// A signed value of this key under a weak key of its owner or writer.
+        WeakKey = "weak_key",
+    }
+}
+
+crate::label! {
+    /// How a publication of a kept value ended.
+    pub enum KeptPublication {
+        /// It was stored.
+        Stored = "stored",
+        /// Replicas hold a value that outranks it: it is read, and kept in place of this one, or
+        /// keeping ends.
+        Superseded = "superseded",
+        /// It failed, and is tried again.
+        Failed = "failed",
     }
 }
 

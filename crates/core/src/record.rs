@@ -240,8 +240,13 @@ impl Refusal {
             Self::Outranked => RefusalReason::Outranked,
             Self::Outproved => RefusalReason::Outproved,
             Self::FutureVersion => RefusalReason::FutureVersion,
-            Self::Expired | Self::Envelope(Refused::Expired) => RefusalReason::Expired,
-            Self::Envelope(_) => RefusalReason::BadSignature,
+            Self::Expired => RefusalReason::Expired,
+            Self::Envelope(refused) => match refused {
+                Refused::Expired => RefusalReason::Expired,
+                Refused::WeakOwner | Refused::WeakWriter => RefusalReason::WeakKey,
+                Refused::DelegationSignature => RefusalReason::BadDelegation,
+                Refused::WeakSignature | Refused::Signature => RefusalReason::BadSignature,
+            },
         }
     }
 }
@@ -289,6 +294,19 @@ impl RecordStore {
     /// [`Refusal`] says why the record is not held.
     pub fn offer(&mut self, offer: Offer, now: Now) -> Result<Accepted, Refusal> {
         self.take(offer, None, now)
+    }
+
+    /// As [`Self::offer`], of a value that was verified already: its class is not checked again.
+    ///
+    /// # Errors
+    /// [`Refusal`] says why the record is not held.
+    pub(crate) fn offer_verified(
+        &mut self,
+        class: Class,
+        offer: Offer,
+        now: Now,
+    ) -> Result<Accepted, Refusal> {
+        self.take_classified(class, offer, None, now)
     }
 
     /// Takes what a peer stores here, and charges it to its account.
@@ -414,13 +432,18 @@ impl RecordStore {
         self.quota.account(self.quota.largest()?)
     }
 
-    fn take(
+    fn take(&mut self, offer: Offer, bill: Option<Bill>, now: Now) -> Result<Accepted, Refusal> {
+        let class = self.classify(&offer, bill.as_ref(), now)?;
+        self.take_classified(class, offer, bill, now)
+    }
+
+    fn take_classified(
         &mut self,
+        class: Class,
         mut offer: Offer,
         bill: Option<Bill>,
         now: Now,
     ) -> Result<Accepted, Refusal> {
-        let class = self.classify(&offer, bill.as_ref(), now)?;
         let value = VerifiedValue::restored(offer.value.clone(), class);
         offer.expires = offer.expires.min(end_of(&value, now));
         let latest = self.limits.latest_version(now.wall);

@@ -241,6 +241,7 @@ impl Counters {
                 self.tallies.request_ended(*kind, *purpose, *outcome, *took);
             }
             Notice::LookupEnded { purpose, .. } => self.tallies.lookup_ended(*purpose),
+            Notice::KeepPublished { outcome } => self.tallies.kept_published(*outcome),
             Notice::LimitReached { limit } => {
                 self.core_limits[limit.slot()].add(self.clock.now());
             }

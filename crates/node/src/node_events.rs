@@ -117,6 +117,7 @@ impl NodeEvent {
             Notice::PeerChanged { .. }
             | Notice::RequestEnded { .. }
             | Notice::LookupEnded { .. }
+            | Notice::KeepPublished { .. }
             | Notice::LimitReached { .. }
             | Notice::AccountLimited { .. }
             | Notice::StoreRefused { .. }

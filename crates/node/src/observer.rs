@@ -182,6 +182,7 @@ impl Observer {
                 return self.contact_changed(now.wall, *contact, false);
             }
             Notice::RequestEnded { .. }
+            | Notice::KeepPublished { .. }
             | Notice::StoreRefused { .. }
             | Notice::StoreRejected { .. } => return,
             Notice::ClockWrong(clock) => (true, clock_in_words(clock)),

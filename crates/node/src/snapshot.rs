@@ -10,6 +10,7 @@ mod signed;
 mod value;
 
 use serde::Serialize;
+use voiddht_core::kept::{KeptState, KeptUsage};
 use voiddht_core::peer_clocks::ClockEstimate;
 
 pub(crate) use assemble::Surroundings;
@@ -55,7 +56,9 @@ pub struct Snapshot {
     pub table: TableView,
     /// What it stores.
     pub records: RecordsView,
-    /// Where that is kept for the next start.
+    /// What it republishes.
+    pub kept: KeptUsageView,
+    /// Where the records and kept values are, for the next start.
     pub storage: StorageView,
     /// The private network that it belongs to; `None` in a public one.
     pub network: Option<NetworkView>,
@@ -226,6 +229,34 @@ pub struct RecordView {
     pub ttl_seconds: u64,
     /// Whether it is another node's to hold, and goes first when room is needed.
     pub cached: bool,
+}
+
+/// Values that a node republishes.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct KeptUsageView {
+    /// How many.
+    pub values: usize,
+    /// Their bytes.
+    pub bytes: usize,
+    /// How many of them have a last publication that failed.
+    pub failing: usize,
+    /// Those that are kept no longer: another publisher's value has won the key.
+    pub superseded: usize,
+    /// Those that are kept no longer: their end has passed.
+    pub ended: usize,
+}
+
+impl From<KeptUsage> for KeptUsageView {
+    fn from(usage: KeptUsage) -> Self {
+        let of = |state: KeptState| usage.values[state.slot()];
+        Self {
+            values: of(KeptState::Kept),
+            bytes: usage.bytes,
+            failing: usage.failing,
+            superseded: of(KeptState::Superseded),
+            ended: of(KeptState::Ended),
+        }
+    }
 }
 
 /// The data directory of a node.

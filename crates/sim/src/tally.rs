@@ -92,6 +92,7 @@ impl Tally {
             | Notice::StoreRefused { .. }
             | Notice::StoreRejected { .. }
             | Notice::ClockWrong(_)
+            | Notice::KeepPublished { .. }
             | Notice::KeepEnded { .. }
             | Notice::KeepAdopted { .. }
             | Notice::ClockRight => {}

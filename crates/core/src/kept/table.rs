@@ -7,7 +7,7 @@ use std::time::Duration;
 use voiddht_signed::Envelope;
 use voiddht_wire::Key;
 
-use super::{KeepRefusal, KeptLimits, KeptRow, KeptState, KeptView, end_of};
+use super::{KeepRefusal, KeptLimits, KeptRow, KeptState, KeptUsage, KeptView, end_of};
 use crate::label::Limit;
 use crate::operation::{Published, PutFailure};
 use crate::record::order::Class;
@@ -31,9 +31,10 @@ pub(crate) struct Entry {
     /// Until when the last publication of this run is a floor for reads.
     pub(crate) floor_until: Option<BootTime>,
     pub(crate) replicas: Option<usize>,
+    /// Why the last publication failed.
     pub(crate) failure: Option<PutFailure>,
     /// Publications that have failed since the last one that succeeded.
-    pub(crate) failures: u32,
+    failures: u32,
     due: Option<Moment>,
 }
 
@@ -66,10 +67,17 @@ impl Entry {
     pub(crate) fn replace_value(&mut self, value: VerifiedValue) {
         self.end = end_of(&value, self.until);
         self.value = value;
+        self.failures = 0;
+        self.failure = None;
     }
 
     pub(crate) fn is_kept(&self) -> bool {
         self.state == KeptState::Kept
+    }
+
+    /// Whether its last publication failed.
+    fn is_failing(&self) -> bool {
+        self.is_kept() && self.failures > 0
     }
 
     pub(crate) fn has_ended(&self, now: WallTime) -> bool {
@@ -123,7 +131,7 @@ pub(crate) struct Table {
     due: BTreeSet<(Moment, Key)>,
     /// Entries that are no longer kept.
     over: BTreeSet<Key>,
-    bytes: usize,
+    usage: KeptUsage,
 }
 
 impl Table {
@@ -131,9 +139,9 @@ impl Table {
         Self { limits, ..Self::default() }
     }
 
-    /// Values that are kept, and their bytes.
-    pub(crate) fn usage(&self) -> (usize, usize) {
-        (self.entries.len() - self.over.len(), self.bytes)
+    /// How much is kept, and how that goes.
+    pub(crate) fn usage(&self) -> KeptUsage {
+        self.usage
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<&Entry> {
@@ -154,7 +162,7 @@ impl Table {
     pub(crate) fn insert(&mut self, key: Key, entry: Entry) -> Result<Option<Key>, KeepRefusal> {
         let replaced = self.entries.get(&key);
         let freed = replaced.map_or(0, |old| old.value.bytes().len());
-        let bytes = self.bytes - freed + entry.value.bytes().len();
+        let bytes = self.usage.bytes - freed + entry.value.bytes().len();
         if bytes > self.limits.max_bytes {
             return Err(KeepRefusal::Full { limit: Limit::MaxKeptBytes });
         }
@@ -167,18 +175,16 @@ impl Table {
         if let Some(over) = &gave_way {
             self.remove(over);
         }
-        self.bytes += entry.value.bytes().len();
-        if !entry.is_kept() {
-            self.over.insert(key);
-        }
-        self.entries.insert(key, Entry { due: None, ..entry });
+        self.add(key, Entry { due: None, ..entry });
         Ok(gave_way)
     }
 
     /// Removes an entry, kept or not.
     pub(crate) fn remove(&mut self, key: &Key) -> Option<Entry> {
         let entry = self.entries.remove(key)?;
-        self.bytes -= entry.value.bytes().len();
+        self.usage.bytes -= entry.value.bytes().len();
+        self.usage.values[entry.state.slot()] -= 1;
+        self.usage.failing -= usize::from(entry.is_failing());
         self.over.remove(key);
         if let Some(due) = entry.due {
             self.due.remove(&(due, *key));
@@ -192,8 +198,35 @@ impl Table {
         entry.state = state;
         entry.value = VerifiedValue::restored(bytes::Bytes::new(), entry.value.class());
         entry.due = None;
-        self.entries.insert(*key, entry);
-        self.over.insert(*key);
+        self.add(*key, entry);
+    }
+
+    fn add(&mut self, key: Key, entry: Entry) {
+        self.usage.bytes += entry.value.bytes().len();
+        self.usage.values[entry.state.slot()] += 1;
+        self.usage.failing += usize::from(entry.is_failing());
+        if !entry.is_kept() {
+            self.over.insert(key);
+        }
+        self.entries.insert(key, entry);
+    }
+
+    /// A publication has failed. Returns how many have, one after the other.
+    pub(crate) fn note_failure(&mut self, key: &Key) -> u32 {
+        let Some(entry) = self.entries.get_mut(key).filter(|entry| entry.is_kept()) else {
+            return 0;
+        };
+        self.usage.failing += usize::from(!entry.is_failing());
+        entry.failures = entry.failures.saturating_add(1);
+        entry.failures
+    }
+
+    /// A publication has succeeded.
+    pub(crate) fn note_success(&mut self, key: &Key) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        self.usage.failing -= usize::from(entry.is_failing());
+        entry.failure = None;
+        entry.failures = 0;
     }
 
     /// When it is to be published next; `None` while that is under way.
@@ -256,14 +289,42 @@ mod tests {
         assert_eq!(table.insert(key(1), entry(10)), Ok(None));
         assert_eq!(table.insert(key(2), entry(10)), Ok(None));
         assert_eq!(table.insert(key(3), entry(10)), full(Limit::MaxKeptValues));
-        assert_eq!(table.usage(), (2, 20));
+        check_usage(&table, [2, 0, 0], 20);
         table.stop(&key(1), KeptState::Superseded);
-        assert_eq!(table.usage(), (1, 10));
+        check_usage(&table, [1, 1, 0], 10);
         assert_eq!(table.views(Moment::default())[0].state, KeptState::Superseded);
         assert_eq!(table.insert(key(3), entry(10)), Ok(Some(key(1))));
         assert!(table.get(&key(1)).is_none());
         assert_eq!(table.remove(&key(2)).map(|entry| entry.value.bytes().len()), Some(10));
-        assert_eq!(table.usage(), (1, 10));
+        check_usage(&table, [1, 0, 0], 10);
+    }
+
+    fn check_usage(table: &Table, values: [usize; KeptState::COUNT], bytes: usize) {
+        assert_eq!(table.usage(), KeptUsage { values, bytes, failing: 0 });
+    }
+
+    #[test]
+    fn failing_values_are_counted_once_until_one_publication_succeeds_or_they_are_gone() {
+        let mut table = Table::new(KeptLimits::default());
+        for number in 1..=4 {
+            table.insert(key(number), entry(1)).unwrap();
+        }
+        assert_eq!((table.note_failure(&key(1)), table.note_failure(&key(1))), (1, 2));
+        for number in 2..=4 {
+            table.note_failure(&key(number));
+        }
+        assert_eq!(table.usage().failing, 4);
+        table.note_success(&key(1));
+        table.note_success(&key(1));
+        assert_eq!(table.usage().failing, 3);
+        table.stop(&key(2), KeptState::Superseded);
+        assert_eq!((table.usage().failing, table.note_failure(&key(2))), (2, 0));
+        table.remove(&key(3));
+        let mut adopted = table.get(&key(4)).unwrap().clone();
+        adopted.replace_value(VerifiedValue::restored("newer".into(), Class::Plain));
+        table.insert(key(4), adopted).unwrap();
+        let usage = KeptUsage { values: [2, 1, 0], bytes: 6, failing: 0 };
+        assert_eq!(table.usage(), usage);
     }
 
     #[test]

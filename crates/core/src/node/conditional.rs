@@ -19,7 +19,6 @@ use crate::event::{CommandId, Outcome, PutIfOutcome};
 use crate::operation::get::ReadMode;
 use crate::operation::{PutFailure, Receipt};
 use crate::record::order::Class;
-use crate::record::value::VerifiedValue;
 use crate::time::Now;
 
 /// What zeros in the place of a digest mean: nothing is expected.
@@ -64,7 +63,7 @@ enum Stage {
 impl Node {
     /// Begins with the first read. A value that is no valid envelope of the key is refused at once.
     pub(super) fn start_put_if(&mut self, (id, since): (CommandId, Now), put: ConditionalPut) {
-        let failure = match VerifiedValue::check(&put.key, &put.value, self.now.wall) {
+        let failure = match self.verify(&put.key, &put.value) {
             Ok(value) if matches!(value.class(), Class::Signed(_)) => None,
             Ok(_) => Some(PutFailure::NotSigned),
             Err(refused) => Some(PutFailure::Envelope(refused)),

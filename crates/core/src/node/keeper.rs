@@ -33,9 +33,10 @@ use super::schedule::Task;
 use super::serve::Waiting;
 use crate::event::{CommandId, Notice, Outcome, Write};
 use crate::kept::{
-    Entry, KeepReceipt, KeepRefusal, KeepRequest, KeptRow, KeptState, KeptView,
+    Entry, KeepReceipt, KeepRefusal, KeepRequest, KeptRow, KeptState, KeptUsage, KeptView,
     MAX_KEEP_LOOKUPS_PER_SECOND, REPUBLISH_JITTER, REPUBLISH_SHARE, Table,
 };
+use crate::label::KeptPublication;
 use crate::lookup::Lookup;
 use crate::operation::get::ReadMode;
 use crate::operation::{Put, PutFailure, Receipt, publication};
@@ -147,8 +148,8 @@ impl Node {
         self.keeper.table.views(self.now.mono)
     }
 
-    /// How many values are kept, and how many bytes they have.
-    pub fn kept_usage(&self) -> (usize, usize) {
+    /// How many values are kept, and how that goes.
+    pub fn kept_usage(&self) -> KeptUsage {
         self.keeper.table.usage()
     }
 
@@ -189,8 +190,7 @@ impl Node {
     fn admit_kept(&mut self, request: KeepRequest) -> Result<KeptRow, KeepRefusal> {
         let KeepRequest { key, value, ttl, replication, until, is_published } = request;
         let value = Bytes::copy_from_slice(&value);
-        let checked = VerifiedValue::check(&key, &value, self.now.wall);
-        let checked = checked.map_err(KeepRefusal::Envelope)?;
+        let checked = self.verify(&key, &value).map_err(KeepRefusal::Envelope)?;
         let ttl = ttl.unwrap_or(self.config.default_ttl);
         let ttl = ttl.clamp(self.config.min_ttl, self.config.max_ttl).as_secs();
         let ttl = u16::try_from(ttl).unwrap_or(u16::MAX);
@@ -432,24 +432,31 @@ impl Node {
         entry.replicas = receipt.map(|receipt| receipt.stored).or(entry.replicas);
         entry.failure = receipt.and_then(|receipt| receipt.failure);
         let class = entry.value.class();
-        match receipt.map(|receipt| receipt.failure) {
-            Some(None) => {
-                entry.failures = 0;
-                entry.published = Some(self.now.wall);
-                entry.floor_until = Some(self.now.boot + Duration::from_secs(entry.ttl.into()));
-                let row = entry.row(*key);
-                if class == Class::Plain {
-                    self.persist(vec![Write::PutKept { row, value: None }]);
-                }
-                return self.plan_publication(key);
-            }
-            Some(Some(PutFailure::Superseded { .. })) if matches!(class, Class::Signed(_)) => {
+        let outcome = match receipt.map(|receipt| receipt.failure) {
+            Some(None) => KeptPublication::Stored,
+            Some(Some(PutFailure::Superseded { .. })) => KeptPublication::Superseded,
+            Some(Some(_)) | None => KeptPublication::Failed,
+        };
+        self.notice(Notice::KeepPublished { outcome });
+        match outcome {
+            KeptPublication::Stored => self.kept_was_stored(key),
+            KeptPublication::Superseded if matches!(class, Class::Signed(_)) => {
                 self.keeper.adopting.push_back(*key);
-                return;
             }
-            _ => {}
+            KeptPublication::Superseded | KeptPublication::Failed => self.retry_publication(key),
         }
-        self.retry_publication(key);
+    }
+
+    fn kept_was_stored(&mut self, key: &Key) {
+        self.keeper.table.note_success(key);
+        let Some(entry) = self.keeper.table.get_mut(key) else { return };
+        entry.published = Some(self.now.wall);
+        entry.floor_until = Some(self.now.boot + Duration::from_secs(entry.ttl.into()));
+        let row = entry.row(*key);
+        if entry.value.class() == Class::Plain {
+            self.persist(vec![Write::PutKept { row, value: None }]);
+        }
+        self.plan_publication(key);
     }
 
     /// The next publication, after one that succeeded.
@@ -469,10 +476,10 @@ impl Node {
     /// The next try, after a publication that failed.
     fn retry_publication(&mut self, key: &Key) {
         self.keeper.factors.remove(key);
-        let Some(entry) = self.keeper.table.get_mut(key) else { return };
+        let failures = self.keeper.table.note_failure(key);
+        let Some(entry) = self.keeper.table.get(key) else { return };
         let interval = Duration::from_secs(entry.ttl.into()).mul_f64(REPUBLISH_SHARE);
-        let pause = RETRY_PAUSE * 2u32.pow(entry.failures.min(MAX_DOUBLINGS));
-        entry.failures = entry.failures.saturating_add(1);
+        let pause = RETRY_PAUSE * 2u32.pow(failures.saturating_sub(1).min(MAX_DOUBLINGS));
         let pause = self.jittered(pause.min(interval));
         self.plan_within(key, pause);
     }
@@ -513,8 +520,6 @@ impl Node {
         }
         let mut adopted = entry.clone();
         adopted.replace_value(newest);
-        adopted.failures = 0;
-        adopted.failure = None;
         let row = adopted.row(*key);
         if self.keeper.table.insert(*key, adopted).is_err() {
             // It does not fit: what is kept is out of date all the same.

@@ -204,8 +204,8 @@ impl Node {
             salt: self.random.random(),
         };
         let search = self.lookup(key, policy.breadth);
-        let held_here = self.records.get(&key, self.now.boot).map(|record| record.verified());
-        let known = held_here.into_iter().chain(self.verified.get(&key).cloned()).collect();
+        let published = floor.as_ref().map(|floor| floor.value.clone());
+        let known = self.verified_before(&key).chain(published).collect();
         let get = Get::knowing(known, self.own.id, search, policy, floor, held);
         self.start(origin, Kind::Get(Box::new(get)), since);
     }
@@ -224,7 +224,7 @@ impl Node {
             None | Some(0) => self.config.replication,
             Some(wanted) => usize::from(wanted),
         };
-        let checked = match VerifiedValue::check(&key, &value, self.now.wall) {
+        let checked = match self.verify(&key, &value) {
             Ok(checked) => checked,
             Err(refused) => return self.refuse_put(origin, refused),
         };
@@ -242,6 +242,19 @@ impl Node {
         let clock = (self.now.wall, latest);
         let put = Put::new((record, class), replication, &self.own.id, search, size, clock);
         self.start(origin, Kind::Put(Box::new(put)), since);
+    }
+
+    /// Checks what a local program hands over, unless these bytes were verified before.
+    pub(super) fn verify(&mut self, key: &Key, value: &Bytes) -> Result<VerifiedValue, Refused> {
+        let held = self.records.get(key, self.now.boot).map(|record| record.verified());
+        self.verified.check(key, value, held, self.now.wall)
+    }
+
+    /// Values of a key whose class was checked before: the record held here, and what was read or
+    /// published last. They may have expired since.
+    fn verified_before(&self, key: &Key) -> impl Iterator<Item = VerifiedValue> + use<> {
+        let held = self.records.get(key, self.now.boot).map(|record| record.verified());
+        held.into_iter().chain(self.verified.get(key).cloned())
     }
 
     /// What this node published under a key, or keeps there: the highest-ranking.
@@ -530,7 +543,8 @@ impl Node {
     }
 
     fn keep_for_operation(&mut self, id: u64, record: Record) {
-        let kept = match self.keep_for_put(record, id) {
+        let Some(Operation { kind: Kind::Put(put), .. }) = self.operations.get(&id) else { return };
+        let kept = match self.keep_for_put(record, put.class(), id) {
             Kept::Now => true,
             Kept::Refused => false,
             Kept::OnceDurable => return,

@@ -13,6 +13,7 @@ use crate::event::{CommandId, Notice, Outcome, Output, StoredRecord, Ticket, Wri
 use crate::label::Limit;
 use crate::peer::{ConnectionId, Peer};
 use crate::quota::{Account, Charge};
+use crate::record::order::Class;
 use crate::record::{Bill, Offer, Refusal};
 use crate::scope;
 use crate::time::BootTime;
@@ -63,6 +64,15 @@ impl Unsynced {
         }
         Some((key, waiting))
     }
+}
+
+/// Where a record comes from.
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    /// From a peer, whose account it is charged to. It is verified before it is held.
+    Peer(Bill),
+    /// From a local program. The PUT has verified it, and it is charged to no account.
+    Verified(Class),
 }
 
 /// What became of a record that an own PUT wants kept here.
@@ -143,11 +153,11 @@ impl Node {
     }
 
     /// Keeps this node's own copy of a PUT.
-    pub(super) fn keep_for_put(&mut self, record: Record, operation: u64) -> Kept {
+    pub(super) fn keep_for_put(&mut self, record: Record, class: Class, operation: u64) -> Kept {
         if self.leaving.is_some() || self.is_client() {
             return Kept::Refused;
         }
-        match self.keep(record, None) {
+        match self.keep(record, Source::Verified(class)) {
             Ok(None) => Kept::Now,
             Ok(Some(record)) => match self.persist_record(record, Waiting::Operation(operation)) {
                 true => Kept::OnceDurable,
@@ -225,7 +235,7 @@ impl Node {
         }
         self.note_published(peer, &record);
         let bill = self.bill_of(peer, &record);
-        match self.keep(record, Some(bill)) {
+        match self.keep(record, Source::Peer(bill)) {
             Ok(None) => Some(Body::StoreReply { key }),
             Ok(Some(record)) => {
                 let waiting = Waiting::Reply { connection, request: *header };
@@ -259,19 +269,15 @@ impl Node {
     /// Keeps a record in memory, charged to the account of the peer that brought it. What comes back must be
     /// written, if anything: a record that is held already may still be on its way to the disk, or
     /// have failed to reach it.
-    fn keep(
-        &mut self,
-        record: Record,
-        bill: Option<Bill>,
-    ) -> Result<Option<StoredRecord>, Refusal> {
+    fn keep(&mut self, record: Record, source: Source) -> Result<Option<StoredRecord>, Refusal> {
         let Record { key, value, ttl, version, maintenance } = record;
         let ttl = Duration::from_secs(ttl.into()).min(self.config.max_ttl);
         let version = version.unwrap_or_else(|| self.now.wall.as_millis());
         let expires = self.now.boot + ttl;
         let offer = Offer { key, value, version, expires, maintenance };
-        let taken = match bill {
-            Some(bill) => self.records.offer_from(bill, offer, self.now),
-            None => self.records.offer(offer, self.now),
+        let taken = match source {
+            Source::Peer(bill) => self.records.offer_from(bill, offer, self.now),
+            Source::Verified(class) => self.records.offer_verified(class, offer, self.now),
         };
         match taken {
             Ok(accepted) => {
@@ -298,7 +304,7 @@ impl Node {
                 Ok(self.stored(&key))
             }
             Err(refusal) => {
-                if bill.is_some() {
+                if matches!(source, Source::Peer(_)) {
                     self.notice(Notice::StoreRefused { why: refusal.reason() });
                 }
                 if let Refusal::Full { limit } = refusal {

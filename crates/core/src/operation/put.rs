@@ -35,6 +35,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use voiddht_wire::peer::{Body, ErrorCode, NodeInfo, Record};
 use voiddht_wire::{Distance, Key, NodeId};
 
@@ -88,6 +89,8 @@ pub struct Put {
     heard: bool,
     /// Whether a node that refused the record was found to hold another value.
     is_outranked: bool,
+    /// The self-verifying value that outranks this one, once a node was found to hold it.
+    rival: Option<VerifiedValue>,
 }
 
 /// What a PUT has achieved.
@@ -210,6 +213,7 @@ impl Put {
             checked: BTreeSet::new(),
             heard: false,
             is_outranked: false,
+            rival: None,
         }
     }
 
@@ -221,6 +225,11 @@ impl Put {
     /// The record as it was stored last.
     pub fn record(&self) -> &Record {
         &self.record
+    }
+
+    /// What makes its value the value of its key.
+    pub fn class(&self) -> Class {
+        self.class
     }
 
     /// How many nodes have stored the record, this one included.
@@ -392,21 +401,28 @@ impl Put {
 
     /// What a node holds that refused this self-verifying value.
     fn handle_rival(&mut self, from: &NodeId, answer: &Answer) {
-        let key = &self.record.key;
         let rival = match answer {
             Answer::Value(held) if held.value == self.record.value => {
                 self.placements.insert(*from, Placement::Confirmed);
                 return;
             }
-            Answer::Value(held) => VerifiedValue::check(key, &held.value, self.began).ok(),
+            Answer::Value(held) => self.verified_rival(&held.value),
             _ => None,
         };
         let own = Rank::new(self.class, &self.record.value, 0);
-        if rival.is_some_and(|rival| rival.rank(0) > own) {
+        if rival.as_ref().is_some_and(|rival| rival.rank(0) > own) {
             self.is_outranked = true;
+            self.rival = rival;
         } else {
             self.placements.insert(*from, Placement::Failed);
         }
+    }
+
+    /// A value of the key that another node holds. Several nodes hold the same one: it is verified once.
+    fn verified_rival(&self, value: &Bytes) -> Option<VerifiedValue> {
+        let known = self.rival.as_ref().filter(|rival| rival.bytes() == value);
+        let check = || VerifiedValue::check(&self.record.key, value, self.began).ok();
+        known.cloned().or_else(check)
     }
 
     /// A request is overdue.

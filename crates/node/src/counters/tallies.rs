@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use voiddht_core::event::{Outcome, PutIfOutcome};
 use voiddht_core::label::{
-    LookupPurpose, OperationKind, RefusalReason, RequestKind, RequestOutcome, RequestPurpose,
-    StoreRejection,
+    KeptPublication, LookupPurpose, OperationKind, RefusalReason, RequestKind, RequestOutcome,
+    RequestPurpose, StoreRejection,
 };
 use voiddht_core::operation::Receipt;
 use voiddht_core::report::Report;
@@ -87,6 +87,7 @@ pub(crate) struct Tallies {
     operation_durations: [DurationHistogram; OperationKind::COUNT],
     put_copies: CopiesHistogram,
     lookups: [Count; LookupPurpose::COUNT],
+    kept_publications: [Count; KeptPublication::COUNT],
     votes: [Count; 2],
 }
 
@@ -113,6 +114,8 @@ pub struct Tally {
     pub put_copies: Copies,
     /// Lookups that the node made for itself, by [`LookupPurpose`].
     pub lookups: [u64; LookupPurpose::COUNT],
+    /// Publications of kept values that have ended, by [`KeptPublication`].
+    pub kept_publications: [u64; KeptPublication::COUNT],
     /// Votes in GETs: for the value that was returned, and for others.
     pub votes: [u64; 2],
 }
@@ -176,6 +179,11 @@ impl Tallies {
         self.lookups[purpose.slot()].add();
     }
 
+    /// A publication of a kept value has ended.
+    pub(crate) fn kept_published(&self, outcome: KeptPublication) {
+        self.kept_publications[outcome.slot()].add();
+    }
+
     pub(crate) fn read(&self) -> Tally {
         Tally {
             requests: std::array::from_fn(|kind| read_all(&self.requests[kind])),
@@ -188,6 +196,7 @@ impl Tallies {
             operation_durations: std::array::from_fn(|kind| self.operation_durations[kind].read()),
             put_copies: self.put_copies.read(),
             lookups: read_all(&self.lookups),
+            kept_publications: read_all(&self.kept_publications),
             votes: read_all(&self.votes),
         }
     }

@@ -103,6 +103,7 @@ impl Driver {
                 self.context.own_address.set_client(false);
             }
             Notice::RequestEnded { .. }
+            | Notice::KeepPublished { .. }
             | Notice::StoreRefused { .. }
             | Notice::StoreRejected { .. }
             | Notice::LookupEnded { .. } => {}

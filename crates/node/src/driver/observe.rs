@@ -7,6 +7,7 @@ use std::time::Duration;
 use voiddht_core::Node;
 use voiddht_core::configured::{ConfiguredPeer, PeerState};
 use voiddht_core::contact::Contact;
+use voiddht_core::kept::KeptUsage;
 use voiddht_core::label::{OperationKind, OperationPurpose};
 use voiddht_core::reachability::Reach;
 use voiddht_core::report::Report;
@@ -29,6 +30,7 @@ pub(crate) struct Observation {
     pub(crate) buckets: Vec<ObservedBucket>,
     pub(crate) contact_changes: Vec<ContactChange>,
     pub(crate) records: ObservedRecords,
+    pub(crate) kept: KeptUsage,
     pub(crate) network_size: Option<u64>,
     pub(crate) operations: usize,
     pub(crate) max_operations: usize,
@@ -118,6 +120,7 @@ impl Driver {
                 Vec::new()
             },
             records: self.observe_records(now.boot, request.contacts),
+            kept: self.session.core().kept_usage(),
             network_size: self
                 .session
                 .core()

@@ -1,6 +1,7 @@
 //! Records, and the disk that they are on.
 
-use voiddht_core::label::{RefusalReason, StoreRejection};
+use voiddht_core::kept::KeptState;
+use voiddht_core::label::{KeptPublication, RefusalReason, StoreRejection};
 
 use super::{Metric, MetricKind};
 
@@ -31,7 +32,10 @@ pub(super) const METRICS: &[Metric] = &[
             }
         },
     )
-    .watch("PUTs of others fail here: `full`; a clock is wrong: `future_version`"),
+    .watch(
+        "PUTs of others fail here: `full`; a clock is wrong: `future_version`; signed values are forged: \
+         `bad_signature`, `bad_delegation`, `weak_key`",
+    ),
     Metric::labelled(
         "voiddht_stores_rejected_total",
         MetricKind::Counter,
@@ -44,6 +48,42 @@ pub(super) const METRICS: &[Metric] = &[
         },
     )
     .watch("PUTs reach few nodes; this machine's clock is ahead: `future_version`"),
+    Metric::labelled(
+        "voiddht_kept_values",
+        MetricKind::Gauge,
+        &["state"],
+        "Values that this node republishes, `kept`, and those that it no longer does.",
+        |one, family| {
+            if let Some(kept) = one.seen.as_ref().map(|seen| seen.kept) {
+                family.sample(&[("state", KeptState::Kept.name())], kept.values);
+                family.sample(&[("state", KeptState::Superseded.name())], kept.superseded);
+                family.sample(&[("state", KeptState::Ended.name())], kept.ended);
+            }
+        },
+    )
+    .watch("`superseded`: another publisher's value has won a key, see `dht kept`"),
+    Metric::gauge("voiddht_kept_bytes", "Bytes of the values that this node republishes.", |one| {
+        one.seen(|it| it.kept.bytes as u64)
+    }),
+    Metric::gauge(
+        "voiddht_kept_failing",
+        "Values that this node republishes and whose last publication failed.",
+        |one| one.seen(|it| it.kept.failing as u64),
+    )
+    .watch("not 0 for long: they end with their TTL, `dht kept` says why"),
+    Metric::labelled(
+        "voiddht_kept_publications_total",
+        MetricKind::Counter,
+        &["outcome"],
+        "Publications of kept values that have ended, by outcome.",
+        |one, family| {
+            let counts = one.counts.tally.kept_publications;
+            for (outcome, count) in KeptPublication::ALL.iter().zip(counts) {
+                family.sample(&[("outcome", outcome.name())], count);
+            }
+        },
+    )
+    .watch("values are kept and nothing is `stored` for a third of their TTL"),
     Metric::labelled(
         "voiddht_clock_offset_seconds",
         MetricKind::Gauge,

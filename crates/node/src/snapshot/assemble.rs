@@ -57,6 +57,7 @@ impl Snapshot {
                 pins: seen.pins,
                 conflicts: around.counts.pins.conflicts,
             },
+            kept: seen.kept.into(),
             storage: StorageView {
                 directory: around.data_dir.map(|path| path.display().to_string()),
                 failing: seen.facts.disk_failing,

@@ -45,9 +45,7 @@ impl Figures {
         }
         // Of processes of their own, the system tells this one nothing.
         let measured = self.loads.iter().filter(|_| self.threads.is_some());
-        let is_shown =
-            |load: &&Load| load.name.ends_with("at once") || load.name.starts_with("put ");
-        for load in measured.filter(is_shown) {
+        for load in measured {
             let each = millis(load.processor_time_each().as_secs_f64() * 1e3);
             let _ = write!(text, "\n  processor time of all, {}: {each} each", load.name);
         }

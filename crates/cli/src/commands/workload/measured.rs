@@ -125,6 +125,19 @@ impl Checked {
 }
 
 impl Load {
+    /// No operations yet.
+    pub(in super::super) fn none(name: String) -> Self {
+        let (took, processor_time) = (Duration::ZERO, Duration::ZERO);
+        Self { name, checked: Checked::default(), took, processor_time }
+    }
+
+    /// Adds operations of another time.
+    pub(in super::super) fn merge(&mut self, other: Self) {
+        self.checked.merge(other.checked);
+        self.took += other.took;
+        self.processor_time += other.processor_time;
+    }
+
     /// Operations in a second.
     fn rate(&self) -> f64 {
         self.checked.all() as f64 / self.took.as_secs_f64().max(f64::EPSILON)

@@ -16,8 +16,10 @@ use super::{Stored, Workload, judge, new_value, put};
 use crate::outcome::Failure;
 use crate::process;
 
-/// Values of each kind, and reads of each kind one at a time.
+/// Values of each kind, and operations of each kind one at a time.
 const VALUES: usize = 400;
+/// Signed values of which no node reads one twice, for as long as there are others.
+const UNREAD_VALUES: usize = 2000;
 
 /// A way of reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,17 +27,29 @@ enum Way {
     Vote,
     SignedLatest,
     SignedFirst,
+    /// As the one before, of values that the reading node has not verified before.
+    SignedFirstUnread,
     HashFirst,
 }
 
 impl Way {
-    const ALL: [Self; 4] = [Self::Vote, Self::SignedLatest, Self::SignedFirst, Self::HashFirst];
+    /// Those that are compared one at a time, where no value has been read before.
+    const ONE_AT_A_TIME: [Self; 4] =
+        [Self::Vote, Self::SignedLatest, Self::SignedFirst, Self::HashFirst];
+    const ALL: [Self; 5] = [
+        Self::Vote,
+        Self::SignedLatest,
+        Self::SignedFirst,
+        Self::SignedFirstUnread,
+        Self::HashFirst,
+    ];
 
     fn name(self) -> &'static str {
         match self {
             Self::Vote => "get by vote",
             Self::SignedLatest => "get signed, latest",
             Self::SignedFirst => "get signed, first",
+            Self::SignedFirstUnread => "get signed, first, not read before",
             Self::HashFirst => "get by hash, first",
         }
     }
@@ -47,6 +61,9 @@ struct Values {
     plain: Vec<Stored>,
     signed: Vec<Stored>,
     hashed: Vec<Stored>,
+    unread: Vec<Stored>,
+    /// How many reads of `unread` have begun.
+    unread_turn: Cell<usize>,
 }
 
 impl Values {
@@ -54,36 +71,49 @@ impl Values {
         match way {
             Way::Vote => &self.plain,
             Way::SignedLatest | Way::SignedFirst => &self.signed,
+            Way::SignedFirstUnread => &self.unread,
             Way::HashFirst => &self.hashed,
         }
     }
+
+    /// The value to read next, and how many nodes after its publisher the reader is.
+    fn next(&self, way: Way, entries: usize, random: &mut ChaCha8Rng) -> (&Stored, usize) {
+        let values = self.of(way);
+        if way == Way::SignedFirstUnread {
+            let turn = self.unread_turn.replace(self.unread_turn.get() + 1);
+            let step = 1 + turn / values.len() % (entries - 1).max(1);
+            return (&values[turn % values.len()], step);
+        }
+        (&values[random.random_range(..values.len())], any_step(entries, random))
+    }
+}
+
+/// How many nodes after its publisher a random other node is, of so many.
+fn any_step(entries: usize, random: &mut ChaCha8Rng) -> usize {
+    if entries > 1 { random.random_range(1..entries) } else { 0 }
 }
 
 impl Workload {
-    /// Puts values of each kind, reads all of them one at a time, and then random ones with so many
-    /// reads in flight: `rounds` times each way in turn, `lasts` each time.
+    /// Puts values of each kind and reads each of them once, one at a time, the kinds in turns. Then
+    /// reads them with so many in flight: `rounds` times each way in turn, `lasts` each time.
     pub(in super::super) async fn compare_reads(
         &mut self,
         at_once: usize,
         lasts: Duration,
         rounds: usize,
     ) -> Result<Vec<Load>, Failure> {
-        let (values, mut loads) = self.put_each_kind().await?;
+        let values = self.new_values()?;
+        let mut loads = self.put_in_turns(&values).await?;
+        loads.extend(self.read_in_turns(&values).await?);
+        self.put_unread(&values.unread).await?;
         let values = Rc::new(values);
-        for way in Way::ALL {
-            loads.push(self.read_one_at_a_time(way, values.of(way)).await?);
-        }
         let mut sums: Vec<Option<Load>> = vec![None; Way::ALL.len()];
         for _ in 0..rounds {
             for (way, sum) in Way::ALL.into_iter().zip(&mut sums) {
                 let load = self.read_at_once(way, &values, at_once, lasts).await?;
                 match sum {
                     None => *sum = Some(load),
-                    Some(sum) => {
-                        sum.checked.merge(load.checked);
-                        sum.took += load.took;
-                        sum.processor_time += load.processor_time;
-                    }
+                    Some(sum) => sum.merge(load),
                 }
             }
         }
@@ -91,49 +121,68 @@ impl Workload {
         Ok(loads)
     }
 
-    async fn put_each_kind(&mut self) -> Result<(Values, Vec<Load>), Failure> {
+    fn new_values(&mut self) -> Result<Values, Failure> {
         let (entries, bytes) = (self.entries.len(), self.value_bytes);
         let mut seed = [0; 32];
         self.random.fill_bytes(&mut seed);
         let owner = Owner::from_seed(&seed)
             .ok_or_else(|| Failure::failed("these bytes make no key: try another --seed"))?;
         let plain = (0..VALUES).map(|_| new_value(&mut self.random, bytes, entries)).collect();
-        let signed: Result<Vec<Stored>, Failure> = (0..VALUES)
+        let signed: Result<Vec<Stored>, Failure> = (0..VALUES + UNREAD_VALUES)
             .map(|number| signed_value(&owner, number, &mut self.random, bytes, entries))
             .collect();
+        let mut signed = signed?;
+        let unread = signed.split_off(VALUES);
         let hashed = (0..VALUES).map(|_| {
             let new = new_value(&mut self.random, bytes, entries);
             Stored { key: Key::of_value(&new.value), ..new }
         });
-        let values = Values { plain, signed: signed?, hashed: hashed.collect() };
-        let mut loads = Vec::new();
-        for (name, kind) in [
-            ("put plain, one at a time", &values.plain),
-            ("put signed, one at a time", &values.signed),
-            ("put hashed, one at a time", &values.hashed),
-        ] {
-            self.progress.step(name, kind.len());
-            let (begun, spent) = (Instant::now(), process::processor_time());
-            let mut checked = Checked::default();
-            for stored in kind {
-                put(&self.entries, stored, self.ttl_seconds, &mut checked).await?;
-                self.progress.advance();
-            }
-            loads.push(Load::since(name, checked, begun, spent));
-        }
-        Ok((values, loads))
+        Ok(Values { plain, signed, hashed: hashed.collect(), unread, unread_turn: Cell::new(0) })
     }
 
-    async fn read_one_at_a_time(&mut self, way: Way, values: &[Stored]) -> Result<Load, Failure> {
-        let name = format!("{}, one at a time", way.name());
-        self.progress.step(&name, values.len());
-        let (begun, spent) = (Instant::now(), process::processor_time());
-        let mut checked = Checked::default();
+    async fn put_in_turns(&mut self, values: &Values) -> Result<Vec<Load>, Failure> {
+        let kinds = [&values.plain, &values.signed, &values.hashed];
+        let names = ["put plain", "put signed", "put hashed"];
+        let mut loads = names.map(|name| Load::none(format!("{name}, one at a time")));
+        self.progress.step("put, each kind in turn", kinds.len() * VALUES);
+        for number in 0..VALUES {
+            for (kind, load) in kinds.iter().zip(&mut loads) {
+                let (begun, spent) = (Instant::now(), process::processor_time());
+                let mut checked = Checked::default();
+                put(&self.entries, &kind[number], self.ttl_seconds, &mut checked).await?;
+                load.merge(Load::since("", checked, begun, spent));
+                self.progress.advance();
+            }
+        }
+        Ok(loads.into())
+    }
+
+    async fn read_in_turns(&mut self, values: &Values) -> Result<Vec<Load>, Failure> {
+        let ways = Way::ONE_AT_A_TIME;
+        let mut loads = ways.map(|way| Load::none(format!("{}, one at a time", way.name())));
+        self.progress.step("get, each way in turn", ways.len() * VALUES);
+        for number in 0..VALUES {
+            for (way, load) in ways.iter().zip(&mut loads) {
+                let stored = &values.of(*way)[number];
+                let step = any_step(self.entries.len(), &mut self.random);
+                let (begun, spent) = (Instant::now(), process::processor_time());
+                let mut checked = Checked::default();
+                read(&self.entries, stored, *way, step, &mut checked).await?;
+                load.merge(Load::since("", checked, begun, spent));
+                self.progress.advance();
+            }
+        }
+        Ok(loads.into())
+    }
+
+    /// Puts the values that each node reads once, without measuring that.
+    async fn put_unread(&mut self, values: &[Stored]) -> Result<(), Failure> {
+        self.progress.step("put what no node has read", values.len());
         for stored in values {
-            read(&self.entries, stored, way, &mut self.random, &mut checked).await?;
+            put(&self.entries, stored, self.ttl_seconds, &mut Checked::default()).await?;
             self.progress.advance();
         }
-        Ok(Load::since(name, checked, begun, spent))
+        Ok(())
     }
 
     async fn read_at_once(
@@ -148,10 +197,9 @@ impl Workload {
             let (entries, values) = (Rc::clone(&entries), Rc::clone(&values));
             async move {
                 let mut checked = Checked::default();
-                let values = values.of(way);
                 while Instant::now() < until {
-                    let stored = &values[random.random_range(..values.len())];
-                    read(&entries, stored, way, &mut random, &mut checked).await?;
+                    let (stored, step) = values.next(way, entries.len(), &mut random);
+                    read(&entries, stored, way, step, &mut checked).await?;
                     done.set(done.get() + 1);
                 }
                 Ok((checked, Vec::new()))
@@ -184,13 +232,9 @@ async fn read(
     entries: &[Client],
     stored: &Stored,
     way: Way,
-    random: &mut ChaCha8Rng,
+    step: usize,
     checked: &mut Checked,
 ) -> Result<(), Failure> {
-    let step = match entries.len() {
-        1 => 0,
-        several => random.random_range(1..several),
-    };
     let client = &entries[(stored.entry + step) % entries.len()];
     let started = Instant::now();
     let found = ask(client, stored.key, way).await;
@@ -208,7 +252,7 @@ async fn ask(client: &Client, key: Key, way: Way) -> Result<Option<Bytes>, Reque
         Way::Vote => return client.get(key).await,
         Way::HashFirst => return client.get_content_addressed(key).await,
         Way::SignedLatest => Freshness::Latest,
-        Way::SignedFirst => Freshness::First,
+        Way::SignedFirst | Way::SignedFirstUnread => Freshness::First,
     };
     let ask = Ask { proved_only: true, freshness, key, ..Ask::default() };
     Ok(client.ask(ask).await?.value)
