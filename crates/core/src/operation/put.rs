@@ -485,16 +485,20 @@ impl Put {
             self.checked.insert(node.id);
             return Next::Ask { node, path: 0, body: Body::FindValue { key: self.record.key } };
         }
-        let taken = self.count(Placement::holds_place);
+        // One pass: this runs after each of the replicas' answers.
+        let (mut taken, mut pending) = (0, 0);
+        for placement in self.placements.values().chain([&self.local]) {
+            taken += usize::from(placement.holds_place());
+            pending += usize::from(*placement == Placement::Pending);
+        }
         if taken < self.replication
             && let Some(next) = self.next_place()
         {
             return next;
         }
-        let late = self.count(|placement| placement == Placement::Late);
-        let waits_for_late = taken < self.replication && late > self.confirmed();
-        let is_over = !waits_for_late && self.count(|it| it == Placement::Pending) == 0;
-        if is_over { Next::Done } else { Next::Wait }
+        let late = || self.count(|placement| placement == Placement::Late);
+        let waits_for_late = taken < self.replication && late() > self.confirmed();
+        if !waits_for_late && pending == 0 { Next::Done } else { Next::Wait }
     }
 
     /// The closest node that was not tried, this one among them.
