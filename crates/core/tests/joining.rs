@@ -61,6 +61,21 @@ fn a_first_peer_that_starts_last_is_found() {
     assert_whole(&network, 3);
 }
 
+/// Its state was "refused" for some seconds after it had become a contact, and `/readyz` warned of it.
+#[test]
+fn a_peer_that_starts_later_and_joins_through_this_node_is_compared_at_once() {
+    let mut network = Network::strangers(0);
+    network.add(0);
+    network.begin_join(0, peers(&[1]));
+    network.run_for(Duration::from_millis(500));
+    assert!(matches!(states(&network)[..], [PeerState::Failed(_)]), "{:?}", states(&network));
+    network.add(1);
+    network.begin_join(1, peers(&[0]));
+    network.run_for(Duration::from_secs(1));
+    let state = network.node(0).configured_peers().map(|(_, state)| state).next();
+    assert!(matches!(state, Some(PeerState::Joined { .. })), "{state:?}");
+}
+
 /// The peer through which all others have joined lost its data, and starts as another node at the
 /// same address; it knows none of them.
 #[test]

@@ -405,6 +405,7 @@ impl Node {
         self.persist(vec![Write::PutContact(contact)]);
         self.contact_joined(contact, met);
         self.meet_neighbour(contact);
+        self.after_contact_entered(&contact);
         self.plan_reach_check();
     }
 

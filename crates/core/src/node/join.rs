@@ -305,6 +305,12 @@ impl Node {
         }
     }
 
+    /// There is a new contact: a configured peer that started after this node, perhaps.
+    pub(super) fn after_contact_entered(&mut self, contact: &NodeInfo) {
+        self.joining.peers.contact_entered(contact.address, self.now.mono);
+        self.plan_peers();
+    }
+
     /// A contact is gone. Without any, the node is isolated: it says so, and joins again.
     pub(super) fn after_contact_left(&mut self, contact: &NodeInfo) {
         let (now, jitter) = (self.now.mono, self.jitter());

@@ -223,6 +223,17 @@ impl Peers {
         }
     }
 
+    /// A contact has entered the routing table: if it is a peer that did not answer when it was tried,
+    /// it is tried again at once.
+    pub(crate) fn contact_entered(&mut self, address: PeerAddress, now: Moment) {
+        for index in self.at(address) {
+            let entry = &mut self.entries[index];
+            if matches!(entry.state, PeerState::Failed(_)) {
+                entry.next = entry.next.min(now);
+            }
+        }
+    }
+
     /// A contact has left the routing table: if it was a peer, it may be back under another
     /// identity.
     pub(crate) fn contact_left(&mut self, address: PeerAddress, now: Moment, jitter: f64) {
