@@ -7,8 +7,8 @@ use voiddht_wire::{NodeId, PeerAddress};
 
 use super::*;
 use crate::snapshot::{
-    BanView, ClockView, ConfiguredPeerView, ConnectionsView, Health, LimitView, NodeView,
-    OperationsView, Reason, RecordsView, StorageView, TableView, TrustView,
+    BanView, ClockView, ConfiguredPeerView, ConnectionsView, Health, KeptUsageView, LimitView,
+    NodeView, OperationsView, Reason, RecordsView, StorageView, TableView, TrustView,
 };
 
 pub(super) fn snapshot() -> Snapshot {
@@ -33,6 +33,7 @@ pub(super) fn snapshot() -> Snapshot {
         clock: None,
         table: TableView { contacts: 9, ..TableView::default() },
         records: RecordsView::default(),
+        kept: KeptUsageView::default(),
         storage: StorageView { directory: None, failing: false },
         network: None,
         operations: OperationsView::default(),
