@@ -232,7 +232,7 @@ pub struct RecordView {
 }
 
 /// Values that a node republishes.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct KeptUsageView {
     /// How many.
     pub values: usize,
