@@ -111,7 +111,7 @@ impl PeerClocks {
         }
         let heard = self.heard(voice, now.mono);
         let known = heard.epoch_ms.filter(|(_, at)| is_fresh(*at, now.mono));
-        let moved = known.map(|(known, _)| epoch - known);
+        let moved = known.map(|(known, _)| epoch.saturating_sub(known));
         if moved.is_none_or(|moved| moved >= 0) {
             heard.epoch_ms = Some((epoch, now.mono));
         }
@@ -300,6 +300,12 @@ mod tests {
         }
         assert!(!clocks.estimate(now).unwrap().is_wrong());
         clocks.heard_version(contact(1), &private(), u64::MAX, now);
+        let later = at(60, 1_000 * HOUR_MS);
+        clocks.heard_version(contact(1), &private(), u64::MAX >> 1, now);
+        assert!(
+            !clocks.heard_version(contact(1), &private(), 0, later),
+            "it is set back, by however much"
+        );
         for number in 0..=255 {
             clocks.heard_version(contact(number), &private(), 1_000 * HOUR_MS, now);
         }
