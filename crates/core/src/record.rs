@@ -1,11 +1,12 @@
 //! The records that a node holds: which of two values of a key wins, when each expires, and
 //! eviction.
 //!
-//! Which of two values wins is in [`order`]. The deadline of a plain record is set once, by the
-//! offer that brought it: no later offer of the *same* version, publication or copy, changes it.
-//! Moving it back would let copies keep a value alive for ever; moving it forward would let
-//! strangers delete it with a copy that has one second left. A higher version is a publication with
-//! its own TTL.
+//! Whether an offer is taken is in [`admission`], which of two values wins in [`order`].
+//!
+//! The deadline of a plain record is set once, by the offer that brought it: no later offer of the
+//! *same* version, publication or copy, changes it. Moving it back would let copies keep a value
+//! alive for ever; moving it forward would let strangers delete it with a copy that has one second
+//! left. A higher version is a publication with its own TTL.
 //!
 //! A self-verifying record has no versions to distinguish publications: each publication of the
 //! same bytes moves the deadline to the later of the two, and a maintenance copy never moves it.
@@ -24,6 +25,7 @@
 //! versions of a key never decrease while it is held, except that a self-verifying value wins
 //! whatever its version, and that a version from the future is replaced.
 
+mod admission;
 mod class;
 pub mod order;
 mod room;
@@ -36,7 +38,7 @@ use std::ops::Bound;
 use std::time::Duration;
 
 use bytes::Bytes;
-use voiddht_signed::{CLOCK_TOLERANCE_SECS, Claim, Envelope, Refused};
+use voiddht_signed::{CLOCK_TOLERANCE_SECS, Envelope, Refused};
 use voiddht_wire::{Key, NodeId};
 
 use crate::label::{Limit, RefusalReason};
@@ -45,8 +47,7 @@ use crate::quota::{
     StorageQuota, Usage,
 };
 use crate::time::{BootTime, Now, WallTime};
-use order::{Class, Rank, Standing};
-use room::Room;
+use order::{Class, Rank};
 use value::VerifiedValue;
 
 /// Records that a node holds, at most. With the smallest values, [`MAX_BYTES`] is reached first.
@@ -431,179 +432,6 @@ impl RecordStore {
     pub fn largest_account(&self) -> Option<(Account, Usage)> {
         self.quota.account(self.quota.largest()?)
     }
-
-    fn take(&mut self, offer: Offer, bill: Option<Bill>, now: Now) -> Result<Accepted, Refusal> {
-        let class = self.classify(&offer, bill.as_ref(), now)?;
-        self.take_classified(class, offer, bill, now)
-    }
-
-    fn take_classified(
-        &mut self,
-        class: Class,
-        mut offer: Offer,
-        bill: Option<Bill>,
-        now: Now,
-    ) -> Result<Accepted, Refusal> {
-        let value = VerifiedValue::restored(offer.value.clone(), class);
-        offer.expires = offer.expires.min(end_of(&value, now));
-        let latest = self.limits.latest_version(now.wall);
-        self.take_within(latest, offer, class, bill, now.boot)
-    }
-
-    /// The class of an offered value. What is held is not verified again; what loses to it by
-    /// generation and sequence number is refused before its signatures are checked.
-    fn classify(&mut self, offer: &Offer, bill: Option<&Bill>, now: Now) -> Result<Class, Refusal> {
-        let held = self.get(&offer.key, now.boot);
-        if let Some(held) = held.filter(|held| held.value == offer.value) {
-            return Ok(held.class);
-        }
-        let envelope = match Claim::of(&offer.key, &offer.value) {
-            Claim::ContentAddressed => return Ok(Class::ContentAddressed),
-            Claim::Plain => return Ok(Class::Plain),
-            Claim::Signed(envelope) => envelope,
-        };
-        let class = Class::Signed(envelope.precedence());
-        if let Some(held) = held.filter(|held| class < held.class) {
-            order::judge(held.rank(), Rank::new(class, &offer.value, offer.version))?;
-        }
-        let seconds = value::seconds(now.wall);
-        if envelope.has_expired(seconds) {
-            return Err(Refusal::Envelope(Refused::Expired));
-        }
-        if let Some(Bill { account, .. }) = bill {
-            self.signatures.admit(account, envelope.signature_checks(), now.mono)?;
-        }
-        envelope.verify(seconds).map_err(Refusal::Envelope)?;
-        Ok(class)
-    }
-
-    /// Takes an offer, unless its version is beyond `latest`. What is held already passed that test
-    /// once, by a clock that may have been another.
-    fn take_within(
-        &mut self,
-        latest: u64,
-        offer: Offer,
-        class: Class,
-        bill: Option<Bill>,
-        now: BootTime,
-    ) -> Result<Accepted, Refusal> {
-        if offer.expires <= now {
-            return Err(Refusal::Expired);
-        }
-        let held = self.get(&offer.key, now);
-        let standing = held.map(|held| standing(held, &offer, class, latest)).transpose()?;
-        let is_known = held.is_some_and(|held| held.version == offer.version);
-        let is_renewing_copy = standing == Some(Standing::Renews) && offer.maintenance;
-        if offer.version > latest && !is_known && !is_renewing_copy {
-            return Err(Refusal::FutureVersion);
-        }
-        match standing {
-            Some(Standing::Same) => Ok(Accepted::default()),
-            Some(Standing::Renews) => Ok(self.renew(&offer, latest)),
-            Some(Standing::Replaces) | None => self.admit(offer, class, bill),
-        }
-    }
-
-    /// Moves the deadline of the held record, whose bytes these are, to that of a publication if
-    /// that is later. The higher version is kept. The record stays charged as it is: see
-    /// [`Self::bill_for`].
-    fn renew(&mut self, offer: &Offer, latest: u64) -> Accepted {
-        let Some(held) = self.records.get_mut(&offer.key) else { return Accepted::default() };
-        let before = (held.expires, held.version);
-        if !offer.maintenance {
-            held.expires = held.expires.max(offer.expires);
-        }
-        if offer.version <= latest {
-            held.version = held.version.max(offer.version);
-        }
-        let after = (held.expires, held.version);
-        if self.expiries.remove(&(before.0, offer.key)) {
-            self.expiries.insert((after.0, offer.key));
-        }
-        Accepted { changed: before != after, ..Accepted::default() }
-    }
-
-    fn admit(
-        &mut self,
-        offer: Offer,
-        class: Class,
-        bill: Option<Bill>,
-    ) -> Result<Accepted, Refusal> {
-        let replaced = self.records.get(&offer.key).map(|held| Replaced::by(&offer, held));
-        let bill = self.bill_for(bill, replaced.as_ref());
-        if let Some(Bill { account, charge }) = &bill {
-            let released = replaced.and_then(|held| held.charged());
-            self.quota.check(account, *charge, cost(&offer.value), released)?;
-        }
-        let Room { evicted, gave_way } = self.room_for(&offer, bill.as_ref(), replaced.as_ref())?;
-        for key in &evicted {
-            self.remove(key);
-        }
-        if replaced.is_some() {
-            self.remove(&offer.key);
-        }
-        let cached = replaced.is_some_and(|held| held.cached);
-        self.insert(offer, class, bill, cached);
-        Ok(Accepted { changed: true, evicted, gave_way })
-    }
-
-    /// To which account an offer goes. The very value that is held stays where it is charged,
-    /// whichever account publishes it again: otherwise a flood could draw the values of others into
-    /// its account, and have them dropped with its own.
-    fn bill_for(&self, bill: Option<Bill>, replaced: Option<&Replaced>) -> Option<Bill> {
-        let bill = bill?;
-        match replaced {
-            Some(held) if held.is_same_value => self.bill_to(held.charged_to?),
-            _ => Some(bill),
-        }
-    }
-
-    fn insert(&mut self, offer: Offer, class: Class, bill: Option<Bill>, cached: bool) {
-        let Offer { key, value, version, expires, maintenance: _ } = offer;
-        let value = Bytes::copy_from_slice(&value);
-        let cost = cost(&value);
-        let charged_to = bill.map(|bill| self.quota.charge(&bill.account, bill.charge, cost));
-        let record = Record { value, version, expires, class, cached, charged_to };
-        self.bytes += cost;
-        self.expiries.insert((expires, key));
-        self.places.insert(room::place(&self.own, &key, &record));
-        self.records.insert(key, record);
-    }
-}
-
-/// A held record in whose place an offer comes, expired or not.
-#[derive(Clone, Copy, Debug)]
-struct Replaced {
-    is_same_value: bool,
-    cached: bool,
-    cost: usize,
-    charged_to: Option<AccountNumber>,
-}
-
-impl Replaced {
-    fn by(offer: &Offer, held: &Record) -> Self {
-        Self {
-            is_same_value: held.value == offer.value,
-            cached: held.cached,
-            cost: held.cost(),
-            charged_to: held.charged_to,
-        }
-    }
-
-    /// The account that it is charged to, and what is released there with it.
-    fn charged(&self) -> Option<(AccountNumber, usize)> {
-        self.charged_to.map(|number| (number, self.cost))
-    }
-}
-
-/// How an offer relates to the held record, where it does not lose to it.
-fn standing(held: &Record, offer: &Offer, class: Class, latest: u64) -> Result<Standing, Refusal> {
-    let offered = Rank::new(class, &offer.value, offer.version);
-    let is_held_from_future = held.class == Class::Plain && held.version > latest;
-    if is_held_from_future && offer.version <= latest {
-        return Ok(Standing::Replaces);
-    }
-    order::judge(held.rank(), offered)
 }
 
 /// The last moment at which a value may be held: the effective end of an envelope, and what clocks
