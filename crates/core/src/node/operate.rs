@@ -27,7 +27,6 @@ use crate::operation::{
 };
 use crate::peer::Peer;
 use crate::record::end_of;
-use crate::record::value::VerifiedValue;
 use crate::report::{Report, Step, StepAnswer};
 use crate::request::{InFlight, Kind as Requested, Purpose};
 use crate::scope;
@@ -242,19 +241,6 @@ impl Node {
         let clock = (self.now.wall, latest);
         let put = Put::new((record, class), replication, &self.own.id, search, size, clock);
         self.start(origin, Kind::Put(Box::new(put)), since);
-    }
-
-    /// Checks what a local program hands over, unless these bytes were verified before.
-    pub(super) fn verify(&mut self, key: &Key, value: &Bytes) -> Result<VerifiedValue, Refused> {
-        let held = self.records.get(key, self.now.boot).map(|record| record.verified());
-        self.verified.check(key, value, held, self.now.wall)
-    }
-
-    /// Values of a key whose class was checked before: the record held here, and what was read or
-    /// published last. They may have expired since.
-    fn verified_before(&self, key: &Key) -> impl Iterator<Item = VerifiedValue> + use<> {
-        let held = self.records.get(key, self.now.boot).map(|record| record.verified());
-        held.into_iter().chain(self.verified.get(key).cloned())
     }
 
     /// What this node published under a key, or keeps there: the highest-ranking.
