@@ -379,7 +379,7 @@ fn a_pair_that_is_cut_apart_reads_each_others_values_through_the_others() {
     network.run_for(Duration::from_secs(1800));
     assert_eq!(network.put(1, key(3), "again"), 12);
     assert_eq!(network.get(2, key(3)).as_deref(), Some(&b"again"[..]));
-    assert_eq!(network.blamed, 0, "nobody broke a rule");
+    assert_eq!(network.blamed, 0, "no rule was broken");
 }
 
 #[test]
