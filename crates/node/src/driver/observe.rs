@@ -102,8 +102,9 @@ impl Driver {
             let trace = self.observer.watch(now.mono);
             self.session.set_trace_steps(trace);
         }
-        let config = self.session.core().config();
-        let (requests, operations) = self.session.core().load();
+        let core = self.session.core();
+        let config = core.config();
+        let (requests, operations) = core.load();
         Observation {
             now,
             facts: self.facts(now),
@@ -120,26 +121,17 @@ impl Driver {
                 Vec::new()
             },
             records: self.observe_records(now.boot, request.contacts),
-            kept: self.session.core().kept_usage(),
-            network_size: self
-                .session
-                .core()
-                .network_size()
-                .map(|size| size.nodes().round() as u64),
+            kept: core.kept_usage(),
+            network_size: core.network_size().map(|size| size.nodes().round() as u64),
             operations,
             max_operations: config.max_operations,
             requests,
             running: self.observe_running(now.mono),
             finished: self.observer.finished(request.after),
             bans: self.observer.bans(now.mono),
-            peers: self
-                .session
-                .core()
-                .configured_peers()
-                .map(|(peer, state)| (peer.clone(), state))
-                .collect(),
-            reach: reach_name(self.session.core()),
-            public_address: self.session.core().public_address(),
+            peers: core.configured_peers().map(|(peer, state)| (peer.clone(), state)).collect(),
+            reach: reach_name(core),
+            public_address: core.public_address(),
             pins: self.session.pin_count(),
             connection_counts: self.session.connection_counts(),
             events: self.observer.events(),
@@ -147,15 +139,15 @@ impl Driver {
     }
 
     fn facts(&self, now: Now) -> Facts {
-        let limits = self.session.core().config().records;
-        let records = self.session.core().records();
-        let table = self.session.core().table();
+        let core = self.session.core();
+        let limits = core.config().records;
+        let (records, table) = (core.records(), core.table());
         Facts {
             contacts: table.len(),
             suspects: table.iter().filter(|contact| contact.is_suspect()).count(),
-            joined: self.session.core().is_joined(),
-            unreachable: self.session.core().reach() == Reach::Unreachable,
-            duplicate: self.session.core().duplicate(),
+            joined: core.is_joined(),
+            unreachable: core.reach() == Reach::Unreachable,
+            duplicate: core.duplicate(),
             lost_address: self.context.own_address.now().lost,
             was_joined: self.observer.was_joined,
             leaving: self.observer.leaving,
@@ -167,7 +159,7 @@ impl Driver {
                 self.context.counters.api_connections.read() as usize,
                 self.context.limits.api_connections,
             ],
-            clock: self.session.core().clock_estimate(now),
+            clock: core.clock_estimate(now),
         }
     }
 
