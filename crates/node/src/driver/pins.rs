@@ -4,6 +4,7 @@ use voiddht_core::time::Now;
 use voiddht_identity::pin::Settlement;
 use voiddht_identity::{PinRecord, Verdict};
 use voiddht_session::TrustNotice;
+use voiddht_store::Store;
 use voiddht_wire::{NodeId, PeerAddress};
 
 use super::Driver;
@@ -13,26 +14,21 @@ use crate::pins::stored;
 
 impl Driver {
     pub(super) fn save_pin(&self, record: PinRecord) {
-        let id = record.node_id;
-        if self.persistence.store().is_some_and(|store| store.put_pin(stored(record)).is_err()) {
-            log_limited!(
-                self.context.counters.logs,
-                Line::PinNotSaved,
-                warn,
-                peer = id.short(),
-                "could not save pin: store write queue is full"
-            );
-        }
+        self.write_pin(record.node_id, |store| store.put_pin(stored(record)));
     }
 
     pub(super) fn delete_pin(&self, id: NodeId) {
-        if self.persistence.store().is_some_and(|store| store.remove_pin(id).is_err()) {
+        self.write_pin(id, |store| store.remove_pin(id));
+    }
+
+    fn write_pin<E>(&self, id: NodeId, write: impl FnOnce(&Store) -> Result<(), E>) {
+        if self.persistence.store().is_some_and(|store| write(store).is_err()) {
             log_limited!(
                 self.context.counters.logs,
                 Line::PinNotSaved,
                 warn,
                 peer = id.short(),
-                "could not delete pin: store write queue is full"
+                "could not write pin: store write queue is full"
             );
         }
     }
