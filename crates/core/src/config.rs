@@ -34,6 +34,9 @@ pub const UPKEEP_INTERVAL: Duration = Duration::from_secs(3600);
 /// The first timeout, while no round-trip time is known, and the longest one of
 /// peers that were not measured themselves: it covers a TCP and a TLS handshake over half the globe.
 pub const STRANGER_TIMEOUT: Duration = Duration::from_secs(1);
+/// How much longer than on average a request takes at least that is slow: the granularity of timers
+/// (`kGranularity`, RFC 9002, section 6.1.2).
+pub const SLOW_BY_AT_LEAST: Duration = Duration::from_millis(1);
 /// Below this no request counts as overdue: a scheduler's pause is not a slow peer.
 pub const MIN_LATE: Duration = Duration::from_millis(20);
 /// As [`MIN_LATE`], for a request that needs a connection first: a peer may be about to shake hands

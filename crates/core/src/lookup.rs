@@ -49,6 +49,9 @@ pub const MAX_REQUESTS: u32 = 200;
 
 /// Requests that a path may have in flight beyond its share of alpha, once some were overdue on it.
 pub const MAX_EXTRA: u8 = 2;
+/// The same, once some were slow: three more nodes beside the first are as many as a path of five has to
+/// ask of 20.
+pub const MAX_EXTRA_SLOW: u8 = 3;
 
 /// How wide a lookup searches.
 #[derive(Clone, Copy, Debug)]
@@ -82,8 +85,10 @@ pub struct Lookup {
     per_path: u8,
     paths: u8,
     in_flight: [u8; MAX_PATHS],
-    /// Requests in flight beyond `per_path` that overdue ones have earned their path.
+    /// Requests in flight beyond `per_path` that slow and overdue ones have earned their path.
     extra: [u8; MAX_PATHS],
+    /// Those of `in_flight` that are slow.
+    slow: [u8; MAX_PATHS],
     late: usize,
     candidates: Vec<Candidate>,
     sites: DiversityCounter,
@@ -108,6 +113,7 @@ impl Lookup {
             paths: paths as u8,
             in_flight: [0; MAX_PATHS],
             extra: [0; MAX_PATHS],
+            slow: [0; MAX_PATHS],
             late: 0,
             candidates: Vec::with_capacity(2 * seeds.len()),
             sites: DiversityCounter::new(breadth.diversity),
@@ -225,6 +231,7 @@ impl Lookup {
             self.asked += 1;
             self.in_flight[usize::from(path)] += 1;
             candidate.state = State::Asked;
+            candidate.is_slow = false;
             candidate.asked_on = Some(path);
             self.hops = self.hops.max(candidate.hops);
             return Some(Ask { node: candidate.node, path });
@@ -245,7 +252,7 @@ impl Lookup {
             if !doubtful && self.is_doubtful(candidate) {
                 continue;
             }
-            let Some(matters) = reach.pass(candidate, candidate.state == State::Late) else {
+            let Some(matters) = reach.pass(candidate, candidate.keeps_waiting()) else {
                 break;
             };
             if candidate.state != State::Heard {
@@ -319,6 +326,27 @@ impl Lookup {
         true
     }
 
+    /// A node takes longer than usual: its path may ask one more meanwhile, and beyond its share. It is
+    /// still waited for.
+    pub fn slow(&mut self, id: &NodeId) {
+        if let Some(index) = self.position(id)
+            && let Candidate { state: State::Asked, is_slow: false, asked_on: Some(path), .. } =
+                self.candidates[index]
+        {
+            self.candidates[index].is_slow = true;
+            self.slow[usize::from(path)] += 1;
+            self.spare(path, MAX_EXTRA_SLOW);
+        }
+    }
+
+    /// Gives a path one more request in flight, up to so many beyond its share.
+    fn spare(&mut self, path: u8, most: u8) {
+        let extra = &mut self.extra[usize::from(path)];
+        if *extra < most {
+            *extra += 1;
+        }
+    }
+
     /// A node is slower than it should be: the path goes on without it.
     pub fn late(&mut self, id: &NodeId) {
         if let Some(index) = self.position(id)
@@ -327,9 +355,8 @@ impl Lookup {
             self.candidates[index].state = State::Late;
             self.late += 1;
             self.release(index);
-            if let Some(path) = self.candidates[index].asked_on {
-                let extra = &mut self.extra[usize::from(path)];
-                *extra = MAX_EXTRA.min(*extra + 1);
+            if let Candidate { asked_on: Some(path), is_slow: false, .. } = self.candidates[index] {
+                self.spare(path, MAX_EXTRA);
             }
             self.namers.judge(self.candidates[index].namers, false);
         }
@@ -411,10 +438,20 @@ impl Lookup {
         self.in_flight.iter().map(|count| usize::from(*count)).sum()
     }
 
+    /// Requests in flight that are not slow.
+    pub fn in_time(&self) -> usize {
+        (0..self.paths).map(|path| usize::from(self.in_time_on(path))).sum()
+    }
+
     /// The paths on which requests are in flight and in time, each a bit.
     pub fn busy_paths(&self) -> u16 {
-        let busy = (0..self.paths).filter(|path| self.in_flight[usize::from(*path)] > 0);
+        let busy = (0..self.paths).filter(|path| self.in_time_on(*path) > 0);
         busy.fold(0, |paths, path| paths | 1 << path)
+    }
+
+    fn in_time_on(&self, path: u8) -> u8 {
+        let path = usize::from(path);
+        self.in_flight[path].saturating_sub(self.slow[path])
     }
 
     /// Requests that are overdue and have not been answered since, nor failed.
@@ -537,10 +574,12 @@ impl Lookup {
     }
 
     fn release(&mut self, index: usize) {
-        if let Some(path) = self.candidates[index].asked_on {
-            let in_flight = &mut self.in_flight[usize::from(path)];
-            *in_flight = in_flight.saturating_sub(1);
-        }
+        let Candidate { asked_on: Some(path), is_slow, .. } = self.candidates[index] else {
+            return;
+        };
+        let path = usize::from(path);
+        self.in_flight[path] = self.in_flight[path].saturating_sub(1);
+        self.slow[path] = self.slow[path].saturating_sub(u8::from(is_slow));
     }
 
     fn position(&self, id: &NodeId) -> Option<usize> {

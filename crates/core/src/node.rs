@@ -375,6 +375,7 @@ impl Node {
     fn run_due(&mut self) {
         while let Some(overdue) = self.requests.next_overdue(self.now.mono) {
             match overdue {
+                Overdue::Slow(request) => self.handle_slow(&request),
                 Overdue::Late(request) => self.handle_late(request),
                 Overdue::Failed(request) => self.handle_failed(request, RequestOutcome::TimedOut),
             }

@@ -1,7 +1,8 @@
-//! Requests in flight: what each is for, when it is overdue, and when it has failed.
+//! Requests in flight: what each is for, when it is slow or overdue, and when it has failed.
 //!
-//! The timeouts follow from round-trip times (RFC 6298): a request is *overdue* after the time of
-//! [`crate::pace`], and has *failed* after [`FAIL_FACTOR`] times as long, within [`FAIL_AFTER`], or
+//! The timeouts follow from round-trip times: a request of an operation is *slow*, and any request
+//! *overdue*, after the times of [`crate::pace`]. It has *failed* after [`FAIL_FACTOR`] times as long as
+//! it takes to be overdue, within [`FAIL_AFTER`], or
 //! after the longest of that if it waits for a dial. A reply after that is no violation: the IDs of
 //! recent failed requests are remembered for as long as a reply can arrive.
 
@@ -133,19 +134,41 @@ pub(crate) struct InFlight {
     pub(crate) measured: bool,
     late: Moment,
     fails: Moment,
-    is_late: bool,
+    stage: Stage,
+}
+
+/// What an unanswered request waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// To be slow at this moment.
+    InTime(Moment),
+    /// To be overdue.
+    Slow,
+    /// To fail.
+    Late,
 }
 
 impl InFlight {
     /// Whether it was slower than it should be.
     pub(crate) fn is_late(&self) -> bool {
-        self.is_late
+        self.stage == Stage::Late
+    }
+
+    /// When it reaches the next stage.
+    fn deadline(&self) -> Moment {
+        match self.stage {
+            Stage::InTime(slow) => slow,
+            Stage::Slow => self.late,
+            Stage::Late => self.fails,
+        }
     }
 }
 
 /// What a deadline brought.
 #[derive(Debug)]
 pub(crate) enum Overdue {
+    /// It takes longer than usual.
+    Slow(InFlight),
     /// It is overdue, and still awaited.
     Late(InFlight),
     /// It is given up.
@@ -180,6 +203,10 @@ impl Requests {
             // A dial has deadlines of its own, and says how it has ended.
             false => FAIL_AFTER.1,
         };
+        // Of a STORE the disk's time is a part, and other requests have nothing to ask meanwhile.
+        let is_read = matches!(kind, Kind::FindNode | Kind::FindValue(_));
+        let is_hedged = is_read && matches!(purpose, Purpose::Operation(_));
+        let slow = patience.slow_after.filter(|_| is_hedged);
         let request = InFlight {
             to,
             kind,
@@ -189,17 +216,16 @@ impl Requests {
             measured: patience.measured,
             late: now + late,
             fails: now + fail,
-            is_late: false,
+            stage: slow.map_or(Stage::Slow, |after| Stage::InTime(now + after)),
         };
-        self.deadlines.insert((request.late, rpc_id));
+        self.deadlines.insert((request.deadline(), rpc_id));
         self.in_flight.insert(rpc_id, request);
     }
 
     /// The request that a reply answers, which is no longer in flight.
     pub(crate) fn take(&mut self, rpc_id: &RpcId) -> Option<InFlight> {
         let request = self.in_flight.remove(rpc_id)?;
-        let deadline = if request.is_late { request.fails } else { request.late };
-        self.deadlines.remove(&(deadline, *rpc_id));
+        self.deadlines.remove(&(request.deadline(), *rpc_id));
         Some(request)
     }
 
@@ -208,7 +234,7 @@ impl Requests {
         self.given_up.contains(rpc_id)
     }
 
-    /// The next request that is overdue at `now`.
+    /// The next request that is slow or overdue at `now`, or has failed.
     pub(crate) fn next_overdue(&mut self, now: Moment) -> Option<Overdue> {
         let (deadline, rpc_id) = *self.deadlines.first()?;
         if deadline > now {
@@ -216,15 +242,22 @@ impl Requests {
         }
         self.deadlines.remove(&(deadline, rpc_id));
         let request = self.in_flight.get_mut(&rpc_id)?;
-        if !request.is_late {
-            request.is_late = true;
-            self.deadlines.insert((request.fails, rpc_id));
-            return Some(Overdue::Late(*request));
-        }
-        let request = *request;
-        self.in_flight.remove(&rpc_id);
-        self.give_up(rpc_id);
-        Some(Overdue::Failed(request))
+        let next = match request.stage {
+            Stage::InTime(_) => Stage::Slow,
+            Stage::Slow => Stage::Late,
+            Stage::Late => {
+                let request = *request;
+                self.in_flight.remove(&rpc_id);
+                self.give_up(rpc_id);
+                return Some(Overdue::Failed(request));
+            }
+        };
+        request.stage = next;
+        self.deadlines.insert((request.deadline(), rpc_id));
+        Some(match next {
+            Stage::Late => Overdue::Late(*request),
+            _ => Overdue::Slow(*request),
+        })
     }
 
     /// When [`Self::next_overdue`] will next have something.
@@ -268,7 +301,7 @@ mod tests {
             to,
             Kind::Ping,
             Purpose::Liveness,
-            Patience { late_after, connected: true, measured: true },
+            Patience { slow_after: None, late_after, connected: true, measured: true },
             Moment::default(),
         );
         requests
@@ -296,6 +329,36 @@ mod tests {
         assert!(matches!(failed, Some(Overdue::Failed(_))));
         assert!(requests.was_given_up(&RpcId::default()));
         assert_eq!((requests.len(), requests.next_deadline()), (0, None));
+    }
+
+    #[test]
+    fn what_an_operation_reads_is_slow_first_and_nothing_else_is() {
+        let ms = Duration::from_millis(1);
+        let key = Key::default();
+        for (kind, purpose, is_hedged) in [
+            (Kind::FindValue(key), Purpose::Operation(1), true),
+            (Kind::FindNode, Purpose::Operation(1), true),
+            (Kind::Store(key, None), Purpose::Operation(1), false),
+            (Kind::FindNode, Purpose::Neighbour, false),
+            (Kind::Ping, Purpose::Liveness, false),
+        ] {
+            let mut requests = Requests::default();
+            let to = Destination { address: ([127, 0, 0, 1], 1).into_address(), id: None };
+            let patience = Patience {
+                slow_after: Some(2 * ms),
+                late_after: 20 * ms,
+                connected: true,
+                measured: true,
+            };
+            requests.insert(RpcId::default(), to, kind, purpose, patience, Moment::default());
+            let slow = requests.next_overdue(Moment::default() + 2 * ms);
+            assert_eq!(matches!(slow, Some(Overdue::Slow(_))), is_hedged, "{kind:?}");
+            assert!(requests.next_overdue(Moment::default() + 2 * ms).is_none());
+            let late = requests.next_overdue(Moment::default() + 40 * ms);
+            assert!(matches!(late, Some(Overdue::Late(_))), "{kind:?}");
+            assert!(requests.take(&RpcId::default()).is_some());
+            assert_eq!(requests.next_deadline(), None);
+        }
     }
 
     #[test]

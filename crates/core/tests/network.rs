@@ -6,7 +6,7 @@ mod common;
 use std::time::Duration;
 
 use bytes::Bytes;
-use common::network::{Network, ONE_WAY, address, key};
+use common::network::{Network, ONE_WAY, address, key, numbered_key};
 use voiddht_core::Config;
 use voiddht_core::event::{Command, Notice, Outcome};
 use voiddht_core::label::{LookupPurpose, OperationKind, OperationPurpose};
@@ -276,6 +276,33 @@ fn one_silent_node_among_few_is_not_waited_for() {
     // The unresponsive one has what it was sent last once it is brought up to date.
     network.run_for(Config::default().upkeep_interval);
     assert_eq!(network.closest_holders(key()), 6);
+}
+
+/// Connections stay up and nothing comes back, as when machines are suspended. Each node finds that out of
+/// each of them by itself.
+#[test]
+fn readers_do_not_wait_for_frozen_nodes() {
+    let (nodes, frozen, values) = (64, 19, 450);
+    let mut network = Network::new(nodes);
+    for number in 0..values {
+        assert!(network.put_under(numbered_key(number), number % nodes, "value", 60_000) >= 20);
+    }
+    network.apart = (0..frozen).map(address).collect();
+    let awake = nodes - frozen;
+    let mut times: Vec<Duration> = (0..values)
+        .map(|number| {
+            let (at, before) = (frozen + number % awake, network.now);
+            network.command(at, Command::Get { key: numbered_key(number) });
+            let Outcome::Get { value, .. } = network.finish(at) else { panic!("it ends") };
+            assert_eq!(value.as_deref(), Some(&b"value"[..]), "value {number}");
+            network.now.since(before)
+        })
+        .collect();
+    times.sort_unstable();
+    let (median, late) = (times[values / 2], times[values * 99 / 100]);
+    assert!(median <= Duration::from_millis(2), "{median:?}");
+    // Those of keys around which nodes are dense by chance: all replicas are waited for.
+    assert!(late <= Duration::from_millis(50), "{late:?}");
 }
 
 #[test]

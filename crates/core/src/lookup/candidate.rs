@@ -45,6 +45,8 @@ pub struct Candidate {
     pub(super) is_seed: bool,
     /// Whether this node has found it silent, before this lookup or since it began.
     pub(super) silent: bool,
+    /// Whether it takes longer than usual to answer what it was asked last.
+    pub(super) is_slow: bool,
     /// Whether its address counts against the limits of diversity already.
     pub(super) counted: bool,
     /// The peers that named it at the address at which it is queried.
@@ -82,9 +84,19 @@ impl Candidate {
             told,
             is_seed: named_by.is_none(),
             silent: false,
+            is_slow: false,
             counted: false,
             namers,
             others: Vec::new(),
+        }
+    }
+
+    /// Whether it was asked, and another may be asked in its place.
+    pub(super) fn keeps_waiting(&self) -> bool {
+        match self.state {
+            State::Late => true,
+            State::Asked => self.is_slow,
+            State::Heard | State::Answered | State::Failed => false,
         }
     }
 

@@ -334,6 +334,50 @@ fn a_path_on_which_some_were_late_asks_more_at_once() {
     assert_eq!(ask_all(), (1 + usize::from(MAX_EXTRA), 9));
 }
 
+#[test]
+fn a_slow_node_lets_its_path_ask_one_more_and_is_still_waited_for() {
+    let target = Key::default();
+    let all = closest(&nodes(40), &target, 4);
+    let mut lookup =
+        Lookup::new(target, node(9_999).id, Breadth { alpha: 1, ..breadth(4, 1) }, &all);
+    let first = lookup.next_ask().unwrap().node;
+    assert_eq!((lookup.next_ask(), lookup.in_time(), lookup.busy_paths()), (None, 1, 1));
+    lookup.slow(&first.id);
+    lookup.slow(&first.id);
+    assert_eq!((lookup.in_flight(), lookup.in_time(), lookup.busy_paths()), (1, 0, 0));
+    let second = lookup.next_ask().unwrap().node;
+    assert_eq!(lookup.next_ask(), None, "to be slow counts once");
+    assert_eq!((lookup.in_flight(), lookup.in_time()), (2, 1));
+    for node in [second, all[2], all[3]] {
+        assert!(!lookup.is_settled());
+        lookup.answered(&node.id, &[]);
+        lookup.next_ask();
+    }
+    assert!(!lookup.is_settled(), "the first is in time yet");
+    lookup.late(&first.id);
+    assert!(lookup.is_settled() && !lookup.is_finished());
+    assert_eq!((lookup.in_flight(), lookup.in_time(), lookup.late_ones()), (0, 0, 1));
+    lookup.answered(&first.id, &[]);
+    assert!(lookup.is_finished());
+}
+
+#[test]
+fn what_slow_nodes_earn_a_path_is_bounded_and_being_late_earns_nothing_more() {
+    let target = Key::default();
+    let all = closest(&nodes(40), &target, 30);
+    let mut lookup =
+        Lookup::new(target, node(9_999).id, Breadth { alpha: 1, ..breadth(20, 1) }, &all);
+    let mut asked = Vec::new();
+    for _ in 0..10 {
+        asked.extend(std::iter::from_fn(|| lookup.next_ask()));
+        asked.iter().for_each(|ask| lookup.slow(&ask.node.id));
+    }
+    assert_eq!(asked.len(), 1 + usize::from(MAX_EXTRA_SLOW));
+    asked.iter().for_each(|ask| lookup.late(&ask.node.id));
+    let next = std::iter::from_fn(|| lookup.next_ask()).count();
+    assert_eq!(next, 1 + usize::from(MAX_EXTRA_SLOW));
+}
+
 /// A node close to the default key.
 fn near(number: u8) -> NodeInfo {
     let id = NodeId::from_bytes(std::array::from_fn(|place| if place == 8 { number } else { 0 }));

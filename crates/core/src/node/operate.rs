@@ -376,6 +376,16 @@ impl Node {
         self.deliver(request, request.to.id.unwrap_or_default(), Answer::Delivered);
     }
 
+    /// A request takes longer than usual: its operation may ask one more node meanwhile.
+    pub(super) fn handle_slow(&mut self, request: &InFlight) {
+        if let (Purpose::Operation(id), Some(node)) = (request.purpose, request.to.id)
+            && let Some(Operation { kind: Kind::Get(get), .. }) = self.operations.get_mut(&id)
+        {
+            get.handle_slow(&node);
+            self.drive(id);
+        }
+    }
+
     pub(super) fn handle_late(&mut self, request: InFlight) {
         if request.purpose == Purpose::Seed {
             self.handle_seed_late();

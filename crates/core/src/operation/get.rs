@@ -321,6 +321,14 @@ impl Get {
         }
     }
 
+    /// A request takes longer than usual.
+    pub fn handle_slow(&mut self, node: &NodeId) {
+        match &mut self.stage {
+            Stage::Electing(election) => election.lookup.slow(node),
+            Stage::Searching | Stage::Decided => self.search.slow(node),
+        }
+    }
+
     /// This node was found unresponsive before.
     pub fn doubt(&mut self, node: &NodeId) {
         match &mut self.stage {
@@ -462,17 +470,17 @@ impl Get {
         self.policy.is_enough(EarlyVotes { weight, ..early })
     }
 
-    /// Whether the requests in flight can complete the quorum: then no further one is sent. For each
-    /// that is overdue there must be one to spare: where one is unresponsive, others are.
+    /// Whether the requests that are in time can complete the quorum: then no further one is sent. For
+    /// each that is overdue there must be one to spare: where one is unresponsive, others are.
     fn could_be_enough(&self) -> bool {
-        let in_flight = self.search.in_flight() as u32;
-        if in_flight == 0 {
+        let in_time = self.search.in_time() as u32;
+        if in_time == 0 {
             return false;
         }
         let could_have = |crowds: Option<&Crowds>, spared: u32| {
             let early = self.early_votes(crowds);
             let paths = early.paths | self.search.busy_paths();
-            let weight = early.weight.saturating_add(in_flight.saturating_mul(FULL_WEIGHT));
+            let weight = early.weight.saturating_add(in_time.saturating_mul(FULL_WEIGHT));
             let weight = weight.saturating_add(spared);
             let late = (self.search.late_ones() as u32).saturating_mul(FULL_WEIGHT);
             self.policy.is_enough(EarlyVotes {
