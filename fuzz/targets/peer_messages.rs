@@ -10,7 +10,8 @@ use voiddht_wire::frame::{self, FrameStart};
 use voiddht_wire::limits::{
     FRAME_HEADER_BYTES, LONG_LENGTH_BYTES, MAX_FRAME_BYTES, MAX_SHORT_FRAME_BYTES,
 };
-use voiddht_wire::peer::{Body, Decoded, Dialect, ERROR, Message, PING, PING_REPLY};
+use voiddht_wire::MessageType;
+use voiddht_wire::peer::{Body, Decoded, Dialect, Message};
 
 fuzz_target!(|data: &[u8]| {
     let mut source = Source(data);
@@ -19,11 +20,9 @@ fuzz_target!(|data: &[u8]| {
         0 => (Dialect::V1, MAX_FRAME_BYTES - FRAME_HEADER_BYTES - LONG_LENGTH_BYTES),
         _ => (Dialect::Legacy, MAX_SHORT_FRAME_BYTES - FRAME_HEADER_BYTES),
     };
-    // The nine types, or any.
+    // A type of the table, or any.
     let kind = match choice >> 1 {
-        known @ 0..60 if known % 3 == 0 => PING + u16::from(known / 3 % 4),
-        known @ 0..60 if known % 3 == 1 => PING_REPLY + u16::from(known / 3 % 4),
-        0..60 => ERROR,
+        known @ 0..60 => MessageType::ALL[usize::from(known) % MessageType::ALL.len()].code(),
         _ => source.number(),
     };
     let body = Bytes::copy_from_slice(source.slice(most));

@@ -15,12 +15,10 @@ use voiddht_core::event::Misbehaviour;
 use voiddht_core::peer::ConnectionId;
 use voiddht_identity::network::ProvenBy;
 use voiddht_session::{Ending, Opened, Proved};
-use voiddht_wire::NodeId;
-use voiddht_wire::limits::{FRAME_HEADER_BYTES, MAX_NODES, NODE_INFO_BYTES, RPC_HEADER_BYTES};
-use voiddht_wire::peer::{
-    Decoded, Dialect, ERROR, ErrorCode, FIND_NODE_REPLY, FIND_VALUE, FIND_VALUE_REPLY, Message,
-    MessageError, PING, PING_REPLY, STORE, may_be_of_later_version,
-};
+use voiddht_wire::limits::FRAME_HEADER_BYTES;
+use voiddht_wire::message_type::may_be_of_later_version;
+use voiddht_wire::peer::{Decoded, Dialect, ErrorCode, Message, MessageError};
+use voiddht_wire::{MessageType, NodeId};
 
 use crate::context::Context;
 use crate::event::Event;
@@ -281,14 +279,12 @@ impl FrameRules for PeerRules {
     }
 
     fn admit(&self, kind: u16, body_bytes: usize) -> Result<(), MessageError> {
-        let most = match kind {
-            STORE | FIND_VALUE_REPLY => return Ok(()),
-            FIND_NODE_REPLY => RPC_HEADER_BYTES + MAX_NODES * NODE_INFO_BYTES,
-            PING..=FIND_VALUE | PING_REPLY..=FIND_VALUE_REPLY | ERROR => 2 * RPC_HEADER_BYTES,
+        let Some(of_type) = MessageType::of(kind) else {
             // Passed over once it is read: no longer than the longest that is known.
-            _ if may_be_of_later_version(self.dialect, kind) => return Ok(()),
-            _ => return Err(MessageError::UnknownType(kind)),
+            let is_later = may_be_of_later_version(self.dialect, kind);
+            return if is_later { Ok(()) } else { Err(MessageError::UnknownType(kind)) };
         };
+        let most = of_type.most_bytes(self.dialect);
         if body_bytes <= most { Ok(()) } else { Err(MessageError::WrongSize { kind, body_bytes }) }
     }
 }

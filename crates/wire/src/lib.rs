@@ -2,6 +2,7 @@
 //!
 //! * [`api`]: the VoidPhone module API, between local programs and their node.
 //! * [`peer`]: the messages between nodes, in two [dialects](peer::Dialect).
+//! * [`message_type`]: the table of those messages: code, name, sizes.
 //! * [`frame`]: the frame that both share: a size, a type, a body.
 //! * [`id`]: 256-bit identifiers of nodes, keys and requests, and the XOR metric.
 //! * [`address`]: the address of a peer, in 18 bytes on the wire.
@@ -12,10 +13,14 @@
 
 pub mod address;
 pub mod api;
+mod dialect;
 pub mod frame;
 pub mod id;
 pub mod limits;
+mod message_error;
+pub mod message_type;
 pub mod peer;
 
 pub use address::PeerAddress;
 pub use id::{Distance, Key, NodeId, RpcId};
+pub use message_type::MessageType;

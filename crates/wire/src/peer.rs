@@ -1,63 +1,23 @@
 //! The messages between nodes, in both dialects.
 //!
 //! A message is a [`Header`] and a [`Body`]. What differs between the dialects (the fields of a
-//! record, the ERROR without a header, long frames) stays in this file: the rest of the node
-//! sees one kind of message.
+//! record, the ERROR without a header, long frames) stays in this crate: the rest of the node
+//! sees one kind of message. Codes, names and sizes are in the table of [`crate::message_type`].
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::address::{ADDRESS_BYTES, PeerAddress};
-use crate::frame::{self, FrameError};
-use crate::id::{ID_BYTES, Key, NodeId, RpcId};
-use crate::limits::{
-    MAX_NODES, MAX_VALUE_BYTES, NODE_INFO_BYTES, RECORD_FIXED_BYTES, RPC_HEADER_BYTES,
+pub use crate::dialect::{ALPN, Dialect};
+use crate::frame;
+use crate::id::{Key, NodeId, RpcId};
+use crate::limits::{NODE_INFO_BYTES, RPC_HEADER_BYTES};
+pub use crate::message_error::MessageError;
+use crate::message_type::{
+    self, BodySize, MessageType, check_nodes, check_value, may_be_of_later_version,
 };
-
-/// Type of PING.
-pub const PING: u16 = 660;
-/// Type of STORE.
-pub const STORE: u16 = 661;
-/// Type of FIND_NODE.
-pub const FIND_NODE: u16 = 662;
-/// Type of FIND_VALUE.
-pub const FIND_VALUE: u16 = 663;
-/// Type of PING_REPLY.
-pub const PING_REPLY: u16 = 670;
-/// Type of STORE_REPLY.
-pub const STORE_REPLY: u16 = 671;
-/// Type of FIND_NODE_REPLY.
-pub const FIND_NODE_REPLY: u16 = 672;
-/// Type of FIND_VALUE_REPLY.
-pub const FIND_VALUE_REPLY: u16 = 673;
-/// Type of ERROR.
-pub const ERROR: u16 = 680;
-
-/// Types of requests, those of later versions among them.
-const REQUESTS: std::ops::Range<u16> = PING..PING_REPLY;
-/// Every type that a peer message may have, those of later versions among them.
-const PEER_TYPES: std::ops::Range<u16> = PING..700;
-
-/// The ALPN protocol that tells our dialect from the original's, which offers none.
-pub const ALPN: &[u8] = b"voiddht/1";
 
 /// Bit 0 of a STORE's flags: a copy made by upkeep, not a publication.
 pub const FLAG_MAINTENANCE: u8 = 1;
-
-/// How a connection speaks, settled by ALPN.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Dialect {
-    /// The original network's: one request per connection, no versions, no long frames.
-    Legacy,
-    /// `voiddht/1`: both sides authenticated, many requests in flight, records with versions.
-    V1,
-}
-
-impl Dialect {
-    /// Whether a frame of size 0 announces a longer one.
-    pub fn has_long_frames(self) -> bool {
-        self == Self::V1
-    }
-}
 
 /// One message: sender, exchange, and content.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +68,7 @@ pub enum Body {
     },
     /// The nodes nearest to the point, nearest first; also where there is no value.
     FindNodeReply {
-        /// At most [`MAX_NODES`].
+        /// At most [`MAX_NODES`](crate::limits::MAX_NODES).
         nodes: Vec<NodeInfo>,
     },
     /// The value.
@@ -138,7 +98,7 @@ pub struct NodeInfo {
 pub struct Record {
     /// The value's key.
     pub key: Key,
-    /// 1 to [`MAX_VALUE_BYTES`] bytes.
+    /// 1 to [`MAX_VALUE_BYTES`](crate::limits::MAX_VALUE_BYTES) bytes.
     pub value: Bytes,
     /// Seconds left to live. A legacy FIND_VALUE_REPLY does not tell, and reads as 0.
     pub ttl: u16,
@@ -181,37 +141,6 @@ impl ErrorCode {
     }
 }
 
-/// A rule of the message layer that a peer broke.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum MessageError {
-    /// The frame itself is wrong.
-    #[error(transparent)]
-    Frame(#[from] FrameError),
-    /// A type that no peer message has.
-    #[error("unknown message type {0}")]
-    UnknownType(u16),
-    /// The body does not fit the type.
-    #[error("a message of type {kind} cannot have a body of {body_bytes} bytes")]
-    WrongSize {
-        /// Type of the message.
-        kind: u16,
-        /// Length of what came with it.
-        body_bytes: usize,
-    },
-    /// More nodes in a list than k.
-    #[error("a list of {0} nodes is longer than {MAX_NODES}")]
-    TooManyNodes(usize),
-    /// A record without a value.
-    #[error("a record without a value")]
-    EmptyValue,
-    /// A record whose value is larger than any can be.
-    #[error("a value of {0} bytes is larger than {MAX_VALUE_BYTES}")]
-    ValueTooLarge(usize),
-    /// The message does not fit a frame of the dialect.
-    #[error("a body of {0} bytes does not fit a frame of the legacy dialect")]
-    DoesNotFit(usize),
-}
-
 /// What a frame held.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decoded {
@@ -222,58 +151,55 @@ pub enum Decoded {
 }
 
 impl Body {
+    /// Its row in the table of types; `None` for one of a later version.
+    pub fn message_type(&self) -> Option<MessageType> {
+        Some(match self {
+            Self::Ping => MessageType::Ping,
+            Self::Store(_) => MessageType::Store,
+            Self::FindNode { .. } => MessageType::FindNode,
+            Self::FindValue { .. } => MessageType::FindValue,
+            Self::PingReply { .. } => MessageType::PingReply,
+            Self::StoreReply { .. } => MessageType::StoreReply,
+            Self::FindNodeReply { .. } => MessageType::FindNodeReply,
+            Self::FindValueReply(_) => MessageType::FindValueReply,
+            Self::Error(_) => MessageType::Error,
+            Self::Unknown { .. } => return None,
+        })
+    }
+
     /// The message type on the wire.
     pub fn kind(&self) -> u16 {
         match self {
-            Self::Ping => PING,
-            Self::Store(_) => STORE,
-            Self::FindNode { .. } => FIND_NODE,
-            Self::FindValue { .. } => FIND_VALUE,
-            Self::PingReply { .. } => PING_REPLY,
-            Self::StoreReply { .. } => STORE_REPLY,
-            Self::FindNodeReply { .. } => FIND_NODE_REPLY,
-            Self::FindValueReply(_) => FIND_VALUE_REPLY,
-            Self::Error(_) => ERROR,
             Self::Unknown { kind } => *kind,
+            known => known.message_type().map_or(0, MessageType::code),
         }
     }
 
     /// The message's name, as logs and metrics give it.
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Ping => "ping",
-            Self::Store(_) => "store",
-            Self::FindNode { .. } => "find_node",
-            Self::FindValue { .. } => "find_value",
-            Self::PingReply { .. } => "ping_reply",
-            Self::StoreReply { .. } => "store_reply",
-            Self::FindNodeReply { .. } => "find_node_reply",
-            Self::FindValueReply(_) => "find_value_reply",
-            Self::Error(_) => "error",
-            Self::Unknown { .. } => "unknown",
-        }
+        self.message_type().map_or("unknown", MessageType::name)
     }
 
     /// Whether the message asks for something; all others answer.
     pub fn is_request(&self) -> bool {
-        REQUESTS.contains(&self.kind())
+        message_type::is_request(self.kind())
     }
 
     fn encoded_bytes(&self, dialect: Dialect) -> usize {
-        let legacy = dialect == Dialect::Legacy;
-        match self {
-            Self::Ping | Self::Unknown { .. } => 0,
-            Self::PingReply { .. } if legacy => 0,
-            Self::PingReply { .. } => ADDRESS_BYTES,
-            Self::Store(record) if legacy => 2 + ID_BYTES + record.value.len(),
-            Self::FindValueReply(record) if legacy => ID_BYTES + record.value.len(),
-            Self::Store(record) | Self::FindValueReply(record) => {
-                RECORD_FIXED_BYTES + record.value.len()
-            }
-            Self::FindNode { .. } | Self::FindValue { .. } | Self::StoreReply { .. } => ID_BYTES,
-            Self::FindNodeReply { nodes } => nodes.len() * NODE_INFO_BYTES,
-            Self::Error(_) => 2,
+        let value_bytes = match self {
+            Self::Store(record) | Self::FindValueReply(record) => record.value.len(),
+            _ => 0,
+        };
+        match self.message_type().map(|of_type| of_type.body_size(dialect)) {
+            Some(BodySize::Exactly(bytes)) => bytes,
+            Some(BodySize::BeforeValue(fixed)) => fixed + value_bytes,
+            Some(BodySize::Nodes) => self.nodes().len() * NODE_INFO_BYTES,
+            None => 0,
         }
+    }
+
+    fn nodes(&self) -> &[NodeInfo] {
+        if let Self::FindNodeReply { nodes } = self { nodes } else { &[] }
     }
 }
 
@@ -287,12 +213,10 @@ impl Message {
     pub fn encode(&self, dialect: Dialect, buffer: &mut BytesMut) -> Result<(), MessageError> {
         match &self.body {
             Body::Store(record) | Body::FindValueReply(record) => check_value(record.value.len())?,
-            Body::FindNodeReply { nodes } if nodes.len() > MAX_NODES => {
-                return Err(MessageError::TooManyNodes(nodes.len()));
-            }
+            Body::FindNodeReply { nodes } => check_nodes(nodes.len())?,
             _ => {}
         }
-        let bare = dialect == Dialect::Legacy && matches!(self.body, Body::Error(_));
+        let bare = self.body.message_type().is_some_and(|of_type| !of_type.has_header(dialect));
         let header_bytes = if bare { 0 } else { RPC_HEADER_BYTES };
         let body_bytes = header_bytes + self.body.encoded_bytes(dialect);
         if !frame::put_start(buffer, self.body.kind(), body_bytes, dialect.has_long_frames()) {
@@ -313,13 +237,16 @@ impl Message {
     /// [`MessageError`] names the rule that the peer broke.
     pub fn decode(dialect: Dialect, kind: u16, mut body: Bytes) -> Result<Decoded, MessageError> {
         let wrong_size = MessageError::WrongSize { kind, body_bytes: body.len() };
-        if !is_known(kind) && !may_be_of_later_version(dialect, kind) {
+        let of_type = MessageType::of(kind);
+        if of_type.is_none() && !may_be_of_later_version(dialect, kind) {
             return Err(MessageError::UnknownType(kind));
         }
-        if dialect == Dialect::Legacy && kind == ERROR {
-            if body.len() != 2 {
-                return Err(wrong_size);
-            }
+        let check = |of_type: MessageType, body_bytes: usize| {
+            let checked = of_type.body_size(dialect).check(body_bytes);
+            checked.map_err(|error| error.unwrap_or(wrong_size))
+        };
+        if let Some(bare) = of_type.filter(|of_type| !of_type.has_header(dialect)) {
+            check(bare, body.len())?;
             return Ok(Decoded::BareError(ErrorCode::from_u16(body.get_u16())));
         }
         if body.len() < RPC_HEADER_BYTES {
@@ -330,7 +257,13 @@ impl Message {
             port: body.get_u16(),
             rpc_id: RpcId::from_bytes(take(&mut body)),
         };
-        let body = Body::take(dialect, kind, body).map_err(|error| error.unwrap_or(wrong_size))?;
+        let body = match of_type {
+            Some(of_type) => {
+                check(of_type, body.len())?;
+                Body::take(dialect, of_type, body)
+            }
+            None => Body::Unknown { kind },
+        };
         Ok(Decoded::Message(Self { header, body }))
     }
 }
@@ -377,53 +310,30 @@ impl Body {
         }
     }
 
-    /// `Err(None)` stands for a wrong size, which the caller words.
-    fn take(dialect: Dialect, kind: u16, mut body: Bytes) -> Result<Self, Option<MessageError>> {
+    /// Reads a body whose size was checked.
+    fn take(dialect: Dialect, of_type: MessageType, mut body: Bytes) -> Self {
         let legacy = dialect == Dialect::Legacy;
-        let exactly = |bytes: usize| if body.len() == bytes { Ok(()) } else { Err(None) };
-        Ok(match kind {
-            PING => {
-                exactly(0)?;
-                Self::Ping
-            }
-            STORE if legacy => {
-                if body.len() < 2 + ID_BYTES {
-                    return Err(None);
-                }
+        match of_type {
+            MessageType::Ping => Self::Ping,
+            MessageType::Store if legacy => {
                 let ttl = body.get_u16();
-                Self::Store(Record::take_legacy(ttl, body)?)
+                Self::Store(Record::take_legacy(ttl, body))
             }
-            STORE => Self::Store(Record::take(body)?),
-            FIND_NODE => {
-                exactly(ID_BYTES)?;
-                Self::FindNode { target: Key::from_bytes(take(&mut body)) }
+            MessageType::Store => Self::Store(Record::take(body)),
+            MessageType::FindNode => Self::FindNode { target: Key::from_bytes(take(&mut body)) },
+            MessageType::FindValue => Self::FindValue { key: Key::from_bytes(take(&mut body)) },
+            MessageType::PingReply if legacy => Self::PingReply { observed: None },
+            MessageType::PingReply => {
+                Self::PingReply { observed: Some(PeerAddress::from_bytes(&take(&mut body))) }
             }
-            FIND_VALUE => {
-                exactly(ID_BYTES)?;
-                Self::FindValue { key: Key::from_bytes(take(&mut body)) }
+            MessageType::StoreReply => Self::StoreReply { key: Key::from_bytes(take(&mut body)) },
+            MessageType::FindNodeReply => Self::FindNodeReply { nodes: take_nodes(body) },
+            MessageType::FindValueReply if legacy => {
+                Self::FindValueReply(Record::take_legacy(0, body))
             }
-            PING_REPLY if legacy => {
-                exactly(0)?;
-                Self::PingReply { observed: None }
-            }
-            PING_REPLY => {
-                exactly(ADDRESS_BYTES)?;
-                let observed = PeerAddress::from_bytes(&take(&mut body));
-                Self::PingReply { observed: Some(observed) }
-            }
-            STORE_REPLY => {
-                exactly(ID_BYTES)?;
-                Self::StoreReply { key: Key::from_bytes(take(&mut body)) }
-            }
-            FIND_NODE_REPLY => Self::FindNodeReply { nodes: take_nodes(body)? },
-            FIND_VALUE_REPLY if legacy => Self::FindValueReply(Record::take_legacy(0, body)?),
-            FIND_VALUE_REPLY => Self::FindValueReply(Record::take(body)?),
-            ERROR => {
-                exactly(2)?;
-                Self::Error(ErrorCode::from_u16(body.get_u16()))
-            }
-            kind => Self::Unknown { kind },
-        })
+            MessageType::FindValueReply => Self::FindValueReply(Record::take(body)),
+            MessageType::Error => Self::Error(ErrorCode::from_u16(body.get_u16())),
+        }
     }
 }
 
@@ -437,61 +347,29 @@ impl Record {
         buffer.put_slice(&self.value);
     }
 
-    fn take(mut body: Bytes) -> Result<Self, Option<MessageError>> {
-        if body.len() < RECORD_FIXED_BYTES {
-            return Err(None);
-        }
+    fn take(mut body: Bytes) -> Self {
         let ttl = body.get_u16();
         let flags = body.get_u8();
         let _reserved = body.get_u8();
         let version = body.get_u64();
         let key = Key::from_bytes(take(&mut body));
-        check_value(body.len())?;
         let maintenance = flags & FLAG_MAINTENANCE != 0;
-        Ok(Self { key, value: body, ttl, version: Some(version), maintenance })
+        Self { key, value: body, ttl, version: Some(version), maintenance }
     }
 
-    fn take_legacy(ttl: u16, mut body: Bytes) -> Result<Self, Option<MessageError>> {
-        if body.len() < ID_BYTES {
-            return Err(None);
-        }
+    fn take_legacy(ttl: u16, mut body: Bytes) -> Self {
         let key = Key::from_bytes(take(&mut body));
-        check_value(body.len())?;
-        Ok(Self { key, value: body, ttl, version: None, maintenance: false })
+        Self { key, value: body, ttl, version: None, maintenance: false }
     }
 }
 
-fn is_known(kind: u16) -> bool {
-    matches!(kind, PING..=FIND_VALUE | PING_REPLY..=FIND_VALUE_REPLY | ERROR)
-}
-
-/// Whether a type that this version does not know may be that of a peer of a later version. The
-/// legacy dialect has no later version.
-pub fn may_be_of_later_version(dialect: Dialect, kind: u16) -> bool {
-    dialect == Dialect::V1 && !is_known(kind) && PEER_TYPES.contains(&kind)
-}
-
-fn check_value(bytes: usize) -> Result<(), MessageError> {
-    match bytes {
-        0 => Err(MessageError::EmptyValue),
-        1..=MAX_VALUE_BYTES => Ok(()),
-        _ => Err(MessageError::ValueTooLarge(bytes)),
-    }
-}
-
-fn take_nodes(mut body: Bytes) -> Result<Vec<NodeInfo>, Option<MessageError>> {
-    if !body.len().is_multiple_of(NODE_INFO_BYTES) {
-        return Err(None);
-    }
+fn take_nodes(mut body: Bytes) -> Vec<NodeInfo> {
     let count = body.len() / NODE_INFO_BYTES;
-    if count > MAX_NODES {
-        return Err(Some(MessageError::TooManyNodes(count)));
-    }
     let mut node = || NodeInfo {
         address: PeerAddress::from_bytes(&take(&mut body)),
         id: NodeId::from_bytes(take(&mut body)),
     };
-    Ok((0..count).map(|_| node()).collect())
+    (0..count).map(|_| node()).collect()
 }
 
 /// The next `N` bytes. The caller has checked that they are there.

@@ -1,7 +1,10 @@
 //! Round trips of every message in both dialects, and one refusal per rule.
 
 use super::*;
-use crate::limits::{MAX_FRAME_BYTES, MAX_LEGACY_VALUE_BYTES, MAX_SHORT_FRAME_BYTES};
+use crate::limits::{
+    MAX_FRAME_BYTES, MAX_LEGACY_VALUE_BYTES, MAX_SHORT_FRAME_BYTES, MAX_VALUE_BYTES,
+    RECORD_FIXED_BYTES,
+};
 
 fn header() -> Header {
     Header { sender: NodeId::from_bytes([1; 32]), port: 7402, rpc_id: RpcId::from_bytes([2; 32]) }
@@ -138,24 +141,38 @@ fn each_broken_rule_has_its_name() {
     for kind in [0, 650, 659, 700, u16::MAX] {
         assert_eq!(v1(kind, header_and(0)), MessageError::UnknownType(kind));
     }
-    for (kind, bytes) in
-        [(PING, 1), (FIND_NODE, 31), (FIND_VALUE, 33), (PING_REPLY, 0), (STORE, 43), (ERROR, 3)]
-    {
+    for (kind, bytes) in [
+        (MessageType::Ping.code(), 1),
+        (MessageType::FindNode.code(), 31),
+        (MessageType::FindValue.code(), 33),
+        (MessageType::PingReply.code(), 0),
+        (MessageType::Store.code(), 43),
+        (MessageType::Error.code(), 3),
+    ] {
         let body_bytes = RPC_HEADER_BYTES + bytes;
         assert_eq!(v1(kind, header_and(bytes)), MessageError::WrongSize { kind, body_bytes });
     }
     assert_eq!(
-        v1(PING, Bytes::from_static(b"short")),
-        MessageError::WrongSize { kind: PING, body_bytes: 5 }
+        v1(MessageType::Ping.code(), Bytes::from_static(b"short")),
+        MessageError::WrongSize { kind: MessageType::Ping.code(), body_bytes: 5 }
     );
-    assert_eq!(v1(FIND_NODE_REPLY, header_and(21 * 50)), MessageError::TooManyNodes(21));
     assert_eq!(
-        v1(FIND_NODE_REPLY, header_and(51)),
-        MessageError::WrongSize { kind: FIND_NODE_REPLY, body_bytes: RPC_HEADER_BYTES + 51 }
+        v1(MessageType::FindNodeReply.code(), header_and(21 * 50)),
+        MessageError::TooManyNodes(21)
     );
-    assert_eq!(v1(STORE, header_and(RECORD_FIXED_BYTES)), MessageError::EmptyValue);
     assert_eq!(
-        v1(STORE, header_and(RECORD_FIXED_BYTES + MAX_VALUE_BYTES + 1)),
+        v1(MessageType::FindNodeReply.code(), header_and(51)),
+        MessageError::WrongSize {
+            kind: MessageType::FindNodeReply.code(),
+            body_bytes: RPC_HEADER_BYTES + 51
+        }
+    );
+    assert_eq!(
+        v1(MessageType::Store.code(), header_and(RECORD_FIXED_BYTES)),
+        MessageError::EmptyValue
+    );
+    assert_eq!(
+        v1(MessageType::Store.code(), header_and(RECORD_FIXED_BYTES + MAX_VALUE_BYTES + 1)),
         MessageError::ValueTooLarge(MAX_VALUE_BYTES + 1)
     );
     assert_eq!(encode(Dialect::V1, Body::Store(record(0))), Err(MessageError::EmptyValue));

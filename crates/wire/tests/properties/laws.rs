@@ -7,9 +7,10 @@
 use std::ops::RangeInclusive;
 
 use bytes::{Bytes, BytesMut};
+use voiddht_wire::MessageType;
 use voiddht_wire::api::{self, Answer, Request, Told};
 use voiddht_wire::frame::{self, FrameStart};
-use voiddht_wire::peer::{self, Body, Decoded, Dialect, ErrorCode, Message};
+use voiddht_wire::peer::{Body, Decoded, Dialect, ErrorCode, Message};
 
 /// `sender 32 · port 2 · RPC ID 32`.
 const HEADER: usize = 66;
@@ -96,7 +97,7 @@ pub(crate) fn peer_message(dialect: Dialect, kind: u16, body: &[u8]) {
     let message = match decoded {
         Ok(Decoded::Message(message)) => message,
         Ok(Decoded::BareError(code)) => {
-            assert_eq!((dialect, kind), (Dialect::Legacy, peer::ERROR));
+            assert_eq!((dialect, kind), (Dialect::Legacy, MessageType::Error.code()));
             assert_eq!(code, ErrorCode::from_u16(u16::from_be_bytes([body[0], body[1]])));
             return;
         }
@@ -146,18 +147,18 @@ fn is_allowed(dialect: Dialect, kind: u16, bytes: usize) -> bool {
     let v1 = dialect == Dialect::V1;
     let exactly = |bytes: usize| bytes..=bytes;
     let with_value = |fixed: usize| fixed + 1..=fixed + LARGEST_VALUE;
-    let lengths: RangeInclusive<usize> = match kind {
-        peer::ERROR if !v1 => return bytes == 2,
-        peer::PING => exactly(0),
-        peer::STORE => with_value(if v1 { 44 } else { 34 }),
-        peer::FIND_NODE | peer::FIND_VALUE | peer::STORE_REPLY => exactly(32),
-        peer::PING_REPLY => exactly(if v1 { 18 } else { 0 }),
-        peer::FIND_NODE_REPLY => 0..=20 * NODE,
-        peer::FIND_VALUE_REPLY => with_value(if v1 { 44 } else { 32 }),
-        peer::ERROR => exactly(2),
-        _ => return false,
+    let Some(of_type) = MessageType::of(kind) else { return false };
+    let lengths: RangeInclusive<usize> = match of_type {
+        MessageType::Error if !v1 => return bytes == 2,
+        MessageType::Ping => exactly(0),
+        MessageType::Store => with_value(if v1 { 44 } else { 34 }),
+        MessageType::FindNode | MessageType::FindValue | MessageType::StoreReply => exactly(32),
+        MessageType::PingReply => exactly(if v1 { 18 } else { 0 }),
+        MessageType::FindNodeReply => 0..=20 * NODE,
+        MessageType::FindValueReply => with_value(if v1 { 44 } else { 32 }),
+        MessageType::Error => exactly(2),
     };
-    let whole_nodes = kind != peer::FIND_NODE_REPLY || bytes % NODE == HEADER % NODE;
+    let whole_nodes = of_type != MessageType::FindNodeReply || bytes % NODE == HEADER % NODE;
     bytes >= HEADER && lengths.contains(&(bytes - HEADER)) && whole_nodes
 }
 
@@ -165,12 +166,12 @@ fn is_allowed(dialect: Dialect, kind: u16, bytes: usize) -> bool {
 /// own trouble.
 fn without_reserved(dialect: Dialect, kind: u16, body: &[u8]) -> Vec<u8> {
     let mut body = body.to_vec();
-    match (dialect, kind) {
-        (Dialect::V1, peer::STORE | peer::FIND_VALUE_REPLY) => {
+    match (dialect, MessageType::of(kind)) {
+        (Dialect::V1, Some(MessageType::Store | MessageType::FindValueReply)) => {
             body[HEADER + 2] &= 1;
             body[HEADER + 3] = 0;
         }
-        (Dialect::V1, peer::ERROR) if !matches!(body[HEADER..], [0, 10..=14 | 20]) => {
+        (Dialect::V1, Some(MessageType::Error)) if !matches!(body[HEADER..], [0, 10..=14 | 20]) => {
             body[HEADER..].copy_from_slice(&[0, 20]);
         }
         _ => {}
