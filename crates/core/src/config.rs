@@ -18,6 +18,10 @@ pub const B: usize = 5;
 /// Disjoint paths of a lookup (S/Kademlia, section 4.4). Five paths bring a quorum of votes in
 /// one round trip; fewer need a second one, more ask nodes whose vote is not needed.
 pub const DISJOINT_PATHS: usize = 5;
+/// The most disjoint paths that a lookup can have.
+pub const MAX_PATHS: usize = 16;
+/// Candidates that a bucket remembers. The paper names no number; three for each place is a guess.
+pub const REPLACEMENT_CACHE: usize = 3 * K;
 /// Replicas that must agree, none dissenting, to end a GET early. Where a fifth of all nodes
 /// are hostile, five agree on a wrong value once in 3 000.
 pub const VOTE_QUORUM: usize = 5;
@@ -123,8 +127,7 @@ pub struct Config {
     pub alpha: usize,
     /// Bits that a step of a lookup resolves; default [`B`].
     pub b: usize,
-    /// Candidates remembered for each bucket; default
-    /// [`REPLACEMENT_CACHE`](crate::routing::table::REPLACEMENT_CACHE).
+    /// Candidates remembered for each bucket; default [`REPLACEMENT_CACHE`].
     pub replacement_cache: usize,
     /// Disjoint paths of a lookup; 1 is plain Kademlia. Default [`DISJOINT_PATHS`].
     pub disjoint_paths: usize,
@@ -173,7 +176,7 @@ impl Default for Config {
             k: K,
             alpha: ALPHA,
             b: B,
-            replacement_cache: crate::routing::table::REPLACEMENT_CACHE,
+            replacement_cache: REPLACEMENT_CACHE,
             disjoint_paths: DISJOINT_PATHS,
             vote_quorum: VOTE_QUORUM,
             widen_dense: true,
@@ -233,7 +236,7 @@ impl Config {
             ("k", self.k, 1, MAX_NODES),
             ("alpha", self.alpha, 1, self.k),
             ("b", self.b, 1, 8),
-            ("disjoint_paths", self.disjoint_paths, 1, crate::lookup::MAX_PATHS),
+            ("disjoint_paths", self.disjoint_paths, 1, MAX_PATHS),
             ("vote_quorum", self.vote_quorum, 1, self.k),
             ("replication", self.replication, 1, self.k),
             ("max_operations", self.max_operations, 1, 1 << 20),

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use voiddht_wire::{NodeId, PeerAddress};
 
-use crate::event::Undelivered;
+pub use crate::failure::Service;
+use crate::failure::Undelivered;
 
 /// Configured peers of one node, at most; further ones are ignored and counted as
 /// `configured_peers`. A guess: an operator lists a handful. With [`MAX_ADDRESSES`] addresses and
@@ -87,33 +88,6 @@ pub enum ResolveError {
     /// The name service cannot be asked.
     #[error("the name service cannot be asked")]
     Unavailable,
-}
-
-/// What answers at an address instead of a node's port for peers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Service {
-    /// The port on which a node serves local programs.
-    ModuleApi,
-    /// An HTTP server: a node's dashboard, perhaps.
-    Http,
-    /// A TLS server that pushes no certificate first.
-    Tls,
-    /// Something that takes connections and says nothing.
-    Silent,
-    /// Something else.
-    Other,
-}
-
-impl fmt::Display for Service {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ModuleApi => "a module API (--module-port)",
-            Self::Http => "an HTTP server (a dashboard, --http, perhaps)",
-            Self::Tls => "a TLS server that is no node",
-            Self::Silent => "a service that accepts connections and sends nothing",
-            Self::Other => "something that speaks another protocol",
-        })
-    }
 }
 
 /// Why this node cannot join through a configured peer.

@@ -1,8 +1,6 @@
 //! Inputs and outputs of the core: everything that makes a node act, and everything it asks of its
 //! driver.
 
-mod failure;
-
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -18,7 +16,6 @@ use crate::label::{
     KeptPublication, Limit, LookupPurpose, RefusalReason, RequestKind, RequestPurpose,
     StoreRejection,
 };
-use crate::node::ConditionalPut;
 use crate::operation::Receipt;
 use crate::operation::get::ReadMode;
 use crate::peer::{ConnectionId, Peer};
@@ -28,7 +25,7 @@ use crate::record::{Bill, StoredClass};
 use crate::report::Report;
 use crate::time::WallTime;
 
-pub use self::failure::{Misbehaviour, Undelivered};
+pub use crate::failure::{Misbehaviour, Undelivered};
 pub use crate::label::RequestOutcome;
 
 /// One thing that happened. See the contract at the top of [`crate::node`].
@@ -212,6 +209,21 @@ pub struct CommandId(pub u64);
 /// Names a group of writes and its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
+
+/// A conditional publication, as a program asks for it.
+#[derive(Clone, Debug)]
+pub struct ConditionalPut {
+    /// The key.
+    pub key: Key,
+    /// The envelope.
+    pub value: Bytes,
+    /// How long it shall be stored; `None` is the configured default.
+    pub ttl: Option<Duration>,
+    /// On how many nodes; `None` is the configured default.
+    pub replication: Option<u8>,
+    /// SHA-256 of the envelope that must be the newest; zeros for none.
+    pub expected: [u8; 32],
+}
 
 /// What a user or the operator can ask of a node.
 #[derive(Clone, Debug)]

@@ -9,6 +9,7 @@ pub mod contact;
 pub mod density;
 pub mod diversity;
 pub mod event;
+mod failure;
 pub mod kept;
 pub mod label;
 pub mod lookup;

@@ -26,7 +26,7 @@
 use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{Distance, Key, NodeId};
 
-use crate::config::K;
+use crate::config::{K, MAX_PATHS};
 use crate::diversity::{DiversityCounter, DiversityLimits};
 
 pub mod candidate;
@@ -39,8 +39,6 @@ pub use lots::Lots;
 use namers::Namers;
 use reach::Reach;
 
-/// The most disjoint paths that a lookup can have.
-pub const MAX_PATHS: usize = 16;
 /// Candidates that a lookup remembers. The farthest that were not asked make room.
 pub const MAX_CANDIDATES: usize = 256;
 /// Requests that one lookup sends, at most: five times what an honest network of a million nodes
@@ -242,7 +240,7 @@ impl Lookup {
     /// The candidate to ask next among those that matter on one of these paths with a request to
     /// spare: of those that are drawn by lot the first, or else the closest.
     fn next_candidate(&self, paths: u16, doubtful: bool) -> Option<(usize, u8)> {
-        let mut reach = Reach::new(self);
+        let mut reach = self.reach();
         let mut drawn: Option<(u64, usize, u8)> = None;
         for (index, candidate) in self.candidates.iter().enumerate() {
             let lot = self.lots.and_then(|lots| lots.draw(candidate));
@@ -275,6 +273,10 @@ impl Lookup {
         drawn.map(|(_, index, path)| (index, path))
     }
 
+    fn reach(&self) -> Reach {
+        Reach::new(self.want, self.share, self.paths)
+    }
+
     /// Whether as many requests were sent as may be.
     pub fn is_exhausted(&self) -> bool {
         self.asked >= MAX_REQUESTS
@@ -295,7 +297,7 @@ impl Lookup {
         let exhausted = self.is_exhausted();
         let enough = self.has_enough();
         let late_may_miss = without_late && self.has_most();
-        let mut reach = Reach::new(self);
+        let mut reach = self.reach();
         for candidate in &self.candidates {
             if enough && self.is_doubtful(candidate) {
                 continue;

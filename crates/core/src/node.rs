@@ -72,7 +72,7 @@ mod suspects;
 mod upkeep;
 mod verified;
 
-pub use conditional::ConditionalPut;
+pub use crate::event::ConditionalPut;
 use conditional::Conditionals;
 pub use contacts::DIAL_BACK_PAUSE;
 use contacts::Probes;

@@ -1,6 +1,6 @@
 //! The order in which a GET asks nodes any of which is as good as another.
 
-use super::Candidate;
+use super::candidate::Candidate;
 
 /// Candidates that are asked in random order.
 #[derive(Clone, Copy, Debug)]

@@ -1,6 +1,7 @@
 //! Which candidates of a lookup matter: how far it and each of its paths reach.
 
-use super::{Candidate, Lookup, MAX_PATHS, State};
+use super::candidate::{Candidate, State};
+use crate::config::MAX_PATHS;
 
 /// Counts, from the nearest outwards, how far the lookup and each of its paths reach.
 pub(super) struct Reach {
@@ -13,14 +14,15 @@ pub(super) struct Reach {
 }
 
 impl Reach {
-    pub(super) fn new(lookup: &Lookup) -> Self {
+    /// Of a lookup that wants so many of the closest, and of each of its `paths` a share of them.
+    pub(super) fn new(want: usize, share: usize, paths: u8) -> Self {
         Self {
-            want: lookup.want,
-            share: lookup.share,
-            all: (1u32 << lookup.paths).wrapping_sub(1) as u16,
+            want,
+            share,
+            all: (1u32 << paths).wrapping_sub(1) as u16,
             seen: 0,
             seen_on: [0; MAX_PATHS],
-            paths: lookup.paths,
+            paths,
         }
     }
 

@@ -6,7 +6,6 @@
 //! at the same moment may both succeed, and the order of records decides between them.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -15,7 +14,7 @@ use voiddht_wire::api::Freshness;
 
 use super::Node;
 use super::operate::Origin;
-use crate::event::{CommandId, Outcome, PutIfOutcome};
+use crate::event::{CommandId, ConditionalPut, Outcome, PutIfOutcome};
 use crate::operation::get::ReadMode;
 use crate::operation::{PutFailure, Receipt};
 use crate::record::order::Class;
@@ -23,21 +22,6 @@ use crate::time::Now;
 
 /// What zeros in the place of a digest mean: nothing is expected.
 const NOTHING: [u8; 32] = [0; 32];
-
-/// A conditional publication, as a program asks for it.
-#[derive(Clone, Debug)]
-pub struct ConditionalPut {
-    /// The key.
-    pub key: Key,
-    /// The envelope.
-    pub value: Bytes,
-    /// How long it shall be stored; `None` is the configured default.
-    pub ttl: Option<Duration>,
-    /// On how many nodes; `None` is the configured default.
-    pub replication: Option<u8>,
-    /// SHA-256 of the envelope that must be the newest; zeros for none.
-    pub expected: [u8; 32],
-}
 
 /// Conditional publications in progress. No more of them than operations.
 #[derive(Debug, Default)]

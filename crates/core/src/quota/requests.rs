@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Account, Owner, QuotaReached};
+use super::account::{Account, Owner, QuotaReached};
 use crate::diversity::{AddressPrefix, is_private, prefixes};
 use crate::time::Moment;
 

@@ -4,8 +4,8 @@
 //! a STORE costs. Beyond the quota a STORE is answered ERROR 13. Values that are held already, that
 //! lose to a held one, or that have expired are not verified, and cost nothing here.
 
+use super::account::{Account, Owner, QuotaReached};
 use super::requests::{Buckets, PRIVATE_FACTOR, Rate};
-use super::{Account, Owner, QuotaReached};
 use crate::diversity::{AddressPrefix, is_private, prefixes};
 use crate::time::Moment;
 

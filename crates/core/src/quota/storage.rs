@@ -19,7 +19,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use slab::Slab;
 use voiddht_wire::{NodeId, PeerAddress};
 
-use super::{Account, Owner, QuotaReached};
+use super::account::{Account, Owner, QuotaReached};
 use crate::diversity::{AddressPrefix, is_private, prefixes};
 
 /// Share of the record store that one account may fill: one in so many. Four that want to fill a

@@ -5,10 +5,10 @@ use bytes::Bytes;
 use voiddht_signed::{Claim, Refused};
 
 use super::order::{self, Class, Rank, Standing};
+use super::replaced::Replaced;
 use super::room::{self, Room};
 use super::value::{self, VerifiedValue};
 use super::{Accepted, Bill, Offer, Record, RecordStore, Refusal, cost, end_of};
-use crate::quota::AccountNumber;
 use crate::time::{BootTime, Now};
 
 impl RecordStore {
@@ -155,31 +155,6 @@ impl RecordStore {
         self.expiries.insert((expires, key));
         self.places.insert(room::place(&self.own, &key, &record));
         self.records.insert(key, record);
-    }
-}
-
-/// A held record in whose place an offer comes, expired or not.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Replaced {
-    is_same_value: bool,
-    cached: bool,
-    pub(super) cost: usize,
-    charged_to: Option<AccountNumber>,
-}
-
-impl Replaced {
-    fn by(offer: &Offer, held: &Record) -> Self {
-        Self {
-            is_same_value: held.value == offer.value,
-            cached: held.cached,
-            cost: held.cost(),
-            charged_to: held.charged_to,
-        }
-    }
-
-    /// The account that it is charged to, and what is released there with it.
-    pub(super) fn charged(&self) -> Option<(AccountNumber, usize)> {
-        self.charged_to.map(|number| (number, self.cost))
     }
 }
 

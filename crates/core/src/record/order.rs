@@ -22,7 +22,7 @@ use voiddht_signed::Precedence;
 use voiddht_wire::Key;
 use voiddht_wire::api::Proof;
 
-use super::Refusal;
+use super::refusal::Refusal;
 
 /// What makes a value the value of its key, from the weakest to the strongest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

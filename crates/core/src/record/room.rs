@@ -9,7 +9,7 @@
 use voiddht_wire::id::ID_BYTES;
 use voiddht_wire::{Distance, Key, NodeId};
 
-use super::admission::Replaced;
+use super::replaced::Replaced;
 use super::{Bill, Offer, Record, RecordStore, Refusal, cost};
 use crate::label::Limit;
 use crate::quota::storage::{Claim, Eviction};

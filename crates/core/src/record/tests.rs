@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use voiddht_wire::PeerAddress;
 
 use super::*;
+use crate::label::Limit;
 use crate::quota::Owner;
 use crate::time::{Moment, WallTime};
 

@@ -18,13 +18,10 @@ use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{Key, NodeId, PeerAddress};
 
 use super::bucket::{Bucket, BucketRange, BucketView};
-use crate::config::{B, K};
+use crate::config::{B, K, REPLACEMENT_CACHE};
 use crate::contact::{AdmittedContact, Contact, MemberFrom, RttEstimate};
 use crate::diversity::{DiversityCounter, DiversityLimits};
 use crate::time::Moment;
-
-/// Candidates that a bucket remembers. The paper names no number; three for each place is a guess.
-pub const REPLACEMENT_CACHE: usize = 3 * K;
 
 /// How a routing table is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,8 +1,35 @@
 //! Why a request has no answer, and which rules a peer can break.
 
+use std::fmt;
+
 use voiddht_wire::peer::MessageError;
 
-use crate::configured::Service;
+/// What answers at an address instead of a node's port for peers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Service {
+    /// The port on which a node serves local programs.
+    ModuleApi,
+    /// An HTTP server: a node's dashboard, perhaps.
+    Http,
+    /// A TLS server that pushes no certificate first.
+    Tls,
+    /// Something that takes connections and says nothing.
+    Silent,
+    /// Something else.
+    Other,
+}
+
+impl fmt::Display for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ModuleApi => "a module API (--module-port)",
+            Self::Http => "an HTTP server (a dashboard, --http, perhaps)",
+            Self::Tls => "a TLS server that is no node",
+            Self::Silent => "a service that accepts connections and sends nothing",
+            Self::Other => "something that speaks another protocol",
+        })
+    }
+}
 
 /// Why a request has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
