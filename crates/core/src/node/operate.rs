@@ -10,7 +10,7 @@ use rand::RngExt;
 use voiddht_signed::{Envelope, Precedence, Refused};
 use voiddht_wire::api::Freshness;
 use voiddht_wire::peer::{Body, Message, NodeInfo, Record};
-use voiddht_wire::{Key, NodeId};
+use voiddht_wire::{Key, NodeId, PeerAddress};
 
 use super::Node;
 use super::join::Looked;
@@ -159,7 +159,8 @@ impl Operation {
                 let precedence = self.traced.then(|| claimed_precedence(record)).flatten();
                 StepAnswer::Value { version: record.version, won: false, precedence }
             }
-            Answer::Stored => StepAnswer::Stored,
+            // No operation sends a PING.
+            Answer::Alive | Answer::Stored => StepAnswer::Stored,
             Answer::Delivered => StepAnswer::Delivered,
             Answer::Refused(_) => StepAnswer::Refused,
             Answer::Failed => StepAnswer::Failed,
@@ -339,18 +340,29 @@ impl Node {
                 Answer::Stored
             }
             Body::PingReply { observed } => {
-                self.note_seen(&peer, request.to.address, observed);
-                if request.purpose == Purpose::DialBack {
-                    self.note_asked_for_dial_back(peer.id(), request.to.address, observed);
-                }
-                if let Purpose::Reach(id) = request.purpose {
-                    self.note_sighting(id, peer.id(), observed);
-                }
-                Answer::Stored
+                self.note_ping_reply(&request, &peer, observed);
+                Answer::Alive
             }
-            _ => Answer::Stored,
+            // Neither fits a request: the check above has refused them.
+            Body::Ping
+            | Body::Store(_)
+            | Body::FindNode { .. }
+            | Body::FindValue { .. }
+            | Body::Unknown { .. } => Answer::Failed,
         };
         self.deliver(&request, peer.id(), answer);
+    }
+
+    /// What a peer says of the address at which it sees this node, for whoever asked.
+    fn note_ping_reply(&mut self, request: &InFlight, peer: &Peer, observed: Option<PeerAddress>) {
+        self.note_seen(peer, request.to.address, observed);
+        match request.purpose {
+            Purpose::DialBack => {
+                self.note_asked_for_dial_back(peer.id(), request.to.address, observed);
+            }
+            Purpose::Reach(id) => self.note_sighting(id, peer.id(), observed),
+            _ => {}
+        }
     }
 
     /// Those of the nodes that a peer named which this node may dial.
@@ -479,20 +491,17 @@ impl Node {
                 {
                     operation.kind.handle_answer(&node.id, Asked::of(&body), Answer::Failed);
                 }
-                Next::Ask { node, path, mut body } => {
-                    if let Body::Store(record) = &mut body
-                        && !has_life_left(record, age)
-                    {
-                        let asked = Asked::of(&body);
-                        operation.kind.handle_answer(&node.id, asked, Answer::Failed);
+                Next::Ask { node, path, body: Body::Store(record) } => {
+                    let record = aged(record, age);
+                    if record.ttl > 0 {
+                        self.ask(id, node, path, Body::Store(record));
                     } else {
-                        self.ask(id, node, path, body);
+                        let asked = Asked::Store { version: record.version };
+                        operation.kind.handle_answer(&node.id, asked, Answer::Failed);
                     }
                 }
-                Next::KeepLocally(mut record) => {
-                    has_life_left(&mut record, age);
-                    self.keep_for_operation(id, record);
-                }
+                Next::Ask { node, path, body } => self.ask(id, node, path, body),
+                Next::KeepLocally(record) => self.keep_for_operation(id, aged(record, age)),
                 Next::MoreContacts(count) => self.add_contacts(id, count),
                 Next::Wait => return,
                 Next::Done => return self.finish(id),
@@ -593,10 +602,10 @@ impl Node {
     }
 }
 
-/// Takes what has passed since a PUT began from the TTL of its record, in whole seconds: a value
-/// that was long on its way to a replica ends there when it ends elsewhere. False if nothing is
-/// left; such a record is kept nowhere.
-fn has_life_left(record: &mut Record, age: Duration) -> bool {
-    record.ttl = record.ttl.saturating_sub(u16::try_from(age.as_secs()).unwrap_or(u16::MAX));
-    record.ttl > 0
+/// A record of a PUT that began so long ago: its TTL is shorter by that, in whole seconds, so that a value
+/// that was long on its way to a replica ends there when it ends elsewhere. With a TTL of 0 it is kept
+/// nowhere.
+fn aged(record: Record, age: Duration) -> Record {
+    let age = u16::try_from(age.as_secs()).unwrap_or(u16::MAX);
+    Record { ttl: record.ttl.saturating_sub(age), ..record }
 }

@@ -305,7 +305,9 @@ impl Get {
                 Answer::Value(_) => self.search.answered(from, &[]),
                 Answer::Nodes(nodes) => self.search.answered(from, nodes),
                 Answer::Refused(_) => self.search.refused(from),
-                Answer::Stored | Answer::Delivered | Answer::Failed => self.search.failed(from),
+                Answer::Alive | Answer::Stored | Answer::Delivered | Answer::Failed => {
+                    self.search.failed(from)
+                }
             };
         }
         if let Answer::Value(record) = answer {

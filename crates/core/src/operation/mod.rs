@@ -48,6 +48,8 @@ pub enum Answer {
     Nodes(Vec<NodeInfo>),
     /// A value.
     Value(Record),
+    /// To a PING: it lives.
+    Alive,
     /// The record is kept.
     Stored,
     /// The record was handed to a peer that does not say whether it is kept.

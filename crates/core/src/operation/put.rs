@@ -175,6 +175,23 @@ enum Placement {
 }
 
 impl Placement {
+    /// What an answer to a STORE says.
+    fn of(answer: &Answer) -> Self {
+        match answer {
+            Answer::Stored => Self::Confirmed,
+            // The others would refuse this version too.
+            Answer::Refused(ErrorCode::NotAcceptable | ErrorCode::FutureVersion) => {
+                Self::Superseded
+            }
+            Answer::Refused(_)
+            | Answer::Failed
+            | Answer::Alive
+            | Answer::Nodes(_)
+            | Answer::Value(_)
+            | Answer::Delivered => Self::Failed,
+        }
+    }
+
     /// Whether no other node is needed in this one's place.
     fn holds_place(self) -> bool {
         matches!(self, Self::Pending | Self::Confirmed | Self::Superseded)
@@ -338,10 +355,10 @@ impl Put {
                 let node = self.lookup.candidate(from).map(|candidate| candidate.node);
                 self.unconfirmed.extend(node);
             }
-            Asked::Store { .. } => self.place(from, answer),
+            Asked::Store { .. } => self.place(from, Placement::of(&answer)),
             Asked::Find if self.checked.remove(from) => {
                 let kept = matches!(&answer, Answer::Value(it) if it.value == self.record.value);
-                self.place(from, if kept { Answer::Stored } else { Answer::Failed });
+                self.place(from, if kept { Placement::Confirmed } else { Placement::Failed });
             }
             Asked::Find => self.handle_found(from, answer),
         }
@@ -540,17 +557,10 @@ impl Put {
     }
 
     /// What became of the record at a node that was asked to keep it.
-    fn place(&mut self, node: &NodeId, answer: Answer) {
+    fn place(&mut self, node: &NodeId, became: Placement) {
         let Some(placement) = self.placements.get_mut(node) else { return };
-        *placement = match answer {
-            Answer::Stored => Placement::Confirmed,
-            // The others would refuse this version too.
-            Answer::Refused(ErrorCode::NotAcceptable | ErrorCode::FutureVersion) => {
-                Placement::Superseded
-            }
-            _ => Placement::Failed,
-        };
-        if *placement == Placement::Failed
+        *placement = became;
+        if became == Placement::Failed
             && let Some(node) = self.lookup.candidate(node)
         {
             self.sites.remove(&node.node.address);

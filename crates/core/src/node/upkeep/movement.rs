@@ -88,6 +88,13 @@ struct Pass {
     after: Option<Key>,
 }
 
+/// The nodes that should hold the record of a key, as far as this node knows, nearest first.
+struct Replicas {
+    nodes: Vec<NodeInfo>,
+    /// How many there should be: k, and those on probation, which are replicas in addition to the others.
+    count: usize,
+}
+
 impl Movement {
     fn forget_old(&mut self, now: Moment) {
         self.appeared.retain(|_, since| now.since(*since) < REMEMBERED);
@@ -216,44 +223,78 @@ impl Node {
 
     /// Brings a record to those that should hold it since this pass, or says which holder will.
     fn follow(&mut self, key: Key, pass: &Pass) -> Option<NodeInfo> {
-        let k = self.config.k;
-        // Nodes on probation are replicas in addition to the others.
-        let mut nodes = self.closest(&key, k);
-        let widened = k + self.count_on_probation(&nodes);
-        if widened > k {
-            nodes = self.closest(&key, widened);
+        let replicas = self.replicas_of(&key);
+        let undone_since = self.undone_since(&key, pass);
+        let wanted = self.new_holders(&key, pass, &replicas, undone_since);
+        if wanted.is_empty() {
+            return None;
         }
-        let own = key.distance(&self.own.id);
-        // If one of those that went was nearer than this node, it was not this node that acted
-        // since that one was last heard, and perhaps no node did.
-        let nearer = pass.went.iter().filter(|(id, _)| key.distance(id) < own);
-        let undone_since = nearer.map(|(_, heard)| *heard).min();
-        let settled_at = self.now.mono.back(SETTLING);
-        let unsure_since = undone_since.map_or(settled_at, |since| since.min(settled_at));
-        let movement = &self.upkeep.movement;
-        let is_new = |node: &NodeInfo| {
-            pass.came.contains(&node.id)
-                || undone_since.is_some_and(|since| movement.appeared_since(&node.id, since))
-        };
-        let closest = nodes.iter().take(k);
-        let mut wanted: Vec<NodeInfo> = closest.filter(|node| is_new(node)).copied().collect();
-        let holder = nodes.iter().find(|node| !movement.appeared_since(&node.id, unsure_since));
-        let holder = holder.filter(|holder| key.distance(&holder.id) < own).copied();
-        let went = self.departed(&key, pass, undone_since);
-        // Of the k closest those that moved up, and of the wider set: a node on probation may be the one
-        // that moved up.
-        for count in [k, widened] {
-            let moved_up = moved_up_among(&nodes, own, &went, &key, count).filter(|it| !is_new(it));
-            let missing: Vec<_> = moved_up.filter(|node| !wanted.contains(node)).copied().collect();
-            wanted.extend(missing);
-        }
-        if !wanted.is_empty() && holder.is_some() {
-            return holder;
+        if let Some(holder) = self.relied_on(&key, &replicas, undone_since) {
+            return Some(holder);
         }
         for node in wanted {
             self.upkeep.copies.enqueue(key, node);
         }
         None
+    }
+
+    fn replicas_of(&self, key: &Key) -> Replicas {
+        let nodes = self.closest(key, self.config.k);
+        let count = self.config.k + self.count_on_probation(&nodes);
+        let nodes = if count > self.config.k { self.closest(key, count) } else { nodes };
+        Replicas { nodes, count }
+    }
+
+    /// Since when perhaps no node has acted for a key: a node went that was nearer than this one, so that
+    /// it was not this node that acted since that one was last heard. `None` if none went.
+    fn undone_since(&self, key: &Key, pass: &Pass) -> Option<Moment> {
+        let own = key.distance(&self.own.id);
+        let nearer = pass.went.iter().filter(|(id, _)| key.distance(id) < own);
+        nearer.map(|(_, heard)| *heard).min()
+    }
+
+    /// Those of the replicas that should hold the record of a key since this pass: they are new, or have
+    /// moved up for others that went.
+    fn new_holders(
+        &self,
+        key: &Key,
+        pass: &Pass,
+        replicas: &Replicas,
+        undone_since: Option<Moment>,
+    ) -> Vec<NodeInfo> {
+        let movement = &self.upkeep.movement;
+        let is_new = |node: &NodeInfo| {
+            pass.came.contains(&node.id)
+                || undone_since.is_some_and(|since| movement.appeared_since(&node.id, since))
+        };
+        let k = self.config.k;
+        let closest = replicas.nodes.iter().take(k);
+        let mut wanted: Vec<NodeInfo> = closest.filter(|node| is_new(node)).copied().collect();
+        let went = self.departed(key, pass, undone_since);
+        let own = key.distance(&self.own.id);
+        // Of the k closest, and of the wider set: a node on probation may be the one that moved up.
+        for count in [k, replicas.count] {
+            let moved_up = moved_up_among(&replicas.nodes, own, &went, key, count);
+            let moved_up = moved_up.filter(|node| !is_new(node));
+            let missing: Vec<_> = moved_up.filter(|node| !wanted.contains(node)).copied().collect();
+            wanted.extend(missing);
+        }
+        wanted
+    }
+
+    /// The nearest holder that has been one for long enough to act, if it is nearer than this node.
+    fn relied_on(
+        &self,
+        key: &Key,
+        replicas: &Replicas,
+        undone_since: Option<Moment>,
+    ) -> Option<NodeInfo> {
+        let settled_at = self.now.mono.back(SETTLING);
+        let unsure_since = undone_since.map_or(settled_at, |since| since.min(settled_at));
+        let movement = &self.upkeep.movement;
+        let settled = |node: &&NodeInfo| !movement.appeared_since(&node.id, unsure_since);
+        let holder = replicas.nodes.iter().find(settled).copied()?;
+        (key.distance(&holder.id) < key.distance(&self.own.id)).then_some(holder)
     }
 
     /// Nodes that no longer hold the record of a key, in this pass: departed nodes, nodes that departed

@@ -189,7 +189,9 @@ impl Election {
             Answer::Value(_) => false,
             Answer::Nodes(nodes) => self.lookup.answered(from, nodes),
             Answer::Refused(_) => self.lookup.refused(from),
-            Answer::Stored | Answer::Delivered | Answer::Failed => self.lookup.failed(from),
+            Answer::Alive | Answer::Stored | Answer::Delivered | Answer::Failed => {
+                self.lookup.failed(from)
+            }
         };
         if !was_located && let Some(poll) = self.polls.get_mut(from) {
             *poll = Poll::Done;
