@@ -291,6 +291,11 @@ impl Node {
         (self.requests.len(), self.operations.len())
     }
 
+    /// When a request was made that is in flight.
+    pub fn requested_at(&self, rpc_id: &RpcId) -> Option<Moment> {
+        self.requests.get(rpc_id).map(|request| request.sent)
+    }
+
     /// The operations in progress, the oldest first.
     pub fn operations(&self) -> impl Iterator<Item = OperationView<'_>> {
         self.operations.values().map(Operation::view)

@@ -229,6 +229,11 @@ impl Requests {
         Some(request)
     }
 
+    /// A request in flight.
+    pub(crate) fn get(&self, rpc_id: &RpcId) -> Option<&InFlight> {
+        self.in_flight.get(rpc_id)
+    }
+
     /// Whether this request was given up not long ago.
     pub(crate) fn was_given_up(&self, rpc_id: &RpcId) -> bool {
         self.given_up.contains(rpc_id)
