@@ -302,7 +302,7 @@ pub enum TrustNotice {
 }
 
 /// The limits of the connection layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Limit {
     /// Connections with peers.
     Connections,

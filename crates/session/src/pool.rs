@@ -194,8 +194,13 @@ impl Pool {
         self.dial(to, Dial::new(to, message));
     }
 
+    /// The name of another connection that this node dials.
+    pub(crate) fn name_dial(&mut self) -> ConnectionId {
+        self.names.next()
+    }
+
     fn dial(&mut self, to: Destination, dial: Dial) {
-        let connection = self.names.next();
+        let connection = self.name_dial();
         self.dials.insert(connection, dial);
         self.effects.output(Output::Dial { connection, to });
     }
