@@ -1,7 +1,7 @@
 //! Adversaries: hosts that violate the protocol. Each kind has a file of its own.
 //!
 //! An adversary is a real node with an interceptor inside: it joins and answers as the shipped code
-//! does, and its inputs and outputs pass through [`Adversary`]. All adversaries of a world collude:
+//! does, and the inputs and outputs of its session pass through [`Adversary`]. All adversaries of a world collude:
 //! they are one [`Cabal`]. [`World::infiltrate`](crate::World::infiltrate) adds them to a world: as
 //! a share of its nodes, around a key, or as new nodes.
 
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
-use voiddht_core::event::{Destination, Input, Output};
 use voiddht_core::peer::ConnectionId;
 use voiddht_core::time::Now;
-use voiddht_wire::peer::{Body, Header, Message, NodeInfo, Record};
+use voiddht_session::{Input, Output};
+use voiddht_wire::peer::{Body, Dialect, Header, Message, NodeInfo, Record};
 use voiddht_wire::{Key, RpcId};
 
 mod clock_ahead;
@@ -93,8 +93,23 @@ pub struct Around<'a> {
     pub cabal: &'a Cabal,
     /// Its randomness.
     pub random: &'a mut ChaCha8Rng,
-    /// What it says besides what its node says.
-    pub extra: &'a mut Vec<Output>,
+    /// What it does besides what its node does.
+    pub extra: &'a mut Vec<Deed>,
+}
+
+/// Something that an adversary does of its own accord.
+#[derive(Debug)]
+pub enum Deed {
+    /// It says something in the name of its session.
+    Say(Output),
+    /// It sends a request of its own: on a connection that there is with that peer, or on one that
+    /// is dialled for it.
+    Ask {
+        /// To which node.
+        to: NodeInfo,
+        /// The request.
+        message: Message,
+    },
 }
 
 impl Around<'_> {
@@ -102,7 +117,7 @@ impl Around<'_> {
     pub fn reply(&mut self, request: &Request<'_>, body: Body) {
         let header = self.header(request.header.rpc_id);
         let message = Message { header, body };
-        self.extra.push(Output::Reply { connection: request.connection, message });
+        self.extra.push(Deed::Say(send(request.connection, message)));
     }
 
     /// Sends a request in the node's name. The node does not await the reply: the requester hears
@@ -110,12 +125,26 @@ impl Around<'_> {
     pub fn ask(&mut self, to: NodeInfo, body: Body) -> RpcId {
         let rpc_id = RpcId::from_bytes(self.random.random());
         let message = Message { header: self.header(rpc_id), body };
-        self.extra.push(Output::Request { to: Destination::from(to), message });
+        self.extra.push(Deed::Ask { to, message });
         rpc_id
     }
 
     fn header(&self, rpc_id: RpcId) -> Header {
         Header { sender: self.own.id, port: self.own.address.port(), rpc_id }
+    }
+}
+
+fn send(connection: ConnectionId, message: Message) -> Output {
+    Output::Send { connection, dialect: Dialect::V1, message }
+}
+
+/// The reply in an output, with the connection on which it goes out.
+fn reply_in(output: &Output) -> Option<(ConnectionId, &Message)> {
+    match output {
+        Output::Send { connection, message, .. } if !message.body.is_request() => {
+            Some((*connection, message))
+        }
+        _ => None,
     }
 }
 

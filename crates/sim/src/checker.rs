@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use voiddht_core::event::{Command, CommandId, Output};
+use voiddht_core::event::{Command, CommandId};
 use voiddht_core::time::Now;
 use voiddht_core::{Config, Node};
+use voiddht_session::Output;
 use voiddht_wire::NodeId;
 
 use crate::host::HostId;
@@ -44,7 +45,8 @@ pub trait Checker {
     /// A host's node is about to be told to do something.
     fn commanded(&mut self, _at: &Site, _id: CommandId, _command: &Command) {}
 
-    /// A host's node has put something out.
+    /// A host's session has put something out. A STORE may have waited for a connection: then the
+    /// site's time is that at which the node made it.
     fn put_out(&mut self, _at: &Site, _output: &Output, _found: &mut Violations) {}
 
     /// A host's node has done a step, and everything that it put out is on its way.

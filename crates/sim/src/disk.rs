@@ -8,9 +8,17 @@ use bytes::Bytes;
 use voiddht_core::event::{StoredContact, StoredRecord, Write};
 use voiddht_core::kept::KeptRow;
 use voiddht_core::time::WallTime;
+use voiddht_identity::PinRecord;
 use voiddht_wire::{Key, NodeId};
 
-use crate::host::DiskOptions;
+/// How a host's disk behaves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct DiskOptions {
+    /// How long a commit takes.
+    pub commit: Duration,
+    /// Share of commits that fail.
+    pub failing: f64,
+}
 
 /// What one host has committed.
 #[derive(Debug)]
@@ -19,11 +27,18 @@ pub(crate) struct Disk {
     records: BTreeMap<Key, StoredRecord>,
     contacts: BTreeMap<NodeId, StoredContact>,
     kept: BTreeMap<Key, (KeptRow, Bytes)>,
+    pins: BTreeMap<NodeId, PinRecord>,
 }
 
 impl Disk {
     pub(crate) fn new(options: DiskOptions) -> Self {
-        Self { options, records: BTreeMap::new(), contacts: BTreeMap::new(), kept: BTreeMap::new() }
+        Self {
+            options,
+            records: BTreeMap::new(),
+            contacts: BTreeMap::new(),
+            kept: BTreeMap::new(),
+            pins: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn commit(&mut self, writes: Vec<Write>) {
@@ -75,6 +90,18 @@ impl Disk {
 
     pub(crate) fn kept(&self) -> Vec<(KeptRow, Bytes)> {
         self.kept.values().cloned().collect()
+    }
+
+    pub(crate) fn save_pin(&mut self, pin: PinRecord) {
+        self.pins.insert(pin.node_id, pin);
+    }
+
+    pub(crate) fn forget_pin(&mut self, id: &NodeId) {
+        self.pins.remove(id);
+    }
+
+    pub(crate) fn pins(&self) -> Vec<PinRecord> {
+        self.pins.values().cloned().collect()
     }
 
     pub(crate) fn contacts(&self) -> Vec<StoredContact> {

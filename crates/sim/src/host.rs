@@ -1,27 +1,19 @@
-//! One machine of the simulated network: its node, its connections, its disk, its traffic.
+//! One machine of the simulated network: its session, its connections, its disk, its traffic.
 
 use std::time::Duration;
 
 use voiddht_core::Node;
-use voiddht_core::peer::{ConnectionId, Peer};
+use voiddht_core::peer::ConnectionId;
 use voiddht_core::time::Moment;
-use voiddht_wire::PeerAddress;
+use voiddht_session::{Session, names};
 use voiddht_wire::peer::NodeInfo;
 
 use crate::adversary::Adversary;
 use crate::disk::Disk;
-use crate::links::{Link, Links};
+pub use crate::disk::DiskOptions;
+pub use crate::host_id::HostId;
+use crate::pipe::Ends;
 use crate::traffic::Traffic;
-
-/// Names a host throughout a run, its restarts included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HostId(pub u32);
-
-impl HostId {
-    pub(crate) fn index(self) -> usize {
-        self.0 as usize
-    }
-}
 
 /// What a host is at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,8 +32,9 @@ pub enum State {
 /// What a suspended machine goes on with.
 pub(crate) struct Asleep {
     pub(crate) since: Moment,
-    pub(crate) node: Box<Node>,
-    pub(crate) peers: Vec<HostId>,
+    pub(crate) session: Box<Session>,
+    /// The connections that it takes for open, and whether each is a dial in progress.
+    pub(crate) connections: Vec<(ConnectionId, bool)>,
 }
 
 /// A machine.
@@ -51,9 +44,12 @@ pub struct Host {
     /// Counts its starts, so that what was meant for an earlier run does not reach this one.
     pub(crate) run: u32,
     /// `None` while it is down, and for the moment in which it is being driven.
-    pub(crate) node: Option<Box<Node>>,
+    pub(crate) session: Option<Box<Session>>,
     pub(crate) adversary: Option<Box<dyn Adversary>>,
-    pub(crate) links: Links,
+    /// Its ends of connections, dials in progress included.
+    pub(crate) ends: Ends,
+    /// Connections that it has accepted.
+    pub(crate) accepted: u64,
     /// The earliest wake-up that is in the queue.
     pub(crate) wakes_at: Option<Moment>,
     /// Which side of a partition it is on.
@@ -70,7 +66,7 @@ pub struct Host {
     pub(crate) clock_skew: i64,
     /// How long it has been suspended, in all.
     pub(crate) suspended: Duration,
-    /// Since when it is suspended, with the node that stands still and the hosts it was connected to.
+    /// Since when it is suspended, with what stands still.
     pub(crate) asleep: Option<Asleep>,
     pub(crate) disk: Option<Box<Disk>>,
     pub(crate) traffic: Traffic,
@@ -89,7 +85,7 @@ impl Host {
 
     /// Its node; `None` while it is down.
     pub fn node(&self) -> Option<&Node> {
-        self.node.as_deref()
+        self.session().map(Session::core)
     }
 
     /// Whether it runs the shipped code and nothing else.
@@ -104,57 +100,23 @@ impl Host {
 
     /// Connections that it has, those being dialled included.
     pub fn connections(&self) -> usize {
-        self.links.len()
+        self.ends.len()
     }
 
-    pub(crate) fn link(&mut self, peer: HostId) -> Option<&mut Link> {
-        self.links.get_mut(peer)
+    /// Its session; `None` while it is down.
+    pub fn session(&self) -> Option<&Session> {
+        self.session.as_deref()
     }
 
-    /// The connection with `peer`, if it is still the one of this serial number.
-    pub(crate) fn same_link(&mut self, peer: HostId, serial: u64) -> Option<&mut Link> {
-        self.link(peer).filter(|link| link.serial == serial)
-    }
-
-    /// The connection that could be closed to make room: the least recently used without a request
-    /// in flight.
-    pub(crate) fn idle_peer(&self) -> Option<HostId> {
-        self.links
-            .iter()
-            .filter(|link| link.is_idle())
-            .min_by_key(|link| link.used)
-            .map(|link| link.peer)
-    }
-
-    /// This host as the one at the other end of `serial` sees it. A dialled host is seen at
-    /// the address where it listens, a dialling one at a port of its own choice.
-    pub(crate) fn as_peer(&self, it_dialled: bool, serial: u64) -> Peer {
-        let address = self.info.address;
-        let address = if it_dialled { ephemeral(address, serial) } else { address };
-        Peer::danger_assume_proved(self.info.id, address)
+    /// Names the next connection that it accepts.
+    pub(crate) fn name_accepted(&mut self) -> ConnectionId {
+        self.accepted += 1;
+        names::accepted(self.accepted)
     }
 }
 
-/// Bits of a [`ConnectionId`] that name the host at the other end.
-const HOST_BITS: u32 = 24;
-
-/// The name of a connection for the host at one end: it identifies the other end.
-pub(crate) fn connection_id(serial: u64, peer: HostId) -> ConnectionId {
-    ConnectionId((serial << HOST_BITS) | u64::from(peer.0))
-}
-
-/// What [`connection_id`] put together.
-pub(crate) fn connection_parts(connection: ConnectionId) -> (u64, HostId) {
-    let peer = connection.0 & ((1 << HOST_BITS) - 1);
-    (connection.0 >> HOST_BITS, HostId(peer as u32))
-}
-
-/// Hosts that a world has at most: what a connection's name has room for.
-pub const MAX_HOSTS: usize = 1 << HOST_BITS;
-
-fn ephemeral(address: PeerAddress, serial: u64) -> PeerAddress {
-    address.with_port(49_152 + (serial % 16_384) as u16)
-}
+/// Hosts that a world has at most: each has a /24 of its own among the public addresses.
+pub const MAX_HOSTS: usize = 1 << 24;
 
 /// Settings of a new host.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -169,13 +131,4 @@ pub struct HostOptions {
     pub no_inbound: bool,
     /// Whether its node is started as a client.
     pub client: bool,
-}
-
-/// How a host's disk behaves.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct DiskOptions {
-    /// How long a commit takes.
-    pub commit: Duration,
-    /// Share of commits that fail.
-    pub failing: f64,
 }

@@ -7,14 +7,16 @@
 pub mod adversary;
 pub mod attack;
 pub mod checker;
+mod credentials;
 pub mod directory;
 mod disk;
 pub mod durability;
 pub mod growth;
 pub mod host;
+mod host_id;
 pub mod kept;
-mod links;
 pub mod network;
+mod pipe;
 mod queue;
 pub mod random;
 pub mod run;

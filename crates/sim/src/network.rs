@@ -11,7 +11,7 @@ use rand::RngExt;
 use rand::rngs::ChaCha8Rng;
 use voiddht_core::config::PEER_KEEPALIVE;
 
-use crate::host::HostId;
+use crate::host_id::HostId;
 
 /// Steps in which a distribution of latencies is tabulated.
 const QUANTILES: usize = 4096;
@@ -58,9 +58,11 @@ pub struct NetworkConfig {
     pub break_after: Duration,
     /// After how long without a message each end is probed.
     pub keepalive: Duration,
-    /// Connections that one host has at most: as many as the node's default. The least recently used one
-    /// without a request in flight makes room.
+    /// Connections and dials that the session of each host has at most: as many as the node's default.
     pub connections: usize,
+    /// Whether hosts show certificates of their own, which others pin. Costs half a millisecond and
+    /// some kilobytes for each host, and a pin for each pair that connects.
+    pub certificates: bool,
 }
 
 impl Default for NetworkConfig {
@@ -74,6 +76,7 @@ impl Default for NetworkConfig {
             break_after: PEER_KEEPALIVE.total(),
             keepalive: PEER_KEEPALIVE.after,
             connections: 1024,
+            certificates: false,
         }
     }
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use voiddht_core::event::{Notice, RequestOutcome};
 use voiddht_core::label::{Limit, LookupPurpose, RequestPurpose};
+use voiddht_identity::Verdict;
+use voiddht_session::{Limit as ConnectionLimit, TrustNotice};
 use voiddht_wire::peer::Message;
 
 use crate::traffic::frame_bytes;
@@ -22,8 +24,12 @@ pub struct Tally {
     pub lookup_requests: [u64; LookupPurpose::COUNT],
     /// Connections that were opened.
     pub opened: u64,
-    /// Connections that were closed to make room.
-    pub evicted: u64,
+    /// Connections that one of their nodes has closed: to make room, or because another one with the
+    /// same peer serves.
+    pub closed: u64,
+    /// Connections that were not used though their handshake had ended well: for want of a slot, or
+    /// because of a pin.
+    pub turned_away: u64,
     /// Connections that broke.
     pub broken: u64,
     /// Dials that failed.
@@ -50,6 +56,12 @@ pub struct Tally {
     pub kept_lookups: u64,
     /// Limits that were reached.
     pub limits: BTreeMap<Limit, u64>,
+    /// Limits of the connection layer that were reached.
+    pub connection_limits: BTreeMap<ConnectionLimit, u64>,
+    /// Connections that were refused because their ID is pinned to another key.
+    pub pin_conflicts: u64,
+    /// IDs that were reassigned to another key.
+    pub takeovers: u64,
     /// Time that requests waited for, by those that timed out or failed.
     pub time_lost: Duration,
 }
@@ -96,6 +108,14 @@ impl Tally {
             | Notice::KeepEnded { .. }
             | Notice::KeepAdopted { .. }
             | Notice::ClockRight => {}
+        }
+    }
+
+    pub(crate) fn trust(&mut self, notice: &TrustNotice) {
+        match notice {
+            TrustNotice::Conflict { verdict: Verdict::Replaced, .. } => self.takeovers += 1,
+            TrustNotice::Conflict { .. } => self.pin_conflicts += 1,
+            TrustNotice::OwnerAsked { .. } | TrustNotice::Settled(_) => {}
         }
     }
 

@@ -3,7 +3,7 @@
 use voiddht_wire::RpcId;
 use voiddht_wire::peer::Message;
 
-use crate::host::HostId;
+use crate::host_id::HostId;
 use voiddht_core::time::Moment;
 
 /// The hash of a run so far. Not cryptographic: traces need no protection from forgery.

@@ -1,38 +1,45 @@
 //! A whole network in one thread: hosts, their events, and a clock that only events advance.
 //!
-//! The world drives [`voiddht_core::Node`] as a daemon would: it follows the contract at the top of
-//! [`voiddht_core::node`], and models the connections, the disk and the clocks. It makes no
-//! Kademlia decisions.
+//! The world drives [`voiddht_session::Session`] as a daemon does: it follows the contract at the
+//! top of [`voiddht_session::session`], and models what is outside of it: the network, kernels,
+//! disks and clocks. It makes no decisions of Kademlia, and none about connections or trust.
 //!
 //! Everything follows from the seed: no hash map is iterated, no clock is read, events of one
 //! moment have an order. [`World::trace_hash`] distinguishes two runs.
 //!
-//! [`carry`] executes a node's outputs, [`connect`] dials and closes, [`lifecycle`] starts, kills
-//! and partitions.
+//! [`execute`] executes a session's outputs, [`connect`] ends handshakes and connections,
+//! [`lifecycle`] starts and kills, [`partition`] cuts apart.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
+use std::time::Duration;
 
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
-use voiddht_core::event::{Command, CommandId, Input, Outcome, Output};
+use voiddht_core::event::{Command, CommandId, Outcome};
 use voiddht_core::time::{BootTime, Moment, Now, WallTime};
 use voiddht_core::{Config, Node};
+use voiddht_session::{Input, Output, Session};
+use voiddht_wire::peer::{Body, Message};
 use voiddht_wire::{NodeId, PeerAddress};
 
-use crate::adversary::{Adversary, Around, Cabal, Speech};
+use crate::adversary::{Adversary, Around, Cabal, Deed, Speech};
 use crate::checker::{Checker, Site, Violations};
-use crate::host::{Host, HostId};
+use crate::credentials::Credentials;
+use crate::host::{Host, HostId, State};
 use crate::network::{Network, NetworkConfig, mix};
+use crate::pipe::Pipes;
 use crate::queue::Queue;
 use crate::tally::Tally;
 use crate::trace::Trace;
 
-mod carry;
 mod connect;
+mod event;
+mod execute;
 mod lifecycle;
+mod partition;
 
-use carry::Event;
+use event::Event;
 pub use lifecycle::Death;
 
 /// When the calendar stands at the start of every run: milliseconds since 1970.
@@ -64,14 +71,19 @@ pub struct World {
     config: WorldConfig,
     network: Network,
     hosts: Vec<Host>,
+    credentials: Credentials,
+    pipes: Pipes,
+    /// Requests of adversaries that wait for a connection which the world dials, by both hosts.
+    asking: BTreeMap<(HostId, HostId), Vec<Message>>,
     by_address: HashMap<PeerAddress, HostId, PlainBuild>,
     by_id: HashMap<NodeId, HostId, PlainBuild>,
     queue: Queue<Event>,
     random: ChaCha8Rng,
     seed: u64,
-    serial: u64,
     next_command: u64,
     split: bool,
+    /// Pairs of hosts that do not reach each other, the lower one first.
+    cut: BTreeSet<(HostId, HostId)>,
     ended: VecDeque<Ended>,
     cabal: Cabal,
     checkers: Vec<Box<dyn Checker>>,
@@ -87,16 +99,19 @@ impl World {
         Self {
             now: Moment::default(),
             network: Network::new(config.network.clone(), mix(seed)),
+            credentials: Credentials::new(config.network.certificates),
             config,
             hosts: Vec::new(),
+            pipes: Pipes::default(),
+            asking: BTreeMap::new(),
             by_address: HashMap::default(),
             by_id: HashMap::default(),
             queue: Queue::default(),
             random: ChaCha8Rng::seed_from_u64(seed),
             seed,
-            serial: 0,
             next_command: 0,
             split: false,
+            cut: BTreeSet::new(),
             ended: VecDeque::new(),
             cabal: Cabal::default(),
             checkers: Vec::new(),
@@ -158,9 +173,11 @@ impl World {
 
     /// Honest hosts whose node runs.
     pub fn honest(&self) -> impl Iterator<Item = (HostId, &Node)> {
-        self.hosts.iter().enumerate().filter(|(_, host)| host.is_honest()).filter_map(
-            |(index, host)| host.node.as_deref().map(|node| (HostId(index as u32), node)),
-        )
+        self.hosts
+            .iter()
+            .enumerate()
+            .filter(|(_, host)| host.is_honest())
+            .filter_map(|(index, host)| host.node().map(|node| (HostId(index as u32), node)))
     }
 
     /// The adversaries.
@@ -196,7 +213,7 @@ impl World {
     /// Gives a host's node a command. It ends as an [`Ended`] later, unless the host dies first.
     /// `None` if the node does not run.
     pub fn command(&mut self, host: HostId, command: Command) -> Option<CommandId> {
-        self.hosts[host.index()].node.as_ref()?;
+        self.hosts[host.index()].session.as_ref()?;
         let id = CommandId(self.next_command);
         self.next_command += 1;
         let site = self.site(host);
@@ -264,38 +281,45 @@ impl World {
         Now { mono: self.now.back(*suspended), boot: self.boot_now(), wall }
     }
 
-    /// Hands a node one input, and brings out what it asks for.
+    /// Hands a session one input, and executes what it asks for.
     fn feed(&mut self, host: HostId, input: Input) {
-        let Some(mut node) = self.hosts[host.index()].node.take() else { return };
         if self.is_heard(host, &input) {
-            let site = self.site(host);
-            node.handle_input(site.now, input);
-            self.drain(&site, &mut node);
-            let honest = self.hosts[host.index()].is_honest();
-            if honest && !self.checkers.is_empty() {
-                for checker in &mut self.checkers {
-                    checker.stepped(&site, &node, &mut self.violations);
-                }
-            }
-            self.plan_wakeup(host, &node);
-        }
-        // Something that the node asked for may have stopped it.
-        if self.hosts[host.index()].state == crate::host::State::Up {
-            self.hosts[host.index()].node = Some(node);
+            self.drive(host, |session, now| session.handle_input(now, input));
         }
     }
 
-    fn drain(&mut self, site: &Site, node: &mut Node) {
+    /// Lets something happen to a session, and executes what it asks for.
+    fn drive(&mut self, host: HostId, happen: impl FnOnce(&mut Session, Now)) {
+        let Some(mut session) = self.hosts[host.index()].session.take() else { return };
+        let site = self.site(host);
+        happen(&mut session, site.now);
+        self.drain(&site, &mut session);
+        if self.hosts[host.index()].is_honest() {
+            for checker in &mut self.checkers {
+                checker.stepped(&site, session.core(), &mut self.violations);
+            }
+        }
+        self.plan_wakeup(host, &session);
+        // Something that the session asked for may have stopped it.
+        if self.hosts[host.index()].state == State::Up {
+            self.hosts[host.index()].session = Some(session);
+        }
+    }
+
+    fn drain(&mut self, site: &Site, session: &mut Session) {
         let honest = self.hosts[site.host.index()].is_honest();
-        while let Some(output) = node.poll_output() {
+        while let Some(output) = session.poll_output() {
             if !honest {
-                self.twist(site, node, output);
+                self.twist(site, session, output);
                 continue;
             }
-            for checker in &mut self.checkers {
-                checker.put_out(site, &output, &mut self.violations);
+            if !self.checkers.is_empty() {
+                let site = made_at(site, session, &output);
+                for checker in &mut self.checkers {
+                    checker.put_out(&site, &output, &mut self.violations);
+                }
             }
-            self.carry(site, node, output);
+            self.execute(site, session, output);
         }
     }
 
@@ -307,17 +331,19 @@ impl World {
         self.with_adversary(host, |adversary, around| adversary.hear(around, input)).unwrap_or(true)
     }
 
-    fn twist(&mut self, site: &Site, node: &mut Node, output: Output) {
+    fn twist(&mut self, site: &Site, session: &mut Session, output: Output) {
         let speech =
             self.with_adversary(site.host, |adversary, around| adversary.speak(around, output));
         match speech {
-            Some(Speech::Say(output)) => self.carry(site, node, output),
-            Some(Speech::Later(pause, output)) => self.say_later(site.host, pause, output),
+            Some(Speech::Say(output)) => self.execute(site, session, output),
+            Some(Speech::Later(pause, output)) => {
+                self.do_later(site.host, pause, Deed::Say(output));
+            }
             Some(Speech::Nothing) | None => {}
         }
     }
 
-    /// Runs an adversary, and sends what it says of its own accord.
+    /// Runs an adversary, and does what it wants of its own accord.
     fn with_adversary<T>(
         &mut self,
         host: HostId,
@@ -334,8 +360,8 @@ impl World {
         };
         let result = act(adversary.as_mut(), &mut around);
         self.hosts[host.index()].adversary = Some(adversary);
-        for output in extra {
-            self.say_later(host, std::time::Duration::ZERO, output);
+        for deed in extra {
+            self.do_later(host, Duration::ZERO, deed);
         }
         Some(result)
     }
@@ -344,20 +370,30 @@ impl World {
         &mut self.cabal
     }
 
-    fn new_serial(&mut self) -> u64 {
-        self.serial += 1;
-        self.serial
-    }
-
-    /// A generator for one run of one host: no other run shares its numbers.
-    fn host_random(&self, host: HostId, run: u32) -> ChaCha8Rng {
+    /// A generator for one run of one host, and one use of it: no other shares its numbers.
+    fn host_random(&self, host: HostId, run: u32, of: u64) -> ChaCha8Rng {
         let stream = (u64::from(host.0) << 32) | u64::from(run);
-        ChaCha8Rng::seed_from_u64(mix(self.seed ^ mix(stream)))
+        ChaCha8Rng::seed_from_u64(mix(self.seed ^ mix(stream) ^ of))
     }
 
     fn random_id(&mut self) -> NodeId {
         NodeId::from_bytes(self.random.random())
     }
+}
+
+/// Where and when what a session puts out was made: a STORE has perhaps waited for a connection,
+/// and its record's TTL is that of the time at which the core asked for it.
+fn made_at(site: &Site, session: &Session, output: &Output) -> Site {
+    let Output::Send { message, .. } = output else { return *site };
+    let Message { header, body: Body::Store(_) } = message else { return *site };
+    let now = site.now;
+    let made = session.core().requested_at(&header.rpc_id).unwrap_or(now.mono);
+    let waited = now.mono.since(made);
+    let boot = Moment::from_micros(now.boot.as_micros()).back(waited);
+    let wall = now.wall.as_millis().saturating_sub(waited.as_millis() as u64);
+    let boot = BootTime::from_micros(boot.as_micros());
+    let now = Now { mono: made, boot, wall: WallTime::from_millis(wall) };
+    Site { now, ..*site }
 }
 
 /// Hashes what is random already, or short: IDs and addresses. The maps are looked into, never

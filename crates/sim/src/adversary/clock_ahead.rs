@@ -9,8 +9,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use voiddht_core::event::Input;
 use voiddht_core::record::FUTURE_VERSION_TOLERANCE;
+use voiddht_session::Input;
 use voiddht_wire::limits::MAX_NODES;
 use voiddht_wire::peer::{Body, Record};
 use voiddht_wire::{Key, RpcId};
@@ -60,7 +60,6 @@ impl Adversary for ClockAhead {
         }
         match input {
             Input::Received { message, .. } => !self.awaited.remove(&message.header.rpc_id),
-            Input::Undelivered { rpc_id, .. } => !self.awaited.remove(rpc_id),
             _ => true,
         }
     }

@@ -5,7 +5,7 @@
 //! that it keeps its slots in routing tables. This is the adversary of S/Kademlia's figure 4.
 
 use rand::RngExt;
-use voiddht_core::event::Input;
+use voiddht_session::Input;
 use voiddht_wire::peer::Body;
 
 use super::{Adversary, Around, Asked, Request};

@@ -3,7 +3,7 @@
 //!
 //! It answers all other requests correctly, so that it has a good reputation.
 
-use voiddht_core::event::Input;
+use voiddht_session::Input;
 use voiddht_wire::limits::MAX_NODES;
 use voiddht_wire::peer::Body;
 use voiddht_wire::{Key, NodeId};

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use voiddht_core::event::Input;
+use voiddht_session::Input;
 use voiddht_wire::Key;
 use voiddht_wire::limits::MAX_NODES;
 use voiddht_wire::peer::{Body, Record};

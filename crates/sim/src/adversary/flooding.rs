@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rand::RngExt;
-use voiddht_core::event::Input;
+use voiddht_session::Input;
 use voiddht_wire::peer::{Body, NodeInfo, Record};
 use voiddht_wire::{Key, RpcId};
 
@@ -41,7 +41,6 @@ impl Adversary for Flooding {
     fn hear(&mut self, _around: &mut Around<'_>, input: &Input) -> bool {
         match input {
             Input::Received { message, .. } => !self.awaited.remove(&message.header.rpc_id),
-            Input::Undelivered { rpc_id, .. } => !self.awaited.remove(rpc_id),
             _ => true,
         }
     }

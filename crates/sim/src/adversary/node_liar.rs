@@ -5,7 +5,7 @@
 //! It stores no value either: it confirms STOREs, and answers FIND_VALUE with the same lists.
 
 use rand::RngExt;
-use voiddht_core::event::Input;
+use voiddht_session::Input;
 use voiddht_wire::limits::MAX_NODES;
 use voiddht_wire::peer::{Body, NodeInfo};
 use voiddht_wire::{Key, NodeId, PeerAddress};

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use voiddht_core::event::Input;
 use voiddht_core::time::BootTime;
+use voiddht_session::Input;
 use voiddht_wire::peer::{Body, ErrorCode, Record};
 use voiddht_wire::{Key, RpcId};
 

@@ -5,14 +5,12 @@
 //! anything before both have proved their membership. A node that turns into one is a member whose secret
 //! was removed.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
 use rand::RngExt;
-use voiddht_core::event::Input;
+use voiddht_wire::Key;
 use voiddht_wire::peer::{Body, NodeInfo, Record};
-use voiddht_wire::{Key, RpcId};
 
 use super::{Adversary, Around};
 
@@ -28,25 +26,17 @@ const ATTEMPTS: usize = 200;
 pub struct Outsider {
     /// How often it still tries.
     pub left: usize,
-    awaited: BTreeSet<RpcId>,
 }
 
 impl Default for Outsider {
     fn default() -> Self {
-        Self { left: ATTEMPTS, awaited: BTreeSet::new() }
+        Self { left: ATTEMPTS }
     }
 }
 
 impl Adversary for Outsider {
     fn is_outsider(&self) -> bool {
         true
-    }
-
-    fn hear(&mut self, _around: &mut Around<'_>, input: &Input) -> bool {
-        match input {
-            Input::Undelivered { rpc_id, .. } => !self.awaited.remove(rpc_id),
-            _ => true,
-        }
     }
 
     fn awake(&mut self, around: &mut Around<'_>) -> Option<Duration> {
@@ -58,7 +48,7 @@ impl Adversary for Outsider {
         for _ in 0..AT_ONCE.min(victims.len()) {
             let victim = victims[around.random.random_range(0..victims.len())];
             let wish = wish(around, &victim);
-            self.awaited.insert(around.ask(victim, wish));
+            around.ask(victim, wish);
         }
         Some(PAUSE)
     }

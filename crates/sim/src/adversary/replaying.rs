@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use rand::RngExt;
-use voiddht_core::event::{Input, Output};
+use voiddht_session::{Input, Output};
 use voiddht_wire::peer::{Body, Record};
 use voiddht_wire::{Key, RpcId};
 
-use super::{Adversary, Around, Asked, Request, Speech};
+use super::{Adversary, Around, Asked, Deed, Request, Speech, reply_in, send};
 
 /// The pause between replays.
 const PAUSE: Duration = Duration::from_secs(5);
@@ -55,8 +55,8 @@ impl Adversary for Replaying {
     }
 
     fn speak(&mut self, around: &mut Around<'_>, output: Output) -> Speech {
-        if let Output::Reply { .. } = &output {
-            around.extra.push(output.clone());
+        if let Some((connection, message)) = reply_in(&output) {
+            around.extra.push(Deed::Say(send(connection, message.clone())));
         }
         Speech::Say(output)
     }

@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use voiddht_core::config::FAIL_AFTER;
-use voiddht_core::event::Output;
+use voiddht_session::Output;
 use voiddht_wire::peer::Body;
 
-use super::{Adversary, Around, Speech};
+use super::{Adversary, Around, Speech, reply_in};
 
 /// What is left of the time for the way back.
 const MARGIN: Duration = Duration::from_millis(250);
@@ -18,8 +18,8 @@ pub struct Slow;
 
 impl Adversary for Slow {
     fn speak(&mut self, _around: &mut Around<'_>, output: Output) -> Speech {
-        match &output {
-            Output::Reply { message, .. } if !matches!(message.body, Body::PingReply { .. }) => {
+        match reply_in(&output) {
+            Some((_, message)) if !matches!(message.body, Body::PingReply { .. }) => {
                 Speech::Later(FAIL_AFTER.0 - MARGIN, output)
             }
             _ => Speech::Say(output),

@@ -2,7 +2,7 @@
 //!
 //! Whether each ID needs its own address is set by [`Infiltration::sites`](super::Infiltration).
 
-use voiddht_core::event::Input;
+use voiddht_session::Input;
 use voiddht_wire::limits::MAX_NODES;
 use voiddht_wire::peer::Body;
 

@@ -4,9 +4,9 @@
 //! Otherwise it behaves correctly: it confirms STOREs, and names the nodes that it knows.
 
 use bytes::Bytes;
-use voiddht_core::event::Input;
 use voiddht_core::record::FUTURE_VERSION_TOLERANCE;
 use voiddht_core::time::WallTime;
+use voiddht_session::Input;
 use voiddht_wire::Key;
 use voiddht_wire::peer::{Body, Record};
 

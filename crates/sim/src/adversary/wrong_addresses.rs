@@ -4,7 +4,7 @@
 //!
 //! It stores no value: it confirms STOREs and discards the records.
 
-use voiddht_core::event::Input;
+use voiddht_session::Input;
 use voiddht_wire::PeerAddress;
 use voiddht_wire::limits::MAX_NODES;
 use voiddht_wire::peer::{Body, NodeInfo};

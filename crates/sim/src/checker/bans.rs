@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use voiddht_core::event::{Notice, Output};
+use voiddht_core::event::Notice;
+use voiddht_session::Output;
 use voiddht_wire::NodeId;
 
 use super::{Checker, Site, Violations};

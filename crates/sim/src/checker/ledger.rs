@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use voiddht_core::event::{Command, CommandId, Outcome, Output, Write};
+use voiddht_core::event::{Command, CommandId, Outcome, Write};
 use voiddht_core::time::BootTime;
+use voiddht_session::Output;
 use voiddht_wire::Key;
 
 use super::{Checker, Site, Violations};

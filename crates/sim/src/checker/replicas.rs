@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use voiddht_core::Node;
-use voiddht_core::event::{Command, CommandId, Outcome, Output};
+use voiddht_core::event::{Command, CommandId, Outcome};
 use voiddht_core::operation::Receipt;
 use voiddht_core::time::BootTime;
+use voiddht_session::Output;
 use voiddht_wire::Key;
 
 use super::{Checker, Site, Violations};

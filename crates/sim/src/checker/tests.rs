@@ -3,13 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use voiddht_core::event::{
-    Command, CommandId, Destination, Notice, Outcome, Output, StoredRecord, Ticket, Write,
-};
+use voiddht_core::event::{Command, CommandId, Notice, Outcome, StoredRecord, Ticket, Write};
+use voiddht_core::peer::ConnectionId;
 use voiddht_core::report::Report;
 use voiddht_core::time::{Moment, Now, WallTime};
-use voiddht_wire::peer::{Body, Header, Message, Record};
-use voiddht_wire::{Key, PeerAddress, RpcId};
+use voiddht_wire::peer::{Body, Dialect, Header, Message, Record};
+use voiddht_wire::{Key, RpcId};
 
 use super::*;
 use crate::growth::Growth;
@@ -71,8 +70,7 @@ fn ttls_see_a_copy_that_is_handed_on_for_longer_than_it_is_held() {
         let record = Record { key: key(), value, ttl, version: Some(1), maintenance };
         let header = Header { sender: at(0).id, port: 1, rpc_id: RpcId::default() };
         let message = Message { header, body: Body::Store(record) };
-        let address = PeerAddress::new([192, 0, 2, 1].into(), 1);
-        Output::Request { to: Destination { address, id: None }, message }
+        Output::Send { connection: ConnectionId(1), dialect: Dialect::V1, message }
     };
     let found = |copy| {
         let mut ttls = Ttls::default();

@@ -6,8 +6,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use voiddht_core::event::{Output, Write};
+use voiddht_core::event::Write;
 use voiddht_core::time::BootTime;
+use voiddht_session::Output;
 use voiddht_wire::Key;
 use voiddht_wire::peer::{Body, Record};
 
@@ -90,18 +91,11 @@ impl Checker for Ttls {
                     self.check_write(at, write, found);
                 }
             }
-            Output::Request { message, .. } => {
-                if let Body::Store(record) = &message.body
-                    && record.maintenance
-                {
-                    self.check_copy(at, record, found);
-                }
-            }
-            Output::Reply { message, .. } => {
-                if let Body::FindValueReply(record) = &message.body {
-                    self.check_copy(at, record, found);
-                }
-            }
+            Output::Send { message, .. } => match &message.body {
+                Body::Store(record) if record.maintenance => self.check_copy(at, record, found),
+                Body::FindValueReply(record) => self.check_copy(at, record, found),
+                _ => {}
+            },
             _ => {}
         }
     }

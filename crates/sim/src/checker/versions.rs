@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use voiddht_core::event::{Output, Write};
+use voiddht_core::event::Write;
+use voiddht_session::Output;
 use voiddht_wire::Key;
 
 use super::{Checker, Site, Violations};

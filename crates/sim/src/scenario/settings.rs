@@ -23,8 +23,10 @@ pub struct NetworkSettings {
     pub dial_timeout: Option<Span>,
     /// Time until an unresponsive connection breaks: [`NetworkConfig::break_after`].
     pub break_after: Option<Span>,
-    /// Connections that a host keeps open: [`NetworkConfig::connections`].
+    /// Connections and dials of a host: [`NetworkConfig::connections`].
     pub connections: Option<usize>,
+    /// Whether hosts have certificates of their own: [`NetworkConfig::certificates`].
+    pub certificates: Option<bool>,
 }
 
 /// A distribution of one-way times.
@@ -92,6 +94,7 @@ impl NetworkSettings {
             break_after: self.break_after.map_or(usual.break_after, |span| span.0),
             keepalive: usual.keepalive,
             connections: self.connections.unwrap_or(usual.connections),
+            certificates: self.certificates.unwrap_or(usual.certificates),
         }
     }
 

@@ -1,28 +1,38 @@
-//! The lifecycle of hosts: they start, stop, die, return, and are partitioned.
+//! The lifecycle of hosts: they start, stop, die and return.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use voiddht_core::config::ConfigError;
-use voiddht_core::event::Input;
+use voiddht_core::event::Undelivered;
 use voiddht_core::node::CALLER_PAUSE;
-use voiddht_core::peer::{ConnectionId, Peer};
+use voiddht_core::time::Now;
 use voiddht_core::{Config, Node};
+use voiddht_identity::{PinLimits, Policy};
+use voiddht_session::{Ending, Input, PoolLimits, Session, SessionLimits};
 use voiddht_wire::PeerAddress;
 use voiddht_wire::peer::NodeInfo;
 
 use super::World;
-use super::carry::Event;
+use super::event::Event;
 use crate::adversary::Adversary;
 use crate::disk::Disk;
 use crate::host::{Asleep, Host, HostId, HostOptions, MAX_HOSTS, State};
-use crate::links::{LinkState, Links};
+use crate::pipe::{EndState, Ends, PipeId, Side};
 use crate::traffic::Traffic;
 
 /// Where every host listens.
 const PORT: u16 = 7402;
 /// The first address: hosts have public ones, each in a /24 of its own.
 const FIRST_ADDRESS: u32 = 0x0b00_0001;
+/// Requests of a node to one peer that await their answer, at most: the node's default.
+const REQUESTS_PER_PEER: usize = 256;
+/// Probes of a node in progress, at most: likewise.
+const PROBES: usize = 16;
+/// The stream of a host's randomness that its core draws from.
+const OF_CORE: u64 = 0;
+/// The one of its takeover checks.
+const OF_TRUST: u64 = 1;
 
 /// How a host dies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,17 +57,20 @@ impl World {
         let info = options
             .info
             .unwrap_or_else(|| NodeInfo { address: address(host), id: self.random_id() });
-        let config = Config { client: options.client, ..self.config.node.clone() };
-        let node = Node::new(info, config, self.host_random(host, 0))?;
+        let core = self.core(host, info, 0, options.client)?;
+        self.credentials.add(info);
+        let session = self.session(host, core, 0, Now::default());
         self.by_address.insert(info.address, host);
-        self.by_id.insert(info.id, host);
+        // One that claims the ID of another node is not that node.
+        self.by_id.entry(info.id).or_insert(host);
         self.hosts.push(Host {
             info,
             state: State::Up,
             run: 0,
-            node: Some(Box::new(node)),
+            session: Some(Box::new(session)),
             adversary: None,
-            links: Links::default(),
+            ends: Ends::default(),
+            accepted: 0,
             wakes_at: None,
             side: 0,
             no_inbound: options.no_inbound,
@@ -71,6 +84,30 @@ impl World {
             traffic: Traffic::default(),
         });
         Ok(host)
+    }
+
+    /// The core of one run of a host.
+    fn core(
+        &self,
+        host: HostId,
+        info: NodeInfo,
+        run: u32,
+        client: bool,
+    ) -> Result<Node, ConfigError> {
+        let config = Config { client, ..self.config.node.clone() };
+        Node::new(info, config, self.host_random(host, run, OF_CORE))
+    }
+
+    /// The session of one run of a host.
+    fn session(&self, host: HostId, core: Node, run: u32, now: Now) -> Session {
+        let connections = self.network.config.connections;
+        let limits = SessionLimits {
+            pool: PoolLimits { connections, requests_per_peer: REQUESTS_PER_PEER },
+            pins: PinLimits::default(),
+            probes: PROBES,
+        };
+        let random = self.host_random(host, run, OF_TRUST);
+        Session::new(core, self.credentials.certificate(host), limits, random, now)
     }
 
     /// Gives an adversary control of a host's node, from now on.
@@ -93,19 +130,28 @@ impl World {
 
     /// Ends the connections of a host that is no member any more.
     fn exclude(&mut self, host: HostId) {
-        let peers = self.hosts[host.index()].links.iter().map(|link| link.peer);
-        let is_member = |peer: &HostId| !self.hosts[peer.index()].outsider;
-        let members: Vec<HostId> = peers.filter(is_member).collect();
-        for member in members {
-            self.close(member, host);
-            self.close(host, member);
+        for (pipe, side) in self.pipes_of(host) {
+            let Some(peer) = self.pipes.end(pipe, side.other()).map(|end| end.host) else {
+                continue;
+            };
+            if !self.hosts[peer.index()].outsider {
+                for at in Side::BOTH {
+                    self.queue.push(self.now, Event::Closed { pipe, at, clean: true });
+                }
+            }
         }
+    }
+
+    /// The ends of a host, in the order of their names.
+    pub(super) fn pipes_of(&self, host: HostId) -> Vec<(PipeId, Side)> {
+        let ends = self.hosts[host.index()].ends.iter();
+        ends.filter_map(|(name, _)| self.pipe_of(host, name)).collect()
     }
 
     /// Ends a host's node. Nothing is handed over, and no peer is notified.
     pub fn kill(&mut self, host: HostId, death: Death) {
         let place = &mut self.hosts[host.index()];
-        place.node = None;
+        place.session = None;
         place.wakes_at = None;
         place.run += 1;
         place.state = match death {
@@ -113,17 +159,28 @@ impl World {
             Death::Silent => State::Silent,
         };
         self.note(host, 10);
-        for link in std::mem::take(&mut self.hosts[host.index()].links).iter() {
-            self.tell_of_death(host, link.peer, link.serial);
+        self.drop_ends(host);
+    }
+
+    /// A host's ends are gone, and the others find out.
+    fn drop_ends(&mut self, host: HostId) {
+        for (pipe, side) in self.pipes_of(host) {
+            let was_dial = self.pipes.end(pipe, side).is_some_and(|end| !end.is_open());
+            self.forget_end(pipe, side);
+            if was_dial {
+                self.pipes.set_gone(pipe, side.other());
+            } else {
+                self.tell_of_death(pipe, side.other());
+            }
         }
+        self.asking.retain(|(from, _), _| *from != host);
     }
 
     /// Ends a node that has taken its leave: its connections are closed in good order.
     pub fn stop(&mut self, host: HostId) {
-        let peers: Vec<HostId> =
-            self.hosts[host.index()].links.iter().map(|link| link.peer).collect();
-        for peer in peers {
-            self.close(host, peer);
+        let names: Vec<_> = self.hosts[host.index()].ends.iter().map(|(name, _)| name).collect();
+        for name in names {
+            self.close(host, name);
         }
         self.kill(host, Death::Killed);
     }
@@ -132,29 +189,37 @@ impl World {
     /// still.
     pub fn suspend(&mut self, host: HostId) {
         let place = &mut self.hosts[host.index()];
-        let Some(node) = place.node.take() else { return };
+        let Some(session) = place.session.take() else { return };
         place.wakes_at = None;
         place.state = State::Suspended;
         self.note(host, 12);
-        let links = std::mem::take(&mut self.hosts[host.index()].links);
-        let peers = links.iter().map(|link| link.peer).collect();
-        self.hosts[host.index()].asleep = Some(Asleep { since: self.now, node, peers });
-        for link in links.iter() {
-            self.tell_of_death(host, link.peer, link.serial);
-        }
+        let ends = self.hosts[host.index()].ends.iter();
+        let connections = ends.filter_map(|(name, pipe)| {
+            let end = self.pipes.get(pipe)?.end_of(host, name);
+            Some((name, end.state == EndState::Opening))
+        });
+        let connections = connections.collect();
+        self.hosts[host.index()].asleep = Some(Asleep { since: self.now, session, connections });
+        self.drop_ends(host);
     }
 
     /// Resumes a suspended machine. Its connections have broken meanwhile.
     pub fn resume(&mut self, host: HostId) {
         let place = &mut self.hosts[host.index()];
-        let Some(Asleep { since, node, peers }) = place.asleep.take() else { return };
+        let Some(Asleep { since, session, connections }) = place.asleep.take() else { return };
         place.suspended += self.now.since(since);
         place.state = State::Up;
-        place.node = Some(node);
+        place.session = Some(session);
         self.note(host, 13);
-        for peer in peers {
-            let peer = self.hosts[peer.index()].info.id;
-            self.feed(host, Input::Disconnected { peer, clean: false });
+        for (connection, is_dial) in connections {
+            let ending = Ending { clean: false, written: false, broken: None };
+            self.feed(
+                host,
+                match is_dial {
+                    true => Input::DialFailed { connection, why: Undelivered::DialTimeout },
+                    false => Input::Closed { connection, ending },
+                },
+            );
         }
         self.feed(host, Input::WakeUp);
     }
@@ -173,20 +238,23 @@ impl World {
         if matches!(place.state, State::Up | State::Suspended) {
             return Ok(());
         }
-        let random = self.host_random(host, place.run);
-        let config = Config { client: place.client, ..self.config.node.clone() };
-        let mut node = Node::new(place.info, config, random)?;
+        let (info, run, client) = (place.info, place.run, place.client);
+        let mut core = self.core(host, info, run, client)?;
         let now = self.clocks(host);
-        if let Some(disk) = &place.disk {
-            node.restore(now, disk.restored(now.wall));
-            node.restore_kept(now, disk.kept());
-            node.restore_contacts(disk.contacts());
+        let disk = self.hosts[host.index()].disk.as_ref();
+        if let Some(disk) = disk {
+            core.restore(now, disk.restored(now.wall));
+            core.restore_kept(now, disk.kept());
+            core.restore_contacts(disk.contacts());
+        }
+        let mut session = self.session(host, core, run, now);
+        if let Some(disk) = disk {
+            session.restore_pins(disk.pins(), Policy::Tofu, now);
         }
         self.note(host, 11);
         let place = &mut self.hosts[host.index()];
         place.state = State::Up;
-        place.node = Some(Box::new(node));
-        let run = place.run;
+        place.session = Some(Box::new(session));
         let site = self.site(host);
         for checker in &mut self.checkers {
             checker.started(&site);
@@ -197,52 +265,6 @@ impl World {
         }
         self.feed(host, Input::WakeUp);
         Ok(())
-    }
-
-    /// Cuts the network into parts: hosts reach only those for which `side` gives the same.
-    /// Connections between them fall silent, and break after a while.
-    pub fn split(&mut self, side: impl Fn(HostId) -> u8) {
-        self.split = true;
-        for index in 0..self.hosts.len() {
-            self.hosts[index].side = side(HostId(index as u32));
-        }
-        for index in 0..self.hosts.len() {
-            let host = HostId(index as u32);
-            let across: Vec<(HostId, u64)> = self.hosts[index]
-                .links
-                .iter()
-                .filter(|link| link.is_live() && self.is_cut_off(host, link.peer))
-                .map(|link| (link.peer, link.serial))
-                .collect();
-            for (peer, serial) in across {
-                self.fall_silent(host, peer, serial);
-            }
-        }
-    }
-
-    /// Ends the partition. Connections that have not broken yet go on, as TCP's do.
-    pub fn heal(&mut self) {
-        self.split = false;
-        for index in 0..self.hosts.len() {
-            let host = HostId(index as u32);
-            let silent = self.hosts[index].links.iter().filter(|link| !link.is_live());
-            let silent: Vec<_> = silent.map(|link| (link.peer, link.serial)).collect();
-            for (peer, serial) in silent {
-                self.resume_link(host, peer, serial);
-            }
-        }
-    }
-
-    /// A silent connection goes on, if its other end is there and knows it.
-    fn resume_link(&mut self, at: HostId, peer: HostId, serial: u64) {
-        let there = &mut self.hosts[peer.index()];
-        let is_known = there.state == State::Up && there.same_link(at, serial).is_some();
-        if is_known
-            && let Some(link) = self.hosts[at.index()].same_link(peer, serial)
-            && matches!(link.state, LinkState::Silent)
-        {
-            link.state = LinkState::Live;
-        }
     }
 
     /// From now on a host can be dialled, or cannot: its router forwards the port, or does not.
@@ -268,41 +290,9 @@ impl World {
     /// A shortcut for networks that are too large to be joined one by one. What it skips is the
     /// joining; the admission of contacts, the buckets and everything later are the shipped ones.
     pub fn seed_table(&mut self, host: HostId, contacts: &[HostId]) {
-        let run = self.hosts[host.index()].run;
         for contact in contacts {
-            let NodeInfo { address, id } = self.hosts[contact.index()].info;
-            let peer = Peer::danger_assume_proved(id, address);
-            let serial = self.new_serial();
-            let connection = ConnectionId(serial);
-            let dialed = Some(address);
-            self.feed_run(host, run, Input::Connected { connection, peer, dialed });
-            self.feed_run(host, run, Input::Disconnected { peer: id, clean: true });
-        }
-    }
-
-    /// The other end of a dead host's connection finds out, now or after a while.
-    pub(super) fn tell_of_death(&mut self, dead: HostId, peer: HostId, serial: u64) {
-        let Some(link) = self.hosts[peer.index()].same_link(dead, serial) else { return };
-        if !link.is_live() {
-            return;
-        }
-        if matches!(self.hosts[dead.index()].state, State::Silent | State::Suspended)
-            || self.is_cut_off(dead, peer)
-        {
-            return self.fall_silent(peer, dead, serial);
-        }
-        let at = self.soon(dead, peer);
-        self.queue.push(at, Event::Closed { at: peer, peer: dead, serial, clean: false });
-    }
-
-    /// One end hears nothing any more, and finds out after a while.
-    fn fall_silent(&mut self, at: HostId, peer: HostId, serial: u64) {
-        if let Some(link) = self.hosts[at.index()].same_link(peer, serial) {
-            let config = &self.network.config;
-            let heard = link.heard(self.now, config.keepalive);
-            link.state = LinkState::Silent;
-            let when = (heard + config.break_after).max(self.now);
-            self.queue.push(when, Event::Broken { at, peer, serial });
+            let contact = self.hosts[contact.index()].info;
+            self.drive(host, |session, now| session.danger_assume_dialed(contact, now));
         }
     }
 }
