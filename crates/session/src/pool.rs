@@ -52,6 +52,9 @@ const DRAINED_AFTER: Duration = Duration::from_secs(2);
 /// As [`DRAINED_AFTER`], for the side that did not dial it, in case the dialler forgets.
 const DRAINED_BY_ACCEPTOR_AFTER: Duration = Duration::from_secs(20);
 
+/// Effects for which memory is kept while there are none: few inputs have more.
+const KEPT_EFFECTS: usize = 8;
+
 /// One thing that follows from what the pool was told.
 #[derive(Debug)]
 pub(crate) enum Effect {
@@ -91,7 +94,8 @@ pub(crate) struct Pool {
     me: NodeId,
     names: DialNames,
     limits: PoolLimits,
-    connections: BTreeMap<ConnectionId, Connection>,
+    /// Boxed: maps are half empty, and connections are large.
+    connections: BTreeMap<ConnectionId, Box<Connection>>,
     /// The connections that authenticated peers may be reached by.
     peers: BTreeMap<NodeId, PeerConnections>,
     dials: BTreeMap<ConnectionId, Dial>,
@@ -151,7 +155,11 @@ impl Pool {
 
     /// What follows from the last call, one after the other.
     pub(crate) fn poll_effect(&mut self) -> Option<Effect> {
-        self.effects.0.pop_front()
+        let effect = self.effects.0.pop_front();
+        if effect.is_none() && self.effects.0.capacity() > KEPT_EFFECTS {
+            self.effects.0 = VecDeque::new();
+        }
+        effect
     }
 
     /// Connections and dials.
@@ -325,10 +333,10 @@ impl Pool {
                 }
             },
         };
-        let mut connection = Connection::new(opened, now);
+        let mut connection = Box::new(Connection::new(opened, now));
         connection.awaits(now, sent);
         self.connected.add(&connection);
-        let inbound = connection.dialed.is_none();
+        let inbound = !connection.is_dialed;
         let legacy = connection.is_legacy();
         let proved = connection.proved;
         self.connections.insert(id, connection);
@@ -450,7 +458,7 @@ impl Pool {
                 .peers
                 .values()
                 .map(|peer| peer.current)
-                .find(|id| self.connections[id].dialed == Some(to.address)),
+                .find(|id| self.connections[id].dialed() == Some(to.address)),
         }
     }
 
@@ -482,7 +490,7 @@ impl Pool {
     /// Notifies the core of a connection.
     fn announce(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
-        if connection.ends_at.is_some() {
+        if connection.ends_at().is_some() {
             return;
         }
         connection.announced = true;
@@ -495,7 +503,7 @@ impl Pool {
         self.effects.input(Input::Connected {
             connection: id,
             peer: Peer::danger_assume_proved(proved.id, connection.remote),
-            dialed: connection.dialed,
+            dialed: connection.dialed(),
         });
     }
 
@@ -515,7 +523,7 @@ impl Pool {
         }
         let Some(proved) = connection.proved else { return };
         if connection.is_legacy() {
-            let announced = connection.announced && connection.dialed.is_some();
+            let announced = connection.announced && connection.is_dialed;
             self.retire_legacy(proved.id, announced);
         } else {
             self.remove_from_peer(id, proved.id, clean);

@@ -10,8 +10,6 @@ use voiddht_wire::RpcId;
 
 /// Longer than any request's timeout, however slow its peer was found to be.
 const LONGEST_REQUEST: Duration = Duration::from_secs(30);
-/// Room that is kept while nothing is awaited: a lookup asks one node a few things at once.
-const KEPT_ENTRIES: usize = 4;
 
 /// See the module's description. A handful of entries, so a list is quickest.
 #[derive(Debug, Default)]
@@ -36,8 +34,9 @@ impl Awaited {
         if let Some(index) = index {
             self.0.swap_remove(index);
         }
-        if self.0.is_empty() && self.0.capacity() > KEPT_ENTRIES {
-            self.0.shrink_to(KEPT_ENTRIES);
+        if self.0.is_empty() {
+            // Most connections of a node await nothing: their memory adds up.
+            self.0 = Vec::new();
         }
         index.is_some()
     }

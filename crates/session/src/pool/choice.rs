@@ -96,7 +96,7 @@ impl Pool {
     pub(super) fn forget(&mut self, connection: ConnectionId) {
         if let Some(entry) = self.connections.remove(&connection) {
             self.connected.remove(&entry);
-            self.renewals.forget(entry.renew_at, connection);
+            self.renewals.forget(entry.renew_at(), connection);
         }
     }
 
@@ -140,7 +140,7 @@ impl Pool {
         let held = held.map(|(id, connection)| Held {
             id: *id,
             remote: connection.remote,
-            inbound: connection.dialed.is_none(),
+            inbound: !connection.is_dialed,
             is_idle: connection.is_evictable(now),
             last_used: connection.last_used,
         });
@@ -157,7 +157,7 @@ impl Pool {
 /// Otherwise the new one: a peer that dials although there is a connection has lost it, and this
 /// end has not noticed yet.
 fn new_one_serves(old: &Connection, new: &Connection, lower: bool, now: Moment) -> bool {
-    let (old_is_mine, new_is_mine) = (old.dialed.is_some(), new.dialed.is_some());
+    let (old_is_mine, new_is_mine) = (old.is_dialed, new.is_dialed);
     let crossed = old_is_mine != new_is_mine && now.since(old.opened) < CROSSING_WINDOW;
     !crossed || new_is_mine == lower
 }

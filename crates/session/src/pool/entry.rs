@@ -15,10 +15,12 @@ use super::{DRAINED_AFTER, DRAINED_BY_ACCEPTOR_AFTER, INBOUND_REST, Opened, Prov
 pub(super) struct Connection {
     pub(super) proved: Option<Proved>,
     pub(super) remote: PeerAddress,
-    pub(super) dialed: Option<PeerAddress>,
+    /// Whether this node dialled it, at that address.
+    pub(super) is_dialed: bool,
     pub(super) dialect: Dialect,
     pub(super) group: Option<KeyExchangeGroup>,
-    pub(super) proven_by: Option<ProvenBy>,
+    /// `None` in a public network: a node has many connections, and their memory adds up.
+    pub(super) membership: Option<Box<Membership>>,
     pub(super) awaited: Awaited,
     /// Requests of the other side that this node has not answered.
     pub(super) unanswered: usize,
@@ -29,16 +31,22 @@ pub(super) struct Connection {
     pub(super) announced: bool,
     /// Whether another one serves new requests.
     pub(super) draining: bool,
-    /// When it is to be dialled anew, because it was authenticated by a secret that is not the first.
-    pub(super) renew_at: Option<Moment>,
-    /// When it ends at the latest, because it was authenticated by a secret that was removed. Nothing
-    /// new is asked on it.
-    pub(super) ends_at: Option<Moment>,
     /// Whether it is being closed.
     pub(super) closing: bool,
     /// Whether the request that is unanswered is one that gets no answer: a STORE of the legacy
     /// dialect, in which there is one request at a time.
     pub(super) mute: bool,
+}
+
+/// What a connection of a private network was authenticated by, and what follows from that.
+#[derive(Debug)]
+pub(super) struct Membership {
+    pub(super) proven_by: ProvenBy,
+    /// When it is to be dialled anew, because it was authenticated by a secret that is not the first.
+    pub(super) renew_at: Option<Moment>,
+    /// When it ends at the latest, because it was authenticated by a secret that was removed. Nothing
+    /// new is asked on it.
+    pub(super) ends_at: Option<Moment>,
 }
 
 impl Occupied {
@@ -66,22 +74,40 @@ impl Connection {
     pub(super) fn new(opened: Opened, now: Moment) -> Self {
         Self {
             proved: opened.proved,
-            remote: opened.remote,
-            dialed: opened.dialed,
+            remote: opened.dialed.unwrap_or(opened.remote),
+            is_dialed: opened.dialed.is_some(),
             dialect: opened.dialect,
             group: opened.group,
-            proven_by: opened.proven_by,
+            membership: opened
+                .proven_by
+                .map(|proven_by| Box::new(Membership { proven_by, renew_at: None, ends_at: None })),
             awaited: Awaited::default(),
             unanswered: 0,
             opened: now,
             last_used: now,
             announced: false,
             draining: false,
-            renew_at: None,
-            ends_at: None,
             closing: false,
             mute: false,
         }
+    }
+
+    /// Where this node dialled it, if it did.
+    pub(super) fn dialed(&self) -> Option<PeerAddress> {
+        self.is_dialed.then_some(self.remote)
+    }
+
+    /// The secrets by which both sides proved their membership of a private network.
+    pub(super) fn proven_by(&self) -> Option<ProvenBy> {
+        self.membership.as_ref().map(|membership| membership.proven_by)
+    }
+
+    pub(super) fn renew_at(&self) -> Option<Moment> {
+        self.membership.as_ref()?.renew_at
+    }
+
+    pub(super) fn ends_at(&self) -> Option<Moment> {
+        self.membership.as_ref()?.ends_at
     }
 
     /// Notes requests that were sent on it before it was opened.
@@ -106,11 +132,11 @@ impl Connection {
 
     /// Adds it to, or takes it out of, the slots of its kind.
     fn slot_of(&self, occupied: &mut Occupied, change: impl Fn(&mut usize)) {
-        match self.dialed {
-            Some(_) => change(&mut occupied.outbound),
-            None => change(&mut occupied.inbound),
+        match self.is_dialed {
+            true => change(&mut occupied.outbound),
+            false => change(&mut occupied.inbound),
         }
-        if self.dialed.is_none() && self.proved.is_none() {
+        if !self.is_dialed && self.proved.is_none() {
             change(&mut occupied.unauthenticated);
         }
     }
@@ -121,16 +147,16 @@ impl Connection {
     }
 
     pub(super) fn is_drained(&self, now: Moment) -> bool {
-        let rest = match self.dialed {
-            Some(_) => DRAINED_AFTER,
-            None => DRAINED_BY_ACCEPTOR_AFTER,
+        let rest = match self.is_dialed {
+            true => DRAINED_AFTER,
+            false => DRAINED_BY_ACCEPTOR_AFTER,
         };
         self.draining && self.is_idle() && now.since(self.last_used) >= rest
     }
 
     /// Whether it may go when another one needs its place.
     pub(super) fn is_evictable(&self, now: Moment) -> bool {
-        let rested = self.dialed.is_some() || now.since(self.last_used) >= INBOUND_REST;
+        let rested = self.is_dialed || now.since(self.last_used) >= INBOUND_REST;
         rested && !self.closing && self.is_idle()
     }
 }

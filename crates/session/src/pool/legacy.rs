@@ -82,7 +82,9 @@ impl Pool {
     /// others is dialled for.
     pub(super) fn opened_legacy(&mut self, now: Moment, id: ConnectionId, waiting: Vec<Message>) {
         let Some(connection) = self.connections.get(&id) else { return };
-        let (Some(proved), Some(address)) = (connection.proved, connection.dialed) else { return };
+        let (Some(proved), Some(address)) = (connection.proved, connection.dialed()) else {
+            return;
+        };
         if self.legacy.remember(proved.id) {
             self.limit_reached(Limit::LegacyPeers);
         }
@@ -142,7 +144,7 @@ impl Pool {
     /// dials is for one request of its own, and none of this node's can go that way.
     pub(super) fn announce_legacy(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get(&id) else { return };
-        let (Some(proved), Some(dialed)) = (connection.proved, connection.dialed) else { return };
+        let (Some(proved), Some(dialed)) = (connection.proved, connection.dialed()) else { return };
         *self.legacy.announced.entry(proved.id).or_default() += 1;
         self.effects.input(Input::Connected {
             connection: id,
@@ -172,7 +174,7 @@ impl Pool {
     pub(super) fn legacy_inbound(&self, peer: &NodeId) -> usize {
         let ids = self.legacy_connections(peer);
         let inbound = |id: &&ConnectionId| {
-            self.connections.get(*id).is_some_and(|connection| connection.dialed.is_none())
+            self.connections.get(*id).is_some_and(|connection| !connection.is_dialed)
         };
         ids.iter().filter(inbound).count()
     }

@@ -87,7 +87,7 @@ impl Pool {
             .connections
             .iter()
             .filter(|(_, connection)| !connection.closing)
-            .filter_map(|(id, connection)| Some((*id, connection.proven_by?)))
+            .filter_map(|(id, connection)| Some((*id, connection.proven_by()?)))
             .collect();
         for (id, by) in all {
             if !accepted.all.contains(&by.peer) {
@@ -117,7 +117,7 @@ impl Pool {
             if let Some(group) = connection.group {
                 *counts.by_group.entry(group).or_default() += 1;
             }
-            if let Some(by) = connection.proven_by {
+            if let Some(by) = connection.proven_by() {
                 *counts.by_secret.entry(by.peer).or_default() += 1;
             }
         }
@@ -128,7 +128,7 @@ impl Pool {
     /// half of a window.
     pub(super) fn plan_renewal(&mut self, now: Moment, id: ConnectionId) {
         let Some(connection) = self.connections.get(&id) else { return };
-        let (Some(by), Some(peer)) = (connection.proven_by, connection.proved) else { return };
+        let (Some(by), Some(peer)) = (connection.proven_by(), connection.proved) else { return };
         let is_current = self.renewals.accepted.as_ref().is_none_or(|it| it.is_current(&by));
         let after = RENEWAL_WINDOW / 2 + self.spread(&peer.id) / 2;
         self.schedule(id, (!is_current).then(|| now + after));
@@ -143,7 +143,7 @@ impl Pool {
             }
         }
         let ended = self.connections.iter().filter(|(_, connection)| {
-            !connection.closing && connection.ends_at.is_some_and(|at| at <= now)
+            !connection.closing && connection.ends_at().is_some_and(|at| at <= now)
         });
         for id in ended.map(|(id, _)| *id).collect::<Vec<_>>() {
             self.drop_at_once(id);
@@ -154,7 +154,7 @@ impl Pool {
         let Some(connection) = self.connections.get(&id) else {
             return self.renewals.due.retain(|(_, due)| *due != id);
         };
-        let (Some(address), Some(peer)) = (connection.dialed, connection.proved) else {
+        let (Some(address), Some(peer)) = (connection.dialed(), connection.proved) else {
             return self.schedule(id, None);
         };
         let serves = self.peers.get(&peer.id).is_some_and(|entry| entry.current == id);
@@ -174,8 +174,9 @@ impl Pool {
     /// Only the side that dialled a connection renews it.
     fn schedule(&mut self, id: ConnectionId, at: Option<Moment>) {
         let Some(connection) = self.connections.get_mut(&id) else { return };
-        let at = at.filter(|_| connection.dialed.is_some());
-        let before = std::mem::replace(&mut connection.renew_at, at);
+        let at = at.filter(|_| connection.is_dialed);
+        let Some(membership) = &mut connection.membership else { return };
+        let before = std::mem::replace(&mut membership.renew_at, at);
         self.renewals.forget(before, id);
         self.renewals.due.extend(at.map(|at| (at, id)));
     }
@@ -184,10 +185,11 @@ impl Pool {
     fn expel(&mut self, now: Moment, id: ConnectionId) {
         self.schedule(id, None);
         let Some(connection) = self.connections.get_mut(&id) else { return };
-        if connection.ends_at.is_some() {
+        let Some(membership) = &mut connection.membership else { return };
+        if membership.ends_at.is_some() {
             return;
         }
-        connection.ends_at = Some(now + REMOVED_ENDS_AFTER);
+        membership.ends_at = Some(now + REMOVED_ENDS_AFTER);
         let peer = connection.proved;
         if let Some(peer) = peer {
             self.remove_from_peer(id, peer.id, true);
