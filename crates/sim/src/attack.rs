@@ -270,7 +270,7 @@ impl Trial {
 
     fn judge_puts(&self, world: &World, score: &mut Score) {
         for number in 0..self.values {
-            let replicas = Replicas::of(world, &self.value(number).0, self.config.k);
+            let replicas = Replicas::of(&world.view(), &self.value(number).0, self.config.k);
             score.kept += u64::from(replicas.anywhere > 0);
         }
     }

@@ -3,13 +3,12 @@
 use std::fmt;
 
 use voiddht_core::event::{Command, CommandId};
-use voiddht_core::time::Now;
+use voiddht_core::time::{BootTime, Moment, Now};
 use voiddht_core::{Config, Node};
 use voiddht_session::Output;
 use voiddht_wire::NodeId;
 
-use crate::host::HostId;
-use crate::world::World;
+use crate::host::{Host, HostId};
 
 mod bans;
 mod ledger;
@@ -52,8 +51,9 @@ pub trait Checker {
     /// A host's node has done a step, and everything that it put out is on its way.
     fn stepped(&mut self, _at: &Site, _node: &Node, _found: &mut Violations) {}
 
-    /// The run has come to a point at which the whole world is looked at: [`World::survey`].
-    fn surveyed(&mut self, _world: &World, _found: &mut Violations) {}
+    /// The run has come to a point at which the whole world is looked at:
+    /// [`World::survey`](crate::World::survey).
+    fn surveyed(&mut self, _all: &Survey<'_>, _found: &mut Violations) {}
 }
 
 /// Every checker that needs nothing but the nodes' settings: what must hold in any world.
@@ -65,6 +65,29 @@ pub fn standard(config: &Config) -> Vec<Box<dyn Checker>> {
         Box::new(Bans::default()),
         Box::new(Load::of(config)),
     ]
+}
+
+/// A whole world at one moment.
+#[derive(Clone, Copy)]
+pub struct Survey<'a> {
+    /// When.
+    pub now: Moment,
+    /// Its hosts, adversaries and dead ones included.
+    pub hosts: &'a [Host],
+}
+
+impl Survey<'_> {
+    /// When, as the clock of records' deadlines counts it.
+    pub fn boot_now(&self) -> BootTime {
+        BootTime::from_micros(self.now.as_micros())
+    }
+
+    /// The site of something that concerns no host more than another.
+    fn nowhere(&self) -> Site {
+        let (mono, boot) = (self.now, self.boot_now());
+        let now = Now { mono, boot, ..Default::default() };
+        Site { now, host: HostId(0), id: NodeId::default() }
+    }
 }
 
 /// Where and when something happened.
@@ -84,7 +107,7 @@ pub struct Violation {
     /// The checker's name.
     pub checker: &'static str,
     /// When.
-    pub at: voiddht_core::time::Moment,
+    pub at: Moment,
     /// Where.
     pub host: HostId,
     /// What.

@@ -116,7 +116,7 @@ impl Stage {
     }
 
     fn holders(&self, key: &Key) -> usize {
-        Replicas::of(&self.world, key, self.world.hosts().len()).anywhere
+        Replicas::of(&self.world.view(), key, self.world.hosts().len()).anywhere
     }
 }
 

@@ -24,7 +24,7 @@ use voiddht_wire::peer::{Body, Message};
 use voiddht_wire::{NodeId, PeerAddress};
 
 use crate::adversary::{Adversary, Around, Cabal, Deed, Speech};
-use crate::checker::{Checker, Site, Violations};
+use crate::checker::{Checker, Site, Survey, Violations};
 use crate::credentials::Credentials;
 use crate::host::{Host, HostId, State};
 use crate::network::{Network, NetworkConfig, mix};
@@ -132,10 +132,15 @@ impl World {
         let mut checkers = std::mem::take(&mut self.checkers);
         let mut violations = std::mem::take(&mut self.violations);
         for checker in &mut checkers {
-            checker.surveyed(self, &mut violations);
+            checker.surveyed(&self.view(), &mut violations);
         }
         self.checkers = checkers;
         self.violations = violations;
+    }
+
+    /// All of it, at this moment.
+    pub fn view(&self) -> Survey<'_> {
+        Survey { now: self.now, hosts: &self.hosts }
     }
 
     /// Its settings.

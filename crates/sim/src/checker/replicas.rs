@@ -9,9 +9,7 @@ use voiddht_core::time::BootTime;
 use voiddht_session::Output;
 use voiddht_wire::Key;
 
-use super::{Checker, Site, Violations};
-use crate::host::HostId;
-use crate::world::World;
+use super::{Checker, Site, Survey, Violations};
 
 /// The present holders of a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,10 +26,10 @@ pub struct Replicas {
 
 impl Replicas {
     /// Looks at one key. Takes time in proportion to the size of the world.
-    pub fn of(world: &World, key: &Key, k: usize) -> Self {
-        let now = world.boot_now();
+    pub fn of(all: &Survey<'_>, key: &Key, k: usize) -> Self {
+        let now = all.boot_now();
         let mut nodes: Vec<(&Node, bool)> =
-            world.hosts().iter().filter_map(|it| Some((it.node()?, it.is_honest()))).collect();
+            all.hosts.iter().filter_map(|it| Some((it.node()?, it.is_honest()))).collect();
         let holds = |node: &Node| node.records().get(key, now).is_some();
         let anywhere = nodes.iter().filter(|(node, honest)| *honest && holds(node)).count();
         if nodes.len() > k {
@@ -90,15 +88,15 @@ impl Checker for ReplicaSets {
         }
     }
 
-    fn surveyed(&mut self, world: &World, found: &mut Violations) {
-        self.stored.retain(|_, ends| *ends > world.boot_now());
+    fn surveyed(&mut self, all: &Survey<'_>, found: &mut Violations) {
+        self.stored.retain(|_, ends| *ends > all.boot_now());
         let mut overlaps = 0.0;
         for key in self.stored.keys() {
-            let replicas = Replicas::of(world, key, self.k);
+            let replicas = Replicas::of(all, key, self.k);
             overlaps += replicas.overlap();
             if replicas.anywhere == 0 {
                 let what = format!("no honest node holds {key:?} any more: {replicas:?}");
-                found.add(self.name(), &world.nowhere(), what);
+                found.add(self.name(), &all.nowhere(), what);
             }
         }
         let mean = overlaps / self.stored.len().max(1) as f64;
@@ -107,16 +105,7 @@ impl Checker for ReplicaSets {
                 "{mean:.3} of the honest nodes among the k closest hold their records, {} must",
                 self.least_overlap
             );
-            found.add(self.name(), &world.nowhere(), what);
+            found.add(self.name(), &all.nowhere(), what);
         }
-    }
-}
-
-impl World {
-    /// The site of something that concerns no host more than another.
-    fn nowhere(&self) -> Site {
-        let (mono, boot) = (self.now(), self.boot_now());
-        let now = voiddht_core::time::Now { mono, boot, ..Default::default() };
-        Site { now, host: HostId(0), id: Default::default() }
     }
 }
