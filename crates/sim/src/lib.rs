@@ -1,8 +1,8 @@
 //! A whole voiddht network in one thread, on virtual time.
 //!
-//! A [`World`] holds the hosts and drives the shipped [`voiddht_core::Node`] in each of them. A
-//! network model replaces sockets, and only events advance the clock. The same seed gives the same
-//! run, message by message.
+//! A [`World`] holds the hosts and drives the shipped [`voiddht_session::Session`] in each of them,
+//! and through it the [`voiddht_core::Node`]. A model of the network replaces sockets, and only events
+//! advance the clock. The same seed gives the same run, message by message.
 
 pub mod adversary;
 pub mod attack;
