@@ -31,6 +31,10 @@ const AT_ONCE: usize = 8;
 /// How long faults and newcomers have to be noticed, in virtual time.
 const SETTLE: Duration = Duration::from_secs(45);
 
+/// How long a node with another key may be refused: its peers ask the owner of the ID for a while,
+/// and then it has to come again.
+const RETURN: Duration = Duration::from_secs(180);
+
 /// What came of one seed.
 #[derive(Clone, Debug)]
 pub struct Ran {
@@ -194,6 +198,20 @@ impl Stage {
                 }
             }
             Fault::Partition => self.world.split(|host| (host.0 % 2) as u8),
+            Fault::Pairs(share) => {
+                let pairs = self.world.some_pairs(share);
+                self.world.cut(pairs);
+            }
+            Fault::Reinstalled(turns) => {
+                for _ in 0..turns {
+                    let victim = self.any();
+                    self.world.kill(victim, Death::Silent);
+                    let host = self.world.reinstall(victim)?;
+                    let peers: Vec<_> = (0..3).map(|_| self.world_address()).collect();
+                    self.world.command(host, Command::join(peers));
+                    self.world.pass(RETURN);
+                }
+            }
             Fault::Churn(turns) => {
                 for turn in 0..turns {
                     let death = if turn % 2 == 0 { Death::Killed } else { Death::Silent };
@@ -216,7 +234,7 @@ impl Stage {
 
     /// What can come back comes back.
     fn mend(&mut self) -> Result<(), ConfigError> {
-        if self.plan.fault == Fault::Partition {
+        if matches!(self.plan.fault, Fault::Partition | Fault::Pairs(_)) {
             self.world.pass(SETTLE * 4);
             self.world.heal();
             self.world.pass(self.plan.config.node.upkeep_interval);
@@ -300,7 +318,9 @@ mod tests {
             Fault::Silent(0.0),
             Fault::Leaving(0.0),
             Fault::Partition,
+            Fault::Pairs(0.0),
             Fault::Churn(0),
+            Fault::Reinstalled(0),
         ] {
             let same = |plan: &&Plan| {
                 std::mem::discriminant(&plan.fault) == std::mem::discriminant(&fault)

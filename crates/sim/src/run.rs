@@ -209,6 +209,10 @@ fn take_steps(stage: &mut Stage<'_>, steps: &[Step]) -> Result<(), ConfigError> 
             Step::Leave(leave) => stage.leave(leave),
             Step::Return(back) => stage.return_dead(back)?,
             Step::Split(split) => stage.split(split),
+            Step::Cut(cut) => {
+                let pairs = stage.world.some_pairs(cut.pairs);
+                stage.world.cut(pairs);
+            }
             Step::Heal {} => stage.world.heal(),
             Step::Wait(wait) => stage.wait(wait),
             Step::Live(live) => stage.live(live)?,

@@ -23,8 +23,8 @@ pub use matrix::{Point, Round, Setting, Settings};
 pub use settings::{LatencySettings, NetworkSettings, NodeSettings};
 pub use span::Span;
 pub use step::{
-    Get, Grow, How, Infiltrate, Kill, Leave, Live, Lookup, Put, Return, Sessions, Split, Start,
-    Step, Surround, Wait,
+    Cut, Get, Grow, How, Infiltrate, Kill, Leave, Live, Lookup, Put, Return, Sessions, Split,
+    Start, Step, Surround, Wait,
 };
 pub use view::{Axis, Line, Plot, Promise};
 

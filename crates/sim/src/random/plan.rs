@@ -19,6 +19,8 @@ use crate::world::WorldConfig;
 const CHANCE_OF_LOSS: f64 = 1e-9;
 /// Adversaries with ground IDs around the first key: with more, they may have it.
 const MAX_GROUND: usize = 8;
+/// The greatest share of pairs that are cut apart: with more, too few of a replica set may be left.
+const MAX_PAIRS: f64 = 0.1;
 /// The greatest share of hostile nodes.
 const MAX_HOSTILE: f64 = 0.2;
 
@@ -35,8 +37,13 @@ pub enum Fault {
     Leaving(f64),
     /// The network falls into two halves for some minutes.
     Partition,
+    /// This share of all pairs of nodes do not reach each other for some minutes.
+    Pairs(f64),
     /// So many nodes die, and others come, one after the other.
     Churn(u32),
+    /// So many machines are lost, one after the other; each node comes back with its ID and another
+    /// key, at another address.
+    Reinstalled(u32),
 }
 
 /// A scenario.
@@ -81,12 +88,15 @@ impl Plan {
             Placement::New { count } => count as f64 / (count + nodes) as f64,
             Placement::Ground { .. } | Placement::Around { .. } => 0.4,
         });
-        let config = config(adversaries.is_some(), nodes, &mut random);
+        let mut config = config(adversaries.is_some(), nodes, &mut random);
+        let fault = fault(config.node.k.min(nodes), hostile, &mut random);
+        // Nobody can tell a node from one that has its ID, where there are no certificates.
+        config.network.certificates = matches!(fault, Fault::Reinstalled(_)) || random.random();
         Self {
             seed,
             nodes,
             at_once: [1, 4, nodes][random.random_range(0..3)],
-            fault: fault(config.node.k.min(nodes), hostile, &mut random),
+            fault,
             config,
             disk: random.random_bool(0.5).then(|| DiskOptions {
                 commit: Duration::from_millis(random.random_range(0..=20)),
@@ -137,7 +147,7 @@ fn config(hostile: bool, nodes: usize, random: &mut ChaCha8Rng) -> WorldConfig {
         network: NetworkConfig {
             latency,
             loss: [0.0, 0.0, 0.02][random.random_range(0..3)],
-            connections: [1024, 40][random.random_range(0..2)],
+            connections: [1024, 40, 16][random.random_range(0..3)],
             ..NetworkConfig::default()
         },
         node: Config {
@@ -155,12 +165,14 @@ fn fault(k: usize, hostile: f64, random: &mut ChaCha8Rng) -> Fault {
     let least_left = 1.0 - CHANCE_OF_LOSS.powf(1.0 / k as f64);
     let most = (1.0 - least_left / (1.0 - hostile)).clamp(0.0, 0.5);
     let share = most * random.random::<f64>();
-    match random.random_range(0..6) {
+    match random.random_range(0..8) {
         0 => Fault::Nothing,
         1 => Fault::Killed(share),
         2 => Fault::Silent(share),
         3 => Fault::Leaving(share),
         4 => Fault::Partition,
+        5 => Fault::Pairs(MAX_PAIRS * random.random::<f64>()),
+        6 => Fault::Reinstalled(random.random_range(1..=3)),
         _ => Fault::Churn(random.random_range(1..=5)),
     }
 }
@@ -191,7 +203,9 @@ impl fmt::Display for Plan {
             Fault::Silent(share) => write!(f, "{:.0} % fall silent", share * 100.0)?,
             Fault::Leaving(share) => write!(f, "{:.0} % leave", share * 100.0)?,
             Fault::Partition => write!(f, "a partition")?,
+            Fault::Pairs(share) => write!(f, "{:.0} % of pairs cut apart", share * 100.0)?,
             Fault::Churn(turns) => write!(f, "{turns} die and others come")?,
+            Fault::Reinstalled(turns) => write!(f, "{turns} come back with another key")?,
         }
         let Some(Infiltration { kind, placement, sites, .. }) = self.adversaries else {
             return Ok(());

@@ -9,6 +9,7 @@ pub const ALL: &[(&str, &str)] = &[
     ("hops", include_str!("../../../../scenarios/hops.toml")),
     ("mass-kill", include_str!("../../../../scenarios/mass-kill.toml")),
     ("sessions", include_str!("../../../../scenarios/sessions.toml")),
+    ("full-pools", include_str!("../../../../scenarios/full-pools.toml")),
     ("wide-area", include_str!("../../../../scenarios/wide-area.toml")),
     ("day", include_str!("../../../../scenarios/day.toml")),
 ];

@@ -32,7 +32,9 @@ pub enum Step {
     Return(Return),
     /// The network falls apart.
     Split(Split),
-    /// The parts find each other again.
+    /// A share of all pairs of hosts do not reach each other any more.
+    Cut(Cut),
+    /// The parts find each other again, and so do the pairs.
     Heal {},
     /// Time passes.
     Wait(Wait),
@@ -207,6 +209,14 @@ pub struct Split {
     pub parts: u8,
 }
 
+/// Fields of [`Step::Cut`].
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Cut {
+    /// Share of all pairs.
+    pub pairs: f64,
+}
+
 /// See [`Step::Wait`]. Figures at its end: `replicas` (mean over the values of those of the k
 /// closest nodes that hold it), `replicas-least`, `overlap` (`replicas` as a share of k).
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -302,6 +312,7 @@ impl Step {
             Self::Leave(_) => "leave",
             Self::Return(_) => "return",
             Self::Split(_) => "split",
+            Self::Cut(_) => "cut",
             Self::Heal {} => "heal",
             Self::Wait(_) => "wait",
             Self::Live(_) => "live",
@@ -325,6 +336,7 @@ impl Step {
             | Self::Infiltrate(Infiltrate { share, .. })
             | Self::Leave(Leave { share, .. })
             | Self::Return(Return { share }) => is_share("share", *share),
+            Self::Cut(Cut { pairs }) => is_share("pairs", *pairs),
             Self::Split(Split { parts: 0 | 1 }) => Err("parts must be at least 2".to_owned()),
             Self::Lookup(Lookup { siblings: Some(0), .. }) => {
                 Err("siblings must be at least 1".to_owned())

@@ -86,6 +86,19 @@ impl World {
         Ok(host)
     }
 
+    /// Adds a host in the place of one that is lost: its node has the same ID, another key and
+    /// another address.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub fn reinstall(&mut self, lost: HostId) -> Result<HostId, ConfigError> {
+        let Host { info, clock_skew, no_inbound, client, .. } = self.hosts[lost.index()];
+        let address = address(HostId(self.hosts.len() as u32));
+        let disk = self.hosts[lost.index()].disk.as_ref().map(|disk| disk.options);
+        let info = Some(NodeInfo { address, ..info });
+        self.add(HostOptions { info, clock_skew, disk, no_inbound, client })
+    }
+
     /// The core of one run of a host.
     fn core(
         &self,

@@ -1,5 +1,7 @@
 //! Partitions: hosts that do not reach each other for a while.
 
+use rand::RngExt;
+
 use super::World;
 use crate::host::{HostId, State};
 use crate::pipe::{EndState, Side};
@@ -20,6 +22,13 @@ impl World {
     pub fn cut(&mut self, pairs: impl IntoIterator<Item = (HostId, HostId)>) {
         self.cut.extend(pairs.into_iter().map(|(a, b)| (a.min(b), a.max(b))));
         self.silence();
+    }
+
+    /// A share of all pairs of hosts, chosen at random.
+    pub fn some_pairs(&mut self, share: f64) -> Vec<(HostId, HostId)> {
+        let count = self.hosts().len() as u32;
+        let all = (0..count).flat_map(|b| (0..b).map(move |a| (HostId(a), HostId(b))));
+        all.filter(|_| self.random.random_bool(share)).collect()
     }
 
     /// Ends all partitions. Connections that have not broken yet go on, as TCP's do.
