@@ -12,7 +12,7 @@ use voiddht_wire::{Key, RpcId};
 
 use super::*;
 use crate::growth::Growth;
-use crate::world::{Death, WorldConfig};
+use crate::world::{Death, World, WorldConfig};
 
 const HOST: HostId = HostId(3);
 
