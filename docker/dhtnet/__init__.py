@@ -1,1 +1,1 @@
-"""A network of voiddht nodes in containers: what docker/swarm, partition and netem share."""
+"""A network of voiddht nodes in containers: what docker/swarm, service and netem share."""

@@ -25,8 +25,8 @@ P2P_PORT = 7402
 API_PORT = 7401
 # The module API of node I is exposed on this machine at FIRST_EXPOSED_PORT + I.
 FIRST_EXPOSED_PORT = 17400
-# Nodes of one /24, so that a side of a partition is one rule: node 1 is 172.20.1.1, node 101 172.20.2.1.
-NODES_PER_SIDE = 100
+# Node 1 is 172.20.1.1, node 101 172.20.2.1.
+NODES_PER_BLOCK = 100
 NEIGHBOUR_SETTINGS = ("net.ipv4.neigh.default.gc_thresh3", "net.ipv4.neigh.default.gc_thresh2")
 # Seconds for Docker to forget a hundred containers.
 CLEANING = 60
@@ -68,8 +68,8 @@ def name(index):
 
 
 def address(index):
-    side, host = divmod(index - 1, NODES_PER_SIDE)
-    return f"172.20.{side + 1}.{host + 1}"
+    block, host = divmod(index - 1, NODES_PER_BLOCK)
+    return f"172.20.{block + 1}.{host + 1}"
 
 
 def exposed(index):

@@ -1,8 +1,8 @@
-"""What can be wrong with the network between the containers: a cut, or a long way with losses.
+"""A long way with losses between the containers: by tc's netem, or by a rule of the host's firewall for
+what the bridge forwards from container to container, in the chain that Docker leaves to others. What
+comes from this machine, like a GET at an exposed module API, is not touched.
 
-Both are rules of the host's firewall for what the bridge forwards from container to container, in
-the chain that Docker leaves to others. What comes from this machine, like a GET at an exposed module
-API, is not touched.
+A network that is cut is crates/lab's: dht-lab chaos partition.
 """
 
 import os
@@ -19,18 +19,6 @@ QUEUE = 7402
 
 
 @contextmanager
-def cut(sides):
-    """Nothing passes between two subnets: as if a cable was out, no error is reported."""
-    one, other = sides
-    rules = [
-        ["--source", one, "--destination", other, "--jump", "DROP"],
-        ["--source", other, "--destination", one, "--jump", "DROP"],
-    ]
-    with _rules(rules):
-        yield
-
-
-@contextmanager
 def long_way(docker, pids, round_trip, loss):
     """Every packet between containers takes half of `round_trip` seconds, and is lost with the
     probability `loss`. By tc's netem in each container; by a queue of the firewall, that a thread
@@ -42,25 +30,21 @@ def long_way(docker, pids, round_trip, loss):
         yield "tc netem"
         return
     rule = ["--source", SUBNET, "--destination", SUBNET, "--jump", "NFQUEUE", "--queue-num", str(QUEUE)]
-    with LongWay(QUEUE, round_trip / 2, loss), _rules([rule]):
+    with LongWay(QUEUE, round_trip / 2, loss), _rule(rule):
         yield "a firewall's queue, for this kernel has no netem"
 
 
 @contextmanager
-def _rules(rules):
+def _rule(rule):
     if os.geteuid() != 0:
         raise Failed("rules of the firewall need root")
     if not os.path.exists(BRIDGE_SETTING) or open(BRIDGE_SETTING).read().strip() != "1":
         raise Failed(f"{BRIDGE_SETTING} is not 1: the firewall does not see what the bridge forwards")
-    added = []
+    _command("iptables", "--wait", "--insert", CHAIN, *rule)
     try:
-        for rule in rules:
-            _command("iptables", "--wait", "--insert", CHAIN, *rule)
-            added.append(rule)
         yield
     finally:
-        for rule in added:
-            _command("iptables", "--wait", "--delete", CHAIN, *rule)
+        _command("iptables", "--wait", "--delete", CHAIN, *rule)
 
 
 def _has_netem():
