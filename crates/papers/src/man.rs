@@ -4,13 +4,12 @@ use anyhow::Context;
 use clap::builder::PossibleValue;
 use clap::{Arg, Command};
 use roff::{Inline, bold, italic, roman};
+use time::OffsetDateTime;
 
 use crate::page::Page;
 
 /// Which pages belong together.
 const SEE_ALSO: &str = "dht(1), dht_server(8), voiddht.conf(5)";
-/// Seconds of a day.
-const DAY: i64 = 86_400;
 
 /// How the page of a command is called.
 pub(crate) fn title(command: &Command) -> &str {
@@ -163,22 +162,7 @@ pub(crate) fn date(source_date_epoch: Option<&str>) -> anyhow::Result<String> {
             i64::try_from(now.as_secs())?
         }
     };
-    let (year, month, day) = civil(seconds.div_euclid(DAY));
-    Ok(format!("{year:04}-{month:02}-{day:02}"))
-}
-
-/// The date of a day since 1970, by the Gregorian calendar: counted in eras of 400 years that
-/// begin with March, so that a leap day is the last day of its year.
-fn civil(days: i64) -> (i64, i64, i64) {
-    let days = days + 719_468;
-    let (era, day_of_era) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let shifted_month = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
-    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+    Ok(OffsetDateTime::from_unix_timestamp(seconds)?.date().to_string())
 }
 
 #[cfg(test)]
