@@ -22,12 +22,11 @@ use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, CommandFactory, Error, FromArgMatches};
 
 use self::file::FileSettings;
+pub use self::file::SECTION;
 use self::ini::{Ini, Mistake};
 use self::source::Sources;
 use crate::outcome::Failure;
 
-/// The section of a configuration file that is ours; the tool's commands have theirs below it.
-pub const SECTION: &str = "dht";
 /// How the names of all variables begin.
 const VARIABLE_PREFIX: &str = "VOIDDHT_";
 

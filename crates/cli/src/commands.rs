@@ -1,39 +1,34 @@
 //! The tool `dht`: one module for each command, with its options, its help and what it does.
 
 mod bench;
-mod connection;
 mod doctor;
-mod drill;
 mod explain;
-mod fleet;
 mod gateway;
 mod get;
 mod keep;
 mod key;
 mod network;
 mod node;
-mod peer_connection;
 mod peers;
 mod ping;
 mod pins;
-mod progress;
 mod put;
 mod shown;
 mod signed;
 mod sim;
 mod status;
 mod testnet;
-mod workload;
 
 use std::ffi::OsString;
 use std::future::Future;
 
 use clap::{Parser, Subcommand};
 
-use self::connection::Preference;
 use crate::arguments::file::FileSettings;
 use crate::arguments::ini::{Content, Ini, Mistake};
 use crate::arguments::{self, Configuration, Program, SECTION, Typed};
+use crate::connection::Preference;
+use crate::connection::place::http_of_server;
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
 
@@ -72,7 +67,6 @@ enum Command {
     Doctor(doctor::Arguments),
     Bench(bench::Arguments),
     Testnet(testnet::Arguments),
-    Drill(drill::Arguments),
     Sim(sim::Arguments),
     Pins(pins::Arguments),
     Network(network::Arguments),
@@ -87,7 +81,7 @@ impl Program for Arguments {
         refuse_unknown_sections(file, &sections)?;
         let implied = [
             ("node", node::of_server(file)?),
-            ("http", connection::place::http_of_server(file)?),
+            ("http", http_of_server(file)?),
             ("data_dir", node::data_dir_of_server(file)?),
         ];
         let mut settings = FileSettings::none(&file.path);
@@ -168,7 +162,6 @@ Private networks, which only nodes with a secret join:
 
 Networks of your own, on this machine:
   testnet   Start a network of nodes on this machine, and put and get values
-  drill     Kill, restart, replace and partition real nodes, and check that no value is lost
   sim       Simulate a large network, with faults and attackers, in one process
 
 Options:
@@ -219,7 +212,6 @@ fn run(arguments: impl IntoIterator<Item = OsString>, output: &Output) -> Result
         Command::Doctor(doctor) => on_a_runtime(doctor.run(preference, output)),
         Command::Bench(bench) => on_a_runtime(bench.run(output)),
         Command::Testnet(testnet) => on_a_runtime(testnet.run(output)),
-        Command::Drill(drill) => on_a_runtime(drill.run(output)),
         Command::Sim(sim) => sim.run(output),
         Command::Network(network) => on_a_runtime(network.run(preference, output)),
         Command::Pins(pins) => on_a_runtime(pins.run(output)),

@@ -7,7 +7,7 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, reload};
 
-use crate::output;
+use crate::paint::wants_colour;
 
 /// How much is logged, by the names of the original.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -73,7 +73,7 @@ pub fn start(level: LogLevel, format: LogFormat) -> LogControl {
     let (filter, control) = reload::Layer::new(targets(level));
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
     let lines: Box<dyn Layer<_> + Send + Sync> = match format {
-        LogFormat::Text => lines.with_ansi(output::stderr_wants_colour()).boxed(),
+        LogFormat::Text => lines.with_ansi(wants_colour(&std::io::stderr())).boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     // It only fails where a subscriber is set already.

@@ -1,7 +1,7 @@
 //! The only place that prints: results on standard output, diagnostics on standard error.
 
 use std::fmt::Display;
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, ErrorKind, Write};
 
 use crate::outcome::{Exit, Failure};
 
@@ -55,12 +55,6 @@ impl Output {
             failure.exit()
         })
     }
-}
-
-/// Whether standard error is a terminal that wants colours.
-pub fn stderr_wants_colour() -> bool {
-    let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    io::stderr().is_terminal() && !refused
 }
 
 fn check(written: io::Result<()>) -> Result<(), Failure> {

@@ -3,8 +3,19 @@
 
 pub mod table;
 
+use std::env;
 use std::fmt::Display;
 use std::io::IsTerminal;
+
+use anstream::adapter::strip_str;
+use anstream::stream::RawStream;
+use anstream::{AutoStream, ColorChoice};
+use anstyle::{AnsiColor, Style};
+
+/// The width of a terminal that does not say how wide it is, and of output that is no terminal.
+const USUAL_WIDTH: usize = 80;
+/// A terminal that is narrower is written to as if it were this wide.
+const LEAST_WIDTH: usize = 40;
 
 /// Whether words are coloured, and how long their lines are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,13 +41,13 @@ pub enum Tone {
 }
 
 impl Tone {
-    fn code(self) -> &'static str {
+    fn style(self) -> Style {
         match self {
-            Self::Well => "32",
-            Self::Warning => "33",
-            Self::Bad => "31",
-            Self::Faint => "2",
-            Self::Strong => "1",
+            Self::Well => AnsiColor::Green.on_default(),
+            Self::Warning => AnsiColor::Yellow.on_default(),
+            Self::Bad => AnsiColor::Red.on_default(),
+            Self::Faint => Style::new().dimmed(),
+            Self::Strong => Style::new().bold(),
         }
     }
 }
@@ -49,16 +60,18 @@ impl Paint {
 
     /// As standard output wants it.
     pub fn of_stdout() -> Self {
-        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let is_terminal = std::io::stdout().is_terminal();
-        let width = is_terminal.then(table::width_of_stdout);
-        Self { colours: is_terminal && !refused, width }
+        let stdout = std::io::stdout();
+        let width = stdout.is_terminal().then(width_of_stdout);
+        Self { colours: wants_colour(&stdout), width }
     }
 
     /// A text in a tone.
     pub fn tone(self, tone: Tone, text: impl Display) -> String {
         match self.colours {
-            true => format!("\x1b[{}m{text}\x1b[0m", tone.code()),
+            true => {
+                let style = tone.style();
+                format!("{style}{text}{style:#}")
+            }
             false => text.to_string(),
         }
     }
@@ -68,7 +81,7 @@ impl Paint {
         let Some(width) = self.width else { return text.to_owned() };
         let (mut wrapped, mut at) = (String::new(), column);
         for (index, word) in text.split(' ').enumerate() {
-            let length = visible(word);
+            let length = strip_str(word).to_string().chars().count();
             if index > 0 && at + 1 + length > width {
                 wrapped.push('\n');
                 wrapped += &" ".repeat(column);
@@ -84,21 +97,17 @@ impl Paint {
     }
 }
 
-/// The characters that a terminal shows of a text: without those that colour it.
-fn visible(text: &str) -> usize {
-    let mut coloured = false;
-    let shown = text.chars().filter(|char| match char {
-        '\x1b' => {
-            coloured = true;
-            false
-        }
-        'm' if coloured => {
-            coloured = false;
-            false
-        }
-        _ => !coloured,
-    });
-    shown.count()
+/// Whether a stream is a terminal that wants colours, as far as the environment says (NO_COLOR, TERM).
+pub fn wants_colour(stream: &impl RawStream) -> bool {
+    AutoStream::choice(stream) != ColorChoice::Never
+}
+
+/// The width that output to people may have.
+pub fn width_of_stdout() -> usize {
+    let terminal = rustix::termios::tcgetwinsize(std::io::stdout()).ok();
+    let terminal = terminal.map(|size| usize::from(size.ws_col)).filter(|width| *width > 0);
+    let named = || env::var("COLUMNS").ok()?.parse().ok();
+    terminal.or_else(named).unwrap_or(USUAL_WIDTH).max(LEAST_WIDTH)
 }
 
 /// A bar that is filled up to `part` of `whole`, this many characters wide.

@@ -14,6 +14,9 @@ use super::complaint;
 use super::ini::{Content, Fault, Ini, Mistake};
 use super::ports::{MODULE_PORT, P2P_PORT};
 
+/// The section of a configuration file that is ours; the tool's commands have theirs below it.
+pub const SECTION: &str = "dht";
+
 /// What is asked once, and never set for good.
 const QUESTIONS: &[&str] = &["help", "version", "config", "check", "health", "list"];
 

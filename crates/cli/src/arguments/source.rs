@@ -6,8 +6,7 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches};
 
-use super::SECTION;
-use super::file::FileSettings;
+use super::file::{FileSettings, SECTION};
 
 /// Where the values of a program's options come from.
 #[derive(Clone, Debug)]

@@ -8,15 +8,14 @@ use rand::{SeedableRng, TryRng};
 use serde_json::json;
 use voiddht_wire::limits::MAX_VALUE_BYTES;
 
-use super::connection::pretty;
-use super::progress::Progress;
-use super::workload::Workload;
-use super::workload::measured::{Load, table};
 use crate::arguments::values::{HostPort, module_api, number};
+use crate::connection::pretty;
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
-use crate::paint::Paint;
-use crate::paint::table::width_of_stdout;
+use crate::paint::{Paint, width_of_stdout};
+use crate::progress::Progress;
+use crate::workload::Workload;
+use crate::workload::measured::{Load, table};
 
 /// Put and get through running nodes, and measure how long that takes
 ///

@@ -15,8 +15,8 @@ use rand::rngs::SysRng;
 use serde_json::json;
 use voiddht_client::{Client, Key, Options, Put};
 
-use super::connection::{ConnectionArguments, NodeConnection, Preference, pretty};
 use super::shown::{Check, Examination, Published, Status};
+use crate::connection::{ConnectionArguments, NodeConnection, Preference, pretty};
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
 use crate::paint::words::{millis, plural};

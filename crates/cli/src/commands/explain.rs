@@ -6,14 +6,14 @@ use std::fmt::Write;
 use clap::Args;
 use voiddht_wire::{Key, NodeId};
 
-use super::connection::{ConnectionArguments, Preference, pretty};
 use super::key;
 use super::shown::{Operation, Signed, Step};
+use crate::connection::{ConnectionArguments, Preference, pretty};
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
-use crate::paint::table::{self, Cell, Column, Table};
+use crate::paint::table::{Cell, Column, Table};
 use crate::paint::words::{bytes, millis, plural, span};
-use crate::paint::{Paint, Tone, track};
+use crate::paint::{Paint, Tone, track, width_of_stdout};
 
 /// Get a value, and show each request, each answer, and the vote
 ///
@@ -69,7 +69,7 @@ impl Arguments {
         if self.connection.json {
             output.line(pretty(&node.understand(&json)?))?;
         } else {
-            let (asked, width) = (self.key.to_string_lossy(), table::width_of_stdout());
+            let (asked, width) = (self.key.to_string_lossy(), width_of_stdout());
             output.line(words(&operation, &asked, width, Paint::of_stdout()))?;
         }
         Ok(if operation.result == "found" { Exit::Success } else { Exit::Negative })

@@ -19,8 +19,9 @@ use voiddht_client::signed::{Envelope, Freshness, Name, Terms, VerifiedEnvelope,
 use voiddht_client::{Key, PutReceipt};
 use voiddht_gateway::read_token;
 
-use self::exchange::Answer;
+use self::exchange::problem;
 use self::url::GatewayUrl;
+use crate::http::Answer;
 use crate::outcome::Failure;
 use crate::output::Output;
 
@@ -109,7 +110,7 @@ impl GatewayClient {
                 let outstanding = u8::try_from(outstanding).unwrap_or(u8::MAX);
                 Ok(PutReceipt::Stored { nodes, outstanding, terms: None })
             }
-            409 | 503 | 507 => Ok(PutReceipt::Failed { why: answer.problem() }),
+            409 | 503 | 507 => Ok(PutReceipt::Failed { why: problem(&answer) }),
             _ => Err(self.refused(&answer)),
         }
     }
@@ -208,7 +209,7 @@ impl GatewayClient {
                 let newest = self.verified(envelope.name(), answer.body)?;
                 Ok(Publication::Conflict(Box::new(newest)))
             }
-            409 | 412 | 507 => Err(Failure::Failed(answer.problem())),
+            409 | 412 | 507 => Err(Failure::Failed(problem(&answer))),
             _ => Err(self.refused(&answer)),
         }
     }
@@ -258,7 +259,7 @@ impl GatewayClient {
             ),
             _ => output.complaint(format_args!(
                 "warning: the withdrawal is not kept, and holds for one TTL: {}",
-                answer.problem()
+                problem(&answer)
             )),
         }
         Ok(())
@@ -280,7 +281,7 @@ impl GatewayClient {
 
     /// A refusal in the gateway's own words. What the caller can mend is a wrong argument.
     fn refused(&self, answer: &Answer) -> Failure {
-        let text = format!("{}: {}", self.url, answer.problem());
+        let text = format!("{}: {}", self.url, problem(&answer));
         match answer.status {
             400 | 401 | 403 | 413 => Failure::Usage(text),
             _ => Failure::Unreachable(text),

@@ -8,13 +8,13 @@ use data_encoding::BASE64;
 use serde_json::{Value, json};
 use voiddht_client::Key;
 
-use super::connection::place::check_directory;
-use super::connection::{NodeConnection, Preference, pretty};
 use super::gateway::{GatewayArguments, GatewayClient};
 use super::key;
 use super::node::NodeArguments;
 use super::signed::Way;
 use super::signed::resolve::ResolveArguments;
+use crate::connection::place::check_directory;
+use crate::connection::{NodeConnection, Preference, pretty};
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
 

@@ -10,6 +10,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use clap::Args;
 use serde_json::json;
 use voiddht_client::Key;
@@ -17,8 +18,6 @@ use voiddht_client::signed::{Envelope, Terms};
 use voiddht_node::http::KeepView;
 use voiddht_wire::limits::MAX_NODES;
 
-use super::connection::place::check_directory;
-use super::connection::{NodeConnection, pretty};
 use super::key;
 use super::node::NodeArguments;
 use super::put::read_value;
@@ -26,6 +25,8 @@ use super::shown::Status;
 use super::signed::publish::{EndArguments, Signer, SigningArguments};
 use super::signed::{Way, describe};
 use crate::arguments::values::{module_api, number};
+use crate::connection::place::check_directory;
+use crate::connection::{NodeConnection, pretty};
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
 use crate::paint::words::span;
@@ -157,7 +158,7 @@ impl Arguments {
             Some(signer) => self.keep_signed(&node, &signer, value, output).await,
             None => {
                 let key = key.map_or_else(|| Key::of_value(&value), |text| key::of_text(&text));
-                let kept = self.keep(&node, &key, &value, false).await?;
+                let kept = self.keep(&node, &key, value.into(), false).await?;
                 self.report(&kept, None, output)
             }
         }
@@ -179,7 +180,7 @@ impl Arguments {
         let way = Way::to(&api, None).await?;
         let published = signer.publish(&way, body.into(), self.end.end(), terms, output).await?;
         let Some((envelope, stored)) = published else { return Ok(Exit::Negative) };
-        let kept = self.keep(node, &envelope.key(), envelope.bytes(), true).await?;
+        let kept = self.keep(node, &envelope.key(), envelope.bytes().clone(), true).await?;
         let mut kept = kept;
         kept.stored = Some(stored.into());
         self.report(&kept, Some(&envelope), output)
@@ -189,7 +190,7 @@ impl Arguments {
         &self,
         node: &NodeConnection,
         key: &Key,
-        value: &[u8],
+        value: Bytes,
         published: bool,
     ) -> Result<KeepView, Failure> {
         let mut path = format!("/kept/{key}?published={published}");
@@ -278,7 +279,7 @@ pub(super) async fn keep_withdrawal(
     let kept: Result<KeepView, Failure> = match control(directory).await {
         Ok(node) => {
             let path = format!("/kept/{}?published=true", envelope.key());
-            node.put(&path, envelope.bytes()).await
+            node.put(&path, envelope.bytes().clone()).await
         }
         Err(error) => Err(error),
     };

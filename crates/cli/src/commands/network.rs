@@ -16,8 +16,8 @@ use voiddht_node::network::read_secret_file;
 use voiddht_store::{DataDir, IDENTITY_NAME};
 use zeroize::Zeroizing;
 
-use super::connection::{ConnectionArguments, NodeConnection, Preference, pretty};
 use super::shown::{PrivateNetwork, Reloaded, Status};
+use crate::connection::{ConnectionArguments, NodeConnection, Preference, pretty};
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
 use crate::paint::words::{number, plural};

@@ -3,13 +3,13 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::connection::{ConnectionArguments, Preference, pretty};
 use super::shown::{Contact, Status};
+use crate::connection::{ConnectionArguments, Preference, pretty};
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
-use crate::paint::table::{Cell, Column, Table, width_of_stdout};
+use crate::paint::table::{Cell, Column, Table};
 use crate::paint::words::{millis, plural, span};
-use crate::paint::{Paint, Tone};
+use crate::paint::{Paint, Tone, width_of_stdout};
 
 /// List the contacts of a node, with their state and round-trip time
 ///

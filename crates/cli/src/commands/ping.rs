@@ -13,8 +13,8 @@ use voiddht_node::network::read_secret_file;
 use voiddht_node::service::Service;
 
 use self::probe::{Found, Peer};
-use super::connection::pretty;
 use crate::arguments::values::{HostPort, listen_port, number};
+use crate::connection::pretty;
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
 use crate::paint::words::millis;

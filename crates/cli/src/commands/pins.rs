@@ -12,11 +12,11 @@ use voiddht_node::pins::PinView;
 use voiddht_store::{DataDir, IDENTITY_NAME, OpenError, Store};
 use voiddht_wire::NodeId;
 
-use super::connection::NodeConnection;
+use crate::connection::NodeConnection;
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
-use crate::paint::Paint;
-use crate::paint::table::{Column, Table, width_of_stdout};
+use crate::paint::table::{Column, Table};
+use crate::paint::{Paint, width_of_stdout};
 
 /// Digits of an ID that must be given at least, where it is not given whole: as many as the log
 /// shows.

@@ -13,13 +13,13 @@ use voiddht_client::signed::{End, Terms};
 use voiddht_client::{Key, MAX_VALUE_BYTES, Put, PutReceipt};
 use voiddht_wire::limits::MAX_NODES;
 
-use super::connection::pretty;
 use super::gateway::{GatewayArguments, GatewayClient};
 use super::key;
 use super::node::NodeArguments;
 use super::signed::Way;
 use super::signed::publish::{EndArguments, Signer, SigningArguments};
 use crate::arguments::values::number;
+use crate::connection::pretty;
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
 

@@ -22,6 +22,7 @@ use voiddht_sim::run::{self, Broken, Ran};
 use voiddht_sim::scenario::{Plan, Setting, Settings};
 
 use self::choice::Chosen;
+use self::table::words;
 use crate::arguments::values::number;
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
@@ -203,11 +204,6 @@ fn complaint(broken: &Broken, chosen: &Chosen, seed: u64) -> String {
         false => format!(" with {}", words(&broken.settings)),
     };
     format!("  BROKEN{place}: {}\n    again: {command}", broken.what)
-}
-
-fn words(settings: &Settings) -> String {
-    let words: Vec<_> = settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    words.join(",")
 }
 
 fn assignment(text: &str) -> Result<(String, Setting), &'static str> {

@@ -13,13 +13,12 @@ use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use self::line::Line;
-use super::connection::place::HttpAddress;
-use super::connection::{ConnectionArguments, NodeConnection, Preference, pretty};
 use super::shown::Status;
+use crate::connection::place::HttpAddress;
+use crate::connection::{ConnectionArguments, NodeConnection, Preference, pretty};
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
-use crate::paint::Paint;
-use crate::paint::table::width_of_stdout;
+use crate::paint::{Paint, width_of_stdout};
 
 /// Show the state of a node: health, contacts, records, operations, warnings
 ///

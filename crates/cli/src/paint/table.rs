@@ -1,14 +1,8 @@
 //! Tables that fit the terminal: where the columns together are too wide, a long one gets lines of its
 //! own, and those that matter least are left out.
 
-use std::env;
-
 use super::{Paint, Tone};
 
-/// The width of a terminal that does not say how wide it is, and of output that is no terminal.
-const USUAL_WIDTH: usize = 80;
-/// A terminal that is narrower is written to as if it were this wide.
-const LEAST_WIDTH: usize = 40;
 /// Blanks before each line, and between two columns.
 const INDENT: usize = 2;
 /// Blanks between columns; see [`INDENT`].
@@ -141,14 +135,6 @@ impl Table {
             }
         }
     }
-}
-
-/// The width that output to people may have.
-pub fn width_of_stdout() -> usize {
-    let terminal = rustix::termios::tcgetwinsize(std::io::stdout()).ok();
-    let terminal = terminal.map(|size| usize::from(size.ws_col)).filter(|width| *width > 0);
-    let named = || env::var("COLUMNS").ok()?.parse().ok();
-    terminal.or_else(named).unwrap_or(USUAL_WIDTH).max(LEAST_WIDTH)
 }
 
 fn total(kept: &[(usize, usize)]) -> usize {

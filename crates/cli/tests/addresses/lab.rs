@@ -2,18 +2,14 @@
 //! translates addresses.
 //!
 //! Every public machine has an address in a /24 of its own. Needs root, iproute2 and nftables.
-//! Everything is removed when the lab is dropped, and what a killed test left by the next one.
 
-use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::common::Server;
+use crate::namespaces::{self, Link};
 
-/// What the names of namespaces begin with; this process's ID and a number follow.
-const PREFIX: &str = "vad";
 /// Above what anything here takes on a busy machine: it ends a test that would hang.
 const PATIENCE: Duration = Duration::from_secs(150);
 /// Where nodes show themselves.
@@ -21,25 +17,18 @@ pub(crate) const HTTP: &str = "127.0.0.1:9402";
 /// Whether this process can make labs. Found out once: tests that try it at the same time would
 /// make the same namespace, and each mount the folder of all namespaces.
 static TOOLS: OnceLock<Result<(), String>> = OnceLock::new();
-/// Labs of this process.
-static MADE: AtomicU32 = AtomicU32::new(0);
 
 /// The router's address on the public link.
 pub(crate) const ROUTER: &str = "45.9.9.9";
 /// The machine behind the router.
 pub(crate) const INSIDE: &str = "10.0.0.2";
 
-/// Network namespaces with routers between them, and the nodes in them.
-pub(crate) struct Lab {
-    name: String,
-    machines: Vec<String>,
-}
+/// The public link, and the machines.
+pub(crate) struct Lab(Link);
 
 /// One machine.
 #[derive(Clone, Debug)]
-pub(crate) struct Machine {
-    namespace: String,
-}
+pub(crate) struct Machine(namespaces::Machine);
 
 /// A name server that is on no machine: questions to it are not answered.
 const NAME_SERVER: &str = "nameserver 45.8.8.8\n";
@@ -61,25 +50,12 @@ impl Lab {
             eprintln!("passed over: {why}");
             return None;
         }
-        remove_orphans();
-        let number = MADE.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{PREFIX}{}x{number}", std::process::id());
-        let mut lab = Self { name, machines: Vec::new() };
-        lab.add("hub");
-        let hub = lab.namespace("hub");
-        ip(&["-netns", &hub, "link", "add", "name", "bridge", "type", "bridge"]);
-        ip(&["-netns", &hub, "link", "set", "dev", "bridge", "up"]);
-        Some(lab)
+        Some(Self(Link::make().unwrap()))
     }
 
     /// A machine on the public link, with these addresses. It has all other public ones on the link.
     pub(crate) fn public(&mut self, name: &str, addresses: &[&str]) -> Machine {
-        let machine = self.add(name);
-        let hub = self.namespace("hub");
-        let link = ["-netns", &hub, "link", "add", name, "type", "veth"];
-        ip(&[&link[..], &["peer", "name", "eth0", "netns", &machine.namespace]].concat());
-        ip(&["-netns", &hub, "link", "set", "dev", name, "master", "bridge", "up"]);
-        machine.ip(&["link", "set", "dev", "eth0", "up"]);
+        let machine = Machine(self.0.machine(name).unwrap());
         for address in addresses {
             machine.add_address(address);
         }
@@ -107,13 +83,10 @@ impl Lab {
     /// comes from the router's address; nothing reaches it.
     pub(crate) fn router(&mut self) -> (Machine, Machine) {
         let router = self.public("router", &[ROUTER]);
-        let inside = self.add("inside");
-        let link = ["-netns", &router.namespace, "link", "add", "lan", "type", "veth"];
-        ip(&[&link[..], &["peer", "name", "eth0", "netns", &inside.namespace]].concat());
+        let inside = Machine(self.0.detached("inside").unwrap());
+        router.0.connect("lan", &inside.0).unwrap();
         router.ip(&["address", "add", "10.0.0.1/24", "dev", "lan"]);
-        router.ip(&["link", "set", "dev", "lan", "up"]);
         inside.ip(&["address", "add", &format!("{INSIDE}/24"), "dev", "eth0"]);
-        inside.ip(&["link", "set", "dev", "eth0", "up"]);
         inside.ip(&["route", "add", "default", "via", "10.0.0.1"]);
         router.run("sysctl -q -w net.ipv4.ip_forward=1");
         router.run("nft add table ip nat");
@@ -121,27 +94,6 @@ impl Lab {
         router.run("nft add chain ip nat pre '{ type nat hook prerouting priority -100; }'");
         router.run("nft add rule ip nat post oifname eth0 masquerade");
         (router, inside)
-    }
-
-    fn add(&mut self, name: &str) -> Machine {
-        let namespace = self.namespace(name);
-        ip(&["netns", "add", &namespace]);
-        self.machines.push(namespace.clone());
-        let machine = Machine { namespace };
-        machine.ip(&["link", "set", "dev", "lo", "up"]);
-        machine
-    }
-
-    fn namespace(&self, name: &str) -> String {
-        format!("{}{name}", self.name)
-    }
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        for machine in self.machines.drain(..) {
-            remove(&machine);
-        }
     }
 }
 
@@ -160,7 +112,7 @@ impl Machine {
     /// Gives the machine a name service: this list of hosts, and beyond it a name server that does
     /// not answer. Before the first program starts on it; another list replaces this one.
     pub(crate) fn set_hosts(&self, hosts: &str) {
-        let directory = name_service(&self.namespace);
+        let directory = self.0.etc();
         std::fs::create_dir_all(&directory).unwrap();
         std::fs::write(directory.join("resolv.conf"), NAME_SERVER).unwrap();
         // In place: the file that running programs have over /etc/hosts stays the same one.
@@ -256,64 +208,23 @@ impl Machine {
     }
 
     fn ip(&self, arguments: &[&str]) {
-        ip(&[&["-netns", &self.namespace], arguments].concat());
+        self.0.ip(arguments).unwrap();
     }
 
     /// A program on the machine. `ip netns exec` becomes that program: it keeps its process ID.
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new("ip");
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("NO_COLOR", "1");
-        command.args(["netns", "exec", &self.namespace, program]);
+        command.args(["netns", "exec", self.0.namespace(), program]);
         command
     }
 }
 
 /// What is missing, if anything.
 fn tools() -> Result<(), String> {
-    if !rustix::process::geteuid().is_root() {
-        return Err("network namespaces need root".to_owned());
-    }
-    for (program, argument) in [("ip", "-V"), ("nft", "-v"), ("bash", "--version")] {
+    for (program, argument) in [("nft", "-v"), ("bash", "--version")] {
         let output = Command::new(program).arg(argument).output();
         output.map_err(|error| format!("{program} is needed: {error}"))?;
     }
-    let probe = format!("{PREFIX}{}xprobe", std::process::id());
-    let made = Command::new("ip").args(["netns", "add", &probe]).output();
-    let made = made.map_err(|error| error.to_string());
-    remove(&probe);
-    match made {
-        Ok(output) if output.status.success() => Ok(()),
-        Ok(output) => Err(format!("network namespaces cannot be made here: {output:?}")),
-        Err(why) => Err(format!("network namespaces cannot be made here: {why}")),
-    }
-}
-
-/// Removes what processes left that are no more.
-fn remove_orphans() {
-    let Ok(output) = Command::new("ip").args(["netns", "list"]).output() else { return };
-    for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let name = line.split_whitespace().next().unwrap_or_default();
-        let maker = name.strip_prefix(PREFIX).and_then(|rest| rest.split('x').next());
-        if let Some(maker) = maker.and_then(|maker| maker.parse::<u32>().ok())
-            && !Path::new(&format!("/proc/{maker}")).exists()
-        {
-            remove(name);
-        }
-    }
-}
-
-/// What `ip netns exec` mounts over /etc for the programs of a namespace.
-fn name_service(namespace: &str) -> PathBuf {
-    Path::new("/etc/netns").join(namespace)
-}
-
-fn remove(namespace: &str) {
-    // What was never made is not missed.
-    let _ = std::fs::remove_dir_all(name_service(namespace));
-    let _ = Command::new("ip").args(["netns", "delete", namespace]).output();
-}
-
-fn ip(arguments: &[&str]) {
-    let output = Command::new("ip").args(arguments).output().unwrap();
-    assert!(output.status.success(), "ip {}: {output:?}", arguments.join(" "));
+    namespaces::check()
 }

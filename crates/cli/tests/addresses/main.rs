@@ -8,6 +8,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod lab;
+#[path = "../../../lab/src/namespaces.rs"]
+#[allow(dead_code, reason = "nothing here cuts the link")]
+mod namespaces;
 
 use lab::{INSIDE, Lab, Machine, ROUTER};
 

@@ -7,12 +7,12 @@ use serde_json::Value;
 use voiddht_node::kept::KeptView;
 
 use super::ControlArguments;
-use crate::commands::connection::pretty;
+use crate::connection::pretty;
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
-use crate::paint::table::{Cell, Column, Table, width_of_stdout};
+use crate::paint::table::{Cell, Column, Table};
 use crate::paint::words::{bytes, plural, span};
-use crate::paint::{Paint, Tone};
+use crate::paint::{Paint, Tone, width_of_stdout};
 
 /// List the values that a node keeps, with their last and next publication
 ///

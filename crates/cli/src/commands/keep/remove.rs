@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use clap::Args;
 
 use super::ControlArguments;
-use crate::commands::connection::pretty;
 use crate::commands::key;
+use crate::connection::pretty;
 use crate::outcome::{Exit, Failure};
 use crate::output::Output;
 

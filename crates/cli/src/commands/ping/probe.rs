@@ -8,9 +8,12 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
+use http_body_util::LengthLimitError;
+use hyper::Method;
+use hyper::header::HeaderValue;
 use rand::TryRng;
 use rand::rngs::SysRng;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use voiddht_identity::network::NetworkSecrets;
@@ -19,13 +22,15 @@ use voiddht_node::service::{self, Service};
 use voiddht_wire::peer::{Body, Dialect};
 use voiddht_wire::{NodeId, PeerAddress, RpcId};
 
-use super::super::peer_connection::{Error, PeerConnection, read_pushed};
 use crate::arguments::values::HostPort;
+use crate::http;
+use crate::peer_connection::{Error, PeerConnection, read_pushed};
 
 /// How long a server may take to push its certificate before it counts as one that waits.
 const PUSH_PATIENCE: Duration = Duration::from_secs(1);
-/// Bytes of an answer that are looked at.
-const LOOKED_AT: u64 = 512;
+
+/// What a dashboard says of its health takes less.
+const MAX_HEALTH_BYTES: usize = 4096;
 
 /// What is at an address.
 #[derive(Debug)]
@@ -134,22 +139,24 @@ async fn waiting(address: SocketAddr, patience: Duration) -> Found {
 
 /// What the headers of an HTTP server show, if it is one.
 async fn http(address: SocketAddr, patience: Duration) -> Option<Found> {
-    let request = format!("GET /healthz HTTP/1.0\r\nhost: {address}\r\n\r\n");
+    let host = address.to_string();
+    let request = http::request(Method::GET, &host, "/healthz", Bytes::new()).ok()?;
     let asked = async {
-        let mut tcp = TcpStream::connect(address).await?;
-        tcp.write_all(request.as_bytes()).await?;
-        let mut answer = Vec::new();
-        tcp.take(LOOKED_AT).read_to_end(&mut answer).await?;
-        Ok::<_, io::Error>(answer)
+        let tcp = TcpStream::connect(address).await?;
+        http::exchange(tcp, request, MAX_HEALTH_BYTES).await
     };
-    let answer = timeout(patience, asked).await.ok()?.ok()?;
-    if !answer.starts_with(b"HTTP/1.") {
-        return None;
-    }
+    let answer = match timeout(patience, asked).await.ok()? {
+        Ok(answer) => answer,
+        Err(error) if error.is::<LengthLimitError>() => return Some(Found::Service(Service::Http)),
+        Err(_) => return None,
+    };
     // Two headers that every answer of a dashboard has together.
-    let head = String::from_utf8_lossy(&answer).to_ascii_lowercase();
-    let is_ours = head.contains("x-frame-options: deny")
-        && head.contains("cross-origin-resource-policy: same-origin");
+    let has = |name: &str, value| {
+        let is = |it: &HeaderValue| it.as_bytes().eq_ignore_ascii_case(value);
+        answer.headers.get(name).is_some_and(is)
+    };
+    let is_ours = has("x-frame-options", &b"deny"[..])
+        && has("cross-origin-resource-policy", &b"same-origin"[..]);
     Some(if is_ours { Found::Dashboard } else { Found::Service(Service::Http) })
 }
 

@@ -9,7 +9,7 @@ use voiddht_sim::run::{self, Ran};
 use voiddht_sim::scenario::{Plan, Point};
 
 use super::progress::Progress;
-use super::words;
+use super::table::words;
 use crate::outcome::Failure;
 use crate::output::Output;
 

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use voiddht_sim::run::Row;
-use voiddht_sim::scenario::{Plan, Setting};
+use voiddht_sim::scenario::{Plan, Setting, Settings};
 
 /// Runs that stand side by side.
 const MAX_ACROSS: usize = 6;
@@ -71,6 +71,12 @@ pub(super) fn of_traffic(row: &Row) -> String {
 fn part_of(name: &str) -> Option<(&'static str, &str)> {
     let is_it = |figure: &str| name.strip_prefix(figure)?.strip_prefix('.');
     DIVIDED.iter().find_map(|(figure, _)| Some((*figure, is_it(figure)?)))
+}
+
+/// The settings of a world, in words.
+pub(super) fn words(settings: &Settings) -> String {
+    let words: Vec<_> = settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    words.join(",")
 }
 
 /// A number with as many digits as matter.

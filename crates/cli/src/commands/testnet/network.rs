@@ -12,9 +12,9 @@ use tokio::task::JoinSet;
 use voiddht_node::http::Watched;
 use voiddht_node::{Descriptors, Node, Settings};
 
-use super::progress::Progress;
 use crate::outcome::Failure;
 use crate::process;
+use crate::test_network::{Joined, Joining};
 
 /// Nodes that join concurrently. More of them would learn of one another later, not sooner.
 const JOINING_AT_ONCE: usize = 8;
@@ -50,7 +50,7 @@ struct NodeThread {
 
 impl Network {
     /// Starts the first node, and then the others through some that have joined.
-    pub(super) async fn start(plan: Plan, progress: Progress) -> Result<Self, Failure> {
+    pub(super) async fn start(plan: Plan, progress: Joining) -> Result<Self, Failure> {
         let threads: Result<Vec<_>, _> = (0..plan.threads).map(NodeThread::start).collect();
         let threads = threads.map_err(Failure::failed)?;
         let memory_before = process::resident_bytes();
@@ -80,23 +80,14 @@ impl Network {
             .collect()
     }
 
-    /// Where the nodes' module APIs listen.
-    pub(super) fn apis(&self) -> Vec<SocketAddr> {
-        self.nodes.iter().filter_map(Node::api_address).collect()
-    }
-
-    pub(super) fn threads(&self) -> usize {
-        self.threads.len()
-    }
-
-    /// From the start of the first node until the last had joined.
-    pub(super) fn joined_after(&self) -> Duration {
-        self.joined_after
-    }
-
-    /// Memory that the process grew by, for each node, until all had joined.
-    pub(super) fn bytes_per_node(&self) -> Option<u64> {
-        self.bytes_per_node
+    /// What is measured of it, and where it is asked.
+    pub(super) fn joined(&self) -> Joined {
+        Joined {
+            apis: self.nodes.iter().filter_map(Node::api_address).collect(),
+            threads: Some(self.threads.len()),
+            after: self.joined_after,
+            bytes_per_node: self.bytes_per_node,
+        }
     }
 
     /// Ends all nodes at once. They say no goodbye: no peer is left to receive it.
@@ -114,7 +105,7 @@ impl Network {
 async fn join_all(
     plan: &Plan,
     threads: &[NodeThread],
-    progress: &Progress,
+    progress: &Joining,
 ) -> Result<Vec<Node>, Failure> {
     let mut joined: Vec<Option<Node>> = (0..plan.nodes).map(|_| None).collect();
     let mut known: VecDeque<SocketAddr> = VecDeque::new();
