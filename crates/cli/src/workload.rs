@@ -20,9 +20,9 @@ use tokio::task::{JoinSet, LocalSet};
 use voiddht_client::{Client, Key, Options, Put, RequestError};
 
 use self::measured::{Checked, Load};
+use super::progress::Progress;
 use crate::outcome::Failure;
 use crate::process;
-use crate::progress::Progress;
 
 pub(crate) mod measured;
 mod reads;
@@ -202,8 +202,14 @@ impl Load {
         begun: Instant,
         spent_before: Duration,
     ) -> Self {
-        let processor_time = process::processor_time().saturating_sub(spent_before);
-        Self { name: name.into(), checked, took: begun.elapsed(), processor_time }
+        let mut load = Self { checked, ..Self::none(name.into()) };
+        load.add_time(begun, spent_before);
+        load
+    }
+
+    fn add_time(&mut self, begun: Instant, spent_before: Duration) {
+        self.took += begun.elapsed();
+        self.processor_time += process::processor_time().saturating_sub(spent_before);
     }
 }
 

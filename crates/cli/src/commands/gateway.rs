@@ -281,7 +281,7 @@ impl GatewayClient {
 
     /// A refusal in the gateway's own words. What the caller can mend is a wrong argument.
     fn refused(&self, answer: &Answer) -> Failure {
-        let text = format!("{}: {}", self.url, problem(&answer));
+        let text = format!("{}: {}", self.url, problem(answer));
         match answer.status {
             400 | 401 | 403 | 413 => Failure::Usage(text),
             _ => Failure::Unreachable(text),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hdrhistogram::Histogram;
 use serde_json::{Value, json};
 
 use crate::paint::table::{Cell, Column, Table};
@@ -10,9 +11,13 @@ use crate::paint::{Paint, Tone, sparkline};
 
 /// Width of the line on which the times of a row are drawn.
 const DRAWN: usize = 24;
+/// Digits of a time that are kept.
+const DIGITS: u8 = 3;
+/// The longest time that is told from longer ones, a day: no timeout is longer. A histogram then has
+/// 300 KiB, of which it uses as much as times differ.
+const MOST_NANOS: u64 = 86_400_000_000_000;
 /// The shares of which the times are told.
-const PERCENTILES: [(&str, f64); 4] =
-    [("p50", 50.0), ("p90", 90.0), ("p99", 99.0), ("p99.9", 99.9)];
+const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
 
 /// The table of loads.
 const COLUMNS: [Column; 9] = [
@@ -28,11 +33,9 @@ const COLUMNS: [Column; 9] = [
     Column::text("right"),
 ];
 
-/// How long each of many operations took.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Latencies {
-    taken: Vec<Duration>,
-}
+/// How long each of many operations took, in nanoseconds to three digits.
+#[derive(Clone, Debug)]
+pub(crate) struct Latencies(Histogram<u64>);
 
 /// Operations, and whether each brought what it should.
 #[derive(Clone, Debug, Default)]
@@ -56,38 +59,41 @@ pub(crate) struct Load {
     pub(crate) processor_time: Duration,
 }
 
+impl Default for Latencies {
+    fn default() -> Self {
+        let histogram = Histogram::new_with_max(MOST_NANOS, DIGITS);
+        Self(histogram.expect("a histogram has up to five digits, and a most of two or more"))
+    }
+}
+
 impl Latencies {
+    /// Adds an operation that took so long.
     pub(crate) fn add(&mut self, taken: Duration) {
-        self.taken.push(taken);
+        let nanos = u64::try_from(taken.as_nanos()).unwrap_or(u64::MAX);
+        self.0.saturating_record(nanos);
     }
 
     /// The least time within which this share of the operations ended (the nearest rank); zero
     /// if there were none.
-    pub(crate) fn percentile(&self, percent: f64) -> Duration {
-        let mut sorted = self.taken.clone();
-        let rank = (sorted.len() as f64 * percent / 100.0).ceil() as usize;
-        if sorted.is_empty() {
-            return Duration::ZERO;
-        }
-        let place = rank.clamp(1, sorted.len()) - 1;
-        *sorted.select_nth_unstable(place).1
+    pub(crate) fn quantile(&self, share: f64) -> Duration {
+        Duration::from_nanos(self.0.value_at_quantile(share))
     }
 
     fn mean(&self) -> Duration {
-        let count = u32::try_from(self.taken.len()).unwrap_or(u32::MAX);
-        self.taken.iter().sum::<Duration>().checked_div(count).unwrap_or(Duration::ZERO)
+        Duration::from_nanos(self.0.mean() as u64)
     }
 
     /// How many took how long, on a line that begins at `least` and ends at `most`, each place
     /// longer than the one before by the same factor.
-    fn drawn(&self, least: Duration, most: Duration) -> String {
+    fn drawn(&self, least: u64, most: u64) -> String {
         let mut places = [0.0; DRAWN];
-        let log = |taken: &Duration| taken.as_secs_f64().max(1e-9).ln();
-        let (from, to) = (log(&least), log(&most));
-        for taken in &self.taken {
-            let share = if to > from { (log(taken) - from) / (to - from) } else { 0.0 };
+        let log = |nanos: u64| (nanos.max(1) as f64).ln();
+        let (from, to) = (log(least), log(most));
+        for taken in self.0.iter_recorded() {
+            let at = log(taken.value_iterated_to());
+            let share = if to > from { (at - from) / (to - from) } else { 0.0 };
             let place = (share * DRAWN as f64) as usize;
-            places[place.min(DRAWN - 1)] += 1.0;
+            places[place.min(DRAWN - 1)] += taken.count_at_value() as f64;
         }
         // Roots, so that what is rare is seen beside what is common.
         let heights = places.map(|count: f64| (count > 0.0).then(|| count.sqrt()));
@@ -100,7 +106,7 @@ impl Checked {
         self.right += other.right;
         self.wrong += other.wrong;
         self.missing += other.missing;
-        self.latencies.taken.extend(other.latencies.taken);
+        self.latencies.0 += &other.latencies.0;
     }
 
     /// How many there were.
@@ -153,10 +159,10 @@ impl Load {
     pub(crate) fn json(&self) -> Value {
         let Checked { right, wrong, missing, latencies } = &self.checked;
         let mut times = serde_json::Map::new();
-        for (name, percent) in PERCENTILES {
-            times.insert(name.into(), json!(ms(latencies.percentile(percent))));
+        for (name, share) in QUANTILES {
+            times.insert(name.into(), json!(ms(latencies.quantile(share))));
         }
-        times.insert("max".into(), json!(ms(latencies.percentile(100.0))));
+        times.insert("max".into(), json!(ms(latencies.quantile(1.0))));
         times.insert("mean".into(), json!(ms(latencies.mean())));
         json!({
             "name": self.name, "right": right, "wrong": wrong, "missing": missing,
@@ -167,16 +173,16 @@ impl Load {
 
 /// All of them as a table: rates, times, and where the times lie.
 pub(crate) fn table(loads: &[Load], width: usize, paint: Paint) -> String {
-    let all = || loads.iter().flat_map(|load| &load.checked.latencies.taken);
-    let least = all().min().copied().unwrap_or_default();
-    let most = all().max().copied().unwrap_or_default();
+    let all = || loads.iter().map(|load| &load.checked.latencies.0).filter(|all| !all.is_empty());
+    let least = all().map(Histogram::min).min().unwrap_or_default();
+    let most = all().map(Histogram::max).max().unwrap_or_default();
     let mut table = Table::new(COLUMNS);
     for load in loads {
         let latencies = &load.checked.latencies;
         let mut row: Vec<Cell> =
             vec![load.name.as_str().into(), number(load.rate().round() as u64).into()];
-        for (_, percent) in PERCENTILES.into_iter().chain([("most", 100.0)]) {
-            row.push(millis(ms(latencies.percentile(percent))).into());
+        for (_, share) in QUANTILES.into_iter().chain([("most", 1.0)]) {
+            row.push(millis(ms(latencies.quantile(share))).into());
         }
         row.push(Cell::toned(Tone::Well, latencies.drawn(least, most)));
         let tone = if load.checked.is_flawless() { Tone::Well } else { Tone::Bad };
@@ -209,15 +215,24 @@ mod tests {
         }
     }
 
+    /// To three digits.
+    #[track_caller]
+    fn check_millis(is: f64, expected: f64) {
+        assert!((is - expected).abs() < expected / 1000.0, "{is} is not {expected}");
+    }
+
     #[test]
-    fn percentiles_are_of_the_nearest_rank() {
-        let percentile = |count, percent| checked(count, 0, 0).latencies.percentile(percent);
-        assert_eq!(percentile(0, 50.0), Duration::ZERO);
-        assert_eq!(percentile(1, 99.0), Duration::from_millis(1));
-        assert_eq!(percentile(100, 50.0), Duration::from_millis(50));
-        assert_eq!(percentile(200, 99.0), Duration::from_millis(198));
-        assert_eq!(percentile(1000, 99.9), Duration::from_millis(999));
-        assert_eq!(percentile(10, 100.0), Duration::from_millis(10));
+    fn quantiles_are_of_the_nearest_rank() {
+        assert_eq!(checked(0, 0, 0).latencies.quantile(0.5), Duration::ZERO);
+        for (count, share, millis) in [
+            (1, 0.99, 1.0),
+            (100, 0.5, 50.0),
+            (200, 0.99, 198.0),
+            (1000, 0.999, 999.0),
+            (10, 1.0, 10.0),
+        ] {
+            check_millis(ms(checked(count, 0, 0).latencies.quantile(share)), millis);
+        }
     }
 
     #[test]
@@ -238,22 +253,32 @@ mod tests {
     }
 
     #[test]
+    fn no_time_is_too_long_or_too_short() {
+        let mut latencies = Latencies::default();
+        latencies.add(Duration::ZERO);
+        latencies.add(Duration::from_secs(60));
+        latencies.add(Duration::MAX);
+        check_millis(ms(latencies.quantile(0.6)), 60_000.0);
+        check_millis(ms(latencies.quantile(1.0)), 86_400_000.0);
+        assert_eq!(latencies.quantile(0.01), Duration::ZERO);
+    }
+
+    #[test]
     fn times_are_drawn_where_they_lie() {
         let mut latencies = Latencies::default();
         for millis in [1, 1, 1, 1, 1000] {
             latencies.add(Duration::from_millis(millis));
         }
-        let drawn = latencies.drawn(Duration::from_millis(1), Duration::from_secs(1));
+        let drawn = latencies.drawn(latencies.0.min(), latencies.0.max());
         assert_eq!(drawn, format!("█{}▄", " ".repeat(DRAWN - 2)));
     }
 
     #[test]
     fn json_has_the_times_in_milliseconds() {
         let json = load(checked(100, 0, 0)).json();
-        assert_eq!(
-            (&json["latency_ms"]["p50"], &json["per_second"]),
-            (&json!(50.0), &json!(200.0))
-        );
-        assert_eq!((&json["right"], &json["latency_ms"]["max"]), (&json!(100), &json!(100.0)));
+        assert_eq!((&json["right"], &json["per_second"]), (&json!(100), &json!(200.0)));
+        for (name, millis) in [("p50", 50.0), ("max", 100.0), ("mean", 50.5)] {
+            check_millis(json["latency_ms"][name].as_f64().unwrap(), millis);
+        }
     }
 }

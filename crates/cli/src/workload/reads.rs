@@ -148,9 +148,8 @@ impl Workload {
         for number in 0..VALUES {
             for (kind, load) in kinds.iter().zip(&mut loads) {
                 let (begun, spent) = (Instant::now(), process::processor_time());
-                let mut checked = Checked::default();
-                put(&self.entries, &kind[number], self.ttl_seconds, &mut checked).await?;
-                load.merge(Load::since("", checked, begun, spent));
+                put(&self.entries, &kind[number], self.ttl_seconds, &mut load.checked).await?;
+                load.add_time(begun, spent);
                 self.progress.advance();
             }
         }
@@ -166,9 +165,8 @@ impl Workload {
                 let stored = &values.of(*way)[number];
                 let step = any_step(self.entries.len(), &mut self.random);
                 let (begun, spent) = (Instant::now(), process::processor_time());
-                let mut checked = Checked::default();
-                read(&self.entries, stored, *way, step, &mut checked).await?;
-                load.merge(Load::since("", checked, begun, spent));
+                read(&self.entries, stored, *way, step, &mut load.checked).await?;
+                load.add_time(begun, spent);
                 self.progress.advance();
             }
         }
@@ -178,8 +176,9 @@ impl Workload {
     /// Puts the values that each node reads once, without measuring that.
     async fn put_unread(&mut self, values: &[Stored]) -> Result<(), Failure> {
         self.progress.step("put what no node has read", values.len());
+        let mut checked = Checked::default();
         for stored in values {
-            put(&self.entries, stored, self.ttl_seconds, &mut Checked::default()).await?;
+            put(&self.entries, stored, self.ttl_seconds, &mut checked).await?;
             self.progress.advance();
         }
         Ok(())
