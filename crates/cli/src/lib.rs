@@ -1,6 +1,6 @@
-//! The programs `dht_server` and `dht`: arguments, settings, and terminal output. Their parts are also
-//! those of the laboratory's program (`voiddht-lab`). The node itself
-//! is in `voiddht-node`, its decisions in `voiddht-core`.
+//! The programs `dht_server` and `dht`: arguments, settings, and terminal output. The laboratory's
+//! program (`voiddht-lab`) is made of the same parts. The node itself is in `voiddht-node`, its
+//! decisions in `voiddht-core`.
 //!
 //! * [`arguments`]: from the command line to checked values; an error is one line.
 //! * [`server`]: the daemon: options, settings, lifecycle from start to signal.

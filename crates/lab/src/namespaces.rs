@@ -6,7 +6,7 @@
 //! The bridge is in a namespace of its own: in that of the machine, a firewall that forwards nothing,
 //! as container engines set up, would drop its frames too.
 //!
-//! Needs root and iproute2. Everything is removed on drop; the next run removes what a killed one
+//! Needs iproute2, and root, if only in a user namespace. Everything is removed on drop; the next run removes what a killed one
 //! left behind.
 
 use std::path::{Path, PathBuf};
@@ -41,7 +41,8 @@ pub(crate) struct Machine {
 /// Says why namespaces cannot be made here, if so.
 pub(crate) fn check() -> Result<(), String> {
     if !rustix::process::geteuid().is_root() {
-        return Err("network namespaces need root".to_owned());
+        let why = "network namespaces need root, or a user namespace (docs/durability.md)";
+        return Err(why.to_owned());
     }
     let probe = Machine { namespace: format!("{}probe", next_name()) };
     let made = ip(&["netns", "add", &probe.namespace]);
