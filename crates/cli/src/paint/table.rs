@@ -10,8 +10,8 @@ const GAP: usize = 2;
 
 /// A column: its title, and when it is left out.
 #[derive(Clone, Copy, Debug)]
-pub struct Column {
-    title: &'static str,
+pub struct Column<'a> {
+    title: &'a str,
     right: bool,
     weight: u8,
     above: bool,
@@ -26,19 +26,19 @@ pub struct Cell {
 
 /// Rows of cells under titles.
 #[derive(Clone, Debug)]
-pub struct Table {
-    columns: Vec<Column>,
+pub struct Table<'a> {
+    columns: Vec<Column<'a>>,
     rows: Vec<Vec<Cell>>,
 }
 
-impl Column {
+impl<'a> Column<'a> {
     /// A column of text that is never left out.
-    pub const fn text(title: &'static str) -> Self {
+    pub const fn text(title: &'a str) -> Self {
         Self { title, right: false, weight: u8::MAX, above: false }
     }
 
     /// A column of numbers that is never left out.
-    pub const fn number(title: &'static str) -> Self {
+    pub const fn number(title: &'a str) -> Self {
         Self { title, right: true, weight: u8::MAX, above: false }
     }
 
@@ -67,9 +67,9 @@ impl<T: Into<String>> From<T> for Cell {
     }
 }
 
-impl Table {
+impl<'a> Table<'a> {
     /// No rows yet.
-    pub fn new(columns: impl Into<Vec<Column>>) -> Self {
+    pub fn new(columns: impl Into<Vec<Column<'a>>>) -> Self {
         Self { columns: columns.into(), rows: Vec::new() }
     }
 
@@ -156,7 +156,7 @@ fn line(cells: impl Iterator<Item = String>) -> String {
 mod tests {
     use super::*;
 
-    fn table() -> Table {
+    fn table() -> Table<'static> {
         let mut table = Table::new([
             Column::text("node"),
             Column::text("address").weight(1),

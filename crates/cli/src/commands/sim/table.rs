@@ -1,10 +1,11 @@
 //! What was measured, for people: figures down and runs across where there are few runs, else the
 //! other way round. What nodes sent has a table of its own, by kind of message and by purpose.
 
-use std::fmt::Write;
-
 use voiddht_sim::run::Row;
 use voiddht_sim::scenario::{Plan, Setting, Settings};
+
+use crate::paint::Paint;
+use crate::paint::table::{Column, Table};
 
 /// Runs that stand side by side.
 const MAX_ACROSS: usize = 6;
@@ -109,24 +110,19 @@ fn transposed(lines: &[Vec<String>]) -> Vec<Vec<String>> {
     (0..width).map(|column| lines.iter().map(|line| line[column].clone()).collect()).collect()
 }
 
-/// The first column to the left, the others to the right.
+/// The first line as titles, the first column to the left, the others to the right.
 fn aligned(lines: &[Vec<String>]) -> String {
-    let columns = lines.first().map_or(0, Vec::len);
-    let width = |column: usize| lines.iter().map(|line| line[column].len()).max().unwrap_or(0);
-    let widths: Vec<_> = (0..columns).map(width).collect();
-    let mut text = String::new();
-    for line in lines {
-        text.push(' ');
-        for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
-            let _ = match column {
-                0 => write!(text, " {cell:width$}"),
-                _ => write!(text, "  {cell:>width$}"),
-            };
-        }
-        text.truncate(text.trim_end().len());
-        text.push('\n');
+    let Some((titles, rows)) = lines.split_first() else { return String::new() };
+    let column = |(number, title)| match number {
+        0 => Column::text(title),
+        _ => Column::number(title),
+    };
+    let columns = titles.iter().map(String::as_str).enumerate().map(column);
+    let mut table = Table::new(columns.collect::<Vec<_>>());
+    for row in rows {
+        table.row(row.iter().map(|cell| cell.as_str().into()).collect::<Vec<_>>());
     }
-    text
+    table.render(usize::MAX, Paint::PLAIN) + "\n"
 }
 
 #[cfg(test)]
