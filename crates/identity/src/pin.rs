@@ -19,14 +19,14 @@
 //! way, so no check is ever made.
 //!
 //! Inputs and outputs are in `event.rs`, the table and its eviction in `table.rs`, the schedule of
-//! one check and the budget of PINGs in `check.rs`.
+//! one check and the budget of PINGs in `check.rs`, the bounds in `limits.rs`.
 
 mod check;
 mod event;
+mod limits;
 mod table;
 
 use std::collections::VecDeque;
-use std::time::Duration;
 
 use voiddht_core::time::{Moment, Now, WallTime};
 use voiddht_wire::{NodeId, PeerAddress};
@@ -34,59 +34,17 @@ use voiddht_wire::{NodeId, PeerAddress};
 use crate::certificate::{Certificate, CertificateError};
 use crate::policy::Policy;
 use crate::proof::ProvedPeer;
+pub use check::PINGS_PER_CHECK;
 use check::{Checks, Step};
-pub use check::{MAX_CHECKS, MAX_PINGS_PER_MINUTE, PINGS_PER_CHECK};
 pub use event::{
     Outcome, PinCounters, PinOutput, PinRecord, PingResult, Settlement, TakeoverPing,
     TakeoverRefused, TurnedAway, Verdict,
 };
-pub use table::{MAX_PIN_BYTES, MAX_PINS};
+pub use limits::{
+    COOL_DOWN, MAX_CHECKS, MAX_PIN_BYTES, MAX_PINGS_PER_MINUTE, MAX_PINS, PinLimits,
+    TAKEOVER_GRACE, VACANCY,
+};
 use table::{Pin, Standing, Table};
-
-/// How long an owner has to answer before its ID is given away: long enough that a short overload
-/// is not taken for absence (PROTOCOL, section 4).
-pub const TAKEOVER_GRACE: Duration = Duration::from_secs(10);
-/// After an owner has answered, how long conflicts over its ID are refused without asking it again.
-/// A guess: repeated takeover attempts cost the owner one answer a minute.
-pub const COOL_DOWN: Duration = Duration::from_secs(60);
-/// After an owner failed to respond, how long its ID is open to the next node that authenticates
-/// it. A guess: long enough for a node that was refused to come again after its own backoff,
-/// short enough that the owner's absence is still fresh.
-pub const VACANCY: Duration = Duration::from_secs(10 * 60);
-
-/// The bounds of the pins. See the constants for what each default rests on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PinLimits {
-    /// Pins kept, [`MAX_PINS`]. When there are more, those leave that were not seen for longest,
-    /// members of the routing table last.
-    pub max_pins: usize,
-    /// Bytes of certificates kept, [`MAX_PIN_BYTES`]; the same happens at this limit.
-    pub max_bytes: usize,
-    /// Checks in flight, [`MAX_CHECKS`]. More newcomers are refused unchecked.
-    pub max_checks: usize,
-    /// PINGs to old owners within any minute, [`MAX_PINGS_PER_MINUTE`]. Likewise.
-    pub pings_per_minute: usize,
-    /// How long an owner has to answer, [`TAKEOVER_GRACE`].
-    pub takeover_grace: Duration,
-    /// [`COOL_DOWN`].
-    pub cool_down: Duration,
-    /// [`VACANCY`].
-    pub vacancy: Duration,
-}
-
-impl Default for PinLimits {
-    fn default() -> Self {
-        Self {
-            max_pins: MAX_PINS,
-            max_bytes: MAX_PIN_BYTES,
-            max_checks: MAX_CHECKS,
-            pings_per_minute: MAX_PINGS_PER_MINUTE,
-            takeover_grace: TAKEOVER_GRACE,
-            cool_down: COOL_DOWN,
-            vacancy: VACANCY,
-        }
-    }
-}
 
 /// The pins of a node, and the checks in progress.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use data_encoding::BASE64;
 use voiddht_wire::limits::MAX_CERTIFICATE_BYTES;
 
-use super::CertificateError;
+use super::error::CertificateError;
 
 const FIRST_LINE: &[u8] = b"-----BEGIN CERTIFICATE-----";
 const LAST_LINE: &[u8] = b"-----END CERTIFICATE-----";

@@ -10,17 +10,10 @@ use std::time::Duration;
 use voiddht_core::time::Moment;
 use voiddht_wire::NodeId;
 
-use super::PinLimits;
+use super::limits::PinLimits;
 
 /// How often an owner is asked before it counts as unresponsive (PROTOCOL, section 4).
 pub const PINGS_PER_CHECK: u32 = 3;
-/// Checks in flight. A guess: a network in which more than eight keys change hands within
-/// ten seconds is under attack, and its newcomers can come again.
-pub const MAX_CHECKS: usize = 8;
-/// PINGs to old owners within any minute, whatever causes them: twenty checks. What an attacker can
-/// make this node send to others is this, and less than a connection costs the attacker.
-pub const MAX_PINGS_PER_MINUTE: usize = 60;
-
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// Everything in progress.

@@ -9,16 +9,9 @@ use voiddht_core::time::{Moment, WallTime};
 use voiddht_wire::limits::MAX_CERTIFICATE_BYTES;
 use voiddht_wire::{NodeId, PeerAddress};
 
-use super::PinLimits;
+use super::limits::PinLimits;
 use crate::certificate::Certificate;
 
-/// Pins kept: more than the routing table of a network of a million nodes holds (k = 20, b = 5:
-/// some 2 500), so that members need never leave.
-pub const MAX_PINS: usize = 4096;
-/// Bytes of certificates kept. One of ours has about 450 and one of the original's about 850, so
-/// this is the tighter limit only where peers show certificates that are needlessly large. A pin
-/// takes some 500 bytes besides.
-pub const MAX_PIN_BYTES: usize = 4 * 1024 * 1024;
 /// How old `last_seen` may grow on disk before it is written again: often enough to order pins by
 /// age after a restart, and no write for each connection.
 const SAVE_EVERY: Duration = Duration::from_secs(60 * 60);
