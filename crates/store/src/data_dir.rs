@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::backend::{Backend, Content, IdentityHome};
 use crate::clock::{AgeClock, SystemClocks, TimeSource};
+use crate::completion::OnCompletion;
 use crate::database::{Database, Expect};
 use crate::end;
 use crate::error::{Fault, OpenError, SaveIdentityError};
@@ -16,7 +17,7 @@ use crate::identity_file::{IdentityFile, sync_directory};
 use crate::loaded::{Condition, Loaded, StoredIdentity};
 use crate::medium::FileMedium;
 use crate::schema::SCHEMA_VERSION;
-use crate::store::{OnCompletion, Store};
+use crate::store::Store;
 
 const DATABASE_NAME: &str = "records.redb";
 /// A database on its way to [`DATABASE_NAME`]: not yet in use.

@@ -20,7 +20,7 @@ use crate::clock::{Age, Stamp};
 use crate::error::Fault;
 use crate::loaded::{LiveRow, Pin};
 use crate::medium::Medium;
-use crate::schema::{self, RecordRow};
+use crate::schema::{self, RecordRow, tables};
 
 /// redb's own cache: its default is a gigabyte. Everything is read once, at the start; afterwards
 /// only the inner pages of six small trees are wanted again. Half of this may hold the pages of a
@@ -132,11 +132,11 @@ fn check_schema(database: &redb::Database, expect: Expect) -> Result<(), Fault> 
             Expect::Database => Err(Fault::Damaged("it is empty".to_owned())),
         };
     }
-    if !names.iter().any(|name| name == schema::META.name()) {
+    if !names.iter().any(|name| name == tables::META.name()) {
         return Err(Fault::Damaged("its tables are those of another program".to_owned()));
     }
-    let meta = reading.open_table(schema::META).map_err(redb::Error::from)?;
-    let row = meta.get(schema::META_SCHEMA).map_err(redb::Error::from)?;
+    let meta = reading.open_table(tables::META).map_err(redb::Error::from)?;
+    let row = meta.get(tables::META_SCHEMA).map_err(redb::Error::from)?;
     let found = row
         .and_then(|row| Some(u32::from_be_bytes(row.value().try_into().ok()?)))
         .ok_or_else(|| Fault::Damaged("it does not say its version".to_owned()))?;
@@ -156,7 +156,7 @@ fn create_tables(database: &redb::Database) -> Result<(), Fault> {
     {
         let mut tables = Tables::open(&transaction)?;
         let version = schema::SCHEMA_VERSION.to_be_bytes();
-        tables.meta.insert(schema::META_SCHEMA, version.as_slice()).map_err(redb::Error::from)?;
+        tables.meta.insert(tables::META_SCHEMA, version.as_slice()).map_err(redb::Error::from)?;
     }
     Ok(transaction.commit().map_err(redb::Error::from)?)
 }
@@ -177,16 +177,16 @@ fn upgrade(database: &redb::Database) -> Result<(), Fault> {
 fn upgrade_tables(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     let mut tables = Tables::open(transaction)?;
     {
-        let old = transaction.open_table(schema::OLD_RECORDS)?;
+        let old = transaction.open_table(tables::OLD_RECORDS)?;
         for row in old.iter()? {
             let (key, row) = row?;
             let row = RecordRow::decode_old(row.value());
             tables.records.insert(key.value(), &row.encode())?;
         }
     }
-    transaction.delete_table(schema::OLD_RECORDS)?;
+    transaction.delete_table(tables::OLD_RECORDS)?;
     let version = schema::SCHEMA_VERSION.to_be_bytes();
-    tables.meta.insert(schema::META_SCHEMA, version.as_slice())?;
+    tables.meta.insert(tables::META_SCHEMA, version.as_slice())?;
     Ok(())
 }
 
@@ -207,16 +207,16 @@ struct Tables<'a> {
 impl<'a> Tables<'a> {
     fn open(transaction: &'a WriteTransaction) -> Result<Self, redb::Error> {
         Ok(Self {
-            meta: transaction.open_table(schema::META)?,
-            values: transaction.open_table(schema::VALUES)?,
-            records: transaction.open_table(schema::RECORDS)?,
-            expiry: transaction.open_table(schema::EXPIRY)?,
-            accounts: transaction.open_table(schema::ACCOUNTS)?,
-            contacts: transaction.open_table(schema::CONTACTS)?,
-            tenures: transaction.open_table(schema::TENURES)?,
-            pins: transaction.open_table(schema::PINS)?,
-            kept: transaction.open_table(schema::KEPT)?,
-            kept_values: transaction.open_table(schema::KEPT_VALUES)?,
+            meta: transaction.open_table(tables::META)?,
+            values: transaction.open_table(tables::VALUES)?,
+            records: transaction.open_table(tables::RECORDS)?,
+            expiry: transaction.open_table(tables::EXPIRY)?,
+            accounts: transaction.open_table(tables::ACCOUNTS)?,
+            contacts: transaction.open_table(tables::CONTACTS)?,
+            tenures: transaction.open_table(tables::TENURES)?,
+            pins: transaction.open_table(tables::PINS)?,
+            kept: transaction.open_table(tables::KEPT)?,
+            kept_values: transaction.open_table(tables::KEPT_VALUES)?,
         })
     }
 
@@ -254,7 +254,7 @@ impl<'a> Tables<'a> {
                 self.pins.remove(&id.to_bytes())?;
             }
             Change::RememberNode(id) => {
-                self.meta.insert(schema::META_NODE, id.to_bytes().as_slice())?;
+                self.meta.insert(tables::META_NODE, id.to_bytes().as_slice())?;
             }
             // A data directory has a file for it.
             Change::PutIdentity(_) => {}
@@ -266,9 +266,9 @@ impl<'a> Tables<'a> {
 
     fn remember_network(&mut self, network: &[Fingerprint]) -> Result<(), redb::StorageError> {
         if network.is_empty() {
-            self.meta.remove(schema::META_NETWORK)?;
+            self.meta.remove(tables::META_NETWORK)?;
         } else {
-            self.meta.insert(schema::META_NETWORK, network.concat().as_slice())?;
+            self.meta.insert(tables::META_NETWORK, network.concat().as_slice())?;
         }
         Ok(())
     }
@@ -354,30 +354,30 @@ fn apply<'a>(
         tables.apply(change)?;
     }
     let swept = tables.sweep(stale, sweep)?;
-    tables.meta.insert(schema::META_CLOCK, schema::encode_stamp(stamp).as_slice())?;
+    tables.meta.insert(tables::META_CLOCK, schema::encode_stamp(stamp).as_slice())?;
     Ok(swept)
 }
 
 fn read(database: &redb::Database) -> Result<Content, Fault> {
     let reading = database.begin_read().map_err(redb::Error::from)?;
-    let meta = reading.open_table(schema::META).map_err(redb::Error::from)?;
+    let meta = reading.open_table(tables::META).map_err(redb::Error::from)?;
     let row = |name| -> Result<Option<Vec<u8>>, redb::Error> {
         Ok(meta.get(name)?.map(|row| row.value().to_vec()))
     };
-    let node = match row(schema::META_NODE)? {
+    let node = match row(tables::META_NODE)? {
         None => None,
         Some(id) => {
             let id = id.try_into().map_err(|_| malformed("the node's ID"))?;
             Some(NodeId::from_bytes(id))
         }
     };
-    let last_stamp = match row(schema::META_CLOCK)? {
+    let last_stamp = match row(tables::META_CLOCK)? {
         None => None,
         Some(stamp) => {
             Some(schema::decode_stamp(&stamp).ok_or_else(|| malformed("the clock's row"))?)
         }
     };
-    let network = read_network(row(schema::META_NETWORK)?)?;
+    let network = read_network(row(tables::META_NETWORK)?)?;
     Ok(Content {
         node,
         network,
@@ -403,9 +403,9 @@ fn read_network(row: Option<Vec<u8>>) -> Result<Vec<Fingerprint>, Fault> {
 }
 
 fn read_contacts(reading: &redb::ReadTransaction) -> Result<Vec<StoredContact>, Fault> {
-    let table = reading.open_table(schema::CONTACTS).map_err(redb::Error::from)?;
+    let table = reading.open_table(tables::CONTACTS).map_err(redb::Error::from)?;
     // An earlier version has written no such table.
-    let tenures = match reading.open_table(schema::TENURES) {
+    let tenures = match reading.open_table(tables::TENURES) {
         Ok(table) => Some(table),
         Err(redb::TableError::TableDoesNotExist(_)) => None,
         Err(error) => return Err(redb::Error::from(error).into()),
@@ -426,7 +426,7 @@ fn read_contacts(reading: &redb::ReadTransaction) -> Result<Vec<StoredContact>, 
 }
 
 fn read_pins(reading: &redb::ReadTransaction) -> Result<Vec<Pin>, Fault> {
-    let table = reading.open_table(schema::PINS).map_err(redb::Error::from)?;
+    let table = reading.open_table(tables::PINS).map_err(redb::Error::from)?;
     let mut pins = Vec::new();
     for row in table.iter().map_err(redb::Error::from)? {
         let (id, pin) = row.map_err(redb::Error::from)?;
@@ -438,8 +438,8 @@ fn read_pins(reading: &redb::ReadTransaction) -> Result<Vec<Pin>, Fault> {
 
 /// Both tables of kept values lie in the order of their keys: they are read side by side.
 fn read_kept(reading: &redb::ReadTransaction) -> Result<Vec<(KeptRow, Bytes)>, Fault> {
-    let rows = reading.open_table(schema::KEPT).map_err(redb::Error::from)?;
-    let values = reading.open_table(schema::KEPT_VALUES).map_err(redb::Error::from)?;
+    let rows = reading.open_table(tables::KEPT).map_err(redb::Error::from)?;
+    let values = reading.open_table(tables::KEPT_VALUES).map_err(redb::Error::from)?;
     let mut values = values.iter().map_err(redb::Error::from)?;
     let mut kept = Vec::new();
     for row in rows.iter().map_err(redb::Error::from)? {
@@ -461,14 +461,14 @@ fn read_kept(reading: &redb::ReadTransaction) -> Result<Vec<(KeptRow, Bytes)>, F
 
 /// Both tables of records lie in the order of their keys: they are read side by side.
 fn read_records(reading: &redb::ReadTransaction) -> Result<Vec<(LiveRow, Age)>, Fault> {
-    let rows = reading.open_table(schema::RECORDS).map_err(redb::Error::from)?;
+    let rows = reading.open_table(tables::RECORDS).map_err(redb::Error::from)?;
     // An earlier version has written no such table.
-    let accounts = match reading.open_table(schema::ACCOUNTS) {
+    let accounts = match reading.open_table(tables::ACCOUNTS) {
         Ok(table) => Some(table),
         Err(redb::TableError::TableDoesNotExist(_)) => None,
         Err(error) => return Err(redb::Error::from(error).into()),
     };
-    let values = reading.open_table(schema::VALUES).map_err(redb::Error::from)?;
+    let values = reading.open_table(tables::VALUES).map_err(redb::Error::from)?;
     let mut values = values.iter().map_err(redb::Error::from)?;
     let mut records = Vec::new();
     for row in rows.iter().map_err(redb::Error::from)? {

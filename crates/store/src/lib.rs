@@ -22,6 +22,7 @@
 
 mod backend;
 mod clock;
+mod completion;
 #[cfg(feature = "redb")]
 mod data_dir;
 #[cfg(feature = "redb")]
@@ -31,6 +32,7 @@ mod end;
 mod error;
 #[cfg(feature = "redb")]
 mod identity_file;
+mod inbox;
 mod loaded;
 #[cfg_attr(
     not(any(test, feature = "faulty")),
@@ -55,14 +57,16 @@ pub mod faulty;
 pub mod memory;
 
 pub use clock::{BootId, Reading, TimeSource};
+pub use completion::{Completion, OnCompletion};
 #[cfg(feature = "redb")]
 pub use data_dir::DataDir;
 pub use error::{Failure, Full, OpenError, SaveIdentityError, StorageOpenError, WriteFailed};
 #[cfg(feature = "redb")]
 pub use identity_file::IDENTITY_NAME;
+pub use inbox::{INBOX_BYTES, INBOX_JOBS};
 pub use loaded::{Condition, Loaded, LoadedRecord, Pin, StoredIdentity};
 #[cfg(any(test, feature = "faulty"))]
 pub use medium::Medium;
 pub use memory_storage::MemoryStorage;
 pub use storage::{Row, RowChange, Storage, StorageError, Table};
-pub use store::{Committing, Completion, INBOX_BYTES, INBOX_JOBS, OnCompletion, Store};
+pub use store::{Committing, Store};

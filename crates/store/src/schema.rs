@@ -19,10 +19,7 @@ use crate::clock::{Age, Reading, Stamp};
 use crate::loaded::Pin;
 
 #[cfg(feature = "redb")]
-mod tables;
-
-#[cfg(feature = "redb")]
-pub(crate) use self::tables::*;
+pub(crate) mod tables;
 
 /// The version of the tables.
 pub(crate) const SCHEMA_VERSION: u32 = 2;

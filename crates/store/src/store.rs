@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -15,7 +15,9 @@ use crate::backend::{Backend, Change, Content, IdentityHome};
 #[cfg(any(test, feature = "faulty"))]
 use crate::clock::TimeSource;
 use crate::clock::{Age, AgeClock, SystemClocks};
+use crate::completion::OnCompletion;
 use crate::error::{Failure, Fault, Full, SaveIdentityError, StorageOpenError, WriteFailed};
+use crate::inbox::{INBOX_JOBS, InboxBytes};
 use crate::loaded::{Condition, Loaded, LoadedRecord, Pin, StoredIdentity};
 #[cfg(any(test, feature = "faulty"))]
 use crate::medium::Medium;
@@ -24,28 +26,8 @@ use crate::schema::RecordRow;
 use crate::storage::Storage;
 use crate::writer::{Job, Writer};
 
-/// Groups of writes that may wait for the disk; above it, [`Full`]. The writer takes all of them
-/// into one transaction: a thousand small records in 40 ms.
-pub const INBOX_JOBS: usize = 1024;
-/// Bytes of keys and values that may wait for the disk, those being written included; above it,
-/// [`Full`]. Bounds the memory that a slow disk can cost, except that one group always finds room.
-pub const INBOX_BYTES: usize = 16 * 1024 * 1024;
 /// What a change costs in memory beside its value.
 const CHANGE_BYTES: usize = size_of::<Change>();
-
-/// The end of a group of writes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Completion {
-    /// Which group.
-    pub ticket: Ticket,
-    /// Whether it will be found after a power cut. If not, it may or may not be: the writes are
-    /// not tried again, later ones are.
-    pub result: Result<(), WriteFailed>,
-}
-
-/// Told of every completion, in the order in which the groups were submitted, from the writer's
-/// thread: it must not block, and a panic in it ends the writing.
-pub type OnCompletion = Box<dyn Fn(Completion) + Send>;
 
 /// An open data directory. One thread writes to it; this handle feeds that thread.
 ///
@@ -315,25 +297,6 @@ impl Drop for Store {
         if let Err(error) = self.end() {
             tracing::warn!(%error, "the data directory was not closed cleanly");
         }
-    }
-}
-
-/// Counts the bytes that wait for the disk.
-#[derive(Debug, Default)]
-pub(crate) struct InboxBytes(AtomicUsize);
-
-impl InboxBytes {
-    fn reserve(&self, bytes: usize) -> Result<(), Full> {
-        let add = |waiting: usize| {
-            let total = waiting.saturating_add(bytes);
-            // A group that is larger than the bound would otherwise never find room.
-            (waiting == 0 || total <= INBOX_BYTES).then_some(total)
-        };
-        self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, add).map(drop).map_err(|_| Full)
-    }
-
-    pub(crate) fn release(&self, bytes: usize) {
-        self.0.fetch_sub(bytes, Ordering::AcqRel);
     }
 }
 

@@ -12,8 +12,9 @@ use voiddht_wire::NodeId;
 
 use crate::backend::{Backend, Change};
 use crate::clock::{Age, AgeClock};
+use crate::completion::{Completion, OnCompletion};
 use crate::error::WriteFailed;
-use crate::store::{Completion, INBOX_JOBS, InboxBytes, OnCompletion};
+use crate::inbox::{INBOX_JOBS, InboxBytes};
 
 /// How long the writer is idle before it notes the time all the same. Across a boot of the machine
 /// only the wall clock tells how long it was off; a correction of that clock misleads by no more
