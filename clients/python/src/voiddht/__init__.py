@@ -6,8 +6,8 @@
 
 from .aio import AsyncClient
 from .client import Client
+from .conflict import Conflict
 from .errors import (
-    Conflict,
     InvalidEnvelope,
     ProtocolError,
     StoredNowhere,

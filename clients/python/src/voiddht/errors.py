@@ -1,12 +1,5 @@
 """What can go wrong between a program and its node."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from .signed import Envelope
-
 
 class VoiddhtError(Exception):
     """Every error of this package."""
@@ -30,11 +23,3 @@ class StoredNowhere(VoiddhtError):
 
 class InvalidEnvelope(VoiddhtError):
     """A value is no valid signed value of the name that was asked for."""
-
-
-class Conflict(VoiddhtError):
-    """Another publication came first; ``newest`` is what it published."""
-
-    def __init__(self, newest: Envelope) -> None:
-        super().__init__(f"another publication came first: seq {newest.seq}")
-        self.newest = newest

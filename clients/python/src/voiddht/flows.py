@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generator, Optional, TypeVar
 
 from . import wire
-from .errors import Conflict, InvalidEnvelope, StoredNowhere
+from .conflict import Conflict
+from .errors import InvalidEnvelope, StoredNowhere
 from .wire import Answer, Freshness, Key, Request, Told
 
 if TYPE_CHECKING:
