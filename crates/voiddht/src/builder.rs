@@ -51,6 +51,14 @@ impl Default for NodeBuilder {
     }
 }
 
+impl Node {
+    /// Settings of a node that is to be started: in memory, without peers, and on a port that the system
+    /// chooses.
+    pub fn builder() -> NodeBuilder {
+        NodeBuilder::default()
+    }
+}
+
 impl NodeBuilder {
     /// Adds a peer of the network to be joined, at most 64: `HOST:PORT`, a text or a [`SocketAddr`].
     /// Names are resolved again before each attempt. A network's first node has none.

@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::ops::Deref;
 
-use crate::builder::NodeBuilder;
 use crate::handle::Handle;
 
 /// A running node of a distributed hash table. [`Self::shutdown`] ends it in good order, dropping it at
@@ -18,12 +17,6 @@ pub struct Node {
 }
 
 impl Node {
-    /// Settings of a node that is to be started: in memory, without peers, and on a port that the system
-    /// chooses.
-    pub fn builder() -> NodeBuilder {
-        NodeBuilder::default()
-    }
-
     pub(crate) fn new(inner: voiddht_node::Node) -> Self {
         let handle = Handle::new(inner.handle());
         Self { inner, handle }
@@ -35,7 +28,7 @@ impl Node {
     }
 
     /// Where it listens for peers: what other nodes on this machine are given as
-    /// [`NodeBuilder::peer`].
+    /// [`NodeBuilder::peer`](crate::NodeBuilder::peer).
     pub fn address(&self) -> SocketAddr {
         self.inner.p2p_address()
     }
