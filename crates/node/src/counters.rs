@@ -4,16 +4,17 @@
 //! with each other: two that are read together may be a step apart.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use voiddht_core::event::Notice;
 use voiddht_core::label::Limit as CoreLimit;
 use voiddht_identity::pin::PinCounters;
 
+mod count;
 pub(crate) mod recent;
 pub mod tallies;
 
+use count::Count;
 use recent::{MinuteClock, RecentCount};
 use tallies::{Tallies, Tally};
 
@@ -197,29 +198,6 @@ counters! {
     gateway_writes,
     /// Requests to the gateway without the right token, or from a page of another site.
     gateway_refused,
-}
-
-/// One number.
-#[derive(Debug, Default)]
-pub(crate) struct Count(AtomicU64);
-
-impl Count {
-    pub(crate) fn add(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn add_many(&self, many: u64) {
-        self.0.fetch_add(many, Ordering::Relaxed);
-    }
-
-    /// For numbers that go down again.
-    pub(crate) fn subtract(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn read(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
 }
 
 impl Counters {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Count;
+use super::count::Count;
 
 /// How far back a [`RecentCount`] looks: long enough for an operator to come and look, and twice what
 /// alerts look back.

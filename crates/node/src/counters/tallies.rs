@@ -13,7 +13,7 @@ use voiddht_core::operation::Receipt;
 use voiddht_core::report::Report;
 use voiddht_wire::peer::Body;
 
-use super::Count;
+use super::count::Count;
 use crate::histogram::{Copies, CopiesHistogram, DurationHistogram, Durations};
 
 voiddht_core::label! {
