@@ -23,8 +23,9 @@ use voiddht_wire::{MessageType, NodeId};
 use crate::context::Context;
 use crate::event::Event;
 use crate::frame_reader::{Frame, FrameRules};
+use crate::handshake::error::HandshakeError;
 use crate::handshake::membership::AwaitedProof;
-use crate::handshake::{Established, HandshakeError, Standing};
+use crate::handshake::{Established, Standing};
 use crate::link::{FRAME_DEADLINE, Link, LinkEnd};
 use crate::log_limit::{Line, log_limited};
 

@@ -12,7 +12,8 @@ use voiddht_wire::peer::NodeInfo;
 use crate::connection::Connection;
 use crate::context::Context;
 use crate::event::Event;
-use crate::handshake::{self, DialFailure, Established, HandshakeError};
+use crate::handshake::error::HandshakeError;
+use crate::handshake::{self, DialFailure, Established};
 use crate::log_limit::{Line, log_limited};
 use crate::service;
 

@@ -22,7 +22,8 @@ use crate::connection::Connection;
 use crate::context::Context;
 use crate::counters::{Counters, Limit};
 use crate::event::Event;
-use crate::handshake::{self, HandshakeError};
+use crate::handshake;
+use crate::handshake::error::HandshakeError;
 use crate::log_limit::{Line, log_limited};
 
 /// How long accepting pauses after it failed: mostly, because the process has too many files

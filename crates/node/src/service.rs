@@ -15,7 +15,7 @@ use voiddht_wire::Key;
 use voiddht_wire::api::{DHT_FAILURE, DHT_GET, DHT_SUCCESS};
 use voiddht_wire::limits::FRAME_HEADER_BYTES;
 
-use crate::handshake;
+use crate::sockets;
 
 /// How long connecting, and the answer, may take where a dial has failed. A GET that finds nothing takes a
 /// lookup.
@@ -42,8 +42,8 @@ pub async fn identify(
     address: SocketAddr,
     patience: Duration,
 ) -> Option<Service> {
-    let connected = timeout(patience, handshake::connect(source, address)).await;
-    let mut tcp = connected.ok()?.ok()?;
+    let socket = sockets::outgoing(source, address).ok()?;
+    let mut tcp = timeout(patience, socket.connect(address)).await.ok()?.ok()?;
     let mut first = [0; 4];
     let exchange = async {
         tcp.write_all(&question()).await?;

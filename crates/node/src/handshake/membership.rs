@@ -18,7 +18,7 @@ use voiddht_identity::network::{
 use voiddht_identity::{Certificate, Identity, Refusal};
 use voiddht_wire::NodeId;
 
-use super::HandshakeError;
+use super::error::HandshakeError;
 use crate::clock::wall_seconds;
 use crate::context::Context;
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep};
 use tokio_rustls::TlsAcceptor;
+use voiddht_core::event::Undelivered;
 use voiddht_identity::{CertificateError, Identity, KeyKind, Policy};
 use voiddht_wire::limits::MAX_CERTIFICATE_BYTES;
 use voiddht_wire::peer::Dialect;

@@ -11,7 +11,8 @@ use tokio::task::JoinSet;
 use voiddht_identity::network::{Fingerprint, PushError};
 
 use crate::context::Context;
-use crate::handshake::{self, HandshakeError};
+use crate::handshake;
+use crate::handshake::error::HandshakeError;
 
 /// What contacts pushed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 use voiddht_identity::network::PushError;
 
 use crate::counters::recent::{MinuteClock, RecentCount};
-use crate::handshake::HandshakeError;
+use crate::handshake::error::HandshakeError;
 
 voiddht_core::label! {
     /// Why a connection was not one with a member of the network.

@@ -3,7 +3,9 @@
 use tokio_rustls::client::TlsStream as ClientStream;
 use tokio_rustls::server::TlsStream as ServerStream;
 use voiddht_identity::client_config;
-use voiddht_identity::network::{Membership, NetworkSecrets, PROOF_BYTES, exporter};
+use voiddht_identity::network::{
+    Membership, NetworkSecrets, PROOF_BYTES, ProofError, PushError, exporter,
+};
 
 use super::*;
 use crate::testing::private_context;
