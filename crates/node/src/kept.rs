@@ -10,7 +10,7 @@ use voiddht_core::record::order::Class;
 use voiddht_core::time::WallTime;
 use voiddht_wire::Key;
 
-use crate::handle::HandleError;
+use crate::outcome::HandleError;
 
 pub use voiddht_core::kept::{
     KeepRefusal, KeptState, MAX_KEEP_LOOKUPS_PER_SECOND, MAX_KEPT_BYTES, MAX_KEPT_VALUES,

@@ -55,6 +55,7 @@ mod node;
 mod node_events;
 mod observer;
 mod outbox;
+mod outcome;
 mod own_address;
 mod own_sessions;
 mod persistence;
@@ -70,10 +71,9 @@ mod testing;
 
 pub use counters::Counts;
 pub use descriptors::Descriptors;
-pub use handle::{
-    GatewayRequest, GetOutcome, Handle, HandleError, LookupOutcome, PutIfResult, PutOutcome,
-};
+pub use handle::{GatewayRequest, Handle};
 pub use node::{Node, StartError};
 pub use node_events::{NodeEvent, NodeEvents};
+pub use outcome::{GetOutcome, HandleError, LookupOutcome, PutIfResult, PutOutcome};
 pub use settings::{Limits, Settings};
 pub use status::{CoreStatus, Status};

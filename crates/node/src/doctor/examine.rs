@@ -8,7 +8,8 @@ use voiddht_core::label::{RefusalReason, RequestKind};
 use voiddht_core::node::DIAL_BACK_PAUSE;
 
 use super::{DIAL_BACK_PATIENCE, Examination, Findings};
-use crate::handle::{Handle, HandleError};
+use crate::handle::Handle;
+use crate::outcome::HandleError;
 use crate::snapshot::SnapshotRequest;
 
 impl Handle {

@@ -13,8 +13,8 @@ use voiddht_wire::Key;
 use voiddht_wire::limits::MAX_VALUE_BYTES;
 
 use super::router::{Refusal, Routes, bad, busy, json};
-use crate::handle::HandleError;
 use crate::kept::{Keep, KeepError, KeepOutcome, KeepRefusal};
+use crate::outcome::HandleError;
 
 /// How keeping a value began, for programs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::history::{History, HistoryView, Window};
 use super::{DRIVER_DEADLINE, Watched};
-use crate::handle::HandleError;
+use crate::outcome::HandleError;
 use crate::snapshot::{EventView, OperationView, Snapshot, SnapshotRequest, State};
 
 /// Operations of a network that are shown together, at most: more cannot be followed by eye.

@@ -5,7 +5,7 @@ use voiddht_core::report::{Report, Step, StepAnswer};
 use voiddht_wire::Key;
 
 use super::signed::SignedView;
-use crate::handle::GetOutcome;
+use crate::outcome::GetOutcome;
 
 /// Steps of one operation that are listed, at most: more than a lookup needs in a network of a
 /// million nodes. 140 bytes each in memory.

@@ -6,7 +6,7 @@ use voiddht_wire::Key;
 
 use super::operation::millis;
 use super::signed::SignedView;
-use crate::handle::GetOutcome;
+use crate::outcome::GetOutcome;
 
 /// Why a value is accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
