@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 use serde::Serialize;
 use voiddht_core::event::Sighting;
 
-use crate::network::Survey;
+use crate::network::survey::Survey;
 use crate::own_address::Addresses;
 use crate::snapshot::{Snapshot, State};
 

@@ -21,6 +21,7 @@ use crate::counters::{Counts, Limit};
 use crate::event::{AnswerTo, Event};
 use crate::kept::{Keep, KeepError, KeepOutcome, KeptView};
 use crate::metrics::MetricFamily;
+use crate::network::reload::reload;
 use crate::network::{NetworkReload, NetworkReloadError};
 use crate::node_events::NodeEvents;
 use crate::outcome::{GetOutcome, HandleError, LookupOutcome, PutIfResult, PutOutcome};
@@ -292,7 +293,7 @@ impl Handle {
     /// # Errors
     /// [`NetworkReloadError`]; nothing has changed.
     pub async fn reload_network(&self) -> Result<NetworkReload, NetworkReloadError> {
-        crate::network::reload::reload(&self.context).await
+        reload(&self.context).await
     }
 
     /// Whether the node belongs to a private network.

@@ -7,26 +7,25 @@
 mod directory;
 pub mod file;
 pub(crate) mod reload;
+mod reload_outcome;
+mod seal;
 #[cfg(feature = "http")]
-mod survey;
+pub(crate) mod survey;
 mod tally;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use rand::TryRng;
-use rand::rngs::SysRng;
-use voiddht_identity::Identity;
 use voiddht_identity::network::secrets::MAX_SECRETS;
-use voiddht_identity::network::{Fingerprint, Membership, NetworkSecrets};
+use voiddht_identity::network::{Fingerprint, Membership};
 
 pub use self::directory::DirectoryMismatch;
 pub(crate) use self::directory::check_directory;
 pub use self::file::{SecretFileFault, read_secret_file};
-pub(crate) use self::reload::Remembering;
-pub use self::reload::{NetworkReload, NetworkReloadError};
-#[cfg(feature = "http")]
-pub(crate) use self::survey::{Survey, survey};
+pub(crate) use self::reload_outcome::Remembering;
+pub use self::reload_outcome::{NetworkReload, NetworkReloadError};
+pub use self::seal::SealError;
+pub(crate) use self::seal::seal;
 pub(crate) use self::tally::Tallies;
 pub use self::tally::{MembershipRefusal, NetworkTally};
 
@@ -74,27 +73,4 @@ impl Network {
     pub(crate) fn has_been_first(&self, secret: Fingerprint) -> bool {
         self.firsts.lock().unwrap_or_else(PoisonError::into_inner).contains(&secret)
     }
-}
-
-/// Why a membership could not be made of secrets that could be read.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SealError {
-    /// The operating system gave no randomness.
-    #[error("no randomness: {0}")]
-    Randomness(String),
-    /// The own certificate is too long to be pushed.
-    #[error("the own certificate is too long to be pushed")]
-    Certificate,
-}
-
-/// Seals the node's certificate with the first of these secrets, under a new nonce.
-pub(crate) fn seal(
-    secrets: NetworkSecrets,
-    identity: &Identity,
-) -> Result<Arc<Membership>, SealError> {
-    let mut nonce = [0; voiddht_identity::network::push::NONCE_BYTES];
-    let filled = SysRng.try_fill_bytes(&mut nonce);
-    filled.map_err(|error| SealError::Randomness(error.to_string()))?;
-    let membership = Membership::new(secrets, identity, nonce).ok_or(SealError::Certificate)?;
-    Ok(Arc::new(membership))
 }

@@ -9,6 +9,7 @@ use voiddht_core::node::DIAL_BACK_PAUSE;
 
 use super::{DIAL_BACK_PATIENCE, Examination, Findings};
 use crate::handle::Handle;
+use crate::network::survey::survey;
 use crate::outcome::HandleError;
 use crate::snapshot::SnapshotRequest;
 
@@ -37,7 +38,7 @@ impl Handle {
         };
         let ((), survey) = tokio::join!(
             context.callers.wait_for(begun, &awaited, DIAL_BACK_PATIENCE),
-            crate::network::survey(context, contacts),
+            survey(context, contacts),
         );
         let dialed_back = context.callers.since(recently, &hosts);
         let snapshot = self.snapshot(SnapshotRequest::default()).await?;

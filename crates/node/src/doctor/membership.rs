@@ -8,7 +8,7 @@
 use voiddht_identity::network::Fingerprint;
 
 use super::{Check, Findings, Grade};
-use crate::network::Survey;
+use crate::network::survey::Survey;
 use crate::snapshot::{NetworkView, SecretView};
 
 /// Judges the membership; `None` in a public network.
