@@ -13,28 +13,27 @@ use std::time::Duration;
 use tokio::io::BufReader;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
-use voiddht_core::Node;
-use voiddht_core::event::{Command, Outcome, PutIfOutcome};
+use voiddht_core::event::Command;
 use voiddht_core::node::ConditionalPut;
-use voiddht_core::operation::Receipt;
 use voiddht_core::operation::get::ReadMode;
 use voiddht_signed::Precedence;
-use voiddht_wire::Key;
-use voiddht_wire::api::{Acknowledge, Answer, ApiError, Ask, Proof, Put, PutIf, Request, Told};
+use voiddht_wire::api::{ApiError, Ask, Put, PutIf, Request};
 use voiddht_wire::frame::FrameError;
 
+pub(crate) mod answer;
 mod lanes;
 
+use self::answer::{ApiAnswer, ApiRequest, Wanted};
 use self::lanes::Lanes;
 use crate::context::Context;
-use crate::counters::{Counters, Limit};
-use crate::event::{AnswerTo, Event};
+use crate::counters::Limit;
+use crate::event::Event;
 use crate::frame_reader::{Frame, FrameRules};
 use crate::idle_slots::{Admission, IdleSlots};
 use crate::link::{Link, LinkEnd};
 use crate::listener::accept;
 use crate::log_limit::{Line, log_limited};
-use crate::outbox::{Budget, Outbox, OutboxLimits, PushError};
+use crate::outbox::{Budget, Outbox, OutboxLimits};
 use crate::settings::{API_QUEUED_BYTES_GUARANTEED, API_QUEUED_BYTES_PER_CONNECTION};
 use crate::sockets::{self, CLIENT_KEEPALIVE};
 
@@ -153,7 +152,7 @@ struct ApiConnection {
     remote: SocketAddr,
     link: Link<BufReader<TcpStream>, ApiRules>,
     slot: Slot,
-    lanes: Arc<Lanes<Event>>,
+    lanes: Arc<Lanes<ApiRequest>>,
 }
 
 impl ApiConnection {
@@ -202,8 +201,8 @@ impl ApiConnection {
                 }
                 frame = self.link.next() => frame,
             };
-            let event = match frame.and_then(|frame| self.command(frame)) {
-                Ok(Some(event)) => event,
+            let request = match frame.and_then(|frame| self.request(frame)) {
+                Ok(Some(request)) => request,
                 // It waits for the answer to an earlier request of its key.
                 Ok(None) => continue,
                 // The program sends no more requests, and may still await answers: the link then
@@ -214,14 +213,14 @@ impl ApiConnection {
                 }
                 Err(end) => return end,
             };
-            if !context.tell(event).await {
+            if !context.tell(Event::from(request)).await {
                 return LinkEnd::Killed;
             }
         }
     }
 
     /// What a frame asks for, if that may begin now.
-    fn command(&self, frame: Frame) -> Result<Option<Event>, LinkEnd<ApiBroken>> {
+    fn request(&self, frame: Frame) -> Result<Option<ApiRequest>, LinkEnd<ApiBroken>> {
         let request =
             Request::decode(frame.kind, frame.body).map_err(|rule| LinkEnd::Broken(rule.into()))?;
         self.slot.used(&self.context);
@@ -244,9 +243,9 @@ impl ApiConnection {
             Request::Get { .. } | Request::Ask(_) => (0, 0),
         };
         let lanes = Arc::clone(&self.lanes);
-        let answer = AnswerTo::Api(ApiAnswer { counters, outbox, lanes, key, wanted, asked });
-        let event = Event::Command { command: command(request), answer };
-        Ok(self.lanes.begin(key, event, wanted.demands_order()))
+        let answer = ApiAnswer { counters, outbox, lanes, key, wanted, asked };
+        let request = ApiRequest { command: command(request), answer };
+        Ok(self.lanes.begin(key, request, wanted.demands_order()))
     }
 
     fn log(&self, end: &LinkEnd<ApiBroken>) {
@@ -296,115 +295,6 @@ fn command(request: Request) -> Command {
             let (ttl, replication) = (seconds(ttl), nodes(replication));
             Command::PutIf(ConditionalPut { key, value, ttl, replication, expected })
         }
-    }
-}
-
-/// What a program wants to be told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Wanted {
-    /// The value that it gets.
-    Value,
-    /// What has become of a PUT.
-    Put(Acknowledge),
-    /// A value, and how it was verified.
-    Told,
-    /// What has become of a conditional PUT.
-    Conditional,
-}
-
-impl Wanted {
-    fn of(request: &Request) -> Self {
-        match request {
-            Request::Get { .. } => Self::Value,
-            Request::Put(put) => Self::Put(put.acknowledge),
-            Request::Ask(_) => Self::Told,
-            Request::PutIf(_) => Self::Conditional,
-        }
-    }
-
-    /// Whether the request waits for those of its key before it, and those after it wait for it.
-    fn demands_order(self) -> bool {
-        matches!(self, Self::Told | Self::Conditional)
-    }
-}
-
-/// Where the answer to a program's request goes.
-#[derive(Debug)]
-pub(crate) struct ApiAnswer {
-    counters: Arc<Counters>,
-    outbox: Arc<Outbox>,
-    lanes: Arc<Lanes<Event>>,
-    key: Key,
-    wanted: Wanted,
-    /// The TTL and the replication that a PUT asked for; 0 is the node's default.
-    asked: (u16, u8),
-}
-
-impl ApiAnswer {
-    /// Sends what the core found out. What comes back has waited for that, and begins now.
-    pub(crate) fn send(self, outcome: Outcome, core: &Node) -> Vec<Event> {
-        if self.wanted != Wanted::Put(Acknowledge::No) {
-            let answer = self.answer(outcome, core);
-            // Closed: the program has gone. Every value fits an answer.
-            if self.outbox.push(|buffer| answer.encode(buffer)) == Err(PushError::Full) {
-                // It does not read its answers, and others need the memory.
-                self.counters.limit_reached(Limit::ApiQueuedBytes);
-                self.outbox.kill();
-            }
-        }
-        self.outbox.end_request();
-        self.lanes.end(&self.key)
-    }
-
-    fn answer(&self, outcome: Outcome, core: &Node) -> Answer {
-        let key = self.key;
-        match (self.wanted, outcome) {
-            (Wanted::Told, Outcome::Get { value, proof, report, .. }) => {
-                let proof = proof.unwrap_or(Proof::Vote);
-                let agreeing = u8::try_from(report.agreeing).unwrap_or(u8::MAX);
-                let ttl = report.ttl_left.unwrap_or(0);
-                Answer::Told(Told { key, proof, agreeing, ttl, value })
-            }
-            // Too many operations are in progress: nothing was found.
-            (Wanted::Told, _) => {
-                Answer::Told(Told { key, proof: Proof::Vote, agreeing: 0, ttl: 0, value: None })
-            }
-            (_, Outcome::Get { value: Some(value), .. }) => Answer::Success { key, value },
-            (_, Outcome::Put { receipt, .. }) => self.answer_put(receipt, core),
-            (_, Outcome::PutIf(PutIfOutcome::Put(receipt))) => self.answer_put(receipt, core),
-            (_, Outcome::PutIf(PutIfOutcome::Conflict(value))) => Answer::Conflict { key, value },
-            _ => Answer::Failure { key },
-        }
-    }
-
-    fn answer_put(&self, receipt: Receipt, core: &Node) -> Answer {
-        let key = self.key;
-        let count = |nodes| u8::try_from(nodes).unwrap_or(u8::MAX);
-        match (receipt.failure, self.wanted) {
-            (None, Wanted::Put(Acknowledge::Receipt)) => {
-                let (possible, ttl) = self.terms(core);
-                let [high, low] = ttl.to_be_bytes();
-                let (stored, outstanding) = (count(receipt.stored), count(receipt.outstanding));
-                let value = vec![stored, outstanding, count(possible), high, low];
-                Answer::Success { key, value: value.into() }
-            }
-            (None, _) => Answer::Success { key, value: vec![count(receipt.stored)].into() },
-            (Some(why), Wanted::Put(Acknowledge::Receipt)) => {
-                Answer::FailureBecause { key, why: why.to_string().into() }
-            }
-            (Some(_), _) => Answer::Failure { key },
-        }
-    }
-}
-
-impl ApiAnswer {
-    /// How many nodes could store the value, and for how many seconds it lives.
-    fn terms(&self, core: &Node) -> (usize, u16) {
-        let (config, (ttl, replication)) = (core.config(), self.asked);
-        let asked = if ttl == 0 { config.default_ttl } else { Duration::from_secs(ttl.into()) };
-        let granted = asked.clamp(config.min_ttl, config.max_ttl).as_secs();
-        let wanted = if replication == 0 { config.replication } else { replication.into() };
-        (wanted.min(core.table().len()), u16::try_from(granted).unwrap_or(u16::MAX))
     }
 }
 

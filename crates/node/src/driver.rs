@@ -33,6 +33,7 @@ use voiddht_session::{Input, Opened, Output, Proved, Session};
 use voiddht_wire::peer::{Dialect, Message, NodeInfo};
 
 use self::outboxes::Outboxes;
+use crate::api::answer::ApiRequest;
 use crate::clock::Clock;
 use crate::contact_log::ContactLog;
 use crate::context::Context as Shared;
@@ -69,7 +70,7 @@ pub(crate) struct Driver {
     next_command: u64,
     /// Requests of local programs that waited for the answer to another. No more than a connection may
     /// have unanswered.
-    released: VecDeque<Event>,
+    released: VecDeque<ApiRequest>,
     /// What ends each dial that is in progress.
     dials: HashMap<ConnectionId, CancellationToken>,
     resolver: Resolver,
@@ -305,9 +306,8 @@ impl Driver {
             while let Some(output) = self.session.poll_output() {
                 self.execute(now, output);
             }
-            let released = self.released.pop_front();
-            let Some(Event::Command { command, answer }) = released else { return };
-            self.command(now, command, answer, false);
+            let Some(ApiRequest { command, answer }) = self.released.pop_front() else { return };
+            self.command(now, command, AnswerTo::Api(answer), false);
         }
     }
 

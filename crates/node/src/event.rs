@@ -14,7 +14,7 @@ use voiddht_session::{Ending, Opened, ProbeEnd};
 use voiddht_wire::peer::{ErrorCode, Message, NodeInfo};
 use voiddht_wire::{Key, NodeId, PeerAddress};
 
-use crate::api::ApiAnswer;
+use crate::api::answer::{ApiAnswer, ApiRequest};
 use crate::driver::observe::Observation;
 use crate::network::{NetworkReloadError, Remembering};
 use crate::outbox::Outbox;
@@ -149,4 +149,10 @@ pub(crate) enum AnswerTo {
     Api(ApiAnswer),
     /// No requester waits.
     Nobody,
+}
+
+impl From<ApiRequest> for Event {
+    fn from(ApiRequest { command, answer }: ApiRequest) -> Self {
+        Self::Command { command, answer: AnswerTo::Api(answer) }
+    }
 }
