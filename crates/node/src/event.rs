@@ -15,8 +15,8 @@ use voiddht_wire::peer::{ErrorCode, Message, NodeInfo};
 use voiddht_wire::{Key, NodeId, PeerAddress};
 
 use crate::api::answer::{ApiAnswer, ApiRequest};
-use crate::driver::observe::Observation;
 use crate::network::{NetworkReloadError, Remembering};
+use crate::observation::Observation;
 use crate::outbox::Outbox;
 use crate::pins::PinView;
 use crate::snapshot::SnapshotRequest;

@@ -26,7 +26,8 @@ use crate::network::{NetworkReload, NetworkReloadError};
 use crate::node_events::NodeEvents;
 use crate::outcome::{GetOutcome, HandleError, LookupOutcome, PutIfResult, PutOutcome};
 use crate::pins::PinView;
-use crate::snapshot::{Snapshot, SnapshotRequest, Surroundings};
+use crate::snapshot::assemble::Surroundings;
+use crate::snapshot::{Snapshot, SnapshotRequest};
 use crate::status::Status;
 
 /// How long the disk may take to say how much room it has.

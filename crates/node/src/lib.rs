@@ -53,6 +53,7 @@ pub mod metrics;
 pub mod network;
 mod node;
 mod node_events;
+mod observation;
 mod observer;
 mod outbox;
 mod outcome;

@@ -20,8 +20,11 @@ use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{Key, NodeId};
 
 use crate::counters::tallies::OperationOutcome;
-use crate::snapshot::{MAX_STEPS, clock_in_words};
+use crate::snapshot::health::clock_in_words;
 
+/// Steps of one operation that are listed, at most: more than a lookup needs in a network of a
+/// million nodes. 140 bytes each in memory.
+pub const MAX_STEPS: usize = 64;
 /// Operations of users that are remembered. With [`MAX_STEPS`] steps each, 300 KiB; without a
 /// dashboard, 8 KiB.
 const MAX_FINISHED: usize = 32;

@@ -3,8 +3,8 @@
 //! Plain data for serde. Names carry their units. IDs and keys are 64 hexadecimal digits. Of a
 //! value, its key, size and remaining TTL are shown, and never its content.
 
-mod assemble;
-mod health;
+pub(crate) mod assemble;
+pub(crate) mod health;
 mod operation;
 mod signed;
 mod value;
@@ -13,12 +13,13 @@ use serde::Serialize;
 use voiddht_core::kept::{KeptState, KeptUsage};
 use voiddht_core::peer_clocks::ClockEstimate;
 
-pub(crate) use assemble::Surroundings;
-pub(crate) use health::clock_in_words;
+use health::clock_in_words;
 pub use health::{Facts, Health, Reason, State};
-pub use operation::{MAX_STEPS, OperationView, StepView};
+pub use operation::{OperationView, StepView};
 pub use signed::SignedView;
 pub use value::{ValueView, Verified};
+
+pub use crate::observer::MAX_STEPS;
 
 /// Keys of a sample, at most: so many marks can be distinguished on a ring.
 pub const MAX_SAMPLED_KEYS: usize = 128;

@@ -19,8 +19,8 @@ use super::{
     StorageView, TableView, TrustView,
 };
 use crate::counters::{Counts, limit_names};
-use crate::driver::observe::{Observation, ObservedBucket, Running};
 use crate::network::{MembershipRefusal, Network};
+use crate::observation::{Observation, ObservedBucket, Running};
 use crate::observer::{ContactChange, Finished, Happened};
 use crate::own_address::Addresses;
 use crate::settings::Limits;

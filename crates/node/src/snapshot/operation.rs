@@ -7,10 +7,6 @@ use voiddht_wire::Key;
 use super::signed::SignedView;
 use crate::outcome::GetOutcome;
 
-/// Steps of one operation that are listed, at most: more than a lookup needs in a network of a
-/// million nodes. 140 bytes each in memory.
-pub const MAX_STEPS: usize = 64;
-
 /// An operation, in progress or ended.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct OperationView {
@@ -51,7 +47,7 @@ pub struct OperationView {
     pub agreeing: u32,
     /// Votes for others.
     pub dissenting: u32,
-    /// Each request in the order of its start, [`MAX_STEPS`] at most; empty if they were not
+    /// Each request in the order of its start, [`super::MAX_STEPS`] at most; empty if they were not
     /// recorded when it started.
     pub steps: Vec<StepView>,
 }
