@@ -20,7 +20,7 @@ use crate::context::Context;
 use crate::counters::{Counts, Limit};
 use crate::event::{AnswerTo, Event};
 use crate::kept::{Keep, KeepError, KeepOutcome, KeptView};
-use crate::metrics::MetricFamily;
+use crate::metrics::{self, DRIVER_DEADLINE, MetricFamily, Numbers};
 use crate::network::reload::reload;
 use crate::network::{NetworkReload, NetworkReloadError};
 use crate::node_events::NodeEvents;
@@ -322,7 +322,17 @@ impl Handle {
     /// driver: where it does not answer within two seconds they have no samples, and
     /// `voiddht_driver_responding` is 0.
     pub async fn metrics(&self) -> Vec<MetricFamily> {
-        crate::metrics::of_node(self).await
+        metrics::of_node(&self.numbers("").await)
+    }
+
+    /// What its metrics are read from, under this name where there are several nodes.
+    pub(crate) async fn numbers<'a>(&self, label: &'a str) -> Numbers<'a> {
+        let looking = self.snapshot(SnapshotRequest::default());
+        let looking = tokio::time::timeout(DRIVER_DEADLINE, looking);
+        let (seen, free_bytes) = tokio::join!(looking, self.free_bytes());
+        let seen = seen.ok().and_then(Result::ok);
+        let (id, policy) = (self.id(), self.policy());
+        Numbers { label, id, policy, counts: self.counts(), seen, free_bytes }
     }
 
     /// What happens to the node from now on; at most [`NodeEvents::CAPACITY`] events wait to be taken.

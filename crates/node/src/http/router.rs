@@ -294,9 +294,11 @@ async fn reload_network(
 
 async fn prometheus(State(routes): State<Routes>) -> impl IntoResponse {
     let headers = [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)];
-    let nodes = routes.watched.iter();
-    let nodes = nodes.map(|one| (&one.handle, one.label.as_deref().unwrap_or_default()));
-    (headers, metrics::expose(nodes).await)
+    let mut all = Vec::new();
+    for Watched { handle, label } in routes.watched.iter() {
+        all.push(handle.numbers(label.as_deref().unwrap_or_default()).await);
+    }
+    (headers, metrics::expose(&all))
 }
 
 async fn healthz(State(routes): State<Routes>) -> Result<&'static str, Refusal> {

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Family, Metric, MetricKind, Numbers};
+use super::family::{Family, MetricKind};
+use super::metric::{Metric, Numbers};
 use crate::snapshot::{BucketView, State};
 
 /// Of which commit the program was built; `unknown` where neither the builder nor git says it.
@@ -18,11 +19,11 @@ pub(super) const METRICS: &[Metric] = &[
         &["version", "commit", "policy", "node_id"],
         "Always 1; which program runs, and which node it is.",
         |one, family| {
-            let id = one.handle.id().to_string();
+            let id = one.id.to_string();
             let labels = [
                 ("version", env!("CARGO_PKG_VERSION")),
                 ("commit", COMMIT),
-                ("policy", one.handle.policy().name()),
+                ("policy", one.policy.name()),
                 ("node_id", &id),
             ];
             family.sample(&labels, 1_u64);

@@ -1,6 +1,7 @@
 //! Connections, pins, and limits.
 
-use super::{Family, Metric, MetricKind, Numbers};
+use super::family::{Family, MetricKind};
+use super::metric::{Metric, Numbers};
 use crate::snapshot::LimitView;
 
 pub(super) const METRICS: &[Metric] = &[

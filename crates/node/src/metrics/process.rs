@@ -5,7 +5,8 @@ use rustix::param::clock_ticks_per_second;
 use rustix::process::{Resource, getrlimit};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::{Metric, MetricKind};
+use super::family::MetricKind;
+use super::metric::Metric;
 
 pub(super) const METRICS: &[Metric] = &[
     Metric::process(

@@ -3,7 +3,8 @@
 use voiddht_core::kept::KeptState;
 use voiddht_core::label::{KeptPublication, RefusalReason, StoreRejection};
 
-use super::{Metric, MetricKind};
+use super::family::MetricKind;
+use super::metric::Metric;
 
 pub(super) const METRICS: &[Metric] = &[
     Metric::gauge("voiddht_records", "Records stored.", |one| {

@@ -2,7 +2,8 @@
 
 use voiddht_core::label::{LookupPurpose, OperationKind, RequestKind, RequestOutcome};
 
-use super::{Metric, MetricKind};
+use super::family::MetricKind;
+use super::metric::Metric;
 use crate::counters::tallies::OperationOutcome;
 use crate::histogram::{COPIES_BOUNDS, DURATION_BOUNDS};
 
