@@ -5,20 +5,21 @@
 //! the doctor: some contacts are pinged, each dials this node back, and [`callers`](crate::callers)
 //! counts them.
 
+mod check;
 mod examine;
+mod findings;
 mod limits;
 mod membership;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::Serialize;
-use voiddht_core::event::Sighting;
 
-use crate::network::survey::Survey;
-use crate::own_address::Addresses;
-use crate::snapshot::{Snapshot, State};
+pub use self::check::{Check, Grade};
+use self::findings::Findings;
+use crate::snapshot::State;
 
 /// How long contacts have to dial back: what a dial may take until the certificate is there, and a
 /// little for their being busy.
@@ -29,34 +30,6 @@ const RECENTLY: Duration = Duration::from_secs(120);
 /// Less free room on the disk is worth a warning. A guess: what a busy hour of values takes.
 const LITTLE_ROOM: u64 = 1 << 30;
 
-/// How a check came out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Grade {
-    /// As it should be.
-    Well,
-    /// It is unknown.
-    Unknown,
-    /// The node works, and there is something to look at.
-    Warning,
-    /// The node does not do what it is for.
-    Failed,
-}
-
-/// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Check {
-    /// Its name, for programs: `network`, `membership` (of a node of a private network), `join`,
-    /// `reachable`, `address`, `clock`, `disk`, `limits` or `peers`.
-    pub name: &'static str,
-    /// How it came out.
-    pub result: Grade,
-    /// What was found.
-    pub text: String,
-    /// What to do about it; empty where there is nothing to do.
-    pub advice: String,
-}
-
 /// Everything that was looked at.
 #[derive(Clone, Debug, Serialize)]
 pub struct Examination {
@@ -66,32 +39,6 @@ pub struct Examination {
     pub taken_at_ms: u64,
     /// The checks, in the order in which they are of use.
     pub checks: Vec<Check>,
-}
-
-/// What the judgement is made of.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Findings<'a> {
-    pub(crate) snapshot: &'a Snapshot,
-    /// Where the node listens, and where it says that it is reached.
-    pub(crate) own_address: Addresses,
-    /// Whether it moves to another address by itself when the machine loses this one.
-    pub(crate) follows_address: bool,
-    /// How the contacts that were asked see it.
-    pub(crate) sightings: &'a [Sighting],
-    /// What contacts push, in a private network.
-    pub(crate) survey: &'a Survey,
-    /// Addresses that connected after they were asked, or in the minute before: they do not dial
-    /// back twice.
-    pub(crate) dialed_back: &'a [IpAddr],
-    /// When a caller last connected.
-    pub(crate) last_caller: Option<SystemTime>,
-    /// STOREs that were asked of this node, and those of them that came from the future.
-    pub(crate) stores: u64,
-    pub(crate) future_versions: u64,
-    /// What is free on the disk of the data directory, if that is known.
-    pub(crate) free_bytes: Option<u64>,
-    /// Connections that the settings allow; open files may allow fewer.
-    pub(crate) wanted_connections: usize,
 }
 
 impl Examination {
@@ -118,17 +65,6 @@ impl Examination {
     /// The worst of all results.
     pub fn worst(&self) -> Grade {
         self.checks.iter().map(|check| check.result).max().unwrap_or(Grade::Unknown)
-    }
-}
-
-impl Check {
-    fn new(
-        name: &'static str,
-        result: Grade,
-        text: impl Into<String>,
-        advice: impl Into<String>,
-    ) -> Self {
-        Self { name, result, text: text.into(), advice: advice.into() }
     }
 }
 

@@ -7,7 +7,8 @@ use voiddht_core::event::{Command, Outcome};
 use voiddht_core::label::{RefusalReason, RequestKind};
 use voiddht_core::node::DIAL_BACK_PAUSE;
 
-use super::{DIAL_BACK_PATIENCE, Examination, Findings};
+use super::findings::Findings;
+use super::{DIAL_BACK_PATIENCE, Examination};
 use crate::handle::Handle;
 use crate::network::survey::survey;
 use crate::outcome::HandleError;

@@ -1,6 +1,7 @@
 //! The doctor's check of limits: which were reached or nearly are, and which option changes them.
 
-use super::{Check, Findings, Grade};
+use super::check::{Check, Grade};
+use super::findings::Findings;
 use crate::counters::recent::RECENT;
 
 /// What to do about a limit that was reached, by its name in the metrics.

@@ -7,7 +7,8 @@
 
 use voiddht_identity::network::Fingerprint;
 
-use super::{Check, Findings, Grade};
+use super::check::{Check, Grade};
+use super::findings::Findings;
 use crate::network::survey::Survey;
 use crate::snapshot::{NetworkView, SecretView};
 

@@ -1,14 +1,18 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::time::SystemTime;
 
+use voiddht_core::event::Sighting;
 use voiddht_core::peer_clocks::ClockEstimate;
 use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{NodeId, PeerAddress};
 
 use super::*;
+use crate::network::survey::Survey;
+use crate::own_address::Addresses;
 use crate::snapshot::{
     BanView, ClockView, ConfiguredPeerView, ConnectionsView, Health, KeptUsageView, LimitView,
-    NodeView, OperationsView, Reason, RecordsView, StorageView, TableView, TrustView,
+    NodeView, OperationsView, Reason, RecordsView, Snapshot, StorageView, TableView, TrustView,
 };
 
 pub(super) fn snapshot() -> Snapshot {
