@@ -5,13 +5,16 @@
 //! anything are served on the Unix socket only.
 //!
 //! * `server`: accepting, bounds and deadlines. `control`: path and permissions of the Unix socket.
-//! * `router`: routes. `guard`: access control and security headers.
+//! * `router`: routes. `state`: what they share. `answer`: how they answer. `guard`: access control
+//!   and security headers.
 //! * `view`: one node, or a network of several in this process. `history`: the last minutes.
 //! * `events`: the live stream. `page`: the document.
 //!
 //! Nothing here holds a lock that a request of the DHT takes, and no value's content is sent.
 
-mod control;
+mod answer;
+pub(crate) mod control;
+pub(crate) mod control_routes;
 mod events;
 pub mod guard;
 mod history;
@@ -19,81 +22,33 @@ mod kept;
 mod page;
 mod router;
 pub mod server;
+mod state;
 mod view;
+mod watched;
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::control::{CONTROL_SOCKET, ControlSocket};
+pub use self::control_routes::ControlRoutes;
 pub use self::events::body_of;
 use self::history::History;
 pub use self::kept::KeepView;
-use self::router::Routes;
+pub use self::server::HTTP_CONNECTIONS;
 use self::server::Lifetime;
-use crate::handle::Handle;
+use self::state::RouterState;
+pub use self::watched::Watched;
 pub use crate::metrics::DRIVER_DEADLINE;
 
-/// Concurrent HTTP connections, on the TCP address and on the Unix socket each: a few people, a
-/// few tools. Each takes some 20 KiB.
-pub const HTTP_CONNECTIONS: usize = 64;
-/// The name of a node's control socket in its data directory.
-pub const CONTROL_SOCKET: &str = "control";
 /// How long connections may take to end when the server stops.
 const STOP_DEADLINE: Duration = Duration::from_secs(1);
-
-/// A node that is looked at.
-#[derive(Clone, Debug)]
-pub struct Watched {
-    /// Speaks to it.
-    pub handle: Handle,
-    /// What it is called beside others; `None` for a node by itself.
-    pub label: Option<String>,
-}
-
-/// Where a node makes the Unix socket by which its owner's tools speak to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ControlSocket {
-    /// At this path: [`CONTROL_SOCKET`] in the data directory.
-    At(PathBuf),
-    /// In this directory, named after the address of the module API: for a node without a data
-    /// directory.
-    In(PathBuf),
-}
-
-impl ControlSocket {
-    /// The path of the node whose module API is served there.
-    pub(crate) fn path(&self, api: SocketAddr) -> PathBuf {
-        match self {
-            Self::At(path) => path.clone(),
-            Self::In(directory) => directory.join(format!("{api}.sock")),
-        }
-    }
-}
-
-/// Further routes of the control socket: those of another surface over the same node.
-#[derive(Clone)]
-pub struct ControlRoutes(Arc<dyn Fn(Handle) -> Router + Send + Sync>);
-
-impl ControlRoutes {
-    /// Routes that are made once the node runs. Their paths must be none of the control socket's own.
-    pub fn new(routes: impl Fn(Handle) -> Router + Send + Sync + 'static) -> Self {
-        Self(Arc::new(routes))
-    }
-}
-
-impl fmt::Debug for ControlRoutes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ControlRoutes")
-    }
-}
 
 /// Where to serve. At least one should be given.
 #[derive(Clone, Debug, Default)]
@@ -177,16 +132,17 @@ impl BoundHttp {
             let sampler = Arc::clone(history).run(Arc::clone(&watched));
             tasks.spawn(stop.clone().run_until_cancelled_owned(sampler));
         }
-        let routes = Routes::new(Arc::clone(&watched), history, stop.clone());
+        let state = RouterState::new(Arc::clone(&watched), history, stop.clone());
         let lifetime = Lifetime { stop: stop.clone(), tasks: tasks.clone() };
         let address = self.tcp.as_ref().map(|(_, address)| *address);
         if let Some((listener, address)) = self.tcp {
-            tasks.spawn(server::serve(listener, routes.for_browsers(address), lifetime.clone()));
+            let site = router::for_browsers(&state, address);
+            tasks.spawn(server::serve(listener, site, lifetime.clone()));
         }
         let further = watched.first().zip(self.control_routes);
-        let further = further.map(|(first, ControlRoutes(make))| make(first.handle.clone()));
+        let further = further.map(|(first, routes)| routes.make(first.handle.clone()));
         let control = self.control.map(|(listener, file)| {
-            let site = routes.for_tools(further.unwrap_or_default());
+            let site = router::for_tools(&state, further.unwrap_or_default());
             tasks.spawn(server::serve(listener, site, lifetime));
             file
         });

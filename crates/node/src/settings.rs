@@ -10,7 +10,9 @@ use voiddht_identity::{KeyExchange, KeyKind, PinLimits, Policy};
 
 use crate::descriptors::Descriptors;
 #[cfg(feature = "http")]
-use crate::http::{ControlRoutes, ControlSocket};
+use crate::http::control::ControlSocket;
+#[cfg(feature = "http")]
+use crate::http::control_routes::ControlRoutes;
 
 /// Connections with peers: one with each contact, as far as they fit, because a connection is the
 /// best sign that a contact is alive, and saves the handshake. The table of a node among 2 000 others

@@ -7,6 +7,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,6 +17,8 @@ use tokio::net::{UnixListener, UnixStream};
 
 use crate::groups;
 
+/// The name of a node's control socket in its data directory.
+pub const CONTROL_SOCKET: &str = "control";
 /// Setgid, and writable by its group: a directory that is shared with the group.
 const SHARED_DIRECTORY: u32 = 0o2020;
 /// The ending of sockets that several nodes have in one directory.
@@ -24,6 +27,26 @@ const SHARED: &str = "sock";
 const MAX_NEIGHBOURS: usize = 256;
 /// A younger socket may belong to a node that has made it and does not listen yet.
 const SETTLED: Duration = Duration::from_secs(60);
+
+/// Where a node makes the Unix socket by which its owner's tools speak to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ControlSocket {
+    /// At this path: [`CONTROL_SOCKET`] in the data directory.
+    At(PathBuf),
+    /// In this directory, named after the address of the module API: for a node without a data
+    /// directory.
+    In(PathBuf),
+}
+
+impl ControlSocket {
+    /// The path of the node whose module API is served there.
+    pub(crate) fn path(&self, api: SocketAddr) -> PathBuf {
+        match self {
+            Self::At(path) => path.clone(),
+            Self::In(directory) => directory.join(format!("{api}.sock")),
+        }
+    }
+}
 
 /// The socket's place in the file system; removed when dropped.
 #[derive(Debug)]

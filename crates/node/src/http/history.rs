@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use voiddht_core::label::{OperationKind, RequestKind, RequestOutcome};
 
-use super::Watched;
+use super::watched::Watched;
 use crate::counters::Counts;
 use crate::histogram::Durations;
 

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use voiddht_wire::Key;
 use voiddht_wire::limits::MAX_VALUE_BYTES;
 
-use super::router::{Refusal, Routes, bad, busy, json};
+use super::answer::{Refusal, bad, busy, json};
+use super::state::RouterState;
 use crate::kept::{Keep, KeepError, KeepOutcome, KeepRefusal};
 use crate::outcome::HandleError;
 
@@ -64,7 +65,7 @@ struct WhichNode {
 }
 
 /// What is served of kept values.
-pub(super) fn routes() -> Router<Routes> {
+pub(super) fn routes() -> Router<RouterState> {
     Router::new()
         .route("/kept.json", get(list))
         .route("/kept/{key}", put(keep).delete(unkeep))
@@ -72,15 +73,15 @@ pub(super) fn routes() -> Router<Routes> {
 }
 
 async fn list(
-    State(routes): State<Routes>,
+    State(state): State<RouterState>,
     Query(WhichNode { node }): Query<WhichNode>,
 ) -> Result<Response, Refusal> {
-    let kept = routes.watched(node)?.handle.kept().await;
+    let kept = state.watched(node)?.handle.kept().await;
     Ok(json(&kept.map_err(|error| busy(&error.to_string()))?))
 }
 
 async fn keep(
-    State(routes): State<Routes>,
+    State(state): State<RouterState>,
     Path(key): Path<String>,
     Query(how): Query<How>,
     value: Bytes,
@@ -101,16 +102,16 @@ async fn keep(
     if how.published {
         keep = keep.already_published();
     }
-    let outcome = routes.watched(how.node)?.handle.keep(keep).await.map_err(refused)?;
+    let outcome = state.watched(how.node)?.handle.keep(keep).await.map_err(refused)?;
     Ok(json(&KeepView::new(&key, &outcome)))
 }
 
 async fn unkeep(
-    State(routes): State<Routes>,
+    State(state): State<RouterState>,
     Path(key): Path<String>,
     Query(WhichNode { node }): Query<WhichNode>,
 ) -> Result<&'static str, Refusal> {
-    match routes.watched(node)?.handle.unkeep(key_of(&key)?).await {
+    match state.watched(node)?.handle.unkeep(key_of(&key)?).await {
         Ok(true) => Ok("kept no longer\n"),
         Ok(false) => Err((StatusCode::NOT_FOUND, "No value of that key is kept.\n".into())),
         Err(error) => Err(busy(&error.to_string())),

@@ -22,6 +22,9 @@ use tokio_util::task::TaskTracker;
 use crate::log_limit::{Line, LogLimits, log_limited};
 use crate::sockets::{self, CLIENT_KEEPALIVE};
 
+/// Concurrent HTTP connections, on the TCP address and on the Unix socket each: a few people, a
+/// few tools. Each takes some 20 KiB.
+pub const HTTP_CONNECTIONS: usize = 64;
 /// How long a request's head may take, and a connection be idle: longer than the usual interval
 /// of Prometheus, 15 s.
 const HEAD_DEADLINE: Duration = Duration::from_secs(30);

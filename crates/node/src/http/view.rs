@@ -8,8 +8,8 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::Watched;
 use super::history::{History, HistoryView, Window};
+use super::watched::Watched;
 use crate::metrics::DRIVER_DEADLINE;
 use crate::outcome::HandleError;
 use crate::snapshot::{EventView, OperationView, Snapshot, SnapshotRequest, State};
