@@ -30,11 +30,11 @@ use crate::counters::Limit;
 use crate::event::Event;
 use crate::frame_reader::{Frame, FrameRules};
 use crate::idle_slots::{Admission, IdleSlots};
+use crate::limits::{API_QUEUED_BYTES_GUARANTEED, API_QUEUED_BYTES_PER_CONNECTION};
 use crate::link::{Link, LinkEnd};
 use crate::listener::accept;
 use crate::log_limit::{Line, log_limited};
 use crate::outbox::{Budget, Outbox, OutboxLimits};
-use crate::settings::{API_QUEUED_BYTES_GUARANTEED, API_QUEUED_BYTES_PER_CONNECTION};
 use crate::sockets::{self, CLIENT_KEEPALIVE};
 
 /// What is read from a program's socket at once: some hundred GETs.

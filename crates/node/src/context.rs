@@ -17,12 +17,12 @@ use crate::callers::Callers;
 use crate::clock::Clock;
 use crate::counters::{Counters, Limit};
 use crate::event::Event;
+use crate::limits::{Limits, QUEUED_BYTES_GUARANTEED};
 use crate::network::Network;
 use crate::node_events::Subscribers;
 use crate::outbox::{Budget, Outbox, OutboxLimits};
 use crate::own_address::OwnAddress;
 use crate::own_sessions::OwnSessions;
-use crate::settings::{Limits, QUEUED_BYTES_GUARANTEED};
 
 /// State that all tasks of a node share.
 #[derive(Debug)]

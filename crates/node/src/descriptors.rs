@@ -20,7 +20,7 @@ const LEAST_SHARE: usize = 8;
 /// A budget of open files that nodes share. Clones are the same budget.
 ///
 /// Nodes with budgets of their own do not know of each other: several in one process need one that they
-/// share, or more connections than the process may have files ([`crate::settings::CONNECTIONS`] each).
+/// share, or more connections than the process may have files ([`crate::limits::CONNECTIONS`] each).
 #[derive(Clone, Debug)]
 pub struct Descriptors(Arc<Budget>);
 

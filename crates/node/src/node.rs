@@ -92,7 +92,7 @@ impl Node {
 
     /// Stops the node in good order: it answers local programs what they have asked, hands over
     /// what it holds and says goodbye, for at most
-    /// [`crate::settings::Limits::leave_deadline`]; then its connections and ports are closed.
+    /// [`crate::Limits::leave_deadline`]; then its connections and ports are closed.
     pub async fn shutdown(mut self) {
         self.context.finish.cancel();
         let handle = self.handle();

@@ -17,10 +17,10 @@ use crate::clock::Clock;
 use crate::context::Context;
 use crate::counters::Counters;
 use crate::event::Event;
+use crate::limits::Limits;
 use crate::network::{self, Network};
 use crate::outbox::Budget;
 use crate::own_address::{Addresses, OwnAddress};
-use crate::settings::{Limits, Settings};
 
 pub(crate) const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -63,7 +63,8 @@ fn build(
                 announced: PeerAddress::new(LOOPBACK, 7402),
                 lost: None,
             },
-            &Settings::loopback(),
+            false,
+            false,
         ),
         own_sessions: crate::own_sessions::OwnSessions::default(),
         data_dir: None,

@@ -13,7 +13,7 @@ use voiddht_wire::limits::MAX_CERTIFICATE_BYTES;
 use voiddht_wire::peer::Dialect;
 
 use super::*;
-use crate::settings::Limits;
+use crate::limits::Limits;
 use crate::testing::{LOOPBACK, context, context_of};
 
 /// What a proxy does with what the server sends.

@@ -46,7 +46,7 @@ use crate::network::{
 use crate::node_events::Subscribers;
 use crate::outbox::Budget;
 use crate::own_address::watch::Watch;
-use crate::own_address::{self, OwnAddress};
+use crate::own_address::{OwnAddress, listen};
 use crate::own_sessions::OwnSessions;
 use crate::persistence::Persistence;
 use crate::pins;
@@ -141,9 +141,9 @@ pub(super) async fn start(
         }
         _ => None,
     };
-    let (p2p, own_address) = own_address::bind(&settings).await.map_err(not_bound)?;
+    let (p2p, own_address) = listen::bind(&settings).await.map_err(not_bound)?;
     let api = match settings.api {
-        Some(api) => Some(listen(api, "module API").await?),
+        Some(api) => Some(listen_on(api, "module API").await?),
         None => None,
     };
     let api_address = api.as_ref().map(address);
@@ -179,7 +179,7 @@ pub(super) async fn start(
         network,
         identity: beginning.identity,
         own,
-        own_address: OwnAddress::new(own_address, &settings),
+        own_address: OwnAddress::new(own_address, settings.follow_address, settings.core.client),
         own_sessions: OwnSessions::default(),
         budget: Budget::new(settings.limits.queued_bytes),
         clock,
@@ -401,7 +401,7 @@ fn not_bound((address, source): (SocketAddr, io::Error)) -> StartError {
     StartError::Listen { address, purpose: "p2p", source }
 }
 
-async fn listen(address: SocketAddr, purpose: &'static str) -> Result<TcpListener, StartError> {
+async fn listen_on(address: SocketAddr, purpose: &'static str) -> Result<TcpListener, StartError> {
     let bound = TcpListener::bind(address).await;
     bound.map_err(|source| StartError::Listen { address, purpose, source })
 }

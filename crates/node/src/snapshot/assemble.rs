@@ -19,11 +19,11 @@ use super::{
     StorageView, TableView, TrustView,
 };
 use crate::counters::{Counts, limit_names};
+use crate::limits::Limits;
 use crate::network::{MembershipRefusal, Network};
 use crate::observation::{Observation, ObservedBucket, Running};
 use crate::observer::{ContactChange, Finished, Happened};
 use crate::own_address::Addresses;
-use crate::settings::Limits;
 
 /// What is known of a node without asking its driver.
 #[derive(Debug)]
