@@ -1,5 +1,6 @@
 //! A running node: its start, and its end.
 
+pub(crate) mod error;
 mod start;
 
 use std::net::SocketAddr;
@@ -10,15 +11,12 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use voiddht_core::event::{Command, Outcome};
-use voiddht_store::Storage;
 use voiddht_wire::NodeId;
 
 use crate::context::Context;
 use crate::handle::Handle;
 #[cfg(feature = "http")]
 use crate::http::HttpServer;
-use crate::settings::Settings;
-pub use start::StartError;
 
 /// How long the tasks of a node may take to end once it has been asked to stop: what the driver
 /// allows its connections, and their goodbyes, and the disk a moment.
@@ -38,26 +36,6 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node on the current runtime. When this returns it listens on its ports and has
-    /// begun to look for its peers.
-    ///
-    /// # Errors
-    /// [`StartError`]; nothing is left running.
-    pub async fn start(settings: Settings) -> Result<Self, StartError> {
-        start::start(settings, None).await
-    }
-
-    /// Starts a node whose storage is the embedding program's own, in place of a data directory.
-    ///
-    /// # Errors
-    /// [`StartError`]; nothing is left running.
-    pub async fn start_on(
-        settings: Settings,
-        storage: Box<dyn Storage>,
-    ) -> Result<Self, StartError> {
-        start::start(settings, Some(storage)).await
-    }
-
     /// The node's ID.
     pub fn id(&self) -> NodeId {
         self.context.own.id

@@ -15,19 +15,16 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use voiddht_core::config::ConfigError;
 use voiddht_core::event::{Command, StoredContact, StoredRecord};
 use voiddht_core::kept::KeptRow;
 use voiddht_identity::network::{Fingerprint, NetworkSecrets};
-use voiddht_identity::{Identity, IdentityError, KeyExchange, Policy, server_config};
+use voiddht_identity::{Identity, KeyExchange, Policy, server_config};
 use voiddht_session::{Accepted, Input, PoolLimits, Session, SessionLimits};
-use voiddht_store::{
-    Loaded, LoadedRecord, OpenError, Pin, SaveIdentityError, Storage, StorageOpenError, Store,
-    StoredIdentity, WriteFailed,
-};
+use voiddht_store::{Loaded, LoadedRecord, Pin, Storage, Store, StoredIdentity};
 use voiddht_wire::peer::NodeInfo;
 
 use super::Node;
+use super::error::StartError;
 use crate::api;
 use crate::callers::Callers;
 use crate::clock::Clock;
@@ -40,9 +37,7 @@ use crate::event::{AnswerTo, Event};
 use crate::handle::Handle;
 #[cfg(feature = "http")]
 use crate::http::{BoundHttp, HttpError, HttpServer, HttpSettings, Watched};
-use crate::network::{
-    self, DirectoryMismatch, Network, SealError, SecretFileFault, check_directory, read_secret_file,
-};
+use crate::network::{self, Network, check_directory, read_secret_file};
 use crate::node_events::Subscribers;
 use crate::outbox::Budget;
 use crate::own_address::watch::Watch;
@@ -52,69 +47,26 @@ use crate::persistence::Persistence;
 use crate::pins;
 use crate::settings::Settings;
 
-/// Why a node could not be started.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StartError {
-    /// A port could not be listened on.
-    #[error("cannot listen on {address} ({purpose}): {source}")]
-    Listen {
-        /// Where.
-        address: SocketAddr,
-        /// What for.
-        purpose: &'static str,
-        /// Why not.
-        source: io::Error,
-    },
-    /// The data directory could not be opened.
-    #[error(transparent)]
-    DataDir(#[from] OpenError),
-    /// A data directory was asked for, and this program is built without the feature `redb`.
-    #[error("this program is built without data directories (the feature `redb`)")]
-    NoDataDir,
-    /// The storage of the embedding program could not be opened.
-    #[error(transparent)]
-    Storage(#[from] StorageOpenError),
-    /// The storage of the embedding program belongs to another network.
-    #[error(
-        "the storage belongs to a node of another network: give the node the secret of that network, \
-         or an empty storage"
-    )]
-    OtherNetwork,
-    /// The identity could not be kept in the data directory.
-    #[error(transparent)]
-    SaveIdentity(#[from] SaveIdentityError),
-    /// There is no usable identity.
-    #[error("no identity: {0}")]
-    Identity(#[from] IdentityError),
-    /// The core's settings contradict each other.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// The dashboard and the metrics cannot be served.
-    #[cfg(feature = "http")]
-    #[error(transparent)]
-    Http(#[from] HttpError),
-    /// The secrets of the private network cannot be read.
-    #[error(transparent)]
-    NetworkSecret(#[from] SecretFileFault),
-    /// The certificate cannot be sealed for the private network.
-    #[error("cannot join the private network: {0}")]
-    Seal(#[from] SealError),
-    /// The data directory belongs to another network.
-    #[error(transparent)]
-    Directory(#[from] DirectoryMismatch),
-    /// The data directory did not take the secrets' fingerprints.
-    #[error("cannot remember the private network: {0}")]
-    RememberNetwork(#[from] WriteFailed),
-    /// A private network whose IDs are trusted on first use.
-    #[error(
-        "--identity tofu and --network-secret exclude each other: peers of the original network \
-         cannot prove that they have the secret. Remove one of the two"
-    )]
-    PrivateTofu,
-    /// The operating system gave no randomness.
-    #[error("no randomness: {0}")]
-    Randomness(String),
+impl Node {
+    /// Starts a node on the current runtime. When this returns it listens on its ports and has
+    /// begun to look for its peers.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running.
+    pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        self::start(settings, None).await
+    }
+
+    /// Starts a node whose storage is the embedding program's own, in place of a data directory.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running.
+    pub async fn start_on(
+        settings: Settings,
+        storage: Box<dyn Storage>,
+    ) -> Result<Self, StartError> {
+        self::start(settings, Some(storage)).await
+    }
 }
 
 /// What a data directory, or nothing, gives a node to begin with.
@@ -128,10 +80,7 @@ struct Beginning {
     pins: Vec<Pin>,
 }
 
-pub(super) async fn start(
-    settings: Settings,
-    storage: Option<Box<dyn Storage>>,
-) -> Result<Node, StartError> {
+async fn start(settings: Settings, storage: Option<Box<dyn Storage>>) -> Result<Node, StartError> {
     settings.core.check()?;
     let secrets = read_secrets(&settings)?;
     let beginning = begin(&settings, storage, secrets.as_ref())?;
