@@ -19,11 +19,11 @@
 //! way, so no check is ever made.
 //!
 //! Inputs and outputs are in `event.rs`, the table and its eviction in `table.rs`, the schedule of
-//! one check and the budget of PINGs in `check.rs`, the bounds in `limits.rs`.
+//! one check and the budget of PINGs in `pings.rs`, the bounds in `limits.rs`.
 
-mod check;
 mod event;
 mod limits;
+mod pings;
 mod table;
 
 use std::collections::VecDeque;
@@ -34,8 +34,6 @@ use voiddht_wire::{NodeId, PeerAddress};
 use crate::certificate::{Certificate, CertificateError};
 use crate::policy::Policy;
 use crate::proof::ProvedPeer;
-pub use check::PINGS_PER_CHECK;
-use check::{Checks, Step};
 pub use event::{
     Outcome, PinCounters, PinOutput, PinRecord, PingResult, Settlement, TakeoverPing,
     TakeoverRefused, TurnedAway, Verdict,
@@ -44,6 +42,8 @@ pub use limits::{
     COOL_DOWN, MAX_CHECKS, MAX_PIN_BYTES, MAX_PINGS_PER_MINUTE, MAX_PINS, PinLimits,
     TAKEOVER_GRACE, VACANCY,
 };
+pub use pings::PINGS_PER_CHECK;
+use pings::{Checks, Step};
 use table::{Pin, Standing, Table};
 
 /// The pins of a node, and the checks in progress.

@@ -1,4 +1,4 @@
-//! The checks in progress, and the budget of PINGs.
+//! The PINGs to the owners of contested pins: the checks in progress, and their budget.
 //!
 //! One check asks [`PINGS_PER_CHECK`] times, a third of the grace apart, and ends a third after the
 //! last. The distances are kept from PING to PING rather than from the start, so a node that was
