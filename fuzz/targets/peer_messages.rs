@@ -6,11 +6,11 @@
 use bytes::{Bytes, BytesMut};
 use libfuzzer_sys::fuzz_target;
 use voiddht_fuzz::Source;
+use voiddht_wire::MessageType;
 use voiddht_wire::frame::{self, FrameStart};
 use voiddht_wire::limits::{
     FRAME_HEADER_BYTES, LONG_LENGTH_BYTES, MAX_FRAME_BYTES, MAX_SHORT_FRAME_BYTES,
 };
-use voiddht_wire::MessageType;
 use voiddht_wire::peer::{Body, Decoded, Dialect, Message};
 
 fuzz_target!(|data: &[u8]| {
