@@ -252,12 +252,9 @@ async fn get(
     let entry = (stored.entry + step) % entries.len();
     let started = Instant::now();
     let found = entries[entry].get(stored.key).await;
-    checked.latencies.add(started.elapsed());
-    match judge(found)?.flatten() {
-        Some(value) if value == stored.value => checked.right += 1,
-        Some(_) => checked.wrong += 1,
-        None => checked.missing += 1,
-    }
+    let took = started.elapsed();
+    let found = judge(found)?.flatten();
+    checked.count(took, found.as_deref(), &stored.value);
     Ok(())
 }
 

@@ -49,6 +49,18 @@ pub(crate) struct Checked {
     pub(crate) latencies: Latencies,
 }
 
+impl Checked {
+    /// Counts a GET that took so long and found this, where `stored` was to be found.
+    pub(crate) fn count(&mut self, took: Duration, found: Option<&[u8]>, stored: &[u8]) {
+        self.latencies.add(took);
+        match found {
+            Some(value) if value == stored => self.right += 1,
+            Some(_) => self.wrong += 1,
+            None => self.missing += 1,
+        }
+    }
+}
+
 /// Operations that ran one after the other or at once, and how long all of them took.
 #[derive(Clone, Debug)]
 pub(crate) struct Load {
