@@ -60,7 +60,7 @@ fn an_owner_that_lives_keeps_its_id() {
     assert!(world.tally().pin_conflicts > 0, "it was refused");
     assert_eq!(world.tally().takeovers, 0);
     assert_eq!((known_at(&world, OWNER), known_at(&world, claimant)), (before, 0));
-    assert_eq!(world.host(claimant).node().unwrap().table().len(), 0, "it has joined nobody");
+    assert_eq!(world.host(claimant).node().unwrap().table().len(), 0, "it has joined no network");
     assert!(get_each(&mut world, 0..20).missing.is_empty());
     assert_clean(&world);
 }

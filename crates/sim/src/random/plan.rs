@@ -90,7 +90,7 @@ impl Plan {
         });
         let mut config = config(adversaries.is_some(), nodes, &mut random);
         let fault = fault(config.node.k.min(nodes), hostile, &mut random);
-        // Nobody can tell a node from one that has its ID, where there are no certificates.
+        // Without certificates no node can be told from one that has its ID.
         config.network.certificates = matches!(fault, Fault::Reinstalled(_)) || random.random();
         Self {
             seed,
