@@ -33,7 +33,8 @@ def rust_files(root: Path) -> dict[Module, str]:
         if {"tests", "testing", "bin"} & set(module):
             continue
         text = re.split(r"#\[cfg\(.*test.*\)\]\s*mod \w+ \{", path.read_text())[0]
-        files[() if module in {("lib",), ("main",)} else module] = re.sub(r"//.*", "", text)
+        text = re.sub(r"pub\(in [\w:]+\)|//.*", "", text)
+        files[() if module in {("lib",), ("main",)} else module] = text
     return files
 
 

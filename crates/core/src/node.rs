@@ -18,131 +18,114 @@
 //!
 //! # Where things are
 //!
-//! This file holds the state and hands each input to the module that owns it: `serve` answers peers,
-//! `contacts` admits nodes to the routing table, `operate` runs operations, `join` finds the network
-//! and notices its loss, `lost` remembers contacts that may come back, `suspects` retries
-//! unresponsive contacts, `reach` detects the own public address and whether peers can dial this
-//! node, `moved` announces a new address to contacts, `parking` holds operations until there is a
-//! contact to ask, `upkeep` keeps records on their k closest nodes, `keeper` republishes what this
-//! node keeps for its users.
+//! A node consists of parts. Each owns its state, and is passed what it needs of others: the
+//! [`context`], which all share, and here and there another part. None of them knows the node. What a
+//! part wants of the others (a lookup, say) it returns, and the node passes it on.
+//!
+//! | part | what it decides |
+//! |---|---|
+//! | [`contacts`] | which addresses are checked before a node enters the routing table; [`suspects`]: when unresponsive contacts are asked again |
+//! | [`join`] | how the network is found, and its loss noticed; [`join::lost`]: contacts that may come back |
+//! | [`reach`] | whether peers can dial this node |
+//! | [`values`] | what this node holds, has published and has verified |
+//! | [`operate`] | what operations in progress send; [`parking`]: operations that wait for the join; [`conditional`]: PUT IF |
+//! | [`upkeep`] | which records are copied where |
+//! | [`keeper`] | when kept values are republished |
+//! | [`clock`], [`duplicate`], [`moved`] | wrong clocks, a copied identity, a new address of this machine |
+//!
+//! What follows for several parts is in files of their own: [`contact_events`] (a contact enters, fails,
+//! leaves), [`serve`] (a request arrives), [`replies`] (an answer, or none), [`starting`] and [`ending`]
+//! (operations), [`own_lookups`] (lookups of the node's own). They hold no state.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::time::Duration;
 
-use rand::RngExt;
+use bytes::Bytes;
 use rand::rngs::ChaCha8Rng;
-use voiddht_wire::peer::{Body, Header, Message, NodeInfo};
-use voiddht_wire::{Key, NodeId, RpcId};
+use voiddht_wire::peer::{Body, NodeInfo};
+use voiddht_wire::{Key, PeerAddress, RpcId};
 
 use crate::config::{Config, ConfigError};
 use crate::configured::{ConfiguredPeer, PeerState};
-use crate::density::{NetworkSize, SizeEstimate};
+use crate::density::SizeEstimate;
 use crate::event::{
-    Command, CommandId, Destination, Input, Notice, Outcome, Output, RequestOutcome, StoredRecord,
-    Undelivered, Write,
+    Command, CommandId, Input, Notice, Outcome, Output, StoredContact, StoredRecord,
 };
-use crate::kept::Table;
-use crate::label::Limit;
-use crate::operation::get::ReadMode;
-use crate::pace::Pace;
-use crate::peer_clocks::PeerClocks;
+use crate::kept::{KeptRow, KeptUsage, KeptView, Table};
+use crate::label::{Limit, LookupPurpose};
+use crate::peer_clocks::ClockEstimate;
 use crate::quota::RequestQuota;
-use crate::reachability::Reachability;
+use crate::reachability::Reach;
 use crate::record::RecordStore;
 use crate::reputation::Reputation;
-use crate::request::{InFlight, Kind, Overdue, Purpose, Requests};
-use crate::routing::{RoutingConfig, RoutingTable};
-use crate::time::{BootTime, Moment, Now};
+use crate::request::Purpose;
+use crate::routing::RoutingTable;
+use crate::time::{Moment, Now};
 
 mod clock;
 mod conditional;
+mod contact_events;
 mod contacts;
+mod context;
 mod duplicate;
+mod ending;
 mod join;
 mod keeper;
-mod lost;
 mod moved;
 mod operate;
+mod own_lookups;
 mod parking;
 mod published;
 mod reach;
+mod replies;
 mod schedule;
 mod serve;
+mod starting;
 mod suspects;
+mod unsynced;
 mod upkeep;
+mod values;
 mod verified;
 
 pub use crate::event::ConditionalPut;
-use conditional::Conditionals;
 pub use contacts::DIAL_BACK_PAUSE;
-use contacts::Probes;
-use duplicate::Duplicates;
-use join::Joining;
-use keeper::Keeper;
-use lost::Lost;
-use moved::Reintroductions;
 pub use operate::OperationView;
-use operate::{Operation, Origin};
-use parking::Parked;
-use published::Publications;
-use reach::Reaches;
 pub use reach::{CALLER_PAUSE, REACH_PEERS};
-use schedule::{Schedule, Task};
-use serve::Unsynced;
-use suspects::Suspects;
-use upkeep::Upkeep;
-use verified::Verified;
 
-/// A shorter gap between the clock that counts suspended time and the one that does not is no
-/// suspend: TTLs are in whole seconds.
-const SUSPENDED_AT_LEAST: Duration = Duration::from_millis(500);
-/// How long STOREs are answered BUSY after a suspend: until what lay in sockets meanwhile has been
-/// read. A maintenance copy is tried again a second later, a publication goes to another node.
-const RESUME_GRACE: Duration = Duration::from_secs(1);
+use clock::Clocks;
+use conditional::Conditionals;
+use contacts::Contacts;
+use context::Context;
+use duplicate::Duplicates;
+use join::Join;
+use keeper::Keeper;
+use moved::Reintroductions;
+use operate::Operations;
+use parking::Parked;
+use reach::{ReachChange, ReachQuestions};
+use schedule::Task;
+use upkeep::Upkeep;
+use values::Values;
 
 /// A Kademlia node without its sockets, clock and disk.
 pub struct Node {
-    own: NodeInfo,
-    config: Config,
-    random: ChaCha8Rng,
-    now: Now,
-    table: RoutingTable,
-    records: RecordStore,
+    cx: Context,
+    contacts: Contacts,
+    join: Join,
+    reach: ReachQuestions,
+    values: Values,
     quota: RequestQuota,
-    reputation: Reputation,
-    size: NetworkSize,
-    requests: Requests,
-    pace: Pace,
-    operations: BTreeMap<u64, Operation>,
-    next_operation: u64,
-    conditionals: Conditionals,
-    keeper: Keeper,
-    verified: Verified,
-    published: Publications,
-    duplicates: Duplicates,
-    clocks: PeerClocks,
-    /// The last judgement of [`PeerClocks`] that was told.
-    is_clock_wrong: bool,
-    clock_judged: Moment,
-    probes: Probes,
-    reaches: Reaches,
-    reachability: Reachability,
-    reintroductions: Reintroductions,
-    joining: Joining,
-    lost: Lost,
-    suspects: Suspects,
+    operations: Operations,
     parked: Parked,
+    conditionals: Conditionals,
     upkeep: Upkeep,
-    unsynced: Unsynced,
-    schedule: Schedule,
-    outputs: VecDeque<Output>,
-    leaving: Option<CommandId>,
-    /// When the machine was last found to have been suspended.
-    resumed: Option<Moment>,
-    /// Peers with at least one live connection, which can be queried without a dial.
-    connected: BTreeSet<NodeId>,
+    keeper: Keeper,
+    clocks: Clocks,
+    duplicates: Duplicates,
+    reintroductions: Reintroductions,
 }
 
+/// Driving it.
 impl Node {
     /// A node that is reached at `own`. `seed` is all its randomness.
     ///
@@ -150,69 +133,55 @@ impl Node {
     /// A setting out of its range, or two that contradict each other.
     pub fn new(own: NodeInfo, config: Config, seed: ChaCha8Rng) -> Result<Self, ConfigError> {
         config.check()?;
-        let routing = RoutingConfig {
-            k: config.k,
-            b: config.b,
-            replacement_cache: config.replacement_cache,
-            per_bucket: config.diversity.bucket,
-            per_table: config.diversity.table,
-        };
         Ok(Self {
-            own,
-            random: seed,
-            now: Now::default(),
-            table: RoutingTable::new(own.id, routing),
-            records: RecordStore::new(own.id, config.records),
+            contacts: Contacts::default(),
+            join: Join::default(),
+            reach: ReachQuestions::default(),
+            values: Values::new(own.id, config.records),
             quota: RequestQuota::new(config.requests),
-            reputation: Reputation::default(),
-            size: NetworkSize::default(),
-            requests: Requests::default(),
-            pace: Pace::default(),
-            operations: BTreeMap::new(),
-            next_operation: 0,
-            conditionals: Conditionals::default(),
-            keeper: Keeper::new(Table::new(config.kept)),
-            verified: Verified::default(),
-            published: Publications::default(),
-            duplicates: Duplicates::default(),
-            clocks: PeerClocks::default(),
-            is_clock_wrong: false,
-            clock_judged: Moment::default(),
-            probes: Probes::default(),
-            reaches: Reaches::default(),
-            reachability: Reachability::default(),
-            reintroductions: Reintroductions::default(),
-            joining: Joining::default(),
-            lost: Lost::default(),
-            suspects: Suspects::default(),
+            operations: Operations::default(),
             parked: Parked::default(),
+            conditionals: Conditionals::default(),
             upkeep: Upkeep::default(),
-            unsynced: Unsynced::default(),
-            schedule: Schedule::default(),
-            outputs: VecDeque::new(),
-            leaving: None,
-            resumed: None,
-            connected: BTreeSet::new(),
-            config,
+            keeper: Keeper::new(Table::new(config.kept)),
+            clocks: Clocks::default(),
+            duplicates: Duplicates::default(),
+            reintroductions: Reintroductions::default(),
+            cx: Context::new(own, config, seed),
         })
     }
 
     /// Takes over what an earlier run left on disk: `remaining` is what each record still has to
     /// live. To be called once, before the first input.
     pub fn restore(&mut self, now: Now, records: Vec<(StoredRecord, Duration)>) {
-        self.now = now;
+        self.cx.now = now;
         if !records.is_empty() {
-            self.joining.note_earlier_run();
+            self.join.note_earlier_run();
         }
         for (record, remaining) in records {
-            self.restore_record(record, remaining);
+            let key = record.key;
+            if self.values.restore(&mut self.cx, record, remaining) {
+                self.upkeep.restored(&mut self.cx, key);
+            }
         }
+    }
+
+    /// Takes over the contacts that an earlier run left on disk: they are tried before configured
+    /// peers. To be called once, before the first input.
+    pub fn restore_contacts(&mut self, contacts: Vec<StoredContact>) {
+        self.join.lost.restore(&mut self.cx, contacts);
+    }
+
+    /// Takes over the kept values that an earlier run left on disk: all of them are due at once. To be
+    /// called once, after [`Self::restore`].
+    pub fn restore_kept(&mut self, now: Now, kept: Vec<(KeptRow, Bytes)>) {
+        self.cx.now = now;
+        self.keeper.restore(&mut self.cx, kept);
     }
 
     /// Something happened. See the contract above.
     pub fn handle_input(&mut self, now: Now, input: Input) {
-        self.note_suspend(now);
-        self.now = now;
+        self.cx.set_now(now);
         match input {
             Input::Connected { peer, dialed, .. } => self.handle_connected(peer, dialed),
             Input::Disconnected { peer, clean } => self.handle_disconnected(peer, clean),
@@ -229,272 +198,273 @@ impl Node {
             Input::NotProbed { contact } => self.handle_not_probed(contact),
             Input::Called { from } => self.handle_called(from),
             Input::AddressChanged { address } => self.handle_address_changed(address),
-            Input::Duplicate { address } => self.note_duplicate(address),
+            Input::Duplicate { address } => self.duplicates.note(&mut self.cx, address),
             Input::Misbehaved { peer, what } => self.handle_misbehaved(peer, what),
-            Input::Resolved { name, found } => self.handle_resolved(&name, found),
+            Input::Resolved { name, found } => {
+                self.join.handle_resolved(&mut self.cx, &name, found);
+                self.run_join();
+            }
             Input::Command { id, command } => self.handle_command(id, command),
             Input::Persisted { ticket, durable } => self.handle_persisted(ticket, durable),
-            Input::WakeUp => self.judge_clock_again(),
+            Input::WakeUp => self.clocks.judge_again(&mut self.cx),
         }
         self.run_due();
     }
 
     /// The next thing to do, in order.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.cx.poll_output()
     }
 
     /// When [`Input::WakeUp`] is due, if nothing happens before.
     pub fn next_wakeup(&self) -> Option<Moment> {
         // While the machine is suspended, this timer stands still and the deadline does not: it may
         // be late, and what has expired is not served meanwhile.
-        let expiry = self.records.next_expiry();
-        let expiry = expiry.map(|at| self.now.mono + at.since(self.now.boot));
-        [self.requests.next_deadline(), self.schedule.next_due(), expiry]
+        let expiry = self.values.records.next_expiry();
+        let expiry = expiry.map(|at| self.cx.now.mono + at.since(self.cx.now.boot));
+        [self.cx.requests.next_deadline(), self.cx.schedule.next_due(), expiry]
             .into_iter()
             .flatten()
             .min()
     }
 
+    fn handle_command(&mut self, id: CommandId, command: Command) {
+        match command {
+            Command::Join { peers } => {
+                self.join.start(&mut self.cx, id, peers);
+                self.run_join();
+            }
+            Command::SetPeers { peers } => {
+                self.join.set_peers(&mut self.cx, id, peers);
+                self.run_join();
+            }
+            Command::Leave => self.start_leave(id),
+            Command::Unkeep { key } => self.keeper.stop(&mut self.cx, id, key),
+            Command::Reach => self.reach.start(&mut self.cx, id),
+            operation if self.join.is_finding_its_place() => self.park(id, operation),
+            operation => self.start_operation(id, operation, self.cx.now),
+        }
+    }
+
+    fn start_leave(&mut self, id: CommandId) {
+        if self.cx.leaving.is_some() {
+            return self.cx.answer(id, Outcome::Left { handed_over: 0 });
+        }
+        self.unpark();
+        self.upkeep.start_leave(&mut self.cx, &self.values.records, id);
+    }
+
+    /// Everything whose time has come.
+    fn run_due(&mut self) {
+        while let Some(overdue) = self.cx.requests.next_overdue(self.cx.now.mono) {
+            self.handle_overdue(overdue);
+        }
+        while let Some(task) = self.cx.schedule.next(self.cx.now.mono) {
+            self.run_task(task);
+        }
+        for _ in 0..self.cx.requests.take_forgotten() {
+            self.cx.limit_reached(Limit::GivenUpRequests);
+        }
+        for _ in 0..self.contacts.probes.take_unremembered() {
+            self.cx.limit_reached(Limit::RefusedAddresses);
+        }
+        self.values.expire(&mut self.cx);
+    }
+
+    fn run_task(&mut self, task: Task) {
+        let cx = &mut self.cx;
+        match task {
+            Task::Join => self.join.retry(cx),
+            Task::Peers => self.join.retry_peers(cx),
+            Task::FindSelf => self.find_self(),
+            Task::RefreshBuckets => self.refresh_buckets(),
+            Task::Upkeep => {
+                let operations = self.operations.len();
+                if let Some(target) = self.upkeep.run(cx, &self.values.records, operations) {
+                    self.look_up(LookupPurpose::Upkeep, target);
+                }
+            }
+            Task::Keep => self.run_keep(),
+            Task::Movement => self.upkeep.run_movement(cx, &self.values.records),
+            Task::CopiesAgain => self.upkeep.retry_copies(cx, &self.values.records),
+            Task::LostContacts => self.join.lost.retry(cx),
+            Task::Suspects => self.contacts.suspects.ask(cx),
+            Task::CheckSize => self.check_size(),
+            Task::Reach => {
+                let change = reach::check(cx);
+                self.reach_changed(change);
+            }
+            Task::Reintroduce => self.reintroduce(),
+            Task::Unpark => self.unpark(),
+            Task::LeaveBy => self.upkeep.finish_leave(cx),
+        }
+        self.run_join();
+    }
+}
+
+/// The address of this node.
+impl Node {
+    /// The node is reached at another address from now on.
+    fn handle_address_changed(&mut self, address: PeerAddress) {
+        let cx = &mut self.cx;
+        cx.own.address = address;
+        if cx.leaving.is_some() {
+            return;
+        }
+        cx.reachability.forget();
+        self.reintroductions.start(cx);
+        cx.schedule.cancel(Task::Reach);
+        reach::plan_check(cx);
+        if cx.table.is_empty() {
+            cx.schedule.set(Task::Join, cx.now.mono);
+        }
+    }
+
+    /// Announces the new address to the next contacts.
+    fn reintroduce(&mut self) {
+        if self.cx.leaving.is_none() && self.reintroductions.go_on(&mut self.cx) {
+            self.join.recurring.restart(&mut self.cx);
+        }
+    }
+
+    /// This node can be dialled, or cannot.
+    fn reach_changed(&mut self, change: Option<ReachChange>) {
+        let cx = &mut self.cx;
+        match change {
+            Some(ReachChange::Reachable { was_client }) => {
+                cx.notice(Notice::Reachable);
+                if was_client && !cx.table.is_empty() {
+                    // Its neighbours are to know it.
+                    self.join.recurring.restart(cx);
+                }
+            }
+            Some(ReachChange::Unreachable) => {
+                // Contacts that still have it in their tables are told, and its records go to those that
+                // can be dialled.
+                for contact in cx.connected_contacts() {
+                    cx.request(contact, Body::Ping, Purpose::Farewell);
+                }
+                self.upkeep.hand_over(cx, &self.values.records);
+            }
+            None => {}
+        }
+    }
+}
+
+/// What can be seen of it.
+impl Node {
     /// This node's ID and address.
     pub fn own(&self) -> NodeInfo {
-        self.own
+        self.cx.own
     }
 
     /// What it was told to be.
     pub fn config(&self) -> &Config {
-        &self.config
+        &self.cx.config
     }
 
     /// The nodes that it knows.
     pub fn table(&self) -> &RoutingTable {
-        &self.table
+        &self.cx.table
     }
 
     /// The records that it holds.
     pub fn records(&self) -> &RecordStore {
-        &self.records
+        &self.values.records
     }
 
     /// What this node thinks of others, from what they did to it.
     pub fn reputation(&self) -> &Reputation {
-        &self.reputation
+        &self.cx.reputation
     }
 
     /// How many nodes the network has, as far as this one can tell.
     pub fn network_size(&self) -> Option<SizeEstimate> {
-        self.size.estimate().map(|size| size.at_least(self.table.len() + 1))
+        self.cx.network_size()
+    }
+
+    /// What the clocks of contacts say of this node's, if enough of them are known.
+    pub fn clock_estimate(&self, now: Now) -> Option<ClockEstimate> {
+        self.clocks.estimate(now)
+    }
+
+    /// The address of another process with this node's identity, if one was seen within the last ten
+    /// minutes.
+    pub fn duplicate(&self) -> Option<PeerAddress> {
+        self.duplicates.current(self.cx.now.mono)
     }
 
     /// Requests in flight and operations in progress.
     pub fn load(&self) -> (usize, usize) {
-        (self.requests.len(), self.operations.len())
+        (self.cx.requests.len(), self.operations.len())
     }
 
     /// When a request was made that is in flight.
     pub fn requested_at(&self, rpc_id: &RpcId) -> Option<Moment> {
-        self.requests.get(rpc_id).map(|request| request.sent)
+        self.cx.requests.get(rpc_id).map(|request| request.sent)
     }
 
     /// The operations in progress, the oldest first.
     pub fn operations(&self) -> impl Iterator<Item = OperationView<'_>> {
-        self.operations.values().map(Operation::view)
+        self.operations.views()
     }
 
     /// Whether a program put a value under this key at this node, and its TTL has not ended. The
     /// oldest publications are forgotten beyond a few thousand.
     pub fn has_published(&self, key: &Key, now: Now) -> bool {
-        self.published.has(key, now.boot)
+        self.values.published.has(key, now.boot)
     }
 
     /// Whether operations that start from now on list every step in their reports: see
     /// [`Config::trace_steps`], with which a node begins. Makes no difference to what they do.
     pub fn set_trace_steps(&mut self, trace: bool) {
-        self.config.trace_steps = trace;
+        self.cx.config.trace_steps = trace;
     }
 
     /// Each configured peer, and how far joining through it has come.
     pub fn configured_peers(&self) -> impl Iterator<Item = (&ConfiguredPeer, PeerState)> {
-        self.joining.peers()
+        self.join.peers()
+    }
+
+    /// Contacts of earlier that are tried again, in the order in which a node that looks for its network dials
+    /// them.
+    pub fn lost_contacts(&self) -> Vec<NodeInfo> {
+        self.join.lost.by_tenure()
     }
 
     /// Whether this node is part of a network: it has a contact, or has no configured peer to find.
     pub fn is_joined(&self) -> bool {
-        !self.table.is_empty() || (!self.joining.has_peers() && self.lost.is_empty())
+        !self.cx.table.is_empty() || (!self.join.has_peers() && self.join.lost.is_empty())
     }
 
-    fn handle_command(&mut self, id: CommandId, command: Command) {
-        match command {
-            Command::Join { peers } => self.start_join(id, peers),
-            Command::SetPeers { peers } => self.set_peers(id, peers),
-            Command::Leave => self.start_leave(id),
-            Command::Unkeep { key } => self.start_unkeep(id, key),
-            Command::Reach => self.start_reach(id),
-            operation if self.joining.is_finding_its_place() => self.park(id, operation),
-            operation => self.start_operation(id, operation, self.now),
-        }
+    /// Whether peers can dial this node, as far as it knows.
+    pub fn reach(&self) -> Reach {
+        self.cx.reachability.verdict()
     }
 
-    /// Begins what was asked for at `since`: the TTL of a value is counted from there.
-    fn start_operation(&mut self, id: CommandId, operation: Command, since: Now) {
-        match operation {
-            Command::Put { key, value, ttl, replication } => {
-                self.start_put((Origin::Command(id), since), key, value, ttl, replication);
-            }
-            Command::PutIf(put) => self.start_put_if((id, since), put),
-            Command::Keep(request) => self.start_keep((id, since), request),
-            Command::Get { key } => {
-                self.start_get((Origin::Command(id), since), key, ReadMode::default());
-            }
-            Command::Ask { key, mode } => {
-                self.start_get((Origin::Command(id), since), key, mode);
-            }
-            Command::Lookup { target } => {
-                self.start_find(Origin::Command(id), target, since);
-            }
-            Command::Join { .. }
-            | Command::SetPeers { .. }
-            | Command::Leave
-            | Command::Reach
-            | Command::Unkeep { .. } => {}
-        }
+    /// Whether a node of the network has come to this one's listening address.
+    pub fn is_reached(&self) -> bool {
+        self.cx.is_reached()
     }
 
-    /// Notices that the machine was suspended since the last input: see [`Self::has_just_resumed`].
-    fn note_suspend(&mut self, now: Now) {
-        let awake = now.mono.since(self.now.mono);
-        let suspended = now.boot.since(self.now.boot).saturating_sub(awake);
-        // Before the first input no clock was read.
-        if suspended >= SUSPENDED_AT_LEAST && self.now != Now::default() {
-            self.resumed = Some(now.mono);
-        }
+    /// Whether this node holds no replica and announces no port: because it was told so, or because
+    /// it cannot be dialled.
+    pub fn is_client(&self) -> bool {
+        self.cx.is_client()
     }
 
-    /// Whether the machine was suspended until a moment ago. What peers sent before lies in its
-    /// sockets, and says of TTLs what was true then.
-    fn has_just_resumed(&self) -> bool {
-        self.resumed.is_some_and(|at| self.now.mono.since(at) < RESUME_GRACE)
+    /// The public address that contacts agree on.
+    pub fn public_address(&self) -> Option<IpAddr> {
+        self.cx.public_address()
     }
 
-    /// Everything whose time has come.
-    fn run_due(&mut self) {
-        while let Some(overdue) = self.requests.next_overdue(self.now.mono) {
-            match overdue {
-                Overdue::Slow(request) => self.handle_slow(&request),
-                Overdue::Late(request) => self.handle_late(request),
-                Overdue::Failed(request) => self.handle_failed(request, RequestOutcome::TimedOut),
-            }
-        }
-        while let Some(task) = self.schedule.next(self.now.mono) {
-            self.run_task(task);
-        }
-        for _ in 0..self.requests.take_forgotten() {
-            self.notice(Notice::LimitReached { limit: Limit::GivenUpRequests });
-        }
-        for _ in 0..self.probes.take_unremembered() {
-            self.notice(Notice::LimitReached { limit: Limit::RefusedAddresses });
-        }
-        let expired = self.records.expire(self.now.boot);
-        if !expired.is_empty() {
-            let writes = expired.into_iter().map(Write::RemoveRecord).collect();
-            self.persist(writes);
-        }
+    /// Every kept value, by key, and those that are kept no longer and were not removed.
+    pub fn kept(&self) -> Vec<KeptView> {
+        self.keeper.table.views(self.cx.now.mono)
     }
 
-    fn run_task(&mut self, task: Task) {
-        match task {
-            Task::Join => self.retry_join(),
-            Task::Peers => self.retry_peers(),
-            Task::FindSelf => self.find_self(),
-            Task::RefreshBuckets => self.refresh_buckets(),
-            Task::Upkeep => self.run_upkeep(),
-            Task::Keep => self.run_keep(),
-            Task::Movement => self.run_movement(),
-            Task::CopiesAgain => self.run_copies_again(),
-            Task::LostContacts => self.retry_lost_contacts(),
-            Task::Suspects => self.ask_suspects(),
-            Task::CheckSize => self.check_size(),
-            Task::Reach => self.run_reach_check(),
-            Task::Reintroduce => self.reintroduce(),
-            Task::Unpark => self.unpark(),
-            Task::LeaveBy => self.finish_leave(),
-        }
-    }
-
-    /// Sends a request, and remembers what for.
-    fn request(&mut self, to: Destination, body: Body, purpose: Purpose) -> Option<RpcId> {
-        let kind = Kind::of(&body)?;
-        let rpc_id = RpcId::from_bytes(self.random.random());
-        let known = to.id.and_then(|id| self.table.rtt(&id));
-        let connected = to.id.is_some_and(|id| self.connected.contains(&id));
-        let patience = self.pace.patience(known, connected);
-        self.requests.insert(rpc_id, to, kind, purpose, patience, self.now.mono);
-        let mut header = self.header(rpc_id);
-        if purpose.asks_for_dial_back() && !self.config.client && self.leaving.is_none() {
-            header.port = self.own.address.port();
-        }
-        self.outputs.push_back(Output::Request { to, message: Message { header, body } });
-        Some(rpc_id)
-    }
-
-    /// The header of a message of this node. One that leaves no longer listens, and a client never
-    /// did: port 0.
-    fn header(&self, rpc_id: RpcId) -> Header {
-        let listens = self.leaving.is_none() && !self.is_client();
-        let port = if listens { self.own.address.port() } else { 0 };
-        Header { sender: self.own.id, port, rpc_id }
-    }
-
-    fn notice(&mut self, notice: Notice) {
-        self.outputs.push_back(Output::Notice(notice));
-    }
-
-    fn answer(&mut self, id: CommandId, outcome: Outcome) {
-        self.outputs.push_back(Output::Answer { id, outcome });
-    }
-
-    fn request_ended(&mut self, request: &InFlight, outcome: RequestOutcome) {
-        let took = self.now.mono.since(request.sent);
-        let (kind, purpose) = (request.kind.label(), request.purpose.label());
-        self.notice(Notice::RequestEnded { kind, purpose, outcome, took });
-    }
-
-    fn handle_undelivered(&mut self, rpc_id: &RpcId, why: Undelivered) {
-        let Some(request) = self.requests.take(rpc_id) else { return };
-        if why.blames_peer() {
-            self.note_undelivered(&request, why);
-        }
-        self.note_own_identity(request.to.address, why);
-        self.note_seed_problem(&request, why.into());
-        self.end_failed(request, RequestOutcome::Undelivered);
-    }
-
-    fn handle_delivered(&mut self, rpc_id: &RpcId) {
-        let Some(request) = self.requests.take(rpc_id) else { return };
-        self.end_delivered(&request);
-    }
-
-    fn handle_failed(&mut self, request: InFlight, outcome: RequestOutcome) {
-        self.request_failed(&request);
-        self.end_failed(request, outcome);
-    }
-
-    /// Seconds that a record has left, as the wire tells them: rounded down, so that no copy
-    /// outlives the original.
-    fn ttl_left(&self, expires: BootTime) -> u16 {
-        u16::try_from(expires.since(self.now.boot).as_secs()).unwrap_or(u16::MAX)
-    }
-
-    /// The closest contacts that answered the last time they were asked. Suspects keep their
-    /// slots in the table for long; counting them among the k closest would leave records
-    /// on dead nodes, and refer others to them.
-    fn closest(&self, target: &Key, count: usize) -> Vec<NodeInfo> {
-        let mut nodes = Vec::with_capacity(count);
-        self.table.closest_responsive(target, count, &mut nodes);
-        nodes
-    }
-
-    fn is_own(&self, id: &NodeId) -> bool {
-        *id == self.own.id
+    /// How many values are kept, and how that goes.
+    pub fn kept_usage(&self) -> KeptUsage {
+        self.keeper.table.usage()
     }
 }

@@ -9,15 +9,15 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
+use voiddht_signed::Refused;
 use voiddht_wire::Key;
 use voiddht_wire::api::Freshness;
 
-use super::Node;
-use super::operate::Origin;
 use crate::event::{CommandId, ConditionalPut, Outcome, PutIfOutcome};
 use crate::operation::get::ReadMode;
 use crate::operation::{PutFailure, Receipt};
 use crate::record::order::Class;
+use crate::record::value::VerifiedValue;
 use crate::time::Now;
 
 /// What zeros in the place of a digest mean: nothing is expected.
@@ -44,62 +44,73 @@ enum Stage {
     Confirming(Receipt),
 }
 
-impl Node {
-    /// Begins with the first read. A value that is no valid envelope of the key is refused at once.
-    pub(super) fn start_put_if(&mut self, (id, since): (CommandId, Now), put: ConditionalPut) {
-        let failure = match self.verify(&put.key, &put.value) {
+/// What a conditional publication does next.
+#[derive(Debug)]
+pub(super) enum PutIfStep {
+    /// Reads the key.
+    Read { key: Key, since: Now },
+    /// Puts the value.
+    Put { put: ConditionalPut, since: Now },
+    /// Ends.
+    End(Outcome),
+}
+
+impl Conditionals {
+    /// Begins with the first read. A value that is no valid envelope of the key is refused: `checked` is
+    /// what its verification has shown.
+    pub(super) fn start(
+        &mut self,
+        (id, since): (CommandId, Now),
+        put: ConditionalPut,
+        checked: Result<VerifiedValue, Refused>,
+    ) -> PutIfStep {
+        let failure = match checked {
             Ok(value) if matches!(value.class(), Class::Signed(_)) => None,
             Ok(_) => Some(PutFailure::NotSigned),
             Err(refused) => Some(PutFailure::Envelope(refused)),
         };
         if failure.is_some() {
             let receipt = Receipt { stored: 0, outstanding: 0, failure };
-            return self.end_put_if(id, PutIfOutcome::Put(receipt));
+            return PutIfStep::End(Outcome::PutIf(PutIfOutcome::Put(receipt)));
         }
         let key = put.key;
-        self.conditionals.open.insert(id, Conditional { put, since, stage: Stage::Reading });
-        self.read_for_put_if(id, key, since);
-    }
-
-    fn read_for_put_if(&mut self, id: CommandId, key: Key, since: Now) {
-        let freshness = Freshness::Thorough;
-        let mode = ReadMode { freshness, proved_only: true, ..ReadMode::default() };
-        self.start_get((Origin::Conditional(id), since), key, mode);
+        self.open.insert(id, Conditional { put, since, stage: Stage::Reading });
+        PutIfStep::Read { key, since }
     }
 
     /// An operation of a conditional publication has ended.
-    pub(super) fn continue_put_if(&mut self, id: CommandId, outcome: Outcome) {
-        let Some(mut conditional) = self.conditionals.open.remove(&id) else { return };
-        let (key, since) = (conditional.put.key, conditional.since);
-        match (conditional.stage, outcome) {
+    pub(super) fn go_on(&mut self, id: CommandId, outcome: Outcome) -> Option<PutIfStep> {
+        let Conditional { put, since, stage } = self.open.remove(&id)?;
+        let key = put.key;
+        let outcome = match (stage, outcome) {
             (Stage::Reading, Outcome::Get { value: newest, .. }) => {
-                if digest(newest.as_ref()) != conditional.put.expected {
-                    return self.end_put_if(id, conflict(newest));
+                if digest(newest.as_ref()) == put.expected {
+                    let stage = Stage::Putting;
+                    self.open.insert(id, Conditional { put: put.clone(), since, stage });
+                    return Some(PutIfStep::Put { put, since });
                 }
-                let ConditionalPut { value, ttl, replication, .. } = conditional.put.clone();
-                conditional.stage = Stage::Putting;
-                self.conditionals.open.insert(id, conditional);
-                let origin = Origin::Conditional(id);
-                self.start_put((origin, since), key, value, ttl, replication);
+                Outcome::PutIf(conflict(newest))
             }
             (Stage::Putting, Outcome::Put { receipt, .. }) => {
-                conditional.stage = Stage::Confirming(receipt);
-                self.conditionals.open.insert(id, conditional);
-                self.read_for_put_if(id, key, since);
+                let stage = Stage::Confirming(receipt);
+                self.open.insert(id, Conditional { put, since, stage });
+                return Some(PutIfStep::Read { key, since });
             }
             (Stage::Confirming(receipt), Outcome::Get { value: newest, .. }) => {
-                let is_ours = newest.as_ref() == Some(&conditional.put.value);
-                let outcome = if is_ours { PutIfOutcome::Put(receipt) } else { conflict(newest) };
-                self.end_put_if(id, outcome);
+                let is_ours = newest.as_ref() == Some(&put.value);
+                Outcome::PutIf(if is_ours { PutIfOutcome::Put(receipt) } else { conflict(newest) })
             }
             // Too many operations are in progress.
-            (_, _) => self.answer(id, Outcome::Busy),
-        }
+            (_, _) => Outcome::Busy,
+        };
+        Some(PutIfStep::End(outcome))
     }
+}
 
-    fn end_put_if(&mut self, id: CommandId, outcome: PutIfOutcome) {
-        self.answer(id, Outcome::PutIf(outcome));
-    }
+/// How the key of a conditional publication is read.
+pub(super) fn read_mode() -> ReadMode {
+    let freshness = Freshness::Thorough;
+    ReadMode { freshness, proved_only: true, ..ReadMode::default() }
 }
 
 fn digest(value: Option<&Bytes>) -> [u8; 32] {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use voiddht_wire::PeerAddress;
 use voiddht_wire::peer::{Body, NodeInfo};
 
-use super::Node;
+use super::context::Context;
 use crate::event::{Destination, Notice, Undelivered};
 use crate::request::Purpose;
 use crate::time::Moment;
@@ -34,43 +34,48 @@ pub(super) struct Duplicates {
     own: Option<PeerAddress>,
 }
 
-impl Node {
+impl Duplicates {
     /// The address of another process with this node's identity, if one was seen within the last ten
     /// minutes.
-    pub fn duplicate(&self) -> Option<PeerAddress> {
-        let (address, seen) = self.duplicates.seen?;
-        (self.now.mono.since(seen) < REMEMBERED).then_some(address)
+    pub(super) fn current(&self, now: Moment) -> Option<PeerAddress> {
+        let (address, seen) = self.seen?;
+        (now.since(seen) < REMEMBERED).then_some(address)
     }
 
     /// A peer has named these nodes. Dials an address that it has for this node's own ID.
-    pub(super) fn look_for_duplicate(&mut self, named: &[NodeInfo]) {
-        let own = self.own;
+    pub(super) fn look_for(&mut self, cx: &mut Context, named: &[NodeInfo]) {
+        let own = cx.own;
         let Some(node) = named.iter().find(|node| node.id == own.id) else { return };
         let address = node.address;
-        let is_own = address == own.address || self.duplicates.own == Some(address);
-        let is_early = |(at, _): (Moment, PeerAddress)| self.now.mono.since(at) < CHECK_PAUSE;
-        if is_own || !address.is_dialable() || self.duplicates.checked.is_some_and(is_early) {
+        let is_own = address == own.address || self.own == Some(address);
+        let is_early = |(at, _): (Moment, PeerAddress)| cx.now.mono.since(at) < CHECK_PAUSE;
+        if is_own || !address.is_dialable() || self.checked.is_some_and(is_early) {
             return;
         }
-        self.duplicates.checked = Some((self.now.mono, address));
-        self.request(Destination { address, id: None }, Body::Ping, Purpose::Duplicate);
+        self.checked = Some((cx.now.mono, address));
+        cx.request(Destination { address, id: None }, Body::Ping, Purpose::Duplicate);
     }
 
     /// A dial of an address that was named for the own ID, or of a configured peer, has failed.
-    pub(super) fn note_own_identity(&mut self, address: PeerAddress, why: Undelivered) {
+    pub(super) fn note_own_identity(
+        &mut self,
+        cx: &mut Context,
+        address: PeerAddress,
+        why: Undelivered,
+    ) {
         match why {
-            Undelivered::OwnNode => self.duplicates.own = Some(address),
-            Undelivered::DuplicateIdentity => self.note_duplicate(address),
+            Undelivered::OwnNode => self.own = Some(address),
+            Undelivered::DuplicateIdentity => self.note(cx, address),
             _ => {}
         }
     }
 
     /// Another process has authenticated as this node, at or from this address.
-    pub(super) fn note_duplicate(&mut self, address: PeerAddress) {
-        let is_news = self.duplicate().is_none();
-        self.duplicates.seen = Some((address, self.now.mono));
+    pub(super) fn note(&mut self, cx: &mut Context, address: PeerAddress) {
+        let is_news = self.current(cx.now.mono).is_none();
+        self.seen = Some((address, cx.now.mono));
         if is_news {
-            self.notice(Notice::DuplicateIdentity { address });
+            cx.notice(Notice::DuplicateIdentity { address });
         }
     }
 }

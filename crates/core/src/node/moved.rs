@@ -8,12 +8,10 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use voiddht_wire::PeerAddress;
 use voiddht_wire::peer::{Body, NodeInfo};
 
-use super::Node;
+use super::context::Context;
 use super::schedule::Task;
-use crate::event::Output;
 use crate::request::Purpose;
 
 /// Contacts that are told in one step.
@@ -26,43 +24,30 @@ const PAUSE: Duration = Duration::from_millis(200);
 #[derive(Debug, Default)]
 pub(super) struct Reintroductions(VecDeque<NodeInfo>);
 
-impl Node {
-    /// The node is reached at another address from now on.
-    pub(super) fn handle_address_changed(&mut self, address: PeerAddress) {
-        self.own.address = address;
-        if self.leaving.is_some() {
-            return;
+impl Reintroductions {
+    /// The node is reached at another address from now on: it closes the connections that it has,
+    /// and plans to announce itself to its contacts.
+    pub(super) fn start(&mut self, cx: &mut Context) {
+        for peer in cx.connected.clone() {
+            cx.hang_up(peer);
         }
-        self.reachability.forget();
-        for peer in self.connected.clone() {
-            self.outputs.push_back(Output::HangUp { peer });
-        }
-        let own = self.own.id.as_key();
-        let mut contacts: Vec<_> = self.table.iter().map(|contact| contact.info()).collect();
+        let own = cx.own.id.as_key();
+        let mut contacts: Vec<_> = cx.table.iter().map(|contact| contact.info()).collect();
         contacts.sort_unstable_by_key(|contact| own.distance(&contact.id));
-        self.reintroductions.0 = contacts.into();
+        self.0 = contacts.into();
         // Not before the driver has closed the old connections.
-        self.schedule.set(Task::Reintroduce, self.now.mono + PAUSE);
-        self.schedule.cancel(Task::Reach);
-        self.plan_reach_check();
-        if self.table.is_empty() {
-            self.schedule.set(Task::Join, self.now.mono);
-        }
+        cx.set_after(Task::Reintroduce, PAUSE);
     }
 
-    /// Notifies the next contacts.
-    pub(super) fn reintroduce(&mut self) {
-        if self.leaving.is_some() {
-            return;
-        }
+    /// Notifies the next contacts. True once all have been.
+    pub(super) fn go_on(&mut self, cx: &mut Context) -> bool {
         for _ in 0..AT_ONCE {
-            let Some(contact) = self.reintroductions.0.pop_front() else {
-                return self.restart_find_self();
-            };
-            if self.table.get(&contact.id).is_some() {
-                self.request(contact.into(), Body::Ping, Purpose::Liveness);
+            let Some(contact) = self.0.pop_front() else { return true };
+            if cx.table.get(&contact.id).is_some() {
+                cx.request(contact, Body::Ping, Purpose::Liveness);
             }
         }
-        self.schedule.set(Task::Reintroduce, self.now.mono + PAUSE);
+        cx.set_after(Task::Reintroduce, PAUSE);
+        false
     }
 }

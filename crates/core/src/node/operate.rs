@@ -1,44 +1,55 @@
-//! Running operations: starting them, sending what they ask for, telling them what came back,
-//! and answering the command when they end.
+//! Running operations: sending what they ask for, and telling them what came back. How they begin is in
+//! `starting`, what follows from their end in `ending`.
 
-mod answers;
-mod ending;
-
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
-use rand::RngExt;
-use voiddht_signed::{Envelope, Precedence, Refused};
-use voiddht_wire::api::Freshness;
+use voiddht_signed::{Envelope, Precedence};
 use voiddht_wire::peer::{Body, NodeInfo, Record};
 use voiddht_wire::{Key, NodeId};
 
-use super::Node;
-use super::join::Looked;
+use super::contacts::Contacts;
+use super::context::Context;
 use super::keeper::KeepStep;
-use super::serve::Kept;
-use crate::density::SizeEstimate;
-use crate::event::{CommandId, Notice, Outcome};
+use crate::event::CommandId;
 use crate::label::{Limit, LookupPurpose, OperationKind, OperationPurpose};
-use crate::lookup::{Breadth, Lookup};
-use crate::operation::get::{ReadMode, ReadPolicy};
-use crate::operation::{
-    Answer, Asked, Find, Get, Next, Published, Put, PutFailure, Receipt, publication,
-};
-use crate::record::end_of;
+use crate::lookup::Lookup;
+use crate::operation::{Answer, Asked, Find, Get, Next, Put};
+use crate::record::order::Class;
 use crate::report::{Report, Step, StepAnswer};
-use crate::request::Purpose;
+use crate::request::{InFlight, Purpose};
 use crate::time::{Moment, Now};
+
+/// The operations in progress, by number.
+#[derive(Debug, Default)]
+pub(super) struct Operations {
+    running: BTreeMap<u64, Operation>,
+    next: u64,
+}
 
 /// An operation in flight, and its requester.
 #[derive(Debug)]
 pub(super) struct Operation {
-    origin: Origin,
-    kind: Kind,
-    started: Now,
+    pub(super) origin: Origin,
+    pub(super) kind: Kind,
+    pub(super) started: Now,
     /// Whether the report lists every step.
     traced: bool,
-    report: Report,
+    pub(super) report: Report,
+}
+
+/// What an operation needs of others before it goes on.
+#[derive(Debug)]
+pub(super) enum Progress {
+    /// A record is to be held by this node too: see [`Operations::kept_locally`].
+    KeepLocally {
+        /// The record, with its remaining TTL.
+        record: Record,
+        /// Its class, which the PUT has verified.
+        class: Class,
+    },
+    /// It has ended.
+    Ended(Operation),
 }
 
 /// What can be seen of an operation in progress.
@@ -83,7 +94,7 @@ impl Origin {
 }
 
 #[derive(Debug)]
-enum Kind {
+pub(super) enum Kind {
     Get(Box<Get>),
     Put(Box<Put>),
     Find(Box<Find>),
@@ -130,7 +141,7 @@ impl Kind {
         }
     }
 
-    fn lookup(&self) -> &Lookup {
+    pub(super) fn lookup(&self) -> &Lookup {
         match self {
             Self::Get(get) => get.lookup(),
             Self::Put(put) => put.lookup(),
@@ -148,6 +159,34 @@ impl Operation {
             started: self.started.mono,
             report: &self.report,
         }
+    }
+
+    /// Sends a request for it.
+    fn ask(&mut self, cx: &mut Context, id: u64, node: NodeInfo, path: u8, body: Body) {
+        self.report.asked += 1;
+        if self.traced {
+            let candidate = self.kind.lookup().candidate(&node.id);
+            let step = Step {
+                node,
+                path,
+                named_by: candidate.and_then(|candidate| candidate.named_by),
+                asked_after: cx.now.mono.since(self.started.mono),
+                took: None,
+                answer: StepAnswer::Pending,
+            };
+            self.report.steps.push(step);
+        }
+        cx.request(node, body, Purpose::Operation(id));
+    }
+
+    fn add_contacts(&mut self, cx: &Context, contacts: &Contacts, count: usize) {
+        let nodes = cx.seeds(&self.kind.lookup().target(), count);
+        match &mut self.kind {
+            Kind::Get(get) => get.add_contacts(&nodes),
+            Kind::Put(put) => put.add_contacts(&nodes),
+            Kind::Find(_) => {}
+        }
+        contacts.silent_among(cx, &nodes).iter().for_each(|node| self.kind.doubt(node));
     }
 
     fn count(&mut self, from: &NodeId, answer: &Answer, now: Moment) {
@@ -182,264 +221,116 @@ fn claimed_precedence(record: &Record) -> Option<Precedence> {
     (envelope.key() == record.key).then(|| envelope.precedence())
 }
 
-impl Node {
-    pub(super) fn start_get(&mut self, (origin, since): (Origin, Now), key: Key, mode: ReadMode) {
-        let latest = self.latest_version();
-        let floor = self.floor(&key, latest);
-        // A record from the future has no vote: it may have been taken while the clock was wrong.
-        let held = self.held(&key).filter(|held| held.version <= Some(latest));
-        let breadth = match mode.freshness {
-            // One request, and another once it is overdue.
-            Freshness::First => Breadth { alpha: 1, paths: 1, ..self.breadth(self.config.k) },
-            Freshness::Latest | Freshness::Thorough => self.breadth(self.config.k),
-        };
-        let policy = ReadPolicy {
-            mode,
-            began: self.now.wall,
-            quorum: self.config.vote_quorum,
-            breadth,
-            size: self.size_to_judge_by(),
-            salt: self.random.random(),
-        };
-        let search = self.lookup(key, policy.breadth);
-        let published = floor.as_ref().map(|floor| floor.value.clone());
-        let known = self.verified_before(&key).chain(published).collect();
-        let get = Get::knowing(known, self.own.id, search, policy, floor, held);
-        self.start(origin, Kind::Get(Box::new(get)), since);
+impl Operations {
+    pub(super) fn len(&self) -> usize {
+        self.running.len()
     }
 
-    pub(super) fn start_put(
+    /// The operations in progress, the oldest first.
+    pub(super) fn views(&self) -> impl Iterator<Item = OperationView<'_>> {
+        self.running.values().map(Operation::view)
+    }
+
+    /// Takes in an operation, which goes on with [`Self::advance`]. `None` if there are too many.
+    pub(super) fn begin(
         &mut self,
-        (origin, since): (Origin, Now),
-        key: Key,
-        value: Bytes,
-        ttl: Option<Duration>,
-        replication: Option<u8>,
-    ) {
-        let ttl =
-            ttl.unwrap_or(self.config.default_ttl).clamp(self.config.min_ttl, self.config.max_ttl);
-        let replication = match replication {
-            None | Some(0) => self.config.replication,
-            Some(wanted) => usize::from(wanted),
-        };
-        let checked = match self.verify(&key, &value) {
-            Ok(checked) => checked,
-            Err(refused) => return self.refuse_put(origin, refused),
-        };
-        let class = checked.class();
-        let expires = (since.boot + ttl).min(end_of(&checked, self.now));
-        let latest = self.latest_version();
-        let version = self.published.publish(key, checked, expires, self.now, latest);
-        for _ in 0..self.published.take_evicted() {
-            self.notice(Notice::LimitReached { limit: Limit::Publications });
+        cx: &mut Context,
+        origin: Origin,
+        kind: Kind,
+        started: Now,
+    ) -> Option<u64> {
+        if self.running.len() >= cx.config.max_operations {
+            cx.limit_reached(Limit::MaxOperations);
+            return None;
         }
-        let record = publication(key, value, version, ttl);
-        let breadth = self.breadth(self.config.alpha.max(self.config.disjoint_paths));
-        let search = self.lookup(key, breadth);
-        let size = self.size_to_judge_by();
-        let clock = (self.now.wall, latest);
-        let put = Put::new((record, class), replication, &self.own.id, search, size, clock);
-        self.start(origin, Kind::Put(Box::new(put)), since);
-    }
-
-    /// What this node published under a key, or keeps there: the highest-ranking.
-    fn floor(&self, key: &Key, latest: u64) -> Option<Published> {
-        let published = self.published.get(key, self.now.boot, latest).cloned();
-        match (published, self.kept_floor(key)) {
-            (Some(one), Some(other)) if other.rank() > one.rank() => Some(other),
-            (Some(one), _) => Some(one),
-            (None, other) => other,
-        }
-    }
-
-    /// Publishes a value that this node keeps.
-    pub(super) fn start_kept_put(&mut self, origin: Origin, put: Put, since: Now) {
-        self.start(origin, Kind::Put(Box::new(put)), since);
-    }
-
-    /// Answers a PUT of an envelope that no replica would hold, before it costs them anything.
-    fn refuse_put(&mut self, origin: Origin, refused: Refused) {
-        let failure = Some(PutFailure::Envelope(refused));
-        let receipt = Receipt { stored: 0, outstanding: 0, failure };
-        self.end_operation(origin, Outcome::Put { receipt, report: Report::default() });
-    }
-
-    /// A lookup of the closest nodes, on all paths.
-    pub(super) fn start_find(&mut self, origin: Origin, target: Key, since: Now) {
-        let want = match origin {
-            // As for a PUT: the few closest name the others, and the copies prove who is there.
-            Origin::Own(LookupPurpose::Upkeep | LookupPurpose::Keep) | Origin::Keep(_) => {
-                self.narrow()
-            }
-            Origin::Own(LookupPurpose::Join | LookupPurpose::Refresh) => {
-                self.wanted_around(&target)
-            }
-            Origin::Command(_) | Origin::Conditional(_) | Origin::Comparison(_) => self.config.k,
-        };
-        let breadth = self.breadth(want);
-        let search = self.lookup(target, breadth);
-        self.start(origin, Kind::Find(Box::new(Find::new(search))), since);
-    }
-
-    /// A lookup of the own ID that begins at one peer alone.
-    pub(super) fn start_comparison(&mut self, comparison: u32, peer: NodeInfo) {
-        let breadth = self.breadth(self.config.k);
-        let search = Lookup::new(self.own.id.as_key(), self.own.id, breadth, &[peer]);
-        let kind = Kind::Find(Box::new(Find::new(search)));
-        self.start(Origin::Comparison(comparison), kind, self.now);
-    }
-
-    /// This node kept the record of a PUT, or could not.
-    pub(super) fn kept_for_operation(&mut self, id: u64, kept: bool) {
-        if let Some(operation) = self.operations.get_mut(&id)
-            && let Kind::Put(put) = &mut operation.kind
-        {
-            put.handle_kept_locally(kept);
-            self.drive(id);
-        }
-    }
-
-    fn start(&mut self, origin: Origin, kind: Kind, started: Now) {
-        if self.operations.len() >= self.config.max_operations {
-            self.notice(Notice::LimitReached { limit: Limit::MaxOperations });
-            match origin {
-                Origin::Command(_) | Origin::Conditional(_) | Origin::Keep(_) => {
-                    self.end_operation(origin, Outcome::Busy);
-                }
-                Origin::Own(purpose) => self.internal_ended(purpose, Looked::Nowhere, &[]),
-                Origin::Comparison(comparison) => {
-                    self.handle_compared(comparison, Looked::Nowhere, &[]);
-                }
-            }
-            return;
-        }
-        let id = self.next_operation;
-        self.next_operation += 1;
-        self.table.mark_looked_up(&kind.lookup().target(), self.now.mono);
-        let traced = self.config.trace_steps;
+        let id = self.next;
+        self.next += 1;
+        cx.table.mark_looked_up(&kind.lookup().target(), cx.now.mono);
+        let traced = cx.config.trace_steps;
         let report = Report::default();
-        self.operations.insert(id, Operation { origin, kind, started, traced, report });
-        self.drive(id);
+        self.running.insert(id, Operation { origin, kind, started, traced, report });
+        Some(id)
     }
 
-    /// Lets an operation go on until it waits or ends.
-    fn drive(&mut self, id: u64) {
-        while let Some(operation) = self.operations.get_mut(&id) {
-            let age = self.now.boot.since(operation.started.boot);
+    /// Lets an operation go on until it waits, which is `None`, ends, or needs something of others.
+    pub(super) fn advance(
+        &mut self,
+        cx: &mut Context,
+        contacts: &Contacts,
+        id: u64,
+    ) -> Option<Progress> {
+        let operation = self.running.get_mut(&id)?;
+        let age = cx.now.boot.since(operation.started.boot);
+        loop {
             match operation.kind.next_step() {
-                Next::Ask { node, body, .. }
-                    if self.reputation.is_banned(&node.id, self.now.mono) =>
-                {
+                Next::Ask { node, body, .. } if cx.is_banned(&node.id) => {
                     operation.kind.handle_answer(&node.id, Asked::of(&body), Answer::Failed);
                 }
                 Next::Ask { node, path, body: Body::Store(record) } => {
                     let record = aged(record, age);
                     if record.ttl > 0 {
-                        self.ask(id, node, path, Body::Store(record));
+                        operation.ask(cx, id, node, path, Body::Store(record));
                     } else {
                         let asked = Asked::Store { version: record.version };
                         operation.kind.handle_answer(&node.id, asked, Answer::Failed);
                     }
                 }
-                Next::Ask { node, path, body } => self.ask(id, node, path, body),
-                Next::KeepLocally(record) => self.keep_for_operation(id, aged(record, age)),
-                Next::MoreContacts(count) => self.add_contacts(id, count),
-                Next::Wait => return,
-                Next::Done => return self.finish(id),
+                Next::Ask { node, path, body } => operation.ask(cx, id, node, path, body),
+                Next::KeepLocally(record) => {
+                    if let Kind::Put(put) = &operation.kind {
+                        let (record, class) = (aged(record, age), put.class());
+                        return Some(Progress::KeepLocally { record, class });
+                    }
+                }
+                Next::MoreContacts(count) => operation.add_contacts(cx, contacts, count),
+                Next::Wait => return None,
+                Next::Done => return self.running.remove(&id).map(Progress::Ended),
             }
         }
     }
 
-    fn add_contacts(&mut self, id: u64, count: usize) {
-        let Some(target) = self.operations.get(&id).map(|one| one.kind.lookup().target()) else {
-            return;
-        };
-        let contacts = self.seeds(&target, count);
-        let silent = self.silent_among(&contacts);
-        if let Some(operation) = self.operations.get_mut(&id) {
-            match &mut operation.kind {
-                Kind::Get(get) => get.add_contacts(&contacts),
-                Kind::Put(put) => put.add_contacts(&contacts),
-                Kind::Find(_) => {}
-            }
-            silent.iter().for_each(|node| operation.kind.doubt(node));
-        }
-    }
-
-    fn ask(&mut self, id: u64, node: NodeInfo, path: u8, body: Body) {
-        if let Some(operation) = self.operations.get_mut(&id) {
-            operation.report.asked += 1;
-            if operation.traced {
-                let step = Step {
-                    node,
-                    path,
-                    named_by: operation
-                        .kind
-                        .lookup()
-                        .candidate(&node.id)
-                        .and_then(|candidate| candidate.named_by),
-                    asked_after: self.now.mono.since(operation.started.mono),
-                    took: None,
-                    answer: StepAnswer::Pending,
-                };
-                operation.report.steps.push(step);
-            }
-        }
-        self.request(node.into(), body, Purpose::Operation(id));
-    }
-
-    fn keep_for_operation(&mut self, id: u64, record: Record) {
-        let Some(Operation { kind: Kind::Put(put), .. }) = self.operations.get(&id) else { return };
-        let kept = match self.keep_for_put(record, put.class(), id) {
-            Kept::Now => true,
-            Kept::Refused => false,
-            Kept::OnceDurable => return,
-        };
-        if let Some(Operation { kind: Kind::Put(put), .. }) = self.operations.get_mut(&id) {
+    /// This node holds the record of a PUT, or cannot; the PUT may go on.
+    pub(super) fn kept_locally(&mut self, id: u64, kept: bool) {
+        if let Some(Operation { kind: Kind::Put(put), .. }) = self.running.get_mut(&id) {
             put.handle_kept_locally(kept);
         }
     }
 
-    /// The highest version that is not from the future, by this node's clock.
-    pub(super) fn latest_version(&self) -> u64 {
-        self.config.records.latest_version(self.now.wall)
+    /// An answer for an operation. Whether there is such an operation, which may go on.
+    pub(super) fn handle_answer(
+        &mut self,
+        cx: &Context,
+        contacts: &Contacts,
+        id: u64,
+        request: &InFlight,
+        (from, answer): (NodeId, Answer),
+    ) -> bool {
+        let Some(operation) = self.running.get_mut(&id) else { return false };
+        let silent = match &answer {
+            Answer::Nodes(nodes) => contacts.silent_among(cx, nodes),
+            _ => Vec::new(),
+        };
+        operation.count(&from, &answer, cx.now.mono);
+        operation.kind.handle_answer(&from, request.kind.asked(), answer);
+        silent.iter().for_each(|node| operation.kind.doubt(node));
+        true
     }
 
-    /// What neighbourhoods are judged by, if they are.
-    pub(super) fn size_to_judge_by(&self) -> Option<SizeEstimate> {
-        self.network_size().filter(|_| self.config.widen_dense)
+    /// A request takes longer than usual: its operation may ask one more node meanwhile. Whether there
+    /// is such an operation, which may go on.
+    pub(super) fn handle_slow(&mut self, id: u64, node: &NodeId) -> bool {
+        let Some(Operation { kind: Kind::Get(get), .. }) = self.running.get_mut(&id) else {
+            return false;
+        };
+        get.handle_slow(node);
+        true
     }
 
-    /// How many of the closest a lookup finds that is to know some of them: one on each path.
-    pub(super) fn narrow(&self) -> usize {
-        self.config.alpha.max(self.config.disjoint_paths).min(self.config.k)
-    }
-
-    pub(super) fn breadth(&self, want: usize) -> Breadth {
-        Breadth {
-            want,
-            alpha: self.config.alpha,
-            paths: self.config.disjoint_paths,
-            diversity: self.config.diversity.lookup,
-        }
-    }
-
-    /// The contacts closest to a point, suspects only where there are too few others.
-    fn seeds(&self, target: &Key, count: usize) -> Vec<NodeInfo> {
-        let mut seeds = Vec::with_capacity(count);
-        self.table.closest_responsive(target, count, &mut seeds);
-        if seeds.len() < count {
-            seeds.clear();
-            self.table.closest(target, count, &mut seeds);
-        }
-        seeds
-    }
-
-    pub(super) fn lookup(&self, target: Key, breadth: Breadth) -> Lookup {
-        let seeds = self.seeds(&target, self.config.k);
-        let mut lookup = Lookup::new(target, self.own.id, breadth, &seeds);
-        self.silent_among(&seeds).iter().for_each(|node| lookup.doubt(node));
-        lookup
+    /// A request is overdue. Whether there is such an operation, which may go on.
+    pub(super) fn handle_late(&mut self, id: u64, node: &NodeId, asked: Asked) -> bool {
+        let Some(operation) = self.running.get_mut(&id) else { return false };
+        operation.kind.handle_late(node, asked);
+        true
     }
 }
 

@@ -6,10 +6,9 @@
 
 use std::time::Duration;
 
-use super::Node;
+use super::context::Context;
 use super::schedule::Task;
-use crate::event::{Command, CommandId, Notice, Outcome};
-use crate::label::Limit;
+use crate::event::{Command, CommandId};
 use crate::time::Now;
 
 /// The longest that an operation waits: then it has to do with what the node knows.
@@ -17,39 +16,36 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Operations that wait, in order. No more of them than operations may be in progress.
 #[derive(Debug, Default)]
-pub(super) struct Parked(Vec<Waiting>);
+pub(super) struct Parked(Vec<ParkedOperation>);
 
+/// An operation that waits.
 #[derive(Debug)]
-struct Waiting {
-    id: CommandId,
-    command: Command,
-    since: Now,
+pub(super) struct ParkedOperation {
+    pub(super) id: CommandId,
+    pub(super) command: Command,
+    /// When it came.
+    pub(super) since: Now,
     /// Whether its steps are listed: what was set when it came.
-    traced: bool,
+    pub(super) traced: bool,
 }
 
-impl Node {
-    /// Has an operation wait.
-    pub(super) fn park(&mut self, id: CommandId, command: Command) {
-        if self.parked.0.len() >= self.config.max_operations {
-            self.notice(Notice::LimitReached { limit: Limit::MaxOperations });
-            return self.answer(id, Outcome::Busy);
+impl Parked {
+    /// Has an operation wait. False if too many do.
+    pub(super) fn add(&mut self, cx: &mut Context, id: CommandId, command: Command) -> bool {
+        if self.0.len() >= cx.config.max_operations {
+            return false;
         }
-        let (since, traced) = (self.now, self.config.trace_steps);
-        self.parked.0.push(Waiting { id, command, since, traced });
-        if !self.schedule.is_set(Task::Unpark) {
-            self.schedule.set(Task::Unpark, self.now.mono + PATIENCE);
+        let (since, traced) = (cx.now, cx.config.trace_steps);
+        self.0.push(ParkedOperation { id, command, since, traced });
+        if !cx.schedule.is_set(Task::Unpark) {
+            cx.set_after(Task::Unpark, PATIENCE);
         }
+        true
     }
 
-    /// Begins everything that waits.
-    pub(super) fn unpark(&mut self) {
-        self.schedule.cancel(Task::Unpark);
-        let trace_steps = self.config.trace_steps;
-        for Waiting { id, command, since, traced } in std::mem::take(&mut self.parked.0) {
-            self.config.trace_steps = traced;
-            self.start_operation(id, command, since);
-        }
-        self.config.trace_steps = trace_steps;
+    /// Everything that waits, which begins now.
+    pub(super) fn take(&mut self, cx: &mut Context) -> Vec<ParkedOperation> {
+        cx.schedule.cancel(Task::Unpark);
+        std::mem::take(&mut self.0)
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use voiddht_wire::NodeId;
 use voiddht_wire::peer::Body;
 
-use super::Node;
+use super::context::Context;
 use super::schedule::Task;
 use crate::request::Purpose;
 use crate::time::Moment;
@@ -33,45 +33,42 @@ impl Suspects {
     pub(super) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
-}
 
-impl Node {
     /// A contact failed, and keeps its place for now.
-    pub(super) fn suspect(&mut self, id: NodeId) {
-        if !self.suspects.0.contains_key(&id) {
-            self.plan_suspect(id);
+    pub(super) fn add(&mut self, cx: &mut Context, id: NodeId) {
+        if !self.0.contains_key(&id) {
+            self.plan(cx, id);
         }
     }
 
     /// Asks those whose time has come.
-    pub(super) fn ask_suspects(&mut self) {
-        if self.leaving.is_some() {
+    pub(super) fn ask(&mut self, cx: &mut Context) {
+        if cx.leaving.is_some() {
             return;
         }
-        let now = self.now.mono;
+        let now = cx.now.mono;
         let is_due = |(id, at): (&NodeId, &Moment)| (*at <= now).then_some(*id);
-        let due: Vec<NodeId> =
-            self.suspects.0.iter().filter_map(is_due).take(ASKED_AT_ONCE).collect();
+        let due: Vec<NodeId> = self.0.iter().filter_map(is_due).take(ASKED_AT_ONCE).collect();
         for id in due {
-            self.suspects.0.remove(&id);
-            let Some(contact) = self.table.get(&id).filter(|contact| contact.is_suspect()) else {
+            self.0.remove(&id);
+            let Some(contact) = cx.table.get(&id).filter(|contact| contact.is_suspect()) else {
                 continue;
             };
-            let to = contact.info().into();
-            self.plan_suspect(id);
-            self.request(to, Body::Ping, Purpose::Liveness);
+            let to = contact.info();
+            self.plan(cx, id);
+            cx.request(to, Body::Ping, Purpose::Liveness);
         }
-        if let Some(next) = self.suspects.0.values().min() {
+        if let Some(next) = self.0.values().min() {
             let at = (*next).max(now + STEP_PAUSE);
-            self.schedule.set_earlier(Task::Suspects, at);
+            cx.schedule.set_earlier(Task::Suspects, at);
         }
     }
 
-    fn plan_suspect(&mut self, id: NodeId) {
-        let failures = self.table.get(&id).map_or(1, |contact| contact.failures());
+    fn plan(&mut self, cx: &mut Context, id: NodeId) {
+        let failures = cx.table.get(&id).map_or(1, |contact| contact.failures());
         let pause = FIRST_PAUSE * (1 << failures.saturating_sub(1).min(8));
-        let at = self.now.mono + self.jittered(pause);
-        self.suspects.0.insert(id, at);
-        self.schedule.set_earlier(Task::Suspects, at);
+        let at = cx.now.mono + cx.jittered(pause);
+        self.0.insert(id, at);
+        cx.schedule.set_earlier(Task::Suspects, at);
     }
 }

@@ -26,18 +26,23 @@ use std::ops::{Bound, Range};
 use std::time::Duration;
 
 use rand::RngExt;
-use voiddht_wire::peer::NodeInfo;
+use voiddht_wire::peer::{Body, NodeInfo};
 use voiddht_wire::{Key, NodeId};
 
-use super::Node;
-use super::operate::Origin;
+use super::context::Context;
 use super::schedule::Task;
 use crate::density::MAX_WIDENING;
-use crate::label::LookupPurpose;
+use crate::event::{CommandId, Destination, Outcome};
+use crate::label::Limit;
+use crate::operation::Answer;
+use crate::peer::Peer;
+use crate::record::RecordStore;
+use crate::request::Purpose;
 use crate::time::Moment;
 use copies::Copies;
-use corrections::Corrections;
-use leaving::Leaving;
+use corrections::{Corrections, CorrectionsFull};
+use leaving::HandOver;
+pub(super) use movement::Met;
 use movement::Movement;
 use probation::Probation;
 
@@ -57,6 +62,8 @@ const OWN_TURN: Range<f64> = 0.60..0.70;
 const AFTER_ANOTHER: Range<f64> = 0.75..0.85;
 /// When a record that came back from disk is renewed.
 const AFTER_RESTART: Range<f64> = 0.05..0.50;
+/// How long movement pauses while too many copies wait.
+const FULL_PAUSE: Duration = Duration::from_millis(50);
 /// Records of a region that are due within this share of the interval are renewed together.
 const TOGETHER: f64 = 0.1;
 
@@ -70,7 +77,7 @@ pub(super) struct Upkeep {
     copies: Copies,
     corrections: Corrections,
     movement: Movement,
-    leaving: Leaving,
+    hand_over: HandOver,
     probation: Probation,
 }
 
@@ -96,117 +103,121 @@ impl Upkeep {
     }
 }
 
-impl Node {
+impl Upkeep {
     /// This node holds a record that is new or changed.
-    pub(super) fn upkeep_holds(&mut self, key: Key) {
-        self.plan_renewal(key, OWN_TURN);
+    pub(super) fn holds(&mut self, cx: &mut Context, key: Key) {
+        self.plan_renewal(cx, key, OWN_TURN);
     }
 
     /// Another holder has renewed this record: all replicas were just looked after.
-    pub(super) fn upkeep_saw_copy(&mut self, key: Key) {
-        if self.upkeep.plans.contains_key(&key) {
-            self.plan_renewal(key, AFTER_ANOTHER);
+    pub(super) fn saw_copy(&mut self, cx: &mut Context, key: Key) {
+        if self.plans.contains_key(&key) {
+            self.plan_renewal(cx, key, AFTER_ANOTHER);
         }
     }
 
     /// A record came back from disk: others may have died, or changed, meanwhile.
-    pub(super) fn upkeep_restored(&mut self, key: Key) {
-        self.plan_renewal(key, AFTER_RESTART);
+    pub(super) fn restored(&mut self, cx: &mut Context, key: Key) {
+        self.plan_renewal(cx, key, AFTER_RESTART);
     }
 
-    /// Renews what is due, one region at a time.
-    pub(super) fn run_upkeep(&mut self) {
-        if self.leaving.is_some() {
-            return;
+    /// Renews what is due, one region at a time: the point at which the nodes of the next are to be
+    /// looked up, if there is one. Renewal waits while users are served, who have so many
+    /// operations in progress.
+    pub(super) fn run(
+        &mut self,
+        cx: &mut Context,
+        records: &RecordStore,
+        operations: usize,
+    ) -> Option<Key> {
+        if cx.leaving.is_some() {
+            return None;
         }
-        if self.is_busy() || !self.upkeep.region.is_empty() {
-            return self.schedule.set(Task::Upkeep, self.now.mono + BUSY_PAUSE);
+        if self.is_busy(cx, operations) || !self.region.is_empty() {
+            cx.set_after(Task::Upkeep, BUSY_PAUSE);
+            return None;
         }
-        while let Some((at, key)) = self.upkeep.due.first().copied() {
-            if at > self.now.mono {
-                return self.schedule.set(Task::Upkeep, at);
+        while let Some((at, key)) = self.due.first().copied() {
+            if at > cx.now.mono {
+                cx.schedule.set(Task::Upkeep, at);
+                return None;
             }
-            if !self.upkeep.copies.has_room() {
-                return self.schedule.set(Task::Upkeep, self.now.mono + BUSY_PAUSE);
+            if !self.copies.has_room() {
+                cx.set_after(Task::Upkeep, BUSY_PAUSE);
+                return None;
             }
-            if self.begin_renewal(key) {
-                return;
+            if let Some(target) = self.begin_renewal(cx, records, key) {
+                return Some(target);
             }
         }
+        None
     }
 
     /// The nodes around a region are known: its records go where they belong.
-    pub(super) fn handle_upkeep_lookup_ended(&mut self, nodes: &[NodeInfo]) {
-        for key in std::mem::take(&mut self.upkeep.region) {
-            self.renew(key, nodes);
+    pub(super) fn lookup_ended(
+        &mut self,
+        cx: &mut Context,
+        records: &mut RecordStore,
+        nodes: &[NodeInfo],
+    ) {
+        for key in std::mem::take(&mut self.region) {
+            self.renew(cx, records, key, nodes);
         }
-        self.send_copies();
-        self.schedule.set_earlier(Task::Upkeep, self.now.mono);
-    }
-
-    /// How many contacts are closer to a key than this node, counted up to k. A client is farther
-    /// from every key than any of them.
-    pub(super) fn own_rank(&self, key: &Key) -> usize {
-        if self.is_client() {
-            return self.config.k;
-        }
-        let own = key.distance(&self.own.id);
-        let nodes = self.closest(key, self.config.k);
-        nodes.partition_point(|node| key.distance(&node.id) < own)
+        self.send_copies(cx, records);
+        cx.schedule.set_earlier(Task::Upkeep, cx.now.mono);
     }
 
     /// Whether users are served, and records can wait.
-    fn is_busy(&self) -> bool {
-        let patience = self.config.upkeep_interval.mul_f64(BUSY_PATIENCE);
-        let oldest = self.upkeep.due.first().map(|(at, _)| self.now.mono.since(*at));
-        self.operations.len() > BUSY_OPERATIONS && oldest.is_some_and(|waits| waits < patience)
+    fn is_busy(&self, cx: &Context, operations: usize) -> bool {
+        let patience = cx.config.upkeep_interval.mul_f64(BUSY_PATIENCE);
+        let oldest = self.due.first().map(|(at, _)| cx.now.mono.since(*at));
+        operations > BUSY_OPERATIONS && oldest.is_some_and(|waits| waits < patience)
     }
 
-    fn plan_renewal(&mut self, key: Key, share: Range<f64>) {
-        let share = self.random.random_range(share);
-        let at = self.now.mono + self.config.upkeep_interval.mul_f64(share);
-        self.upkeep.plan(key, at, false);
-        self.schedule.set_earlier(Task::Upkeep, at);
+    fn plan_renewal(&mut self, cx: &mut Context, key: Key, share: Range<f64>) {
+        let share = cx.random.random_range(share);
+        let at = cx.now.mono + cx.config.upkeep_interval.mul_f64(share);
+        self.plan(key, at, false);
+        cx.schedule.set_earlier(Task::Upkeep, at);
     }
 
-    /// Begins the renewal of the region of a key that is due. False if it needs no lookup now.
-    fn begin_renewal(&mut self, key: Key) -> bool {
-        if self.expires(&key).is_none() {
-            self.upkeep.forget(&key);
-            return false;
+    /// Begins the renewal of the region of a key that is due: where its nodes are to be looked up.
+    fn begin_renewal(&mut self, cx: &mut Context, records: &RecordStore, key: Key) -> Option<Key> {
+        if records.get(&key, cx.now.boot).is_none() {
+            self.forget(&key);
+            return None;
         }
-        if !self.have_nearer_had_their_chance(&key) {
-            return false;
+        if !self.have_nearer_had_their_chance(cx, &key) {
+            return None;
         }
-        if self.table.is_empty() {
+        if cx.table.is_empty() {
             // There is no node to bring it to; a node that joins is handed it.
-            self.plan_renewal(key, OWN_TURN);
-            return false;
+            self.plan_renewal(cx, key, OWN_TURN);
+            return None;
         }
-        let region = self.due_around(key);
+        let region = self.due_around(cx, records, key);
         for near in &region {
-            self.plan_renewal(*near, OWN_TURN);
+            self.plan_renewal(cx, *near, OWN_TURN);
         }
         let target = region[region.len() / 2];
-        self.upkeep.region = region;
-        self.start_find(Origin::Own(LookupPurpose::Upkeep), target, self.now);
-        true
+        self.region = region;
+        Some(target)
     }
 
     /// The records near to one that is due, itself among them, that are this node's turn soon.
-    fn due_around(&self, key: Key) -> Vec<Key> {
-        let depth = self.table.bucket_of(&self.own.id).range().depth();
-        let soon = self.now.mono + self.config.upkeep_interval.mul_f64(TOGETHER);
+    fn due_around(&self, cx: &Context, records: &RecordStore, key: Key) -> Vec<Key> {
+        let depth = cx.table.bucket_of(&cx.own.id).range().depth();
+        let soon = cx.now.mono + cx.config.upkeep_interval.mul_f64(TOGETHER);
         let mut region = vec![key];
-        for near in self.records.keys_from(Bound::Included(region_start(&key, depth))) {
+        for near in records.keys_from(Bound::Included(region_start(&key, depth))) {
             if shared_bits(&near, &key) < depth || region.len() >= MAX_REGION {
                 break;
             }
-            let plan = self.upkeep.plans.get(&near);
+            let plan = self.plans.get(&near);
             // Where others are nearer and have yet to have their chance, it would be work twice.
             if near != key
                 && plan.is_some_and(|plan| plan.at <= soon)
-                && (plan.is_some_and(|plan| plan.deferred) || self.own_rank(&near) == 0)
+                && (plan.is_some_and(|plan| plan.deferred) || cx.own_rank(&near) == 0)
             {
                 region.push(near);
             }
@@ -217,51 +228,204 @@ impl Node {
 
     /// The closest holder renews first: every other waits a little longer the farther it is, and
     /// finds, most often, that the copy has arrived meanwhile.
-    fn have_nearer_had_their_chance(&mut self, key: &Key) -> bool {
-        let deferred = self.upkeep.plans.get(key).is_none_or(|plan| plan.deferred);
-        let rank = self.own_rank(key);
+    fn have_nearer_had_their_chance(&mut self, cx: &Context, key: &Key) -> bool {
+        let deferred = self.plans.get(key).is_none_or(|plan| plan.deferred);
+        let rank = cx.own_rank(key);
         if deferred || rank == 0 {
             return true;
         }
-        let share = 0.02 + 0.2 * rank as f64 / self.config.k as f64;
-        let at = self.now.mono + self.config.upkeep_interval.mul_f64(share);
-        self.upkeep.plan(*key, at, true);
+        let share = 0.02 + 0.2 * rank as f64 / cx.config.k as f64;
+        let at = cx.now.mono + cx.config.upkeep_interval.mul_f64(share);
+        self.plan(*key, at, true);
         false
     }
 
-    fn renew(&mut self, key: Key, around: &[NodeInfo]) {
-        let k = self.config.k;
-        let replicas = k + self.excess_around(&key) + self.on_probation_around(&key);
-        let mut nodes = self.closest(&key, replicas);
+    fn renew(&mut self, cx: &Context, records: &mut RecordStore, key: Key, around: &[NodeInfo]) {
+        let k = cx.config.k;
+        let replicas = k + excess_around(cx, &key) + self.probation.count_around(cx, &key);
+        let mut nodes = cx.closest(&key, replicas);
         let is_wanted = |node: &&NodeInfo| {
-            !self.is_own(&node.id) && !self.table.is_suspect(&node.id) && !self.is_banned(&node.id)
+            !cx.is_own(&node.id) && !cx.table.is_suspect(&node.id) && !cx.is_banned(&node.id)
         };
         nodes.extend(around.iter().filter(is_wanted));
         nodes.sort_unstable_by_key(|node| key.distance(&node.id));
         nodes.dedup_by_key(|node| node.id);
-        let own = key.distance(&self.own.id);
-        let rank = match self.is_client() {
+        let own = key.distance(&cx.own.id);
+        let rank = match cx.is_client() {
             true => replicas,
             false => nodes.partition_point(|node| key.distance(&node.id) < own),
         };
-        self.records.mark_cached(&key, rank >= replicas);
+        records.mark_cached(&key, rank >= replicas);
         for node in nodes.into_iter().take(if rank < replicas { replicas - 1 } else { replicas }) {
-            self.upkeep.copies.enqueue(key, node);
+            self.copies.enqueue(key, node);
         }
     }
 
-    /// By how many the contacts around a key are more than should be there: PUTs have gone to as
-    /// many more nodes, and renewal that did not follow would leave the record, in the end, with
-    /// those that are too many.
-    fn excess_around(&self, key: &Key) -> usize {
-        let Some(size) = self.size_to_judge_by() else { return 0 };
-        let distances = |count| -> Vec<_> {
-            self.closest(key, count).iter().map(|node| key.distance(&node.id)).collect()
-        };
-        match size.excess(&distances(self.config.k)) {
-            0 => 0,
-            _ => size.excess(&distances(self.config.k + MAX_WIDENING)),
+    /// Sends what waits, as far as there may be more in flight.
+    fn send_copies(&mut self, cx: &mut Context, records: &RecordStore) {
+        for _ in 0..self.copies.take_dropped() {
+            cx.limit_reached(Limit::QueuedCopies);
         }
+        while self.copies.may_send_more() {
+            self.hand_over.refill(cx, records, &mut self.copies);
+            if !self.copies.send_next(cx, records, &mut self.probation) {
+                return;
+            }
+        }
+    }
+}
+
+/// Copies that were sent.
+impl Upkeep {
+    /// What became of a copy.
+    pub(super) fn copy_ended(
+        &mut self,
+        cx: &mut Context,
+        records: &RecordStore,
+        key: Key,
+        to: Destination,
+        answer: &Answer,
+    ) {
+        if self.copies.handle_answer(cx, key, to, answer) {
+            self.send_copies(cx, records);
+            self.leave_if_through(cx);
+        }
+    }
+
+    /// The time has come for copies that are tried again.
+    pub(super) fn retry_copies(&mut self, cx: &mut Context, records: &RecordStore) {
+        self.copies.retry(cx);
+        self.send_copies(cx, records);
+        self.leave_if_through(cx);
+    }
+
+    /// A holder renews a record that lost to this node's by the order of records: it missed an
+    /// update.
+    pub(super) fn correct(
+        &mut self,
+        cx: &mut Context,
+        records: &RecordStore,
+        key: Key,
+        peer: &Peer,
+    ) {
+        let Some(contact) = cx.table.get(&peer.id()).map(|contact| contact.info()) else {
+            return;
+        };
+        let interval = cx.config.upkeep_interval;
+        match self.corrections.admit(key, contact.id, interval, cx.now.mono) {
+            Ok(true) => {
+                self.copies.enqueue(key, contact);
+                self.send_copies(cx, records);
+            }
+            Ok(false) => {}
+            Err(CorrectionsFull) => cx.limit_reached(Limit::MaxCorrections),
+        }
+    }
+}
+
+/// Nodes that join and depart.
+impl Upkeep {
+    /// This node is part of a network now, or again; whether it was part of one before.
+    pub(super) fn joined(&mut self, cx: &Context, returned: bool) {
+        self.probation.joined(cx.now.mono);
+        self.movement.joined(cx.now.mono, returned);
+    }
+
+    /// A contact has entered the routing table: records may now belong there.
+    pub(super) fn contact_joined(
+        &mut self,
+        cx: &mut Context,
+        records: &RecordStore,
+        contact: NodeInfo,
+        met: Met,
+    ) {
+        self.movement.contact_joined(cx, !records.is_empty(), contact, met);
+    }
+
+    /// A contact that was last heard then has died: what it held has a replica less.
+    pub(super) fn contact_died(
+        &mut self,
+        cx: &mut Context,
+        records: &RecordStore,
+        id: NodeId,
+        last_heard: Moment,
+    ) {
+        self.movement.contact_died(cx, !records.is_empty(), id, last_heard);
+    }
+
+    /// Looks through a slice of the records, for those that joined and departed.
+    pub(super) fn run_movement(&mut self, cx: &mut Context, records: &RecordStore) {
+        if cx.leaving.is_some() {
+            return;
+        }
+        if !self.copies.has_room() {
+            return cx.set_after(Task::Movement, FULL_PAUSE);
+        }
+        self.movement.run(cx, records, &self.probation, &mut self.copies);
+        self.send_copies(cx, records);
+        self.movement.plan(cx);
+    }
+
+    /// Whether a node is no contact, or has not been one for long.
+    pub(super) fn is_on_probation(&self, cx: &Context, id: &NodeId) -> bool {
+        self.probation.includes(cx, id)
+    }
+}
+
+/// The end of a node.
+impl Upkeep {
+    /// Hands over all records, without leaving: those of a node that others cannot dial.
+    pub(super) fn hand_over(&mut self, cx: &mut Context, records: &RecordStore) {
+        self.hand_over.start();
+        self.send_copies(cx, records);
+    }
+
+    /// Hands over all records, says goodbye, and then answers.
+    pub(super) fn start_leave(&mut self, cx: &mut Context, records: &RecordStore, id: CommandId) {
+        cx.leaving = Some(id);
+        self.copies.clear();
+        self.copies.note_arrivals();
+        self.hand_over.start();
+        let patience = cx.config.leave_patience;
+        cx.set_after(Task::LeaveBy, patience);
+        self.send_copies(cx, records);
+        self.leave_if_through(cx);
+    }
+
+    /// Ends the leave if everything has been handed over.
+    fn leave_if_through(&mut self, cx: &mut Context) {
+        let is_through = self.hand_over.is_through() && self.copies.is_idle();
+        // Without the deadline the leave has ended: answers that come later change nothing.
+        if is_through && cx.schedule.is_set(Task::LeaveBy) {
+            self.finish_leave(cx);
+        }
+    }
+
+    /// Says goodbye to all connected peers: a PING from a node that listens on port 0.
+    pub(super) fn finish_leave(&mut self, cx: &mut Context) {
+        let Some(id) = cx.leaving else { return };
+        self.copies.clear();
+        self.hand_over.stop();
+        cx.schedule.cancel(Task::LeaveBy);
+        for contact in cx.connected_contacts() {
+            cx.request(contact, Body::Ping, Purpose::Farewell);
+        }
+        let handed_over = self.copies.arrivals();
+        cx.answer(id, Outcome::Left { handed_over });
+    }
+}
+
+/// By how many the contacts around a key are more than should be there: PUTs have gone to as
+/// many more nodes, and renewal that did not follow would leave the record, in the end, with
+/// those that are too many.
+fn excess_around(cx: &Context, key: &Key) -> usize {
+    let Some(size) = cx.size_to_judge_by() else { return 0 };
+    let distances = |count| -> Vec<_> {
+        cx.closest(key, count).iter().map(|node| key.distance(&node.id)).collect()
+    };
+    match size.excess(&distances(cx.config.k)) {
+        0 => 0,
+        _ => size.excess(&distances(cx.config.k + MAX_WIDENING)),
     }
 }
 

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use voiddht_signed::Refused;
 use voiddht_wire::Key;
 
-use super::Node;
 use crate::record::order::Class;
 use crate::record::value::VerifiedValue;
 use crate::time::WallTime;
@@ -31,7 +30,7 @@ impl Verified {
     ///
     /// # Errors
     /// [`Refused`], as of [`VerifiedValue::check`].
-    fn check(
+    pub(super) fn check(
         &mut self,
         key: &Key,
         value: &Bytes,
@@ -65,29 +64,8 @@ impl Verified {
     }
 
     /// The value of this key that was verified last.
-    fn get(&self, key: &Key) -> Option<&VerifiedValue> {
+    pub(super) fn get(&self, key: &Key) -> Option<&VerifiedValue> {
         self.by_key.get(key)
-    }
-}
-
-impl Node {
-    /// Checks what a local program hands over, unless these bytes were verified before.
-    ///
-    /// # Errors
-    /// [`Refused`], as of [`VerifiedValue::check`].
-    pub(super) fn verify(&mut self, key: &Key, value: &Bytes) -> Result<VerifiedValue, Refused> {
-        let held = self.held_value(key);
-        self.verified.check(key, value, held, self.now.wall)
-    }
-
-    /// Values of a key whose class was checked before: the record held here, and what was read or
-    /// published last. They may have expired since.
-    pub(super) fn verified_before(&self, key: &Key) -> impl Iterator<Item = VerifiedValue> + use<> {
-        self.held_value(key).into_iter().chain(self.verified.get(key).cloned())
-    }
-
-    fn held_value(&self, key: &Key) -> Option<VerifiedValue> {
-        self.records.get(key, self.now.boot).map(|record| record.verified())
     }
 }
 

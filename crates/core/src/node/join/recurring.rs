@@ -1,17 +1,14 @@
-//! Lookups that recur once a node has joined: of its own ID, of quiet buckets, and of random points, for
-//! the estimate of the network's size.
+//! When a node that has joined looks up its own ID again, and random points, for the estimate of the
+//! network's size.
 
 use std::time::Duration;
 
-use rand::RngExt;
-use voiddht_wire::Key;
+use crate::node::context::Context;
+use crate::node::schedule::Task;
+use crate::time::Moment;
 
-use super::super::Node;
-use super::super::operate::Origin;
-use super::super::schedule::Task;
-use super::FIRST_FIND_SELF;
-use crate::label::LookupPurpose;
-
+/// The first pause until the own ID is looked for again.
+const FIRST_FIND_SELF: Duration = Duration::from_secs(1);
 /// The shortest pause between refreshes of buckets, however many there are.
 const MIN_REFRESH_PAUSE: Duration = Duration::from_secs(1);
 /// When the own ID is looked up after a lost contact was found again, and the shortest pause between
@@ -19,98 +16,80 @@ const MIN_REFRESH_PAUSE: Duration = Duration::from_secs(1);
 const FOUND_AGAIN: Duration = Duration::from_secs(2);
 /// How often the estimate of the network's size is compared with the own neighbourhood. Each time in
 /// a row that they contradict each other, the pause doubles.
-pub(super) const SIZE_CHECK: Duration = Duration::from_secs(30);
-/// Lookups of random points where they do. Two times renew half of what the estimate is made of.
-const SIZE_LOOKUPS: usize = crate::density::NEIGHBOURHOODS / 4;
+const SIZE_CHECK: Duration = Duration::from_secs(30);
 
-impl Node {
-    /// Looks for the own ID, and plans the next time.
-    pub(in super::super) fn find_self(&mut self) {
-        if self.leaving.is_some() {
-            return;
-        }
-        if !self.table.is_empty() {
-            self.start_find(Origin::Own(LookupPurpose::Refresh), self.own.id.as_key(), self.now);
-            let (at, pause) = self.joining.look_anywhere;
-            if at <= self.now.mono {
-                // The next lookup of the own ID may be due a little earlier than after the whole pause.
-                self.joining.look_anywhere =
-                    (self.now.mono + pause / 2, (2 * pause).min(self.config.refresh_interval));
-                self.look_anywhere(1);
-            }
-        }
-        self.plan_find_self();
+/// The pauses of lookups that recur.
+#[derive(Debug, Default)]
+pub(in super::super) struct Recurring {
+    find_self_pause: Duration,
+    /// When a random point is looked up next, together with the own ID, and the pause after that.
+    look_anywhere: (Moment, Duration),
+    size_check_pause: Duration,
+}
+
+impl Recurring {
+    /// The pause until the next lookup of the own ID.
+    pub(super) fn pause(&self) -> Duration {
+        self.find_self_pause
     }
 
-    /// Looks at random points, to learn the size of the network. Joining filled the estimate within
-    /// seconds, and a node that joined a small network would go on believing in it.
-    fn look_anywhere(&mut self, points: usize) {
-        for _ in 0..points {
-            let target = Key::from_bytes(self.random.random());
-            self.start_find(Origin::Own(LookupPurpose::Refresh), target, self.now);
-        }
-    }
-
-    /// Compares the estimate of the network's size with the own neighbourhood, which costs no
-    /// request, and renews it where they contradict each other.
-    pub(in super::super) fn check_size(&mut self) {
-        if self.leaving.is_some() {
-            return;
-        }
-        self.write_tenures();
-        let own = self.own.id.as_key();
-        let neighbours = self.closest(&own, self.config.k);
-        let distances: Vec<_> = neighbours.iter().map(|node| own.distance(&node.id)).collect();
-        self.size.observe_own(&distances);
-        let pause = &mut self.joining.size_check_pause;
-        if self.size.is_contradicted() {
-            let next = (*pause * 2).min(self.config.refresh_interval);
-            *pause = next;
-            self.look_anywhere(SIZE_LOOKUPS);
-        } else {
-            *pause = SIZE_CHECK;
-        }
-        let pause = self.jittered(self.joining.size_check_pause.max(SIZE_CHECK));
-        self.schedule.set(Task::CheckSize, self.now.mono + pause);
-    }
-
-    pub(in super::super) fn refresh_buckets(&mut self) {
-        let quiet_since = self.now.mono.back(self.config.refresh_interval);
-        let quiet: Vec<_> = self.table.buckets_unvisited_since(quiet_since).collect();
-        let target = match quiet.len() {
-            0 => None,
-            count => {
-                let range = quiet[self.random.random_range(0..count)];
-                Some(range.random_target(&mut self.random))
-            }
-        };
-        if let Some(target) = target
-            && !self.table.is_empty()
-        {
-            self.start_find(Origin::Own(LookupPurpose::Refresh), target, self.now);
-        }
-        // One bucket at a time, so that the whole table is refreshed within the interval.
-        let buckets = self.table.buckets().count().max(1) as u32;
-        let pause = self.jittered((self.config.refresh_interval / buckets).max(MIN_REFRESH_PAUSE));
-        self.schedule.set(Task::RefreshBuckets, self.now.mono + pause);
+    /// The node has joined.
+    pub(super) fn start(&mut self, cx: &mut Context) {
+        self.look_anywhere = (cx.now.mono, FIRST_FIND_SELF);
+        let pause = cx.jittered(cx.config.refresh_interval);
+        cx.schedule.set_earlier(Task::RefreshBuckets, cx.now.mono + pause);
+        self.size_check_pause = SIZE_CHECK;
+        cx.schedule.set_earlier(Task::CheckSize, cx.now.mono + SIZE_CHECK);
     }
 
     /// Looks for the own ID soon, and often at first.
-    pub(in super::super) fn restart_find_self(&mut self) {
-        self.joining.find_self_pause = FIRST_FIND_SELF / 2;
-        self.plan_find_self();
+    pub(in super::super) fn restart(&mut self, cx: &mut Context) {
+        self.find_self_pause = FIRST_FIND_SELF / 2;
+        self.plan_find_self(cx);
     }
 
     /// Looks for the own ID soon: a lost contact is back, and may know nodes that this one does not.
-    pub(in super::super) fn find_self_soon(&mut self) {
-        let at = self.now.mono + self.jittered(FOUND_AGAIN);
-        self.schedule.set_earlier(Task::FindSelf, at);
+    pub(in super::super) fn find_self_soon(&self, cx: &mut Context) {
+        let at = cx.now.mono + cx.jittered(FOUND_AGAIN);
+        cx.schedule.set_earlier(Task::FindSelf, at);
     }
 
-    pub(super) fn plan_find_self(&mut self) {
-        let pause = self.joining.find_self_pause.max(FIRST_FIND_SELF / 2) * 2;
-        self.joining.find_self_pause = pause.min(self.config.refresh_interval);
-        let pause = self.jittered(self.joining.find_self_pause);
-        self.schedule.set(Task::FindSelf, self.now.mono + pause);
+    /// The own ID has been looked for: the next time.
+    pub(in super::super) fn plan_find_self(&mut self, cx: &mut Context) {
+        let pause = self.find_self_pause.max(FIRST_FIND_SELF / 2) * 2;
+        self.find_self_pause = pause.min(cx.config.refresh_interval);
+        let pause = cx.jittered(self.find_self_pause);
+        cx.set_after(Task::FindSelf, pause);
+    }
+
+    /// Whether a random point is to be looked up too, whenever the own ID is.
+    pub(in super::super) fn is_time_to_look_anywhere(&mut self, cx: &Context) -> bool {
+        let (at, pause) = self.look_anywhere;
+        if at > cx.now.mono {
+            return false;
+        }
+        // The next lookup of the own ID may be due a little earlier than after the whole pause.
+        let next = cx.now.mono + pause / 2;
+        self.look_anywhere = (next, (2 * pause).min(cx.config.refresh_interval));
+        true
+    }
+
+    /// The next comparison of the estimate with the own neighbourhood.
+    pub(in super::super) fn plan_size_check(&mut self, cx: &mut Context, is_contradicted: bool) {
+        self.size_check_pause = match is_contradicted {
+            true => (self.size_check_pause * 2).min(cx.config.refresh_interval),
+            false => SIZE_CHECK,
+        };
+        let pause = cx.jittered(self.size_check_pause.max(SIZE_CHECK));
+        cx.set_after(Task::CheckSize, pause);
+    }
+
+    /// The next refresh of a bucket: one at a time, so that the whole table is refreshed within the
+    /// interval.
+    pub(in super::super) fn plan_refresh(&self, cx: &mut Context) {
+        let buckets = cx.table.buckets().count().max(1) as u32;
+        let pause = (cx.config.refresh_interval / buckets).max(MIN_REFRESH_PAUSE);
+        let pause = cx.jittered(pause);
+        cx.set_after(Task::RefreshBuckets, pause);
     }
 }

@@ -14,21 +14,18 @@
 //! nodes of each bucket for *their own* IDs. No other lookup does that, and the receiver asks back:
 //! so it learns its neighbours in the other network.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
-use voiddht_wire::NodeId;
 use voiddht_wire::peer::{Body, NodeInfo};
 
-use super::super::Node;
-use super::{Looked, Stage};
+use super::comparisons::Comparison;
+use super::{Join, Looked, Stage, Step};
 use crate::event::Destination;
+use crate::node::contacts::Contacts;
+use crate::node::context::Context;
 use crate::peer::Peer;
 use crate::request::Purpose;
-use crate::time::Moment;
 
-/// Comparisons in progress, at most; one more is put off. Each is a lookup.
-const MAX_COMPARISONS: usize = 8;
 /// A node whose next lookup of its own ID is closer than this finds its neighbours by itself.
 const LOOKS_SOON: Duration = Duration::from_secs(10);
 
@@ -45,133 +42,96 @@ const ASK_BACK_PAUSE: Duration = Duration::from_secs(60);
 /// Peers that were asked back within that time; with so many, no more are. 40 bytes each.
 const MAX_ASKED_BACK: usize = 64;
 
-/// Comparisons of a peer's network with this node's.
-#[derive(Debug, Default)]
-pub(crate) struct Comparisons {
-    /// Whether the join in progress is to introduce nodes to each other.
-    introduces: bool,
-    merged_at: Option<Moment>,
-    asked_back: BTreeMap<NodeId, Moment>,
-    next: u32,
-    under_way: BTreeMap<u32, Comparison>,
-}
-
-#[derive(Debug)]
-struct Comparison {
-    peer: NodeInfo,
-    /// The closest nodes that were known when it began, the peer left out.
-    known: Vec<NodeId>,
-}
-
-impl Comparisons {
-    /// A place for one more; `None` if there is none, or this peer has one.
-    fn begin(&mut self, peer: NodeInfo, known: Vec<NodeId>) -> Option<u32> {
-        if self.under_way.len() >= MAX_COMPARISONS
-            || self.under_way.values().any(|comparison| comparison.peer.id == peer.id)
-        {
-            return None;
-        }
-        self.next = self.next.wrapping_add(1);
-        self.under_way.insert(self.next, Comparison { peer, known });
-        Some(self.next)
-    }
-}
-
-impl Node {
+impl Join {
     /// Finds out whether a peer that has answered, naming these nodes, is part of this node's
     /// network. One that names a contact is; else a lookup decides.
-    pub(super) fn compare(&mut self, peer: NodeInfo, named: &[NodeInfo]) {
-        let is_contact =
-            |node: &&NodeInfo| node.id != peer.id && self.table.get(&node.id).is_some();
+    pub(super) fn compare(&mut self, cx: &mut Context, peer: NodeInfo, named: &[NodeInfo]) {
+        let is_contact = |node: &&NodeInfo| node.id != peer.id && cx.table.get(&node.id).is_some();
         if named.iter().any(|node| is_contact(&node)) {
-            return self.found_same(peer);
+            return self.found_same(cx, peer);
         }
-        let mut known = self.closest(&self.own.id.as_key(), self.config.k + 1);
+        let mut known = cx.closest(&cx.own.id.as_key(), cx.config.k + 1);
         known.retain(|node| node.id != peer.id);
         if known.is_empty() {
-            return self.found_same(peer);
+            return self.found_same(cx, peer);
         }
         let known = known.into_iter().map(|node| node.id).collect();
-        if let Some(comparison) = self.joining.comparisons.begin(peer, known) {
-            self.start_comparison(comparison, peer);
+        if let Some(comparison) = self.comparisons.begin(peer, known) {
+            self.steps.push_back(Step::Compare(comparison, peer));
         }
     }
 
     /// The lookup of a comparison has ended, having found these nodes.
-    pub(in super::super) fn handle_compared(
+    pub(in super::super) fn compared(
         &mut self,
+        cx: &mut Context,
         comparison: u32,
         looked: Looked,
         found: &[NodeInfo],
     ) {
-        let Some(ended) = self.joining.comparisons.under_way.remove(&comparison) else { return };
+        let Some(ended) = self.comparisons.end(comparison) else { return };
         let Comparison { peer, known } = ended;
         let peer_answered = found.iter().any(|node| node.id == peer.id);
         let strangers = found.iter().filter(|node| node.id != peer.id && !known.contains(&node.id));
         let has_many = MANY * strangers.count() > found.len();
         match looked {
             Looked::At(_) if found.iter().any(|node| known.contains(&node.id)) => {
-                self.found_same(peer);
+                self.found_same(cx, peer);
                 if has_many {
-                    self.merge();
+                    self.merge(cx);
                 }
             }
-            Looked::At(_) if peer_answered || !found.is_empty() => self.found_split(peer),
+            Looked::At(_) if peer_answered || !found.is_empty() => self.found_split(cx, peer),
             // The peer, or the lookup, failed: nothing is known.
             Looked::At(_) | Looked::Nowhere => {}
         }
     }
 
-    fn found_same(&mut self, peer: NodeInfo) {
-        let jitter = self.jitter();
-        self.joining.peers.is_same(peer.id, peer.address, self.now.mono, jitter);
-        self.report_peers();
+    fn found_same(&mut self, cx: &mut Context, peer: NodeInfo) {
+        let jitter = cx.jitter();
+        self.peers.is_same(peer.id, peer.address, cx.now.mono, jitter);
+        self.report_peers(cx);
     }
 
-    fn found_split(&mut self, peer: NodeInfo) {
-        let jitter = self.jitter();
-        self.joining.peers.is_split(peer.id, peer.address, self.now.mono, jitter);
-        self.report_peers();
-        self.merge();
+    fn found_split(&mut self, cx: &mut Context, peer: NodeInfo) {
+        let jitter = cx.jitter();
+        self.peers.is_split(peer.id, peer.address, cx.now.mono, jitter);
+        self.report_peers(cx);
+        self.merge(cx);
     }
 
     /// Joins once more, through all that is known now, and introduces nodes to each other.
-    fn merge(&mut self) {
-        let now = self.now.mono;
-        let merged_at = self.joining.comparisons.merged_at;
+    fn merge(&mut self, cx: &mut Context) {
+        let now = cx.now.mono;
+        let merged_at = self.comparisons.merged_at;
         let is_soon = merged_at.is_some_and(|at| now.since(at) < MERGE_PAUSE);
-        if self.leaving.is_none() && self.joining.stage == Stage::Idle && !is_soon {
-            self.joining.comparisons.merged_at = Some(now);
-            self.joining.comparisons.introduces = true;
+        if cx.leaving.is_none() && self.stage == Stage::Idle && !is_soon {
+            self.comparisons.merged_at = Some(now);
+            self.comparisons.introduces = true;
             // Others merge as well: look again, soon and often.
-            self.restart_find_self();
-            self.find_own_place();
+            self.recurring.restart(cx);
+            self.find_own_place(cx);
         }
     }
 
-    /// The join has ended.
-    pub(super) fn end_merge(&mut self) {
-        self.joining.comparisons.introduces = false;
-    }
-
     /// A lookup in a bucket has found these nodes, nearest first: some of them may be of two networks.
-    pub(super) fn introduce(&mut self, found: &[NodeInfo]) {
-        if !self.joining.comparisons.introduces {
+    pub(super) fn introduce(&mut self, cx: &mut Context, found: &[NodeInfo]) {
+        if !self.comparisons.introduces {
             return;
         }
         for node in found.iter().take(INTRODUCED) {
             let target = node.id.as_key();
-            self.request((*node).into(), Body::FindNode { target }, Purpose::Neighbour);
+            cx.request(*node, Body::FindNode { target }, Purpose::Neighbour);
         }
     }
 
     /// A peer asks for this node's own ID: it may know neighbours that this node does not.
-    pub(in super::super) fn ask_back(&mut self, peer: &Peer, port: u16) {
-        let (now, own) = (self.now.mono, self.own.id.as_key());
-        let asked_back = &mut self.joining.comparisons.asked_back;
+    pub(in super::super) fn ask_back(&mut self, cx: &mut Context, peer: &Peer, port: u16) {
+        let (now, own) = (cx.now.mono, cx.own.id.as_key());
+        let asked_back = &mut self.comparisons.asked_back;
         asked_back.retain(|_, at| now.since(*at) < ASK_BACK_PAUSE);
         if !peer.is_proved()
-            || self.leaving.is_some()
+            || cx.leaving.is_some()
             || asked_back.contains_key(&peer.id())
             || asked_back.len() >= MAX_ASKED_BACK
         {
@@ -179,46 +139,40 @@ impl Node {
         }
         asked_back.insert(peer.id(), now);
         let to = Destination { address: peer.remote().with_port(port), id: Some(peer.id()) };
-        self.request(to, Body::FindNode { target: own }, Purpose::Neighbour);
+        cx.request(to, Body::FindNode { target: own }, Purpose::Neighbour);
     }
 
     /// A contact has entered the routing table. If it is new among the closest, it may know others
     /// that this node should know.
-    pub(in super::super) fn meet_neighbour(&mut self, contact: NodeInfo) {
-        if self.leaving.is_none()
-            && self.joining.is_settled(LOOKS_SOON)
-            && self.is_neighbour(&contact.id)
-        {
-            let target = self.own.id.as_key();
-            self.request(contact.into(), Body::FindNode { target }, Purpose::Neighbour);
+    pub(in super::super) fn meet_neighbour(&mut self, cx: &mut Context, contact: NodeInfo) {
+        if cx.leaving.is_none() && self.is_settled(LOOKS_SOON) && cx.is_neighbour(&contact.id) {
+            let target = cx.own.id.as_key();
+            cx.request(contact, Body::FindNode { target }, Purpose::Neighbour);
         }
     }
 
     /// A new neighbour has named its own: those that are not known are called on.
-    pub(in super::super) fn meet_neighbours_of(&mut self, named: &[NodeInfo]) {
-        let silent = self.silent_among(named);
+    pub(in super::super) fn meet_neighbours_of(
+        &mut self,
+        cx: &mut Context,
+        contacts: &mut Contacts,
+        named: &[NodeInfo],
+    ) {
+        let silent = contacts.silent_among(cx, named);
         let mut strangers = 0;
         for node in named {
-            let is_known = self.is_own(&node.id)
-                || self.table.get(&node.id).is_some()
+            let is_known = cx.is_own(&node.id)
+                || cx.table.get(&node.id).is_some()
                 || self.lost.contains(&node.id)
                 || silent.contains(&node.id);
-            if !is_known && self.is_neighbour(&node.id) && self.table.wants(node) {
+            if !is_known && cx.is_neighbour(&node.id) && cx.table.wants(node) {
                 strangers += 1;
-                self.check_address(*node, false);
+                contacts.check_address(cx, *node, false);
             }
         }
         // Where there are fewer, calling on them is enough.
-        if MANY * strangers > named.len() && strangers > self.config.k / 4 {
-            self.merge();
+        if MANY * strangers > named.len() && strangers > cx.config.k / 4 {
+            self.merge(cx);
         }
-    }
-
-    /// Whether a node belongs among the k closest to this one.
-    fn is_neighbour(&self, id: &NodeId) -> bool {
-        let (k, own) = (self.config.k, self.own.id.as_key());
-        let closest = self.closest(&own, k);
-        closest.len() < k
-            || closest.last().is_none_or(|last| own.distance(id) <= own.distance(&last.id))
     }
 }

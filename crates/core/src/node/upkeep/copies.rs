@@ -4,16 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use voiddht_wire::peer::{Body, ErrorCode, NodeInfo};
+use voiddht_wire::peer::{Body, ErrorCode, NodeInfo, Record};
 use voiddht_wire::{Key, NodeId};
 
-use super::super::Node;
-use super::super::schedule::Task;
-use super::corrections::CorrectionsFull;
-use crate::event::{Destination, Notice};
+use super::probation::Probation;
+use crate::event::Destination;
 use crate::label::Limit;
+use crate::node::context::Context;
+use crate::node::schedule::Task;
+use crate::node::values::held;
 use crate::operation::Answer;
-use crate::peer::Peer;
+use crate::record::RecordStore;
 use crate::request::Purpose;
 use crate::time::Moment;
 
@@ -91,141 +92,135 @@ impl Copies {
     pub(super) fn arrivals(&self) -> usize {
         self.arrived.as_ref().map_or(0, BTreeSet::len)
     }
-}
 
-impl Node {
-    /// Sends what waits, as far as there may be more in flight.
-    pub(in super::super) fn send_copies(&mut self) {
-        for _ in 0..std::mem::take(&mut self.upkeep.copies.dropped) {
-            self.notice(Notice::LimitReached { limit: Limit::QueuedCopies });
+    /// Whether there may be more in flight.
+    pub(super) fn may_send_more(&self) -> bool {
+        self.in_flight.len() < IN_FLIGHT
+    }
+
+    /// Copies that found no place since the last call.
+    pub(super) fn take_dropped(&mut self) -> usize {
+        std::mem::take(&mut self.dropped)
+    }
+
+    /// Sends the next that waits, or drops it. False if none waits.
+    pub(super) fn send_next(
+        &mut self,
+        cx: &mut Context,
+        records: &RecordStore,
+        probation: &mut Probation,
+    ) -> bool {
+        let Some(copy) = self.waiting.pop_front() else { return false };
+        let Copy { key, to, .. } = copy;
+        let held = held(records, &key, cx.now.boot).filter(|record| record.ttl > 0);
+        if let Some(record) = held
+            && !self.in_flight.contains_key(&(key, to.id))
+            && (copy.reserved || self.may_send_now(cx, probation, copy, record.value.len()))
+        {
+            self.in_flight.insert((key, to.id), copy);
+            let record = Record { maintenance: true, ..record };
+            cx.request(to, Body::Store(record), Purpose::Upkeep(key));
         }
-        while self.upkeep.copies.in_flight.len() < IN_FLIGHT {
-            self.leave_more();
-            let Some(copy) = self.upkeep.copies.waiting.pop_front() else { break };
-            let Copy { key, to, .. } = copy;
-            let Some(mut record) = self.held(&key).filter(|record| record.ttl > 0) else {
-                continue;
-            };
-            if self.upkeep.copies.in_flight.contains_key(&(key, to.id)) {
-                continue;
-            }
-            if !copy.reserved && !self.may_send_now(copy, record.value.len()) {
-                continue;
-            }
-            record.maintenance = true;
-            self.upkeep.copies.in_flight.insert((key, to.id), copy);
-            self.request(to.into(), Body::Store(record), Purpose::Upkeep(key));
-        }
+        true
     }
 
     /// Whether a copy may be sent now. If its node is on probation and has been handed much, it waits for its
     /// turn, or for the next renewal.
-    fn may_send_now(&mut self, copy: Copy, value_bytes: usize) -> bool {
-        let wait = self.reserve_copy(&copy.to, value_bytes);
+    fn may_send_now(
+        &mut self,
+        cx: &mut Context,
+        probation: &mut Probation,
+        copy: Copy,
+        value_bytes: usize,
+    ) -> bool {
+        let wait = probation.reserve_copy(cx, &copy.to, value_bytes);
         match wait {
             Some(Duration::ZERO) => return true,
-            Some(wait) if self.upkeep.copies.again.len() < MAX_QUEUED => {
-                self.wait_for(wait, Copy { reserved: true, ..copy });
+            Some(wait) if self.again.len() < MAX_QUEUED => {
+                self.wait_for(cx, wait, Copy { reserved: true, ..copy });
             }
             _ => {}
         }
-        self.notice(Notice::LimitReached { limit: Limit::NewcomerBytes });
+        cx.limit_reached(Limit::NewcomerBytes);
         false
     }
 
-    /// What became of a copy.
-    pub(in super::super) fn handle_copied(&mut self, key: Key, to: Destination, answer: &Answer) {
+    /// What became of a copy. False if it was none.
+    pub(super) fn handle_answer(
+        &mut self,
+        cx: &mut Context,
+        key: Key,
+        to: Destination,
+        answer: &Answer,
+    ) -> bool {
         let to = to.id.unwrap_or_default();
-        let Some(copy) = self.upkeep.copies.in_flight.remove(&(key, to)) else { return };
+        let Some(copy) = self.in_flight.remove(&(key, to)) else { return false };
         match answer {
             Answer::Stored => {
-                if let Some(arrived) = &mut self.upkeep.copies.arrived {
+                if let Some(arrived) = &mut self.arrived {
                     arrived.insert(key);
                 }
             }
-            Answer::Refused(ErrorCode::Busy) => self.copy_again(copy),
-            Answer::Failed if self.table.get(&to).is_some() => self.copy_again(copy),
-            Answer::Failed => self.copy_to_successor(&copy),
+            Answer::Refused(ErrorCode::Busy) => self.try_again(cx, copy),
+            Answer::Failed if cx.table.get(&to).is_some() => self.try_again(cx, copy),
+            Answer::Failed => self.enqueue_for_successor(cx, &copy),
             // It has a newer version, and brings it here, as this node would.
             _ => {}
         }
-        self.send_copies();
-        self.leave_if_through();
-    }
-
-    /// A holder renews a record that lost to this node's by the order of records: it missed an
-    /// update.
-    pub(in super::super) fn bring_up_to_date(&mut self, key: Key, peer: &Peer) {
-        let Some(contact) = self.table.get(&peer.id()).map(|contact| contact.info()) else {
-            return;
-        };
-        let interval = self.config.upkeep_interval;
-        match self.upkeep.corrections.admit(key, contact.id, interval, self.now.mono) {
-            Ok(true) => {
-                self.upkeep.copies.enqueue(key, contact);
-                self.send_copies();
-            }
-            Ok(false) => {}
-            Err(CorrectionsFull) => {
-                self.notice(Notice::LimitReached { limit: Limit::MaxCorrections })
-            }
-        }
+        true
     }
 
     /// The time has come for copies that are tried again.
-    pub(in super::super) fn run_copies_again(&mut self) {
-        while let Some(entry) = self.upkeep.copies.again.first_entry() {
+    pub(super) fn retry(&mut self, cx: &mut Context) {
+        while let Some(entry) = self.again.first_entry() {
             let (at, _) = *entry.key();
-            if at > self.now.mono {
-                self.schedule.set(Task::CopiesAgain, at);
+            if at > cx.now.mono {
+                cx.schedule.set(Task::CopiesAgain, at);
                 break;
             }
             let copy = entry.remove();
-            match self.table.get(&copy.to.id) {
+            match cx.table.get(&copy.to.id) {
                 Some(contact) if !contact.is_suspect() => {
-                    self.upkeep.copies.waiting.push_back(copy);
+                    self.waiting.push_back(copy);
                 }
-                Some(_) => self.copy_again(copy),
-                None => self.copy_to_successor(&copy),
+                Some(_) => self.try_again(cx, copy),
+                None => self.enqueue_for_successor(cx, &copy),
             }
         }
-        self.send_copies();
-        self.leave_if_through();
     }
 
-    fn copy_again(&mut self, mut copy: Copy) {
-        let copies = &mut self.upkeep.copies;
+    fn try_again(&mut self, cx: &mut Context, mut copy: Copy) {
         let Some(pause) = TRIES_AFTER.get(copy.failed).copied() else { return };
-        if copies.again.len() >= MAX_QUEUED {
-            copies.dropped += 1;
+        if self.again.len() >= MAX_QUEUED {
+            self.dropped += 1;
             return;
         }
         copy.failed += 1;
         copy.reserved = false;
-        let pause = self.jittered(pause);
-        self.wait_for(pause, copy);
+        let pause = cx.jittered(pause);
+        self.wait_for(cx, pause, copy);
     }
 
-    fn wait_for(&mut self, pause: Duration, copy: Copy) {
-        let at = self.now.mono + pause;
-        self.upkeep.copies.numbered += 1;
-        self.upkeep.copies.again.insert((at, self.upkeep.copies.numbered), copy);
-        self.schedule.set_earlier(Task::CopiesAgain, at);
+    fn wait_for(&mut self, cx: &mut Context, pause: Duration, copy: Copy) {
+        let at = cx.now.mono + pause;
+        self.numbered += 1;
+        self.again.insert((at, self.numbered), copy);
+        cx.schedule.set_earlier(Task::CopiesAgain, at);
     }
 
     /// Who was to hold a record is not there: the node that is the last of the k closest without
     /// it takes its place.
-    fn copy_to_successor(&mut self, copy: &Copy) {
+    fn enqueue_for_successor(&mut self, cx: &Context, copy: &Copy) {
         let Copy { key, to, .. } = *copy;
-        let mut nodes = self.closest(&key, self.config.k);
-        let own = key.distance(&self.own.id);
-        if nodes.len() == self.config.k && own < key.distance(&nodes[nodes.len() - 1].id) {
+        let mut nodes = cx.closest(&key, cx.config.k);
+        let own = key.distance(&cx.own.id);
+        if nodes.len() == cx.config.k && own < key.distance(&nodes[nodes.len() - 1].id) {
             nodes.pop();
         }
         if let Some(last) = nodes.pop().filter(|last| {
-            key.distance(&to.id) < key.distance(&last.id) && nodes.len() + 2 >= self.config.k
+            key.distance(&to.id) < key.distance(&last.id) && nodes.len() + 2 >= cx.config.k
         }) {
-            self.upkeep.copies.enqueue(key, last);
+            self.enqueue(key, last);
         }
     }
 }

@@ -14,12 +14,13 @@ use std::time::Duration;
 use voiddht_wire::peer::{Body, NodeInfo};
 use voiddht_wire::{Distance, Key, NodeId};
 
-use super::super::Node;
-use super::super::contacts::Met;
-use super::super::schedule::Task;
+use super::copies::Copies;
+use super::probation::Probation;
 use crate::contact::Contact;
-use crate::event::Notice;
 use crate::label::Limit;
+use crate::node::context::Context;
+use crate::node::schedule::Task;
+use crate::record::RecordStore;
 use crate::request::Purpose;
 use crate::time::Moment;
 
@@ -27,8 +28,6 @@ use crate::time::Moment;
 const SLICE: usize = 256;
 /// The pause between two steps.
 const STEP_PAUSE: Duration = Duration::from_millis(2);
-/// The pause while too many copies wait.
-const FULL_PAUSE: Duration = Duration::from_millis(50);
 /// Nodes that joined or departed and wait for a pass. Those beyond the bound are served by the
 /// next renewal.
 const MAX_WAITING: usize = 512;
@@ -55,6 +54,15 @@ const SETTLING: Duration = Duration::from_secs(60);
 /// A holder that has spoken within this time is taken to live.
 const SPOKEN: Duration = Duration::from_secs(5);
 const _: () = assert!(SETTLING.as_secs() > YOUTH.as_secs());
+
+/// The side that opened the connection by which a contact entered the routing table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Met {
+    /// This node: it had heard of the other.
+    ByDialling,
+    /// The other: as a node does that joins.
+    ByBeingDialled,
+}
 
 /// Nodes that joined or departed and are not handled yet.
 #[derive(Debug, Default)]
@@ -95,6 +103,23 @@ struct Replicas {
     count: usize,
 }
 
+/// What a record needs since a pass.
+enum Follow {
+    /// Copies to these nodes, if any.
+    Copy(Vec<NodeInfo>),
+    /// Nothing of this node as long as that holder, which is nearer, lives.
+    RelyOn(NodeInfo),
+}
+
+impl Replicas {
+    fn of(key: &Key, cx: &Context, probation: &Probation) -> Self {
+        let nodes = cx.closest(key, cx.config.k);
+        let count = cx.config.k + probation.count(cx, &nodes);
+        let nodes = if count > cx.config.k { cx.closest(key, count) } else { nodes };
+        Self { nodes, count }
+    }
+}
+
 impl Movement {
     fn forget_old(&mut self, now: Moment) {
         self.appeared.retain(|_, since| now.since(*since) < REMEMBERED);
@@ -129,149 +154,126 @@ impl Movement {
             after: None,
         })
     }
-}
 
-impl Node {
     /// A contact has entered the routing table: records may now belong there.
-    pub(in super::super) fn contact_joined(&mut self, contact: NodeInfo, met: Met) {
-        self.note_joined();
-        if self.found_again(&contact) {
-            self.find_self_soon();
-        }
-        let movement = &mut self.upkeep.movement;
-        movement.went.remove(&contact.id);
-        movement.missed.retain(|(_, id)| *id != contact.id);
-        if self.leaving.is_none()
-            && !self.records.is_empty()
-            && movement.is_newcomer(met, self.now.mono)
-        {
-            if movement.came.len() >= MAX_WAITING || movement.appeared.len() >= MAX_REMEMBERED {
-                return self.notice(Notice::LimitReached { limit: Limit::Movements });
+    pub(super) fn contact_joined(
+        &mut self,
+        cx: &mut Context,
+        has_records: bool,
+        contact: NodeInfo,
+        met: Met,
+    ) {
+        self.went.remove(&contact.id);
+        self.missed.retain(|(_, id)| *id != contact.id);
+        if cx.leaving.is_none() && has_records && self.is_newcomer(met, cx.now.mono) {
+            if self.came.len() >= MAX_WAITING || self.appeared.len() >= MAX_REMEMBERED {
+                return cx.limit_reached(Limit::Movements);
             }
-            movement.came.insert(contact.id);
-            movement.appeared.insert(contact.id, self.now.mono);
-            let at = self.now.mono + self.jittered(GATHERING);
-            self.schedule.set_earlier(Task::Movement, at);
+            self.came.insert(contact.id);
+            self.appeared.insert(contact.id, cx.now.mono);
+            let at = cx.now.mono + cx.jittered(GATHERING);
+            cx.schedule.set_earlier(Task::Movement, at);
         }
     }
 
     /// A contact that was last heard then has died: what it held has a replica less.
-    pub(in super::super) fn upkeep_misses(&mut self, id: NodeId, last_heard: Moment) {
-        let movement = &mut self.upkeep.movement;
-        movement.came.remove(&id);
-        movement.appeared.remove(&id);
-        if self.leaving.is_some() || self.records.is_empty() {
+    pub(super) fn contact_died(
+        &mut self,
+        cx: &mut Context,
+        has_records: bool,
+        id: NodeId,
+        last_heard: Moment,
+    ) {
+        self.came.remove(&id);
+        self.appeared.remove(&id);
+        if cx.leaving.is_some() || !has_records {
             return;
         }
-        if movement.went.len() >= MAX_WAITING {
-            return self.notice(Notice::LimitReached { limit: Limit::Movements });
+        if self.went.len() >= MAX_WAITING {
+            return cx.limit_reached(Limit::Movements);
         }
-        movement.went.insert(id, last_heard);
-        if movement.missed.len() >= MAX_REMEMBERED {
-            movement.missed.pop_front();
+        self.went.insert(id, last_heard);
+        if self.missed.len() >= MAX_REMEMBERED {
+            self.missed.pop_front();
         }
-        movement.missed.push_back((self.now.mono, id));
-        let at = self.now.mono + self.jittered(MISSING);
-        self.schedule.set_earlier(Task::Movement, at);
+        self.missed.push_back((cx.now.mono, id));
+        let at = cx.now.mono + cx.jittered(MISSING);
+        cx.schedule.set_earlier(Task::Movement, at);
     }
 
     /// This node is part of a network now, or again: a node that departed while it lost its network
     /// is not dead.
-    pub(in super::super) fn upkeep_joined(&mut self, returned: bool) {
-        self.upkeep.probation.joined(self.now.mono);
-        let youth = Youth { until: self.now.mono + YOUTH, returned };
-        self.upkeep.movement = Movement { youth: Some(youth), ..Movement::default() };
+    pub(super) fn joined(&mut self, now: Moment, returned: bool) {
+        let youth = Youth { until: now + YOUTH, returned };
+        *self = Self { youth: Some(youth), ..Self::default() };
     }
 
     /// Looks through a slice of the records.
-    pub(in super::super) fn run_movement(&mut self) {
-        if self.leaving.is_some() {
-            return;
-        }
-        if !self.upkeep.copies.has_room() {
-            return self.schedule.set(Task::Movement, self.now.mono + FULL_PAUSE);
-        }
-        self.upkeep.movement.forget_old(self.now.mono);
-        let mut pass = self.upkeep.movement.begin();
+    pub(super) fn run(
+        &mut self,
+        cx: &mut Context,
+        records: &RecordStore,
+        probation: &Probation,
+        copies: &mut Copies,
+    ) {
+        self.forget_old(cx.now.mono);
+        let mut pass = self.begin();
         let from = pass.after.map_or(Bound::Unbounded, Bound::Excluded);
-        let keys: Vec<Key> = self.records.keys_from(from).take(SLICE).collect();
+        let keys: Vec<Key> = records.keys_from(from).take(SLICE).collect();
         for key in &keys {
-            if let Some(holder) = self.follow(*key, &pass) {
-                self.make_sure_of(holder, &mut pass);
+            match self.follow(cx, probation, key, &pass) {
+                Follow::RelyOn(holder) => make_sure_of(cx, holder, &mut pass),
+                Follow::Copy(nodes) => {
+                    nodes.into_iter().for_each(|node| copies.enqueue(*key, node))
+                }
             }
         }
         if keys.len() == SLICE {
             pass.after = keys.last().copied();
-            self.upkeep.movement.pass = Some(pass);
-        }
-        self.send_copies();
-        if !self.upkeep.movement.is_idle() {
-            self.schedule.set_earlier(Task::Movement, self.now.mono + STEP_PAUSE);
+            self.pass = Some(pass);
         }
     }
 
-    /// A holder that others rely on is asked whether it lives, unless it has spoken a moment ago. A
-    /// connection proves nothing: one with a machine that has lost its power stays up for long. The
-    /// answer, or the silence, is followed like any other.
-    fn make_sure_of(&mut self, holder: NodeInfo, pass: &mut Pass) {
-        let quiet_since = self.now.mono.back(SPOKEN);
-        let has_spoken = self.last_heard(&holder.id) >= quiet_since;
-        if !has_spoken && pass.asked.insert(holder.id) {
-            self.request(holder.into(), Body::Ping, Purpose::Liveness);
+    /// Plans the next slice, or the next pass, if there is more to do.
+    pub(super) fn plan(&self, cx: &mut Context) {
+        if !self.is_idle() {
+            cx.schedule.set_earlier(Task::Movement, cx.now.mono + STEP_PAUSE);
         }
     }
 
-    /// Brings a record to those that should hold it since this pass, or says which holder will.
-    fn follow(&mut self, key: Key, pass: &Pass) -> Option<NodeInfo> {
-        let replicas = self.replicas_of(&key);
-        let undone_since = self.undone_since(&key, pass);
-        let wanted = self.new_holders(&key, pass, &replicas, undone_since);
+    /// What a record needs since this pass.
+    fn follow(&self, cx: &Context, probation: &Probation, key: &Key, pass: &Pass) -> Follow {
+        let replicas = Replicas::of(key, cx, probation);
+        let undone_since = undone_since(cx, key, pass);
+        let wanted = self.new_holders(cx, key, pass, &replicas, undone_since);
         if wanted.is_empty() {
-            return None;
+            return Follow::Copy(wanted);
         }
-        if let Some(holder) = self.relied_on(&key, &replicas, undone_since) {
-            return Some(holder);
+        match self.relied_on(cx, key, &replicas, undone_since) {
+            Some(holder) => Follow::RelyOn(holder),
+            None => Follow::Copy(wanted),
         }
-        for node in wanted {
-            self.upkeep.copies.enqueue(key, node);
-        }
-        None
-    }
-
-    fn replicas_of(&self, key: &Key) -> Replicas {
-        let nodes = self.closest(key, self.config.k);
-        let count = self.config.k + self.count_on_probation(&nodes);
-        let nodes = if count > self.config.k { self.closest(key, count) } else { nodes };
-        Replicas { nodes, count }
-    }
-
-    /// Since when perhaps no node has acted for a key: a node went that was nearer than this one, so that
-    /// it was not this node that acted since that one was last heard. `None` if none went.
-    fn undone_since(&self, key: &Key, pass: &Pass) -> Option<Moment> {
-        let own = key.distance(&self.own.id);
-        let nearer = pass.went.iter().filter(|(id, _)| key.distance(id) < own);
-        nearer.map(|(_, heard)| *heard).min()
     }
 
     /// Those of the replicas that should hold the record of a key since this pass: they are new, or have
     /// moved up for others that went.
     fn new_holders(
         &self,
+        cx: &Context,
         key: &Key,
         pass: &Pass,
         replicas: &Replicas,
         undone_since: Option<Moment>,
     ) -> Vec<NodeInfo> {
-        let movement = &self.upkeep.movement;
         let is_new = |node: &NodeInfo| {
             pass.came.contains(&node.id)
-                || undone_since.is_some_and(|since| movement.appeared_since(&node.id, since))
+                || undone_since.is_some_and(|since| self.appeared_since(&node.id, since))
         };
-        let k = self.config.k;
+        let k = cx.config.k;
         let closest = replicas.nodes.iter().take(k);
         let mut wanted: Vec<NodeInfo> = closest.filter(|node| is_new(node)).copied().collect();
-        let went = self.departed(key, pass, undone_since);
-        let own = key.distance(&self.own.id);
+        let went = self.departed(cx, key, pass, undone_since);
+        let own = key.distance(&cx.own.id);
         // Of the k closest, and of the wider set: a node on probation may be the one that moved up.
         for count in [k, replicas.count] {
             let moved_up = moved_up_among(&replicas.nodes, own, &went, key, count);
@@ -285,35 +287,60 @@ impl Node {
     /// The nearest holder that has been one for long enough to act, if it is nearer than this node.
     fn relied_on(
         &self,
+        cx: &Context,
         key: &Key,
         replicas: &Replicas,
         undone_since: Option<Moment>,
     ) -> Option<NodeInfo> {
-        let settled_at = self.now.mono.back(SETTLING);
+        let settled_at = cx.now.mono.back(SETTLING);
         let unsure_since = undone_since.map_or(settled_at, |since| since.min(settled_at));
-        let movement = &self.upkeep.movement;
-        let settled = |node: &&NodeInfo| !movement.appeared_since(&node.id, unsure_since);
+        let settled = |node: &&NodeInfo| !self.appeared_since(&node.id, unsure_since);
         let holder = replicas.nodes.iter().find(settled).copied()?;
-        (key.distance(&holder.id) < key.distance(&self.own.id)).then_some(holder)
+        (key.distance(&holder.id) < key.distance(&cx.own.id)).then_some(holder)
     }
 
     /// Nodes that no longer hold the record of a key, in this pass: departed nodes, nodes that departed
     /// before and were not replaced, and unresponsive ones. Searches for the closest nodes skip the
     /// last. If they were not counted, every death while another node is unresponsive would be
     /// replaced by the same node, and one replica would be missing.
-    fn departed(&self, key: &Key, pass: &Pass, undone_since: Option<Moment>) -> BTreeSet<NodeId> {
+    fn departed(
+        &self,
+        cx: &Context,
+        key: &Key,
+        pass: &Pass,
+        undone_since: Option<Moment>,
+    ) -> BTreeSet<NodeId> {
         let mut went: BTreeSet<NodeId> = pass.went.keys().copied().collect();
         if let Some(since) = undone_since {
-            let missed = self.upkeep.movement.missed.iter();
+            let missed = self.missed.iter();
             went.extend(missed.filter(|(at, _)| *at >= since).map(|(_, id)| *id));
         }
         if !went.is_empty() {
             let mut silent = Vec::new();
             let is_suspect = |contact: &Contact| contact.is_suspect();
-            self.table.closest_where(key, self.config.k, &mut silent, is_suspect);
+            cx.table.closest_where(key, cx.config.k, &mut silent, is_suspect);
             went.extend(silent.iter().map(|node| node.id));
         }
         went
+    }
+}
+
+/// Since when perhaps no node has acted for a key: a node went that was nearer than this one, so that
+/// it was not this node that acted since that one was last heard. `None` if none went.
+fn undone_since(cx: &Context, key: &Key, pass: &Pass) -> Option<Moment> {
+    let own = key.distance(&cx.own.id);
+    let nearer = pass.went.iter().filter(|(id, _)| key.distance(id) < own);
+    nearer.map(|(_, heard)| *heard).min()
+}
+
+/// A holder that others rely on is asked whether it lives, unless it has spoken a moment ago. A
+/// connection proves nothing: one with a machine that has lost its power stays up for long. The
+/// answer, or the silence, is followed like any other.
+fn make_sure_of(cx: &mut Context, holder: NodeInfo, pass: &mut Pass) {
+    let quiet_since = cx.now.mono.back(SPOKEN);
+    let has_spoken = cx.last_heard(&holder.id) >= quiet_since;
+    if !has_spoken && pass.asked.insert(holder.id) {
+        cx.request(holder, Body::Ping, Purpose::Liveness);
     }
 }
 

@@ -9,7 +9,7 @@
 //!
 //! It is nevertheless among the closest for PUTs, lookups and everything else, and counts in receipts: where
 //! half of a network is replaced in an hour, a PUT that passed over newcomers would miss the nodes that readers
-//! ask. A node that comes back, after a restart or an outage, is known by its [tenure](crate::node::lost)
+//! ask. A node that comes back, after a restart or an outage, is known by its [tenure](crate::node::join::lost)
 //! and is not on probation. In a young network, where all nodes are new, tenure says nothing, and none is.
 
 use std::time::Duration;
@@ -17,8 +17,8 @@ use std::time::Duration;
 use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{Key, NodeId};
 
-use super::super::Node;
 use crate::diversity::DiversityLimits;
+use crate::node::context::Context;
 use crate::quota::HandoverQuota;
 use crate::quota::handover::PROBATION;
 use crate::time::Moment;
@@ -47,34 +47,37 @@ impl Probation {
     pub(super) fn joined(&mut self, now: Moment) {
         self.joined_at = now;
     }
-}
 
-impl Node {
     /// Whether a node is no contact, or has not been one for long.
-    pub(in super::super) fn is_on_probation(&self, id: &NodeId) -> bool {
-        let now = self.now.mono;
-        let joined_for = now.since(self.upkeep.probation.joined_at);
+    pub(in super::super) fn includes(&self, cx: &Context, id: &NodeId) -> bool {
+        let now = cx.now.mono;
+        let joined_for = now.since(self.joined_at);
         let least = PROBATION.min(joined_for / YOUNG_NETWORK);
-        self.table.get(id).is_none_or(|contact| contact.tenure(now) < least)
+        cx.table.get(id).is_none_or(|contact| contact.tenure(now) < least)
     }
 
     /// How many of the contacts closest to a key are on probation: as many more hold its record.
-    pub(super) fn on_probation_around(&self, key: &Key) -> usize {
-        self.count_on_probation(&self.closest(key, self.config.k))
+    pub(super) fn count_around(&self, cx: &Context, key: &Key) -> usize {
+        self.count(cx, &cx.closest(key, cx.config.k))
     }
 
     /// How many of these nodes are on probation.
-    pub(super) fn count_on_probation(&self, nodes: &[NodeInfo]) -> usize {
-        nodes.iter().filter(|node| self.is_on_probation(&node.id)).count()
+    pub(super) fn count(&self, cx: &Context, nodes: &[NodeInfo]) -> usize {
+        nodes.iter().filter(|node| self.includes(cx, &node.id)).count()
     }
 
     /// When a copy with a value of so many bytes may be sent to a node: `None` if not within its probation.
-    pub(super) fn reserve_copy(&mut self, to: &NodeInfo, value_bytes: usize) -> Option<Duration> {
+    pub(super) fn reserve_copy(
+        &mut self,
+        cx: &mut Context,
+        to: &NodeInfo,
+        value_bytes: usize,
+    ) -> Option<Duration> {
         // What a node that leaves does not hand over is lost.
-        if self.leaving.is_some() || !self.is_on_probation(&to.id) {
+        if cx.leaving.is_some() || !self.includes(cx, &to.id) {
             return Some(Duration::ZERO);
         }
         let bytes = u32::try_from(value_bytes + COPY_OVERHEAD).unwrap_or(u32::MAX);
-        self.upkeep.probation.budget.reserve(to, bytes, PROBATION, self.now.mono)
+        self.budget.reserve(to, bytes, PROBATION, cx.now.mono)
     }
 }

@@ -19,10 +19,10 @@ use rand::seq::SliceRandom;
 use voiddht_wire::peer::{Body, NodeInfo};
 use voiddht_wire::{NodeId, PeerAddress};
 
-use super::Node;
-use super::schedule::Task;
+use super::super::context::Context;
+use super::super::schedule::Task;
 use crate::diversity::{DiversityLimits, prefixes};
-use crate::event::{Notice, StoredContact, Write};
+use crate::event::{StoredContact, Write};
 use crate::label::Limit;
 use crate::request::Purpose;
 use crate::time::Moment;
@@ -43,7 +43,7 @@ const MAX_TRIES: u32 = 2160;
 
 /// Lost contacts, each with its next attempt.
 #[derive(Debug, Default)]
-pub(super) struct Lost {
+pub(in super::super) struct Lost {
     /// The next to be tried first.
     contacts: VecDeque<LostContact>,
     pause: Duration,
@@ -72,12 +72,12 @@ fn class(tenure: Duration) -> u32 {
 }
 
 impl Lost {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in super::super) fn is_empty(&self) -> bool {
         self.contacts.is_empty()
     }
 
     /// Those with the longest tenure first, the latest first among equals.
-    pub(super) fn by_tenure(&self) -> Vec<NodeInfo> {
+    pub(in super::super) fn by_tenure(&self) -> Vec<NodeInfo> {
         let mut contacts: Vec<&LostContact> = self.contacts.iter().rev().collect();
         contacts.sort_by_key(|contact| Reverse(contact.class()));
         contacts.into_iter().map(|contact| contact.info).collect()
@@ -87,18 +87,18 @@ impl Lost {
         self.contacts.iter().find(|lost| lost.info.id == *id)
     }
 
-    pub(super) fn contains(&self, id: &NodeId) -> bool {
+    pub(in super::super) fn contains(&self, id: &NodeId) -> bool {
         self.get(id).is_some()
     }
 
     /// Whether a node was once met there.
-    pub(super) fn was_at(&self, address: &PeerAddress) -> bool {
+    pub(in super::super) fn was_at(&self, address: &PeerAddress) -> bool {
         self.contacts.iter().any(|lost| lost.info.address == *address)
     }
 
     /// Remembers a contact. What falls out is forgotten: of its address prefix, where that has as many as it
     /// may, or of all, the one with the shortest tenure.
-    fn remember(&mut self, contact: StoredContact, limits: &DiversityLimits) -> Option<NodeInfo> {
+    fn insert(&mut self, contact: StoredContact, limits: &DiversityLimits) -> Option<NodeInfo> {
         let StoredContact { info, tenure } = contact;
         self.forget(&info.id);
         let others = self.contacts.iter().map(|lost| lost.info.address);
@@ -125,92 +125,85 @@ impl Lost {
     }
 }
 
-impl Node {
-    /// Takes over the contacts that an earlier run left on disk: they are tried before configured
-    /// peers. To be called once, before the first input.
-    pub fn restore_contacts(&mut self, mut contacts: Vec<StoredContact>) {
+impl Lost {
+    /// Takes over the contacts that an earlier run left on disk.
+    pub(in super::super) fn restore(&mut self, cx: &mut Context, mut contacts: Vec<StoredContact>) {
         contacts.retain(|StoredContact { info, .. }| {
-            !self.is_own(&info.id) && info.address.is_dialable()
+            !cx.is_own(&info.id) && info.address.is_dialable()
         });
         // It is unknown which of them live. Nodes that come back together should not all begin
         // with the same.
-        contacts.shuffle(&mut self.random);
+        contacts.shuffle(&mut cx.random);
         for contact in contacts {
-            self.remember_lost(contact);
+            self.remember(cx, contact);
         }
     }
 
-    /// Contacts of earlier that are tried again, in the order in which a node that looks for its network dials
-    /// them.
-    pub fn lost_contacts(&self) -> Vec<NodeInfo> {
-        self.lost.by_tenure()
-    }
-
     /// Remembers a contact that has left the routing table.
-    pub(super) fn remember_lost(&mut self, contact: StoredContact) {
-        let limits = self.table.config().per_table;
-        if let Some(forgotten) = self.lost.remember(contact, &limits) {
-            self.notice(Notice::LimitReached { limit: Limit::LostContacts });
-            self.persist(vec![Write::RemoveContact(forgotten.id)]);
+    pub(in super::super) fn remember(&mut self, cx: &mut Context, contact: StoredContact) {
+        let limits = cx.table.config().per_table;
+        if let Some(forgotten) = self.insert(contact, &limits) {
+            cx.limit_reached(Limit::LostContacts);
+            cx.persist(vec![Write::RemoveContact(forgotten.id)]);
         }
     }
 
     /// Forgets that a contact was lost: it is back, and its tenure goes on. True if it was, so that the two
     /// parts of a network that may have met again look at each other.
-    pub(super) fn found_again(&mut self, contact: &NodeInfo) -> bool {
-        if let Some(lost) = self.lost.get(&contact.id) {
-            self.table.credit(&contact.id, lost.tenure);
+    pub(in super::super) fn found_again(&mut self, cx: &mut Context, contact: &NodeInfo) -> bool {
+        if let Some(lost) = self.get(&contact.id) {
+            cx.table.credit(&contact.id, lost.tenure);
         }
-        self.lost.forget(&contact.id)
+        self.forget(&contact.id)
     }
 
     /// Writes the tenure of each contact whenever it has doubled. That of a contact which leaves soon
     /// after it has come is never written.
-    pub(super) fn write_tenures(&mut self) {
-        let now = self.now.mono;
-        let written_at = std::mem::replace(&mut self.lost.written_at, now);
-        let doubled = self.table.iter().filter_map(|contact| {
+    pub(in super::super) fn write_tenures(&mut self, cx: &mut Context) {
+        let now = cx.now.mono;
+        let written_at = std::mem::replace(&mut self.written_at, now);
+        let doubled = cx.table.iter().filter_map(|contact| {
             let tenure = contact.tenure(now);
             let is_new = class(tenure) > class(contact.tenure(written_at));
             is_new.then_some(Write::PutTenure { node: *contact.id(), tenure })
         });
         let writes: Vec<Write> = doubled.collect();
         if !writes.is_empty() {
-            self.persist(writes);
+            cx.persist(writes);
         }
     }
 
     /// Tries a few of them. One that answers becomes a contact, and what it knows is learned with
     /// a lookup of the own ID.
-    pub(super) fn retry_lost_contacts(&mut self) {
-        if self.leaving.is_some() {
+    pub(in super::super) fn retry(&mut self, cx: &mut Context) {
+        if cx.leaving.is_some() {
             return;
         }
-        let target = self.own.id.as_key();
-        for _ in 0..TRIED_AT_ONCE.min(self.lost.contacts.len()) {
-            let Some(mut lost) = self.lost.contacts.pop_front() else { break };
+        let target = cx.own.id.as_key();
+        for _ in 0..TRIED_AT_ONCE.min(self.contacts.len()) {
+            let Some(mut lost) = self.contacts.pop_front() else { break };
             lost.tries += 1;
             if lost.tries < MAX_TRIES {
-                self.lost.contacts.push_back(lost);
+                self.contacts.push_back(lost);
             } else {
-                self.persist(vec![Write::RemoveContact(lost.info.id)]);
+                cx.persist(vec![Write::RemoveContact(lost.info.id)]);
             }
-            self.request(lost.info.into(), Body::FindNode { target }, Purpose::Liveness);
+            cx.request(lost.info, Body::FindNode { target }, Purpose::Liveness);
         }
-        self.lost.pause *= 2;
-        self.plan_lost_contacts();
+        self.pause *= 2;
+        self.plan(cx);
     }
 
-    pub(super) fn plan_lost_contacts(&mut self) {
-        if self.lost.is_empty() {
-            self.lost.pause = PAUSE.0;
-            return self.schedule.cancel(Task::LostContacts);
+    pub(in super::super) fn plan(&mut self, cx: &mut Context) {
+        if self.is_empty() {
+            self.pause = PAUSE.0;
+            return cx.schedule.cancel(Task::LostContacts);
         }
-        if !self.schedule.is_set(Task::LostContacts) {
-            let longest = PAUSE.1.min(self.config.upkeep_interval / TRIES_PER_UPKEEP);
-            self.lost.pause = self.lost.pause.clamp(PAUSE.0.min(longest), longest);
-            let at = self.now.mono + self.jittered(self.lost.pause);
-            self.schedule.set(Task::LostContacts, at);
+        if !cx.schedule.is_set(Task::LostContacts) {
+            let longest = PAUSE.1.min(cx.config.upkeep_interval / TRIES_PER_UPKEEP);
+            self.pause = self.pause.clamp(PAUSE.0.min(longest), longest);
+            let at = cx.now.mono + cx.jittered(self.pause);
+            cx.schedule.set(Task::LostContacts, at);
         }
     }
 }
