@@ -1,10 +1,7 @@
 //! Joins the network, refreshes the routing table, and notices the loss of the network.
 //!
 //! Joining (Kademlia, section 2.3): FIND_NODE for the own ID at every known peer, concurrently;
-//! after the first answer a lookup of the own ID, then a lookup in every bucket. In the own
-//! neighbourhood it queries as many nodes as a bucket holds, so that both sides know each other; a
-//! bucket that gained another contact since, or was split, is looked up again in the next round.
-//! Far away a few contacts are enough, and leave slots for others that are met later. If no peer
+//! after the first answer a lookup of the own ID, then a lookup in every bucket, see [`filling`]. If no peer
 //! answers, all are tried again, with growing pauses. Lost contacts, including those of an earlier
 //! run, are tried before configured peers: there are many, whereas configured peers are shared by
 //! all nodes.
@@ -20,18 +17,20 @@
 //! one that answers is part of this node's network.
 
 mod comparisons;
+mod filling;
 pub(super) mod lost;
 mod peers;
 mod recurring;
 mod split;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use voiddht_wire::peer::{Body, NodeInfo};
 use voiddht_wire::{Key, NodeId, PeerAddress};
 
 use self::comparisons::Comparisons;
+use self::filling::{Filling, Next};
 use self::lost::Lost;
 use self::peers::Peers;
 use self::recurring::Recurring;
@@ -43,17 +42,11 @@ use crate::event::{CommandId, Destination, Notice, Outcome, Output};
 use crate::label::Limit;
 use crate::operation::Answer;
 use crate::request::{InFlight, Purpose};
-use crate::routing::BucketRange;
 
 /// Peers tried concurrently, at most. One that is overdue leaves its place to the next.
 const SEEDS_AT_ONCE: usize = 32;
 /// Lost contacts tried before the configured peers; the others come after those.
 const LOST_FIRST: usize = SEEDS_AT_ONCE;
-/// Lookups of a joining round in flight.
-const LOOKUPS_AT_ONCE: usize = 3;
-/// Rounds of looking into buckets, at most: in five a table is split as deep as it gets far away,
-/// and in a network that grows all the time every round adds.
-const MAX_ROUNDS: u32 = 10;
 
 /// How far this node is in finding its network.
 #[derive(Debug, Default)]
@@ -102,9 +95,8 @@ enum Stage {
     Contacting { open: VecDeque<Destination>, pending: usize, late: usize },
     /// Looking for the own ID.
     FindingSelf,
-    /// Looking into buckets: at which points this round has yet to look, how many lookups are
-    /// in progress, and how many contacts each bucket had when one had ended in it.
-    Filling { round: u32, open: Vec<Key>, running: usize, seen: BTreeMap<BucketRange, usize> },
+    /// Looking into buckets.
+    Filling(Filling),
 }
 
 /// What became of a lookup that belongs to the joining.
@@ -304,21 +296,13 @@ impl Join {
         self.introduce(cx, found);
         match &mut self.stage {
             Stage::FindingSelf => {
-                self.start_round(cx, 1, BTreeMap::new());
+                self.stage = Stage::Filling(Filling::start(cx));
                 self.steps.extend([Step::Unpark, Step::Fill]);
             }
-            Stage::Filling { round, open, running, seen } => {
-                *running = running.saturating_sub(1);
+            Stage::Filling(filling) => {
                 match looked {
-                    Looked::At(target) => {
-                        let bucket = cx.table.bucket_around(&target);
-                        seen.insert(bucket.range(), bucket.contacts().len());
-                    }
-                    // Users need all there is: what is not found now comes with the refreshes.
-                    Looked::Nowhere => {
-                        open.clear();
-                        *round = MAX_ROUNDS;
-                    }
+                    Looked::At(target) => filling.ended(cx, &target),
+                    Looked::Nowhere => filling.refused(),
                 }
                 self.fill(cx);
             }
@@ -469,49 +453,18 @@ impl Join {
         self.steps.push_back(Step::Unpark);
     }
 
-    /// Plans a lookup in each bucket in which there may be more nodes than are known: none has
-    /// ended there, it gained contacts since, or it has as many as one lookup finds.
-    fn start_round(&mut self, cx: &mut Context, round: u32, seen: BTreeMap<BucketRange, usize>) {
-        let buckets: Vec<_> =
-            cx.table.buckets().map(|bucket| (bucket.range(), bucket.contacts().len())).collect();
-        let mut open = Vec::new();
-        for (range, contacts) in buckets {
-            let target = range.random_target(&mut cx.random);
-            if contacts >= cx.wanted_around(&target) || seen.get(&range) != Some(&contacts) {
-                open.push(target);
-            }
-        }
-        self.stage = Stage::Filling { round, open, running: 0, seen };
-    }
-
+    /// Goes on looking into buckets; ends the join once there is none left to look into.
     pub(super) fn fill(&mut self, cx: &mut Context) {
-        loop {
-            let Stage::Filling { round, open, running, seen } = &mut self.stage else {
-                return;
-            };
-            if *running >= LOOKUPS_AT_ONCE {
-                return;
-            }
-            if let Some(target) = open.pop() {
-                if lacks_contacts_around(cx, &target) {
-                    *running += 1;
-                    self.steps.push_back(Step::Find(target));
-                }
-                continue;
-            }
-            if *running > 0 {
-                return;
-            }
-            let (round, seen) = (*round, std::mem::take(seen));
-            if round < MAX_ROUNDS {
-                self.start_round(cx, round + 1, seen);
-                if matches!(&self.stage, Stage::Filling { open, .. } if !open.is_empty()) {
-                    continue;
+        while let Stage::Filling(filling) = &mut self.stage {
+            match filling.next(cx) {
+                Next::Look(target) => self.steps.push_back(Step::Find(target)),
+                Next::Wait => return,
+                Next::Over => {
+                    self.stage = Stage::Idle;
+                    self.comparisons.introduces = false;
+                    self.answer_join(cx);
                 }
             }
-            self.stage = Stage::Idle;
-            self.comparisons.introduces = false;
-            return self.answer_join(cx);
         }
     }
 
@@ -527,8 +480,4 @@ fn resolve(cx: &mut Context, names: Vec<PeerName>) {
     for name in names {
         cx.output(Output::Resolve { name });
     }
-}
-
-fn lacks_contacts_around(cx: &Context, point: &Key) -> bool {
-    cx.table.may_split_around(point) || cx.table.responsive_around(point) < cx.wanted_around(point)
 }
