@@ -8,12 +8,21 @@ use voiddht_core::time::Moment;
 use voiddht_session::{Session, names};
 use voiddht_wire::peer::NodeInfo;
 
-use crate::adversary::Adversary;
+use crate::adversary::interceptor::Adversary;
 use crate::disk::Disk;
 pub use crate::disk::DiskOptions;
 pub use crate::host_id::HostId;
 use crate::pipe::Ends;
 use crate::traffic::Traffic;
+
+/// How a host dies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    /// The process is killed: its connections break at once, dials are refused.
+    Killed,
+    /// The machine is gone: nothing comes back.
+    Silent,
+}
 
 /// What a host is at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,7 +5,6 @@
 //! and the trace hash are the same in every run. Only the cost of a run (wall time, memory) is not,
 //! and is therefore no figure.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use voiddht_core::config::ConfigError;
@@ -20,22 +19,13 @@ mod commands;
 mod lives;
 mod lookups;
 mod population;
+mod row;
 mod stage;
 mod statistics;
 mod values;
 
+pub use row::{Progress, Row};
 use stage::Stage;
-
-/// What was measured in one pass through the steps.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Row {
-    /// The values of all variables.
-    pub settings: Settings,
-    /// Figures by name, in the order in which they were taken.
-    pub figures: Vec<(String, f64)>,
-    /// Figures over time, by name: seconds since the step began, and the value.
-    pub series: BTreeMap<String, Vec<(f64, f64)>>,
-}
 
 /// What came out of one world.
 #[derive(Clone, Debug)]
@@ -56,17 +46,6 @@ pub struct Ran {
     pub virtual_time: Duration,
     /// What it took. No two runs have the same.
     pub wall_time: Duration,
-}
-
-/// How far a run is.
-#[derive(Clone, Copy, Debug)]
-pub struct Progress {
-    /// What is being done.
-    pub step: &'static str,
-    /// How much of it is done.
-    pub done: u64,
-    /// Out of how much.
-    pub of: u64,
 }
 
 /// A promise of the scenario that does not hold.

@@ -10,16 +10,20 @@
 //! [`Plan::parse`] reads a file; [`crate::run`] executes it; [`shipped`] names those that come
 //! with the program. `docs/scenarios.md` is the page for those who write one.
 
-use serde::Deserialize;
-
+mod content;
+mod error;
 mod matrix;
+mod setting;
 mod settings;
 pub mod shipped;
 mod span;
 mod step;
 mod view;
 
-pub use matrix::{Point, Round, Setting, Settings};
+pub use content::Scenario;
+pub use error::ScenarioError;
+pub use matrix::{Point, Round};
+pub use setting::{Setting, Settings};
 pub use settings::{LatencySettings, NetworkSettings, NodeSettings};
 pub use span::Span;
 pub use step::{
@@ -27,82 +31,6 @@ pub use step::{
     Start, Step, Surround, Wait,
 };
 pub use view::{Axis, Line, Plot, Promise};
-
-/// Why a file is no scenario.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ScenarioError {
-    /// It is not TOML, has an unknown key, or a value of the wrong kind.
-    #[error("{0}")]
-    Malformed(String),
-    /// A variable is used that the file does not give.
-    #[error("${0} is used, but neither [vary] nor [within] gives it a value")]
-    UnknownVariable(String),
-    /// A variable that nothing depends on.
-    #[error("{0} is given values, but \"${0}\" is nowhere")]
-    UnusedVariable(String),
-    /// A variable without values, or one with values that are neither numbers nor texts.
-    #[error("{0} needs a list of numbers or texts")]
-    NoValues(String),
-    /// A step that cannot be.
-    #[error("{step}: {what}")]
-    Step {
-        /// Which.
-        step: String,
-        /// What is wrong with it.
-        what: String,
-    },
-}
-
-/// One run's settings and steps: what a file says once its variables have values.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Scenario {
-    /// What it shows, in a line or two.
-    pub about: String,
-    /// Only for [`matrix`], which has read it before.
-    #[serde(default, rename = "vary")]
-    _vary: toml::Table,
-    #[serde(default, rename = "within")]
-    _within: toml::Table,
-    #[serde(default, rename = "without")]
-    _without: Vec<toml::Table>,
-    /// Runs of each combination, each with a seed of its own; their figures are averaged.
-    #[serde(default = "one")]
-    pub repeat: u32,
-    /// The network.
-    #[serde(default)]
-    pub network: NetworkSettings,
-    /// Every node's settings, where they differ from those that are shipped.
-    #[serde(default)]
-    pub node: NodeSettings,
-    /// What is done once in each world.
-    #[serde(default)]
-    pub setup: Vec<Step>,
-    /// What is done for each combination of the variables of `[within]`.
-    #[serde(default)]
-    pub step: Vec<Step>,
-    /// The figures that the table shows; all, if none is named.
-    #[serde(default)]
-    pub show: Vec<String>,
-    /// Pictures.
-    #[serde(default)]
-    pub plot: Vec<Plot>,
-    /// What must hold.
-    #[serde(default)]
-    pub promise: Vec<Promise>,
-}
-
-impl Scenario {
-    /// Whether it looks at every step of a lookup.
-    pub(crate) fn needs_steps(&self) -> bool {
-        let mut steps = self.setup.iter().chain(&self.step);
-        steps.any(|step| matches!(step, Step::Lookup(Lookup { siblings: Some(_), .. })))
-    }
-}
-
-fn one() -> u32 {
-    1
-}
 
 /// A scenario in all its combinations.
 #[derive(Clone, Debug)]

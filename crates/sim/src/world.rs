@@ -23,8 +23,8 @@ use voiddht_session::{Input, Output, Session};
 use voiddht_wire::peer::{Body, Message};
 use voiddht_wire::{NodeId, PeerAddress};
 
-use crate::adversary::{Adversary, Around, Cabal, Deed, Speech};
-use crate::checker::{Checker, Site, Survey, Violations};
+use crate::adversary::interceptor::{Adversary, Around, Cabal, Deed, Speech};
+use crate::checker::observer::{Checker, Site, Survey, Violations};
 use crate::credentials::Credentials;
 use crate::host::{Host, HostId, State};
 use crate::network::{Network, NetworkConfig, mix};
@@ -39,8 +39,8 @@ mod execute;
 mod lifecycle;
 mod partition;
 
+pub use crate::host::Death;
 use event::Event;
-pub use lifecycle::Death;
 
 /// When the calendar stands at the start of every run: milliseconds since 1970.
 const EPOCH_MILLIS: u64 = 1_700_000_000_000;

@@ -15,7 +15,7 @@ use voiddht_wire::limits::MAX_NODES;
 use voiddht_wire::peer::{Body, Record};
 use voiddht_wire::{Key, RpcId};
 
-use super::{Adversary, Around, Asked, Request};
+use super::interceptor::{Adversary, Around, Asked, Request};
 
 /// How far the version that no replica takes is ahead.
 const FAR: Duration = Duration::from_secs(3600);

@@ -8,7 +8,7 @@ use rand::RngExt;
 use voiddht_session::Input;
 use voiddht_wire::peer::Body;
 
-use super::{Adversary, Around, Asked, Request};
+use super::interceptor::{Adversary, Around, Asked, Request};
 
 /// How often it is unresponsive.
 const SILENCE: f64 = 1.0 / 3.0;

@@ -8,7 +8,7 @@ use voiddht_wire::limits::MAX_NODES;
 use voiddht_wire::peer::Body;
 use voiddht_wire::{Key, NodeId};
 
-use super::{Adversary, Around, Asked, Request};
+use super::interceptor::{Adversary, Around, Asked, Request};
 
 /// It lies about points this many bits less close to the key than it is itself: the lookups by
 /// which others look after their records there aim beside the key.

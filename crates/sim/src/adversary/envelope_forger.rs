@@ -10,7 +10,8 @@ use voiddht_wire::Key;
 use voiddht_wire::limits::MAX_NODES;
 use voiddht_wire::peer::{Body, Record};
 
-use super::{Adversary, Around, Asked, Request, forged};
+use super::interceptor::{Adversary, Around, Asked, Request};
+use super::value_liar::forged;
 
 /// Envelopes that it remembers.
 const MAX_REMEMBERED: usize = 1_000;

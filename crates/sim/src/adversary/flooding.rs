@@ -10,7 +10,7 @@ use voiddht_session::Input;
 use voiddht_wire::peer::{Body, NodeInfo, Record};
 use voiddht_wire::{Key, RpcId};
 
-use super::{Adversary, Around};
+use super::interceptor::{Adversary, Around};
 
 /// Records sent in one go.
 const AT_ONCE: usize = 50;

@@ -5,10 +5,19 @@ use std::str::FromStr;
 
 use voiddht_wire::Key;
 
-use super::{
-    Adversary, ClockAhead, ColludingInventor, Dropping, Eclipse, Flooding, NodeLiar, Outsider,
-    Replaying, Slow, Sybil, ValueLiar, WrongAddresses,
-};
+use super::clock_ahead::ClockAhead;
+use super::colluding_inventor::ColludingInventor;
+use super::dropping::Dropping;
+use super::eclipse::Eclipse;
+use super::flooding::Flooding;
+use super::interceptor::Adversary;
+use super::node_liar::NodeLiar;
+use super::outsider::Outsider;
+use super::replaying::Replaying;
+use super::slow::Slow;
+use super::sybil::Sybil;
+use super::value_liar::ValueLiar;
+use super::wrong_addresses::WrongAddresses;
 
 /// A kind of adversary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -10,7 +10,7 @@ use voiddht_wire::limits::MAX_NODES;
 use voiddht_wire::peer::{Body, NodeInfo};
 use voiddht_wire::{Key, NodeId, PeerAddress};
 
-use super::{Adversary, Around, Asked, Request};
+use super::interceptor::{Adversary, Around, Asked, Request};
 
 /// Bits that an invented ID shares with the target: no real one shares as many.
 const SHARED_BITS: usize = 48;

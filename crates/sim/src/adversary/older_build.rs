@@ -12,7 +12,7 @@ use voiddht_session::Input;
 use voiddht_wire::peer::{Body, ErrorCode, Record};
 use voiddht_wire::{Key, RpcId};
 
-use super::{Adversary, Around, Asked, Request};
+use super::interceptor::{Adversary, Around, Asked, Request};
 
 /// The pause between two rounds of its upkeep: often, so that a short run sees many.
 const UPKEEP_PAUSE: Duration = Duration::from_secs(60);

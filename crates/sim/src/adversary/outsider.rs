@@ -12,7 +12,7 @@ use rand::RngExt;
 use voiddht_wire::Key;
 use voiddht_wire::peer::{Body, NodeInfo, Record};
 
-use super::{Adversary, Around};
+use super::interceptor::{Adversary, Around};
 
 /// Members that are asked in one go.
 const AT_ONCE: usize = 3;

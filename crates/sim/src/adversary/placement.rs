@@ -9,7 +9,7 @@ use voiddht_core::event::Command;
 use voiddht_wire::peer::NodeInfo;
 use voiddht_wire::{Key, NodeId, PeerAddress};
 
-use super::Kind;
+use super::kind::Kind;
 use crate::host::{HostId, HostOptions};
 use crate::world::World;
 

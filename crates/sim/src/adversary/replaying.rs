@@ -10,7 +10,7 @@ use voiddht_session::{Input, Output};
 use voiddht_wire::peer::{Body, Record};
 use voiddht_wire::{Key, RpcId};
 
-use super::{Adversary, Around, Asked, Deed, Request, Speech, reply_in, send};
+use super::interceptor::{Adversary, Around, Asked, Deed, Request, Speech, reply_in, send};
 
 /// The pause between replays.
 const PAUSE: Duration = Duration::from_secs(5);

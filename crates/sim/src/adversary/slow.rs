@@ -7,7 +7,7 @@ use voiddht_core::config::FAIL_AFTER;
 use voiddht_session::Output;
 use voiddht_wire::peer::Body;
 
-use super::{Adversary, Around, Speech, reply_in};
+use super::interceptor::{Adversary, Around, Speech, reply_in};
 
 /// What is left of the time for the way back.
 const MARGIN: Duration = Duration::from_millis(250);

@@ -6,7 +6,8 @@ use voiddht_session::Input;
 use voiddht_wire::limits::MAX_NODES;
 use voiddht_wire::peer::Body;
 
-use super::{Adversary, Around, Asked, Request, forged};
+use super::interceptor::{Adversary, Around, Asked, Request};
+use super::value_liar::forged;
 
 /// See the [module](self).
 #[derive(Clone, Copy, Debug, Default)]

@@ -10,7 +10,7 @@ use voiddht_session::Input;
 use voiddht_wire::Key;
 use voiddht_wire::peer::{Body, Record};
 
-use super::{Adversary, Around, Asked, Request};
+use super::interceptor::{Adversary, Around, Asked, Request};
 
 /// How far the malicious nodes' clocks may be apart: they agree on a version without talking.
 const STEP_MILLIS: u64 = 60_000;

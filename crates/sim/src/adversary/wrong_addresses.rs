@@ -9,7 +9,7 @@ use voiddht_wire::PeerAddress;
 use voiddht_wire::limits::MAX_NODES;
 use voiddht_wire::peer::{Body, NodeInfo};
 
-use super::{Adversary, Around, Asked, Request};
+use super::interceptor::{Adversary, Around, Asked, Request};
 
 /// See the [module](self).
 #[derive(Clone, Copy, Debug, Default)]

@@ -6,7 +6,7 @@ use voiddht_core::event::Notice;
 use voiddht_session::Output;
 use voiddht_wire::NodeId;
 
-use super::{Checker, Site, Violations};
+use super::observer::{Checker, Site, Violations};
 
 /// See the [module](self).
 #[derive(Debug, Default)]

@@ -12,7 +12,7 @@ use voiddht_core::time::BootTime;
 use voiddht_session::Output;
 use voiddht_wire::Key;
 
-use super::{Checker, Site, Violations};
+use super::observer::{Checker, Site, Violations};
 
 /// How much later than its publication said a copy may end: a PUT takes its time to find the
 /// nodes, and every STORE some to arrive, at which its TTL begins. Renewals round down.

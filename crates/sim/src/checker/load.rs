@@ -2,7 +2,7 @@
 
 use voiddht_core::{Config, Node};
 
-use super::{Checker, Site, Violations};
+use super::observer::{Checker, Site, Violations};
 
 /// Requests that a node has in flight for itself, at most: copies of upkeep (32), contacts that are
 /// checked (64), suspects and lost ones that are asked again (64 every tenth of a second, each for

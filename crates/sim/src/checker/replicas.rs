@@ -9,7 +9,7 @@ use voiddht_core::time::BootTime;
 use voiddht_session::Output;
 use voiddht_wire::Key;
 
-use super::{Checker, Site, Survey, Violations};
+use super::observer::{Checker, Site, Survey, Violations};
 
 /// The present holders of a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

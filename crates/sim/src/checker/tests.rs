@@ -7,11 +7,13 @@ use voiddht_core::event::{Command, CommandId, Notice, Outcome, StoredRecord, Tic
 use voiddht_core::peer::ConnectionId;
 use voiddht_core::report::Report;
 use voiddht_core::time::{Moment, Now, WallTime};
+use voiddht_session::Output;
 use voiddht_wire::peer::{Body, Dialect, Header, Message, Record};
-use voiddht_wire::{Key, RpcId};
+use voiddht_wire::{Key, NodeId, RpcId};
 
 use super::*;
 use crate::growth::Growth;
+use crate::host::HostId;
 use crate::world::{Death, World, WorldConfig};
 
 const HOST: HostId = HostId(3);

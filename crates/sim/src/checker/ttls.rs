@@ -12,7 +12,7 @@ use voiddht_session::Output;
 use voiddht_wire::Key;
 use voiddht_wire::peer::{Body, Record};
 
-use super::{Checker, Site, Violations};
+use super::observer::{Checker, Site, Violations};
 use crate::host::HostId;
 
 /// Expiries on disk are in milliseconds of a calendar.

@@ -6,7 +6,7 @@ use voiddht_core::event::Write;
 use voiddht_session::Output;
 use voiddht_wire::Key;
 
-use super::{Checker, Site, Violations};
+use super::observer::{Checker, Site, Violations};
 use crate::host::HostId;
 
 /// See the [module](self).

@@ -5,7 +5,7 @@ use rand::RngExt;
 use voiddht_core::time::Moment;
 use voiddht_wire::Key;
 
-use super::{Progress, Row};
+use super::row::{Progress, Row};
 use crate::host::HostId;
 use crate::world::World;
 

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use voiddht_core::Config;
 use voiddht_core::config::Diversity;
 
-use super::Span;
+use super::span::Span;
 use crate::network::{Latency, NetworkConfig};
 
 /// `[network]`.

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Deserializer, de};
 
-use super::Span;
+use super::span::Span;
 use crate::adversary::Kind;
 use crate::host::MAX_HOSTS;
 use crate::world::Death;

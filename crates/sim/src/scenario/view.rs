@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Setting, Settings};
+use super::setting::{Setting, Settings};
 
 /// A picture.
 #[derive(Clone, Debug, PartialEq, Deserialize)]

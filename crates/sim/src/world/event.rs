@@ -6,7 +6,7 @@ use voiddht_session::{Ending, ProbeEnd};
 use voiddht_wire::NodeId;
 use voiddht_wire::peer::{Message, NodeInfo};
 
-use crate::adversary::Deed;
+use crate::adversary::interceptor::Deed;
 use crate::host::HostId;
 use crate::pipe::{PipeId, Side};
 

@@ -12,8 +12,8 @@ use voiddht_wire::peer::{Message, NodeInfo};
 
 use super::event::Event;
 use super::{Ended, World};
-use crate::adversary::Deed;
-use crate::checker::Site;
+use crate::adversary::interceptor::Deed;
+use crate::checker::observer::Site;
 use crate::host::{HostId, State};
 use crate::pipe::{EndState, PipeId, Side};
 

@@ -15,9 +15,9 @@ use voiddht_wire::peer::NodeInfo;
 
 use super::World;
 use super::event::Event;
-use crate::adversary::Adversary;
+use crate::adversary::interceptor::Adversary;
 use crate::disk::Disk;
-use crate::host::{Asleep, Host, HostId, HostOptions, MAX_HOSTS, State};
+use crate::host::{Asleep, Death, Host, HostId, HostOptions, MAX_HOSTS, State};
 use crate::pipe::{EndState, Ends, PipeId, Side};
 use crate::traffic::Traffic;
 
@@ -33,15 +33,6 @@ const PROBES: usize = 16;
 const OF_CORE: u64 = 0;
 /// The one of its takeover checks.
 const OF_TRUST: u64 = 1;
-
-/// How a host dies.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Death {
-    /// The process is killed: its connections break at once, dials are refused.
-    Killed,
-    /// The machine is gone: nothing comes back.
-    Silent,
-}
 
 impl World {
     /// Adds a host, and starts its node. It has no contacts yet.
