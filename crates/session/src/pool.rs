@@ -279,6 +279,7 @@ impl Pool {
     ) -> Option<Peer> {
         let entry = self.connections.get_mut(&connection).filter(|entry| !entry.closing)?;
         entry.last_used = now;
+        entry.used = true;
         let answered = !message.body.is_request();
         if answered {
             entry.awaited.remove(&message.header.rpc_id);

@@ -112,7 +112,11 @@ impl Pool {
         {
             return Err(Limit::ConnectionsPerPeer);
         }
-        let has_room = self.make_room(now, Wanted::Inbound(opened.remote));
+        let wanted = match authenticated {
+            true => Wanted::Authenticated(opened.remote),
+            false => Wanted::Inbound(opened.remote),
+        };
+        let has_room = self.make_room(now, wanted);
         if has_room { Ok(()) } else { Err(Limit::Connections) }
     }
 
@@ -142,6 +146,7 @@ impl Pool {
             remote: connection.remote,
             inbound: !connection.is_dialed,
             is_idle: connection.is_evictable(now),
+            is_spare: connection.is_spare(),
             last_used: connection.last_used,
         });
         let Some(id) = self.slots().victim(self.occupied(), wanted, held) else { return false };

@@ -26,6 +26,8 @@ pub(super) struct Connection {
     pub(super) unanswered: usize,
     pub(super) opened: Moment,
     pub(super) last_used: Moment,
+    /// Whether a message has arrived on it.
+    pub(super) used: bool,
     /// Whether the core was notified of it. A connection that this node dialled is announced with
     /// its first message: until then the other side may refuse this node's certificate.
     pub(super) announced: bool,
@@ -85,6 +87,7 @@ impl Connection {
             unanswered: 0,
             opened: now,
             last_used: now,
+            used: false,
             announced: false,
             draining: false,
             closing: false,
@@ -152,6 +155,12 @@ impl Connection {
             false => DRAINED_BY_ACCEPTOR_AFTER,
         };
         self.draining && self.is_idle() && now.since(self.last_used) >= rest
+    }
+
+    /// Whether its peer has used it, and neither side awaits an answer: what it was opened for is
+    /// done.
+    pub(super) fn is_spare(&self) -> bool {
+        self.used && self.is_idle() && !self.closing
     }
 
     /// Whether it may go when another one needs its place.

@@ -4,7 +4,10 @@
 //!
 //! Inbound connections are chosen by others, so they never take the slots that this node needs for
 //! its own dials. Among themselves they share max-min fairly by address group: when all slots are
-//! taken, a newcomer displaces a connection of the group that holds the most.
+//! taken, a newcomer displaces a connection of the group that holds the most. Where no group holds
+//! more than the newcomer's would, an authenticated newcomer still displaces a connection that has
+//! served its purpose, of its own group or of one that is larger: no group grows at the expense of
+//! one that is smaller or as large.
 
 use std::net::IpAddr;
 
@@ -50,6 +53,8 @@ pub(super) enum Wanted {
     Dial,
     /// A connection that a peer from this address has opened.
     Inbound(PeerAddress),
+    /// Likewise, and the peer is authenticated.
+    Authenticated(PeerAddress),
     /// Nothing: the pool returns to its limit.
     Nothing,
 }
@@ -62,6 +67,8 @@ pub(super) struct Held {
     pub(super) inbound: bool,
     /// Whether nothing is in flight on it, and it has had the time to be used.
     pub(super) is_idle: bool,
+    /// Whether nothing is in flight on it, and it has been used.
+    pub(super) is_spare: bool,
     pub(super) last_used: Moment,
 }
 
@@ -86,7 +93,7 @@ impl Slots {
     pub(super) fn has_room(self, occupied: Occupied, wanted: Wanted) -> bool {
         match wanted {
             Wanted::Dial => occupied.total() < self.limit || occupied.outbound < self.reserved(),
-            Wanted::Inbound(_) => {
+            Wanted::Inbound(_) | Wanted::Authenticated(_) => {
                 let most = self.most();
                 occupied.inbound < most - self.reserved().min(most) && occupied.total() < most
             }
@@ -103,7 +110,8 @@ impl Slots {
     ///
     /// The longest idle one. What others want does not take idle connections of this node's own
     /// within the reserved slots. If none is idle, a newcomer displaces the least recently used
-    /// one of the address group that holds the most.
+    /// one of the address group that holds the most; or else, if it is authenticated, the least
+    /// recently used spare one.
     pub(super) fn victim<'a>(
         self,
         occupied: Occupied,
@@ -114,6 +122,10 @@ impl Slots {
         let idle = held.clone().filter(|one| one.is_idle && (one.inbound || !own_are_safe));
         oldest(idle).or_else(|| match wanted {
             Wanted::Inbound(from) => of_largest_group(Group::of(&from), held),
+            Wanted::Authenticated(from) => {
+                let newcomer = Group::of(&from);
+                of_largest_group(newcomer, held.clone()).or_else(|| spare(newcomer, held))
+            }
             Wanted::Dial | Wanted::Nothing => None,
         })
     }
@@ -121,6 +133,23 @@ impl Slots {
 
 fn oldest(held: impl Iterator<Item = Held>) -> Option<ConnectionId> {
     held.min_by_key(|one| (one.last_used, one.id)).map(|one| one.id)
+}
+
+/// The least recently used spare inbound connection of the newcomer's group, or of one that holds
+/// more.
+fn spare(newcomer: Group, held: impl Iterator<Item = Held> + Clone) -> Option<ConnectionId> {
+    let inbound = held.filter(|one| one.inbound);
+    let mut groups: Vec<Group> = inbound.clone().map(|one| Group::of(&one.remote)).collect();
+    groups.sort_unstable();
+    let size = |group: Group| {
+        let first = groups.partition_point(|other| *other < group);
+        groups[first..].iter().take_while(|other| **other == group).count()
+    };
+    let own = size(newcomer);
+    oldest(inbound.filter(|one| {
+        let group = Group::of(&one.remote);
+        one.is_spare && (group == newcomer || size(group) > own)
+    }))
 }
 
 /// The least recently used inbound connection of the group that holds the most, if that is at
@@ -165,7 +194,19 @@ mod tests {
 
     fn held(id: u64, ip: &str, inbound: bool, is_idle: bool) -> Held {
         let last_used = Moment::from_micros(id);
-        Held { id: ConnectionId(id), remote: at(ip), inbound, is_idle, last_used }
+        Held {
+            id: ConnectionId(id),
+            remote: at(ip),
+            inbound,
+            is_idle,
+            is_spare: is_idle,
+            last_used,
+        }
+    }
+
+    /// One that was used a moment ago, and on which nothing is in flight.
+    fn spare(id: u64, ip: &str) -> Held {
+        Held { is_spare: true, ..held(id, ip, true, false) }
     }
 
     fn victim(occupied: Occupied, wanted: Wanted, all: &[Held]) -> Option<u64> {
@@ -251,5 +292,35 @@ mod tests {
         let occupied = Occupied { inbound: 3, outbound: 0, unauthenticated: 0 };
         assert_eq!(victim(occupied, Wanted::Inbound(at("10.0.0.3")), &all), Some(1));
         assert_eq!(victim(occupied, Wanted::Inbound(at("10.0.0.2")), &all), None);
+    }
+
+    #[test]
+    fn an_authenticated_newcomer_displaces_a_spare_connection_of_no_smaller_group() {
+        let all = [
+            held(1, "192.0.2.1", true, false),
+            spare(2, "192.0.2.2"),
+            spare(3, "198.51.100.1"),
+            spare(4, "203.0.113.1"),
+        ];
+        let occupied = Occupied { inbound: 4, outbound: 0, unauthenticated: 0 };
+        let from = |ip| Wanted::Authenticated(at(ip));
+        assert_eq!(victim(occupied, from("198.51.100.2"), &all), Some(2), "of a larger group");
+        assert_eq!(victim(occupied, from("198.51.100.2"), &all[2..]), Some(3), "of its own group");
+        assert_eq!(victim(occupied, from("192.0.2.3"), &all), Some(2), "of its own group");
+        let others = [all[0], held(2, "192.0.2.2", true, false), all[2], all[3]];
+        assert_eq!(victim(occupied, from("192.0.2.3"), &others), None, "not of a smaller one");
+        assert_eq!(victim(occupied, from("233.252.0.1"), &all[2..]), Some(3));
+        let stranger = Wanted::Inbound(at("233.252.0.1"));
+        assert_eq!(victim(occupied, stranger, &all[2..]), None, "not authenticated");
+        assert_eq!(victim(occupied, Wanted::Dial, &all), None, "not for own dials");
+    }
+
+    /// Every node of a test network has the same address.
+    #[test]
+    fn nodes_of_one_host_displace_each_other() {
+        let all = [spare(2, "127.0.0.1"), held(1, "127.0.0.1", true, false), spare(3, "127.0.0.1")];
+        let occupied = Occupied { inbound: 3, outbound: 0, unauthenticated: 0 };
+        assert_eq!(victim(occupied, Wanted::Authenticated(at("127.0.0.1")), &all), Some(2));
+        assert_eq!(victim(occupied, Wanted::Authenticated(at("127.0.0.1")), &all[1..2]), None);
     }
 }
