@@ -16,7 +16,9 @@ mod choice;
 mod dial;
 mod entry;
 mod legacy;
+mod legacy_peers;
 mod renewal;
+mod secrets;
 mod sending;
 mod slots;
 
@@ -31,26 +33,18 @@ use voiddht_wire::peer::{Body, Dialect, ErrorCode, Header, Message};
 
 use self::dial::{Dial, Taken};
 use self::entry::{Connection, PeerConnections};
-use self::legacy::LegacyPeers;
-use self::renewal::Renewals;
-pub use self::renewal::{Accepted, ConnectionCounts};
+use self::legacy_peers::LegacyPeers;
+use self::secrets::Renewals;
+pub use self::secrets::{Accepted, ConnectionCounts};
 use self::slots::{Occupied, Wanted};
 use crate::event::{Ending, Limit, Opened, Output, Proved};
 use crate::names::DialNames;
 
-/// How long an inbound connection is left alone after its last use, when room is needed. Long
-/// enough for the dialling peer to send its request: a round trip or two on any path.
-const INBOUND_REST: Duration = Duration::from_secs(5);
 /// How long a request waits for a place in a full pool. Within that time most connections answer
 /// and are idle; and no request's own timeout is shorter.
 const PLACE_PATIENCE: Duration = Duration::from_secs(1);
 /// Requests that wait for a place, at most. With the largest value in each, 16 MiB.
 const MAX_PLACELESS: usize = 256;
-/// How long a connection that was replaced stays after its last use: requests of the other side
-/// may still be on their way.
-const DRAINED_AFTER: Duration = Duration::from_secs(2);
-/// As [`DRAINED_AFTER`], for the side that did not dial it, in case the dialler forgets.
-const DRAINED_BY_ACCEPTOR_AFTER: Duration = Duration::from_secs(20);
 
 /// Effects for which memory is kept while there are none: few inputs have more.
 const KEPT_EFFECTS: usize = 8;

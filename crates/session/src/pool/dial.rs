@@ -6,11 +6,8 @@
 //! after its proof.
 
 use voiddht_core::event::Destination;
-use voiddht_core::peer::ConnectionId;
 use voiddht_wire::RpcId;
-use voiddht_wire::peer::{Dialect, Message};
-
-use super::{Output, Pool};
+use voiddht_wire::peer::Message;
 
 #[derive(Debug)]
 pub(super) struct Dial {
@@ -76,25 +73,16 @@ impl Dial {
         (self.waiting, self.early.unwrap_or_default())
     }
 
+    /// Requests may be sent: those that waited, which are to go out now.
+    pub(super) fn may_send(&mut self) -> Vec<Message> {
+        let waiting = std::mem::take(&mut self.waiting);
+        self.early = Some(waiting.iter().map(|message| message.header.rpc_id).collect());
+        waiting
+    }
+
     /// Ends it; the answer is which requests have failed.
     pub(super) fn give_up(self) -> impl Iterator<Item = RpcId> {
         let (waiting, sent) = self.into_requests();
         waiting.into_iter().map(|message| message.header.rpc_id).chain(sent)
-    }
-}
-
-impl Pool {
-    /// TLS has authenticated the peer of a dial: what waits goes out, though the connection is not
-    /// opened before the peer has proved its membership.
-    pub(crate) fn may_send(&mut self, connection: ConnectionId) {
-        let Some(dial) = self.dials.get_mut(&connection) else {
-            return self.effects.output(Output::CancelDial { connection });
-        };
-        let waiting = std::mem::take(&mut dial.waiting);
-        dial.early = Some(waiting.iter().map(|message| message.header.rpc_id).collect());
-        let dialect = Dialect::V1;
-        for message in waiting {
-            self.effects.output(Output::Send { connection, dialect, message });
-        }
     }
 }

@@ -1,5 +1,7 @@
 //! One connection as the pool sees it, and those with one peer.
 
+use std::time::Duration;
+
 use voiddht_core::peer::{ConnectionId, Peer};
 use voiddht_core::time::Moment;
 use voiddht_identity::KeyExchangeGroup;
@@ -9,7 +11,16 @@ use voiddht_wire::{NodeId, PeerAddress, RpcId};
 
 use super::awaited::Awaited;
 use super::slots::Occupied;
-use super::{DRAINED_AFTER, DRAINED_BY_ACCEPTOR_AFTER, INBOUND_REST, Opened, Proved};
+use crate::event::{Opened, Proved};
+
+/// How long an inbound connection is left alone after its last use, when room is needed. Long
+/// enough for the dialling peer to send its request: a round trip or two on any path.
+pub(super) const INBOUND_REST: Duration = Duration::from_secs(5);
+/// How long a connection that was replaced stays after its last use: requests of the other side
+/// may still be on their way.
+pub(super) const DRAINED_AFTER: Duration = Duration::from_secs(2);
+/// As [`DRAINED_AFTER`], for the side that did not dial it, in case the dialler forgets.
+pub(super) const DRAINED_BY_ACCEPTOR_AFTER: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
 pub(super) struct Connection {

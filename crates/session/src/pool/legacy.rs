@@ -4,70 +4,20 @@
 //! dialled, and is closed with the answer. Requests to one peer are dialled concurrently, up to a
 //! bound; beyond it they are queued, each until an earlier dial is finished.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use voiddht_core::event::{Destination, Input, Undelivered};
 use voiddht_core::peer::{ConnectionId, Peer};
 use voiddht_core::time::Moment;
 use voiddht_wire::NodeId;
-use voiddht_wire::limits::MAX_LEGACY_VALUE_BYTES;
 use voiddht_wire::peer::{Body, Message};
 
-use super::{Dial, Output, Pool};
-use crate::event::Limit;
+use super::Pool;
+use super::dial::Dial;
+use super::legacy_peers::fits;
+use crate::event::{Limit, Output};
 
 /// Dials in progress to one such peer. A guess: as many as a GET and a PUT at once make, and few
 /// enough for a peer that starts a thread for each.
 const DIALS_AT_ONCE: usize = 8;
-/// Peers of which it is remembered how they speak. 32 bytes each; when there are more, all are
-/// forgotten, which costs each a value or two that is dialled for without success.
-const MAX_KNOWN: usize = 4096;
-
-/// What the pool knows of such peers.
-#[derive(Debug, Default)]
-pub(super) struct LegacyPeers {
-    known: BTreeSet<NodeId>,
-    /// Connections of which the core was notified, by peer.
-    announced: BTreeMap<NodeId, usize>,
-}
-
-impl LegacyPeers {
-    /// Whether this peer was found to speak so.
-    pub(super) fn is_known(&self, peer: &NodeId) -> bool {
-        self.known.contains(peer)
-    }
-
-    /// Whether a request cannot be put into words that the peer would understand, so that dialling
-    /// it would fail.
-    pub(super) fn never_takes(&self, to: &Destination, body: &Body) -> bool {
-        !fits(body) && to.id.is_some_and(|id| self.is_known(&id))
-    }
-
-    /// This peer speaks `voiddht/1`, now at least.
-    pub(super) fn forget(&mut self, peer: &NodeId) {
-        // Nearly always there are none.
-        if !self.known.is_empty() {
-            self.known.remove(peer);
-        }
-    }
-
-    /// Whether all others had to be forgotten.
-    fn remember(&mut self, peer: NodeId) -> bool {
-        let is_full = self.known.len() >= MAX_KNOWN && !self.known.contains(&peer);
-        if is_full {
-            self.known.clear();
-        }
-        self.known.insert(peer);
-        is_full
-    }
-}
-
-/// Whether the dialect has a frame for a request as long.
-fn fits(body: &Body) -> bool {
-    let Body::Store(record) = body else { return true };
-    record.value.len() <= MAX_LEGACY_VALUE_BYTES
-}
-
 impl Pool {
     /// The dial that takes one more request, once there are as many as may be.
     pub(super) fn legacy_dial_to(&mut self, peer: &NodeId) -> Option<(ConnectionId, &mut Dial)> {

@@ -7,19 +7,18 @@
 //! * One whose peer proved membership by a secret that was removed is asked nothing more, and ends
 //!   within [`REMOVED_ENDS_AFTER`]: an outsider with a leaked secret would stay otherwise.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use voiddht_core::event::Destination;
 use voiddht_core::peer::ConnectionId;
 use voiddht_core::time::Moment;
-use voiddht_identity::KeyExchangeGroup;
-use voiddht_identity::network::{Fingerprint, NetworkSecrets, ProvenBy};
 use voiddht_wire::NodeId;
 
+use super::Pool;
 use super::dial::Dial;
+use super::secrets::{Accepted, ConnectionCounts};
 use super::slots::Wanted;
-use super::{Opened, Pool};
+use crate::event::Opened;
 
 /// Within which connections are dialled anew after a reload: ten minutes, less what a sweep, a pool without a
 /// free slot and a handshake may take.
@@ -30,54 +29,6 @@ const REMOVED_ENDS_AFTER: Duration = Duration::from_secs(30);
 const MAX_RENEWALS_PER_SWEEP: usize = 8;
 /// When a renewal is tried again for which there was no slot.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
-
-/// The secrets that are accepted now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Accepted {
-    first: Fingerprint,
-    all: Vec<Fingerprint>,
-}
-
-impl Accepted {
-    /// Those of a private network.
-    pub fn of(secrets: &NetworkSecrets) -> Self {
-        Self { first: secrets.first().fingerprint(), all: secrets.fingerprints() }
-    }
-
-    fn is_current(&self, by: &ProvenBy) -> bool {
-        by.peer == self.first && by.own == self.first
-    }
-}
-
-/// See the module's description.
-#[derive(Debug, Default)]
-pub(super) struct Renewals {
-    /// `None` in a public network.
-    accepted: Option<Accepted>,
-    /// What is due when.
-    due: BTreeSet<(Moment, ConnectionId)>,
-}
-
-impl Renewals {
-    pub(super) fn has_any(&self) -> bool {
-        !self.due.is_empty()
-    }
-
-    pub(super) fn forget(&mut self, at: Option<Moment>, connection: ConnectionId) {
-        if let Some(at) = at {
-            self.due.remove(&(at, connection));
-        }
-    }
-}
-
-/// Open connections, by what they were agreed on and authenticated by.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ConnectionCounts {
-    /// By the key exchange group.
-    pub by_group: BTreeMap<KeyExchangeGroup, usize>,
-    /// By the secret of the peer's proof.
-    pub by_secret: BTreeMap<Fingerprint, usize>,
-}
 
 impl Pool {
     /// The secrets have changed.

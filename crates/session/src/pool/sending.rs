@@ -3,13 +3,25 @@
 use voiddht_core::event::{Input, Undelivered};
 use voiddht_core::peer::ConnectionId;
 use voiddht_core::time::Moment;
-use voiddht_wire::peer::{Body, ErrorCode, Message};
+use voiddht_wire::peer::{Body, Dialect, ErrorCode, Message};
 use voiddht_wire::{NodeId, RpcId};
 
 use super::Pool;
 use crate::event::{Limit, NotSent, Output};
 
 impl Pool {
+    /// TLS has authenticated the peer of a dial: what waits goes out, though the connection is not
+    /// opened before the peer has proved its membership.
+    pub(crate) fn may_send(&mut self, connection: ConnectionId) {
+        let Some(dial) = self.dials.get_mut(&connection) else {
+            return self.effects.output(Output::CancelDial { connection });
+        };
+        let dialect = Dialect::V1;
+        for message in dial.may_send() {
+            self.effects.output(Output::Send { connection, dialect, message });
+        }
+    }
+
     /// Sends a reply on the connection of its request; if that is closing or gone, drops it.
     pub(crate) fn reply(&mut self, connection: ConnectionId, message: Message) {
         let entry = self.connections.get_mut(&connection).filter(|entry| !entry.closing);

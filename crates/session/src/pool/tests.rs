@@ -8,6 +8,7 @@ use bytes::BytesMut;
 use voiddht_identity::network::ProvenBy;
 use voiddht_wire::{PeerAddress, RpcId};
 
+use super::entry::{DRAINED_AFTER, DRAINED_BY_ACCEPTOR_AFTER, INBOUND_REST};
 use super::*;
 use crate::event::NotSent;
 use crate::names;

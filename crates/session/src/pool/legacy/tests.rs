@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use voiddht_core::event::Undelivered::{ConnectionLost, DoesNotFit};
 use voiddht_wire::Key;
-use voiddht_wire::limits::MAX_VALUE_BYTES;
+use voiddht_wire::limits::{MAX_LEGACY_VALUE_BYTES, MAX_VALUE_BYTES};
 use voiddht_wire::peer::{Dialect, Record};
 
 use super::super::tests::{Bench, ME, Next, Seen, id, message, to};

@@ -1,4 +1,7 @@
+use std::collections::BTreeMap;
+
 use voiddht_core::event::Undelivered;
+use voiddht_identity::network::{Fingerprint, ProvenBy};
 use voiddht_wire::peer::Dialect;
 
 use super::super::tests::{Bench, ME, Next, Seen, id, to};
