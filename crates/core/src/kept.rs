@@ -16,6 +16,7 @@ use voiddht_wire::Key;
 
 use crate::label::Limit;
 use crate::operation::{PutFailure, Receipt};
+use crate::record::StoredClass;
 use crate::record::order::Class;
 use crate::record::value::VerifiedValue;
 use crate::time::WallTime;
@@ -132,8 +133,8 @@ pub struct KeptRow {
     pub published: Option<WallTime>,
     /// Whether it is still republished.
     pub state: KeptState,
-    /// Whether the value was verified to be a signed value of its key.
-    pub is_signed: bool,
+    /// What was verified of the value; `None` where the disk does not say, as of all but signed values.
+    pub class: Option<StoredClass>,
 }
 
 /// How many values a node keeps, and how that goes.
@@ -177,9 +178,7 @@ pub struct KeptView {
 
 /// When keeping a value ends: the earlier of its effective end and `until`.
 pub(crate) fn end_of(value: &VerifiedValue, until: Option<WallTime>) -> Option<WallTime> {
-    let is_signed = matches!(value.class(), Class::Signed(_));
-    let envelope = is_signed.then(|| Envelope::parse(value.bytes().clone()).ok()).flatten();
-    let effective = envelope.and_then(|envelope| envelope.effective_end());
+    let effective = value.envelope().and_then(|envelope| envelope.effective_end());
     let effective = effective.map(|end| WallTime::from_millis(end.saturating_mul(1000)));
     effective.into_iter().chain(until).min()
 }

@@ -41,7 +41,7 @@ use std::ops::Bound;
 use std::time::Duration;
 
 use bytes::Bytes;
-use voiddht_signed::{CLOCK_TOLERANCE_SECS, Envelope};
+use voiddht_signed::CLOCK_TOLERANCE_SECS;
 use voiddht_wire::{Key, NodeId};
 
 use crate::quota::{
@@ -115,20 +115,40 @@ impl Default for RecordLimits {
     }
 }
 
-/// A record offered for storage here.
+/// A record offered for storage here; its value is bytes until it has been verified.
 #[derive(Clone, Debug)]
-pub struct Offer {
+pub struct Offer<V = Bytes> {
     /// The value's key.
     pub key: Key,
     /// The value. What is held is a copy of exactly its size, so that a small value does not
     /// keep the large buffer alive that it arrived in.
-    pub value: Bytes,
+    pub value: V,
     /// The publisher's clock in milliseconds since 1970.
     pub version: u64,
     /// When it expires.
     pub expires: BootTime,
     /// Whether it is a copy made by upkeep, which renews nothing.
     pub maintenance: bool,
+}
+
+impl Offer {
+    /// The offer once its value has been verified.
+    pub(crate) fn of_class(self, class: Class) -> Offer<VerifiedValue> {
+        let value = VerifiedValue::of_class(self.value.clone(), class);
+        self.with_value(value)
+    }
+
+    fn with_value(self, value: VerifiedValue) -> Offer<VerifiedValue> {
+        let Self { key, value: _, version, expires, maintenance } = self;
+        Offer { key, value, version, expires, maintenance }
+    }
+}
+
+impl Offer<VerifiedValue> {
+    /// No later than the last moment at which its value may be held.
+    fn within_its_end(self, now: Now) -> Self {
+        Self { expires: self.expires.min(end_of(&self.value, now)), ..self }
+    }
 }
 
 /// To which account a record goes.
@@ -143,13 +163,12 @@ pub struct Bill {
 /// A record that is held.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// The value.
-    pub value: Bytes,
+    /// The value, with what makes it the value of its key.
+    pub value: VerifiedValue,
     /// The publisher's clock in milliseconds since 1970.
     pub version: u64,
     /// When it expires.
     pub expires: BootTime,
-    class: Class,
     /// Whether it is another node's to hold, and goes first when room is needed.
     cached: bool,
     /// To which account it is charged; `None` for what this node's own users published.
@@ -162,24 +181,14 @@ impl Record {
         self.cached
     }
 
-    /// What makes the value that of its key.
-    pub fn class(&self) -> Class {
-        self.class
-    }
-
-    /// The value with its class.
-    pub(crate) fn verified(&self) -> VerifiedValue {
-        VerifiedValue::restored(self.value.clone(), self.class)
-    }
-
     /// Its place in the order of its key's records.
     pub fn rank(&self) -> Rank<'_> {
-        Rank::new(self.class, &self.value, self.version)
+        self.value.rank(self.version)
     }
 
     /// Memory that it takes, as counted against the limits.
     pub fn cost(&self) -> usize {
-        cost(&self.value)
+        cost(self.value.bytes())
     }
 
     /// The account that it is charged to, and what is released there with it.
@@ -238,17 +247,16 @@ impl RecordStore {
         self.take(offer, None, now)
     }
 
-    /// As [`Self::offer`], of a value that was verified already: its class is not checked again.
+    /// As [`Self::offer`], of a value that was verified already.
     ///
     /// # Errors
     /// [`Refusal`] says why the record is not held.
     pub(crate) fn offer_verified(
         &mut self,
-        class: Class,
-        offer: Offer,
+        offer: Offer<VerifiedValue>,
         now: Now,
     ) -> Result<Accepted, Refusal> {
-        self.take_classified(class, offer, None, now)
+        self.take_verified(offer, None, now)
     }
 
     /// Takes what a peer stores here, and charges it to its account.
@@ -268,21 +276,13 @@ impl RecordStore {
     pub fn restore(
         &mut self,
         bill: Option<Bill>,
-        mut offer: Offer,
+        offer: Offer,
         class: Option<StoredClass>,
         now: Now,
     ) -> Result<Accepted, Refusal> {
-        let known = class.and_then(|class| class.of(&offer.value));
-        let class = match known {
-            Some(class) => class,
-            None => {
-                let checked = VerifiedValue::check(&offer.key, &offer.value, now.wall);
-                checked.map_err(Refusal::Envelope)?.class()
-            }
-        };
-        let value = VerifiedValue::restored(offer.value.clone(), class);
-        offer.expires = offer.expires.min(end_of(&value, now));
-        self.take_within(u64::MAX, offer, class, bill, now.boot)
+        let value = VerifiedValue::restored(&offer.key, offer.value.clone(), class, now.wall);
+        let offer = offer.with_value(value.map_err(Refusal::Envelope)?);
+        self.take_within(u64::MAX, offer.within_its_end(now), bill, now.boot)
     }
 
     /// The record of a key, if it has not expired.
@@ -378,9 +378,7 @@ impl RecordStore {
 /// The last moment at which a value may be held: the effective end of an envelope, and what clocks
 /// may differ by.
 pub(crate) fn end_of(value: &VerifiedValue, now: Now) -> BootTime {
-    let is_signed = matches!(value.class(), Class::Signed(_));
-    let envelope = is_signed.then(|| Envelope::parse(value.bytes().clone()).ok()).flatten();
-    let Some(end) = envelope.and_then(|envelope| envelope.effective_end()) else {
+    let Some(end) = value.envelope().and_then(|envelope| envelope.effective_end()) else {
         return BootTime::MAX;
     };
     let left = end.saturating_add(CLOCK_TOLERANCE_SECS).saturating_sub(value::seconds(now.wall));

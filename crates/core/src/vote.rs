@@ -12,7 +12,7 @@ use std::cmp::Ordering;
 use bytes::Bytes;
 use voiddht_wire::NodeId;
 
-use crate::record::order::{Class, Rank};
+use crate::record::order::Rank;
 use crate::record::value::VerifiedValue;
 
 /// What the vote of one node counts, unless it lies where there are more nodes than chance explains:
@@ -69,7 +69,7 @@ impl Winner {
     }
 
     fn is_signed(&self) -> bool {
-        matches!(self.value.class(), Class::Signed(_))
+        self.value.class().is_signed()
     }
 }
 
@@ -80,7 +80,7 @@ impl Ballot {
         if self.has_voted(&vote.voter) {
             return;
         }
-        let is_signed = |vote: &Vote| matches!(vote.value.class(), Class::Signed(_));
+        let is_signed = |vote: &Vote| vote.value.class().is_signed();
         if is_signed(&vote) && !self.is_signed() {
             self.void.extend(self.votes.drain(..).map(|vote| vote.voter));
             self.weights.clear();
@@ -111,7 +111,7 @@ impl Ballot {
 
     /// Whether the votes are for signed values.
     pub fn is_signed(&self) -> bool {
-        self.votes.first().is_some_and(|vote| matches!(vote.value.class(), Class::Signed(_)))
+        self.votes.first().is_some_and(|vote| vote.value.class().is_signed())
     }
 
     /// The verified value with these bytes, if it was voted for.
@@ -221,14 +221,15 @@ mod tests {
     use voiddht_signed::Precedence;
 
     use super::*;
+    use crate::record::order::Class;
 
     fn plain(value: &'static str) -> VerifiedValue {
-        VerifiedValue::restored(Bytes::from(value), Class::Plain)
+        VerifiedValue::of_class(Bytes::from(value), Class::Plain)
     }
 
     fn signed(value: &'static str, seq: u64) -> VerifiedValue {
         let precedence = Precedence { generation: 0, seq };
-        VerifiedValue::restored(Bytes::from(value), Class::Signed(precedence))
+        VerifiedValue::of_class(Bytes::from(value), Class::Signed(precedence))
     }
 
     fn ballot(votes: &[(&'static str, u64)]) -> Ballot {

@@ -64,7 +64,7 @@ fn offer(value: &Bytes, version: u64, ttl: u64) -> Offer {
 
 fn held(store: &RecordStore) -> Option<(Bytes, Duration)> {
     let record = store.get(&name().key(), now().boot)?;
-    Some((record.value.clone(), record.expires.since(now().boot)))
+    Some((record.value.bytes().clone(), record.expires.since(now().boot)))
 }
 
 /// With a SHA-256 in the place of the SHA-512, the preimage would be a content-addressed value of the
@@ -183,7 +183,7 @@ fn what_breaks_the_layout_is_a_plain_value_that_the_envelope_replaces() {
     for bytes in broken {
         let mut store = store();
         assert!(store.offer(offer(&bytes, WALL, 60), now()).is_ok());
-        let class = store.get(&name().key(), now().boot).map(|record| record.class());
+        let class = store.get(&name().key(), now().boot).map(|record| record.value.class());
         assert_eq!(class, Some(Class::Plain), "{bytes:?}");
         assert!(store.offer(offer(plain.bytes(), 1, 60), now()).is_ok());
         assert_eq!(held(&store).map(|(value, _)| value), Some(plain.bytes().clone()));

@@ -100,7 +100,7 @@ impl Found {
             key: self.key.to_string(),
             value: BASE64.encode(&self.value),
             ttl: self.ttl,
-            proof: self.proof_name(),
+            proof: self.proof.name(),
             seq: self.seq.map(|seq| seq.to_string()),
             agreeing: self.agreeing,
             votes: self.votes,
@@ -114,7 +114,7 @@ impl Found {
         let mut headers = HeaderMap::new();
         let proof = match self.proof {
             Proof::Vote => text(format!("vote {}/{}", self.agreeing, self.votes)),
-            _ => HeaderValue::from_static(self.proof_name()),
+            _ => HeaderValue::from_static(self.proof.name()),
         };
         headers.insert(PROOF, proof);
         headers.insert(header::ETAG, text(tag.to_string()));
@@ -133,14 +133,6 @@ impl Found {
         }
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(BYTES));
         (headers, self.value).into_response()
-    }
-
-    fn proof_name(&self) -> &'static str {
-        match self.proof {
-            Proof::Vote => "vote",
-            Proof::Hash => "hash",
-            Proof::Signature => "signature",
-        }
     }
 }
 

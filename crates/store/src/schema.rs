@@ -107,7 +107,7 @@ pub(crate) fn encode_kept(row: &KeptRow) -> [u8; KEPT_BYTES] {
         KeptState::Superseded => 1,
         KeptState::Ended => 2,
     };
-    bytes[28] = u8::from(row.is_signed);
+    bytes[28] = u8::from(row.class == Some(StoredClass::Signed));
     bytes
 }
 
@@ -120,9 +120,9 @@ pub(crate) fn decode_kept(key: Key, bytes: &[u8; KEPT_BYTES]) -> Option<KeptRow>
         2 => KeptState::Ended,
         _ => return None,
     };
-    let is_signed = match bytes[28] {
-        0 => false,
-        1 => true,
+    let class = match bytes[28] {
+        0 => None,
+        1 => Some(StoredClass::Signed),
         _ => return None,
     };
     Some(KeptRow {
@@ -133,7 +133,7 @@ pub(crate) fn decode_kept(key: Key, bytes: &[u8; KEPT_BYTES]) -> Option<KeptRow>
         until: time(8),
         published: time(16),
         state,
-        is_signed,
+        class,
     })
 }
 
@@ -293,7 +293,7 @@ mod tests {
                 until: Some(time(5)),
                 published: None,
                 state,
-                is_signed: true,
+                class: Some(StoredClass::Signed),
             };
             let bytes = encode_kept(&row);
             assert_eq!((bytes[7], bytes[15], &bytes[16..24]), (4, 5, &[0; 8][..]));

@@ -22,7 +22,7 @@ fn row(number: u8) -> KeptRow {
         until: None,
         published: None,
         state: KeptState::Kept,
-        is_signed: false,
+        class: None,
     }
 }
 

@@ -4,13 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::time::Duration;
 
-use voiddht_signed::Envelope;
 use voiddht_wire::Key;
 
 use super::{KeepRefusal, KeptLimits, KeptRow, KeptState, KeptUsage, KeptView, end_of};
 use crate::label::Limit;
 use crate::operation::{Published, PutFailure};
-use crate::record::order::Class;
 use crate::record::value::VerifiedValue;
 use crate::time::{BootTime, Moment, WallTime};
 
@@ -94,7 +92,7 @@ impl Entry {
             until: self.until,
             published: self.published,
             state: self.state,
-            is_signed: matches!(self.value.class(), Class::Signed(_)),
+            class: Some(self.value.class().into()),
         }
     }
 
@@ -105,13 +103,11 @@ impl Entry {
     }
 
     fn view(&self, key: Key, now: Moment) -> KeptView {
-        let is_signed = matches!(self.value.class(), Class::Signed(_));
-        let envelope = || Envelope::parse(self.value.bytes().clone()).ok();
         KeptView {
             key,
             bytes: self.value.bytes().len(),
             class: self.value.class(),
-            envelope: is_signed.then(envelope).flatten(),
+            envelope: self.value.envelope(),
             state: self.state,
             ttl: self.ttl,
             end: self.end,
@@ -196,7 +192,7 @@ impl Table {
     pub(crate) fn stop(&mut self, key: &Key, state: KeptState) {
         let Some(mut entry) = self.remove(key) else { return };
         entry.state = state;
-        entry.value = VerifiedValue::restored(bytes::Bytes::new(), entry.value.class());
+        entry.value = VerifiedValue::of_class(bytes::Bytes::new(), entry.value.class());
         entry.due = None;
         self.add(*key, entry);
     }
@@ -269,9 +265,10 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
+    use crate::record::order::Class;
 
     fn entry(bytes: usize) -> Entry {
-        let value = VerifiedValue::restored(Bytes::from(vec![1; bytes]), Class::Plain);
+        let value = VerifiedValue::of_class(Bytes::from(vec![1; bytes]), Class::Plain);
         Entry::new(value, 60, 0, None)
     }
 
@@ -321,7 +318,7 @@ mod tests {
         assert_eq!((table.usage().failing, table.note_failure(&key(2))), (2, 0));
         table.remove(&key(3));
         let mut adopted = table.get(&key(4)).unwrap().clone();
-        adopted.replace_value(VerifiedValue::restored("newer".into(), Class::Plain));
+        adopted.replace_value(VerifiedValue::of_class("newer".into(), Class::Plain));
         table.insert(key(4), adopted).unwrap();
         let usage = KeptUsage { values: [2, 1, 0], bytes: 6, failing: 0 };
         assert_eq!(table.usage(), usage);

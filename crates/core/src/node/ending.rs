@@ -93,10 +93,10 @@ impl Node {
         let mut found = get.found();
         let held = self.values.records.get(&get.lookup().target(), self.cx.now.boot);
         if found.value.is_none()
-            && let Some(held) = held.filter(|held| get.may_count(&held.verified()))
+            && let Some(held) = held.filter(|held| get.may_count(&held.value))
         {
             // It had no vote, and there was no other.
-            let (value, version) = (Some(held.verified()), Some(held.version));
+            let (value, version) = (Some(held.value.clone()), Some(held.version));
             found = Found { value, version, ..found };
         }
         if let Some((record, nodes)) = get.repair() {

@@ -21,7 +21,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use voiddht_signed::Envelope;
 use voiddht_wire::Key;
 use voiddht_wire::peer::{NodeInfo, Record};
 
@@ -37,6 +36,7 @@ use crate::kept::{
 };
 use crate::operation::get::ReadMode;
 use crate::operation::{Published, Put, Receipt};
+use crate::record::StoredClass;
 use crate::record::order::Class;
 use crate::record::value::VerifiedValue;
 use crate::time::{Moment, Now, WallTime};
@@ -391,16 +391,19 @@ fn refuse(cx: &mut Context, id: CommandId, refusal: KeepRefusal) {
 
 /// An entry from disk; `None` if it makes no sense.
 fn restored(row: KeptRow, value: Bytes, now: Now) -> Option<Entry> {
-    let KeptRow { key, ttl, replication, version, until, published, state, is_signed } = row;
-    let class = match is_signed {
-        true if state == KeptState::Kept => {
-            Class::Signed(Envelope::parse(value.clone()).ok()?.precedence())
+    let KeptRow { key, ttl, replication, version, until, published, state, class } = row;
+    let value = match class {
+        Some(stored) if state != KeptState::Kept => {
+            VerifiedValue::of_class(value, stored.without_bytes())
         }
-        true => Class::Signed(voiddht_signed::Precedence::default()),
-        false if key.proves(&value) => Class::ContentAddressed,
-        false => Class::Plain,
+        stored => {
+            let value = VerifiedValue::restored(&key, value, stored, now.wall).ok()?;
+            let is_as_stored = |stored| StoredClass::from(value.class()) == stored;
+            stored.is_none_or(is_as_stored).then_some(value)?
+        }
     };
-    let mut entry = Entry::new(VerifiedValue::restored(value, class), ttl, replication, until);
+    let class = value.class();
+    let mut entry = Entry::new(value, ttl, replication, until);
     entry.version = version;
     entry.published = published;
     entry.state = state;

@@ -126,7 +126,7 @@ mod tests {
     use crate::time::{Moment, WallTime};
 
     fn plain(value: impl Into<Bytes>) -> VerifiedValue {
-        VerifiedValue::restored(value.into(), Class::Plain)
+        VerifiedValue::of_class(value.into(), Class::Plain)
     }
 
     #[test]
@@ -135,7 +135,7 @@ mod tests {
         let (key, expires) = (Key::default(), BootTime::default() + Duration::from_secs(60));
         let mut publish = |body: &'static str, seq| {
             let class = Class::Signed(Precedence { generation: 0, seq });
-            let value = VerifiedValue::restored(body.into(), class);
+            let value = VerifiedValue::of_class(body.into(), class);
             publications.publish(key, value, expires, now(5), 100);
             publications.get(&key, now(5).boot, 100).map(|floor| floor.value.bytes().clone())
         };

@@ -139,7 +139,7 @@ impl Values {
         let offer = Offer { key, value, version, expires, maintenance };
         let taken = match source {
             Source::Peer(bill) => self.records.offer_from(bill, offer, cx.now),
-            Source::Verified(class) => self.records.offer_verified(class, offer, cx.now),
+            Source::Verified(class) => self.records.offer_verified(offer.of_class(class), cx.now),
         };
         let accepted = taken.inspect_err(|refusal| self.note_refused(cx, refusal, source))?;
         if let Some((account, used)) = accepted.gave_way {
@@ -186,9 +186,9 @@ impl Values {
         let record = self.records.get(key, cx.now.boot)?;
         Some(StoredRecord {
             key: *key,
-            value: record.value.clone(),
+            value: record.value.bytes().clone(),
             version: record.version,
-            class: Some(record.class().into()),
+            class: Some(record.value.class().into()),
             written: cx.now.wall,
             expires: cx.now.wall + record.expires.since(cx.now.boot),
             bill: self.records.bill_of(record),
@@ -196,7 +196,7 @@ impl Values {
     }
 
     fn held_value(&self, cx: &Context, key: &Key) -> Option<VerifiedValue> {
-        self.records.get(key, cx.now.boot).map(|record| record.verified())
+        self.records.get(key, cx.now.boot).map(|record| record.value.clone())
     }
 }
 
@@ -208,7 +208,7 @@ pub(super) fn held(records: &RecordStore, key: &Key, now: BootTime) -> Option<Re
     let ttl = u16::try_from(record.expires.since(now).as_secs()).unwrap_or(u16::MAX);
     Some(Record {
         key: *key,
-        value: record.value.clone(),
+        value: record.value.bytes().clone(),
         ttl,
         version: Some(record.version),
         maintenance: false,

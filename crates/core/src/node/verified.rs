@@ -7,7 +7,6 @@ use bytes::Bytes;
 use voiddht_signed::Refused;
 use voiddht_wire::Key;
 
-use crate::record::order::Class;
 use crate::record::value::VerifiedValue;
 use crate::time::WallTime;
 
@@ -49,7 +48,7 @@ impl Verified {
 
     /// Remembers a signed value that was verified, in place of another of its key.
     pub(super) fn note(&mut self, key: Key, value: &VerifiedValue) {
-        let is_signed = matches!(value.class(), Class::Signed(_));
+        let is_signed = value.class().is_signed();
         if !is_signed || value.bytes().len() > MAX_VERIFIED_VALUE_BYTES {
             return;
         }
@@ -74,12 +73,13 @@ mod tests {
     use voiddht_signed::{Draft, Name, Precedence, Salt, SigningKey};
 
     use super::*;
+    use crate::record::order::Class;
 
     #[test]
     fn the_newest_signed_values_are_remembered() {
         let class = Class::Signed(Precedence { generation: 0, seq: 1 });
         let key = |number: usize| Key::of_value(&number.to_be_bytes());
-        let signed = |bytes: usize| VerifiedValue::restored(Bytes::from(vec![0; bytes]), class);
+        let signed = |bytes: usize| VerifiedValue::of_class(Bytes::from(vec![0; bytes]), class);
         let mut verified = Verified::default();
         for number in 0..=MAX_VERIFIED {
             verified.note(key(number), &signed(7));
@@ -89,7 +89,7 @@ mod tests {
         assert_eq!(verified.get(&key(MAX_VERIFIED)), Some(&signed(8)));
         assert_eq!((verified.by_key.len(), verified.by_age.len()), (MAX_VERIFIED, MAX_VERIFIED));
         verified.note(key(0), &signed(MAX_VERIFIED_VALUE_BYTES + 1));
-        verified.note(key(0), &VerifiedValue::restored("plain".into(), Class::Plain));
+        verified.note(key(0), &VerifiedValue::of_class("plain".into(), Class::Plain));
         assert_eq!(verified.get(&key(0)), None);
     }
 
@@ -98,7 +98,7 @@ mod tests {
     fn what_was_verified_before_is_checked_for_its_end_alone() {
         let class = Class::Signed(Precedence { generation: 0, seq: 1 });
         let key = Key::of_value(b"key");
-        let known = |bytes: &'static str| VerifiedValue::restored(bytes.into(), class);
+        let known = |bytes: &'static str| VerifiedValue::of_class(bytes.into(), class);
         let mut verified = Verified::default();
         verified.note(key, &known("verified before"));
         let now = WallTime::from_millis(1_000_000);

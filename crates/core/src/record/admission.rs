@@ -1,14 +1,13 @@
 //! Admission: whether an offered record is taken, what that does to the one that is held, and to which
 //! account it is charged.
 
-use bytes::Bytes;
 use voiddht_signed::{Claim, Refused};
 
 use super::order::{self, Class, Rank, Standing};
 use super::replaced::Replaced;
 use super::room::{self, Room};
 use super::value::{self, VerifiedValue};
-use super::{Accepted, Bill, Offer, Record, RecordStore, Refusal, cost, end_of};
+use super::{Accepted, Bill, Offer, Record, RecordStore, Refusal, cost};
 use crate::time::{BootTime, Now};
 
 impl RecordStore {
@@ -20,29 +19,26 @@ impl RecordStore {
         now: Now,
     ) -> Result<Accepted, Refusal> {
         let class = self.classify(&offer, bill.as_ref(), now)?;
-        self.take_classified(class, offer, bill, now)
+        self.take_verified(offer.of_class(class), bill, now)
     }
 
-    /// Takes an offer whose class is known.
-    pub(super) fn take_classified(
+    /// Takes an offer whose value was verified.
+    pub(super) fn take_verified(
         &mut self,
-        class: Class,
-        mut offer: Offer,
+        offer: Offer<VerifiedValue>,
         bill: Option<Bill>,
         now: Now,
     ) -> Result<Accepted, Refusal> {
-        let value = VerifiedValue::restored(offer.value.clone(), class);
-        offer.expires = offer.expires.min(end_of(&value, now));
         let latest = self.limits.latest_version(now.wall);
-        self.take_within(latest, offer, class, bill, now.boot)
+        self.take_within(latest, offer.within_its_end(now), bill, now.boot)
     }
 
     /// The class of an offered value. What is held is not verified again; what loses to it by
     /// generation and sequence number is refused before its signatures are checked.
     fn classify(&mut self, offer: &Offer, bill: Option<&Bill>, now: Now) -> Result<Class, Refusal> {
         let held = self.get(&offer.key, now.boot);
-        if let Some(held) = held.filter(|held| held.value == offer.value) {
-            return Ok(held.class);
+        if let Some(held) = held.filter(|held| *held.value.bytes() == offer.value) {
+            return Ok(held.value.class());
         }
         let envelope = match Claim::of(&offer.key, &offer.value) {
             Claim::ContentAddressed => return Ok(Class::ContentAddressed),
@@ -50,7 +46,7 @@ impl RecordStore {
             Claim::Signed(envelope) => envelope,
         };
         let class = Class::Signed(envelope.precedence());
-        if let Some(held) = held.filter(|held| class < held.class) {
+        if let Some(held) = held.filter(|held| class < held.value.class()) {
             order::judge(held.rank(), Rank::new(class, &offer.value, offer.version))?;
         }
         let seconds = value::seconds(now.wall);
@@ -69,8 +65,7 @@ impl RecordStore {
     pub(super) fn take_within(
         &mut self,
         latest: u64,
-        offer: Offer,
-        class: Class,
+        offer: Offer<VerifiedValue>,
         bill: Option<Bill>,
         now: BootTime,
     ) -> Result<Accepted, Refusal> {
@@ -78,7 +73,7 @@ impl RecordStore {
             return Err(Refusal::Expired);
         }
         let held = self.get(&offer.key, now);
-        let standing = held.map(|held| standing(held, &offer, class, latest)).transpose()?;
+        let standing = held.map(|held| standing(held, &offer, latest)).transpose()?;
         let is_known = held.is_some_and(|held| held.version == offer.version);
         let is_renewing_copy = standing == Some(Standing::Renews) && offer.maintenance;
         if offer.version > latest && !is_known && !is_renewing_copy {
@@ -87,14 +82,14 @@ impl RecordStore {
         match standing {
             Some(Standing::Same) => Ok(Accepted::default()),
             Some(Standing::Renews) => Ok(self.renew(&offer, latest)),
-            Some(Standing::Replaces) | None => self.admit(offer, class, bill),
+            Some(Standing::Replaces) | None => self.admit(offer, bill),
         }
     }
 
     /// Moves the deadline of the held record, whose bytes these are, to that of a publication if
     /// that is later. The higher version is kept. The record stays charged as it is: see
     /// [`Self::bill_for`].
-    fn renew(&mut self, offer: &Offer, latest: u64) -> Accepted {
+    fn renew(&mut self, offer: &Offer<VerifiedValue>, latest: u64) -> Accepted {
         let Some(held) = self.records.get_mut(&offer.key) else { return Accepted::default() };
         let before = (held.expires, held.version);
         if !offer.maintenance {
@@ -112,15 +107,14 @@ impl RecordStore {
 
     fn admit(
         &mut self,
-        offer: Offer,
-        class: Class,
+        offer: Offer<VerifiedValue>,
         bill: Option<Bill>,
     ) -> Result<Accepted, Refusal> {
         let replaced = self.records.get(&offer.key).map(|held| Replaced::by(&offer, held));
         let bill = self.bill_for(bill, replaced.as_ref());
         if let Some(Bill { account, charge }) = &bill {
             let released = replaced.and_then(|held| held.charged());
-            self.quota.check(account, *charge, cost(&offer.value), released)?;
+            self.quota.check(account, *charge, cost(offer.value.bytes()), released)?;
         }
         let Room { evicted, gave_way } = self.room_for(&offer, bill.as_ref(), replaced.as_ref())?;
         for key in &evicted {
@@ -130,7 +124,7 @@ impl RecordStore {
             self.remove(&offer.key);
         }
         let cached = replaced.is_some_and(|held| held.cached);
-        self.insert(offer, class, bill, cached);
+        self.insert(offer, bill, cached);
         Ok(Accepted { changed: true, evicted, gave_way })
     }
 
@@ -145,12 +139,12 @@ impl RecordStore {
         }
     }
 
-    fn insert(&mut self, offer: Offer, class: Class, bill: Option<Bill>, cached: bool) {
+    fn insert(&mut self, offer: Offer<VerifiedValue>, bill: Option<Bill>, cached: bool) {
         let Offer { key, value, version, expires, maintenance: _ } = offer;
-        let value = Bytes::copy_from_slice(&value);
-        let cost = cost(&value);
+        let value = value.compact();
+        let cost = cost(value.bytes());
         let charged_to = bill.map(|bill| self.quota.charge(&bill.account, bill.charge, cost));
-        let record = Record { value, version, expires, class, cached, charged_to };
+        let record = Record { value, version, expires, cached, charged_to };
         self.bytes += cost;
         self.expiries.insert((expires, key));
         self.places.insert(room::place(&self.own, &key, &record));
@@ -159,9 +153,9 @@ impl RecordStore {
 }
 
 /// How an offer relates to the held record, where it does not lose to it.
-fn standing(held: &Record, offer: &Offer, class: Class, latest: u64) -> Result<Standing, Refusal> {
-    let offered = Rank::new(class, &offer.value, offer.version);
-    let is_held_from_future = held.class == Class::Plain && held.version > latest;
+fn standing(held: &Record, offer: &Offer<VerifiedValue>, latest: u64) -> Result<Standing, Refusal> {
+    let offered = offer.value.rank(offer.version);
+    let is_held_from_future = held.value.class() == Class::Plain && held.version > latest;
     if is_held_from_future && offer.version <= latest {
         return Ok(Standing::Replaces);
     }

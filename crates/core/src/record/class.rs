@@ -1,7 +1,7 @@
 //! The class of a record as the disk remembers it.
 
 use bytes::Bytes;
-use voiddht_signed::Envelope;
+use voiddht_signed::{Envelope, Precedence};
 
 use super::order::Class;
 
@@ -27,6 +27,15 @@ impl StoredClass {
                 let envelope = Envelope::parse(value.clone()).ok()?;
                 Some(Class::Signed(envelope.precedence()))
             }
+        }
+    }
+
+    /// The class of a value whose bytes the disk no longer has: it sorts below every value of its kind.
+    pub(crate) fn without_bytes(self) -> Class {
+        match self {
+            Self::Plain => Class::Plain,
+            Self::Signed => Class::Signed(Precedence::default()),
+            Self::ContentAddressed => Class::ContentAddressed,
         }
     }
 }

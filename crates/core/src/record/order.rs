@@ -50,6 +50,11 @@ impl Class {
         }
     }
 
+    /// Whether it is a signed value.
+    pub fn is_signed(self) -> bool {
+        self.precedence().is_some()
+    }
+
     /// Generation and sequence number, where it is a signed value.
     pub fn precedence(self) -> Option<Precedence> {
         match self {
@@ -137,7 +142,7 @@ pub fn judge(held: Rank<'_>, offered: Rank<'_>) -> Result<Standing, Refusal> {
 
 /// Why an offer loses.
 fn loss(held: Rank<'_>, offered: Rank<'_>) -> Refusal {
-    let is_signed = |rank: Rank<'_>| matches!(rank.class, Class::Signed(_));
+    let is_signed = |rank: Rank<'_>| rank.class.is_signed();
     match offered.class.cmp(&held.class) {
         Ordering::Less if is_signed(held) && is_signed(offered) => Refusal::Older,
         Ordering::Less => Refusal::Outproved,

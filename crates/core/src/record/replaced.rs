@@ -1,5 +1,6 @@
 //! The record that gives way to an offer.
 
+use super::value::VerifiedValue;
 use super::{Offer, Record};
 use crate::quota::AccountNumber;
 
@@ -13,9 +14,9 @@ pub(super) struct Replaced {
 }
 
 impl Replaced {
-    pub(super) fn by(offer: &Offer, held: &Record) -> Self {
+    pub(super) fn by(offer: &Offer<VerifiedValue>, held: &Record) -> Self {
         Self {
-            is_same_value: held.value == offer.value,
+            is_same_value: held.value.bytes() == offer.value.bytes(),
             cached: held.cached,
             cost: held.cost(),
             charged_to: held.charged_to,

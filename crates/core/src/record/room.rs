@@ -10,6 +10,7 @@ use voiddht_wire::id::ID_BYTES;
 use voiddht_wire::{Distance, Key, NodeId};
 
 use super::replaced::Replaced;
+use super::value::VerifiedValue;
 use super::{Bill, Offer, Record, RecordStore, Refusal, cost};
 use crate::label::Limit;
 use crate::quota::storage::{Claim, Eviction};
@@ -35,7 +36,7 @@ pub(super) struct Room {
 /// What has to go for an offer.
 struct Needed<'a> {
     store: &'a RecordStore,
-    offer: &'a Offer,
+    offer: &'a Offer<VerifiedValue>,
     records: usize,
     bytes: usize,
     evicted: Vec<Key>,
@@ -84,7 +85,7 @@ impl RecordStore {
     /// What must go to make room for an offer.
     pub(super) fn room_for(
         &self,
-        offer: &Offer,
+        offer: &Offer<VerifiedValue>,
         bill: Option<&Bill>,
         replaced: Option<&Replaced>,
     ) -> Result<Room, Refusal> {
@@ -92,7 +93,7 @@ impl RecordStore {
             store: self,
             offer,
             records: self.records.len() + usize::from(replaced.is_none()),
-            bytes: self.bytes + cost(&offer.value) - replaced.map_or(0, |held| held.cost),
+            bytes: self.bytes + cost(offer.value.bytes()) - replaced.map_or(0, |held| held.cost),
             evicted: Vec::new(),
         };
         if needed.exceeded().is_none() {
@@ -100,7 +101,7 @@ impl RecordStore {
         }
         let claim = bill.map_or_else(Claim::default, |Bill { account, charge }| {
             let released = replaced.and_then(Replaced::charged);
-            self.quota.claim(account, *charge, cost(&offer.value), released)
+            self.quota.claim(account, *charge, cost(offer.value.bytes()), released)
         });
         let mut eviction = Eviction::new(&self.quota, claim);
         let victims = self.quota.victims(&claim);

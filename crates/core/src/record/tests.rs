@@ -40,7 +40,7 @@ fn check(offers: &[(Offer, Result<bool, Refusal>)]) -> RecordStore {
 }
 
 fn held(store: &RecordStore, key: &Key) -> Option<(Vec<u8>, u64)> {
-    store.get(key, now(0).boot).map(|record| (record.value.to_vec(), record.version))
+    store.get(key, now(0).boot).map(|record| (record.value.bytes().to_vec(), record.version))
 }
 
 #[test]

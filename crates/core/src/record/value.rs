@@ -4,6 +4,7 @@ use bytes::Bytes;
 use voiddht_signed::{Claim, Envelope, Precedence, Refused};
 use voiddht_wire::Key;
 
+use super::class::StoredClass;
 use super::order::{Class, Rank};
 use crate::time::WallTime;
 
@@ -30,16 +31,45 @@ impl VerifiedValue {
         Ok(Self { bytes: value.clone(), class })
     }
 
-    /// A value that passed the check before it was written to this node's disk.
-    pub(crate) fn restored(bytes: Bytes, class: Class) -> Self {
+    /// A value that this node's disk remembers, which passed the check before it was written: only where
+    /// the disk does not say as what, or the bytes cannot be that, it is checked again.
+    ///
+    /// # Errors
+    /// [`Refused`], as of [`Self::check`].
+    pub(crate) fn restored(
+        key: &Key,
+        bytes: Bytes,
+        class: Option<StoredClass>,
+        now: WallTime,
+    ) -> Result<Self, Refused> {
+        match class.and_then(|class| class.of(&bytes)) {
+            Some(class) => Ok(Self::of_class(bytes, class)),
+            None => Self::check(key, &bytes, now),
+        }
+    }
+
+    /// A value that has passed the check.
+    pub(crate) fn of_class(bytes: Bytes, class: Class) -> Self {
         Self { bytes, class }
+    }
+
+    /// The same in an allocation of exactly its size: a small value does not keep the large buffer alive
+    /// that it arrived in.
+    pub(crate) fn compact(&self) -> Self {
+        Self { bytes: Bytes::copy_from_slice(&self.bytes), class: self.class }
+    }
+
+    /// The envelope, where it is a signed value.
+    pub fn envelope(&self) -> Option<Envelope> {
+        if !self.class.is_signed() {
+            return None;
+        }
+        Envelope::parse(self.bytes.clone()).ok()
     }
 
     /// Whether it is a signed value whose end has passed.
     pub fn has_expired(&self, now: WallTime) -> bool {
-        let is_signed = matches!(self.class, Class::Signed(_));
-        let has_expired = |envelope: Envelope| envelope.has_expired(seconds(now));
-        is_signed && Envelope::parse(self.bytes.clone()).is_ok_and(has_expired)
+        self.envelope().is_some_and(|envelope| envelope.has_expired(seconds(now)))
     }
 
     /// The value.

@@ -148,7 +148,7 @@ fn check(store: &RecordStore, held: &BTreeMap<Key, Held>, mono: Moment, limits: 
     for (key, record) in held {
         let found = store
             .get(key, now(mono).boot)
-            .map(|found| (&found.value, found.version, found.expires));
+            .map(|found| (found.value.bytes(), found.version, found.expires));
         let expected = (&record.value, record.version, record.expires);
         assert_eq!(found, (record.expires > now(mono).boot).then_some(expected));
     }

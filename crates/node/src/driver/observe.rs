@@ -114,7 +114,7 @@ impl Driver {
         let keys = if sample { self.sample_keys() } else { Vec::new() };
         let describe = |key: Key| {
             let record = records.get(&key, now)?;
-            Some((key, record.value.len(), record.expires.since(now), record.is_cached()))
+            Some((key, record.value.bytes().len(), record.expires.since(now), record.is_cached()))
         };
         ObservedRecords {
             next_expiry: records.next_expiry().map(|at| at.since(now)),

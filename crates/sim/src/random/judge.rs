@@ -98,7 +98,8 @@ impl Judge {
         let mut holders = Holders::default();
         for (place, (node, honest)) in nodes.into_iter().enumerate() {
             let held = node.records().get(key, world.boot_now());
-            let right = honest && held.is_some_and(|held| published.current.contains(&held.value));
+            let right =
+                honest && held.is_some_and(|held| published.current.contains(held.value.bytes()));
             holders.anywhere += usize::from(right);
             if place < self.k {
                 holders.right += usize::from(right);

@@ -54,7 +54,7 @@ fn kept() -> KeptRow {
         until: None,
         published: None,
         state: KeptState::Kept,
-        is_signed: false,
+        class: None,
     }
 }
 

@@ -154,7 +154,7 @@ impl Keeper {
         cx.notice(Notice::KeepPublished { outcome });
         match outcome {
             KeptPublication::Stored => self.kept_was_stored(cx, key),
-            KeptPublication::Superseded if matches!(class, Class::Signed(_)) => {
+            KeptPublication::Superseded if class.is_signed() => {
                 self.adopting.push_back(*key);
             }
             KeptPublication::Superseded | KeptPublication::Failed => {
@@ -230,7 +230,7 @@ impl Keeper {
         let precedence = Envelope::parse(found.clone()).map(|envelope| envelope.precedence());
         let Ok(precedence) = precedence else { return self.retry_publication(cx, key) };
         let value = Bytes::copy_from_slice(&found);
-        let newest = VerifiedValue::restored(value.clone(), Class::Signed(precedence));
+        let newest = VerifiedValue::of_class(value.clone(), Class::Signed(precedence));
         if newest.rank(0) <= entry.value.rank(0) {
             return self.retry_publication(cx, key);
         }

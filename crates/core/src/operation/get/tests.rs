@@ -225,7 +225,7 @@ fn a_value_that_proves_itself_needs_no_vote() {
 #[test]
 fn votes_for_less_than_this_node_published_do_not_count() {
     let floor =
-        Published { value: VerifiedValue::restored("mine".into(), Class::Plain), version: 5 };
+        Published { value: VerifiedValue::of_class("mine".into(), Class::Plain), version: 5 };
     let mut get = get(Key::default(), 3, Some(floor.clone()));
     asked(&mut get);
     for number in 1..=3 {
@@ -377,7 +377,7 @@ fn at(fraction: f64) -> NodeInfo {
 #[test]
 fn what_was_verified_before_is_not_verified_again() {
     let class = Class::Signed(Precedence { generation: 0, seq: 1 });
-    let known = vec![VerifiedValue::restored("known".into(), class)];
+    let known = vec![VerifiedValue::of_class("known".into(), class)];
     let breadth = Breadth { want: 4, alpha: 1, paths: 1, diversity: DiversityLimits::NONE };
     let search = Lookup::new(Key::default(), own(), breadth, &[node(1), node(2)]);
     let policy = policy(breadth, QUORUM);
