@@ -6,9 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio::sync::{Semaphore, oneshot};
-use voiddht_wire::Key;
 use voiddht_wire::api::{self, Acknowledge, Ask, Freshness, Request, Told};
 use voiddht_wire::limits::{MAX_PUT_IF_VALUE_BYTES, MAX_VALUE_BYTES};
+use voiddht_wire::{ConditionalPut, Key, Publication};
 
 use crate::connection::{self, Shared};
 use crate::error::{ConnectError, RequestError};
@@ -159,10 +159,8 @@ impl Client {
     }
 
     /// Sends a PUT that holds only if the newest envelope is the expected one.
-    pub(crate) async fn put_if(&self, put: api::PutIf) -> Result<PutIfOutcome, RequestError> {
-        if put.value.is_empty() || put.value.len() > MAX_PUT_IF_VALUE_BYTES {
-            return Err(RequestError::ValueSize { bytes: put.value.len() });
-        }
+    pub(crate) async fn put_if(&self, put: ConditionalPut) -> Result<PutIfOutcome, RequestError> {
+        check_size(&put.publication, MAX_PUT_IF_VALUE_BYTES)?;
         self.handle.request(Request::PutIf(put), Waiter::Conditional).await
     }
 }
@@ -211,9 +209,14 @@ async fn dial(address: impl ToSocketAddrs, after: Duration) -> Result<TcpStream,
 }
 
 fn put_request(put: Put, acknowledge: Acknowledge) -> Result<Request, RequestError> {
-    let Put { key, value, ttl, replication } = put;
-    if value.is_empty() || value.len() > MAX_VALUE_BYTES {
-        return Err(RequestError::ValueSize { bytes: value.len() });
+    let Put(publication) = put;
+    check_size(&publication, MAX_VALUE_BYTES)?;
+    Ok(Request::Put(api::Put { publication, acknowledge }))
+}
+
+fn check_size(publication: &Publication, most: usize) -> Result<(), RequestError> {
+    match publication.value.len() {
+        bytes if (1..=most).contains(&bytes) => Ok(()),
+        bytes => Err(RequestError::ValueSize { bytes }),
     }
-    Ok(Request::Put(api::Put { ttl, replication, acknowledge, key, value }))
 }

@@ -1,55 +1,49 @@
 //! The parameters of a PUT.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use voiddht_wire::Key;
+use voiddht_wire::{Key, Publication};
 
 use crate::error::ProtocolError;
 
 /// A value to be stored, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Put {
-    pub(crate) key: Key,
-    pub(crate) value: Bytes,
-    pub(crate) ttl: u16,
-    pub(crate) replication: u8,
-}
+pub struct Put(pub(crate) Publication);
 
 impl Put {
     /// A value of 1 to [`MAX_VALUE_BYTES`](crate::MAX_VALUE_BYTES) bytes under `key`, with the
     /// node's own TTL and replication.
     pub fn new(key: Key, value: impl Into<Bytes>) -> Self {
-        Self { key, value: value.into(), ttl: 0, replication: 0 }
+        Self(Publication::new(key, value))
     }
 
     /// A value under its own SHA-256: readers verify it by hash, so one copy is enough.
     pub fn content_addressed(value: impl Into<Bytes>) -> Self {
-        let value = value.into();
-        Self::new(Key::of_value(&value), value)
+        Self(Publication::content_addressed(value))
     }
 
     /// Seconds that the value shall live; 0 is the node's default. The node keeps to it within
     /// the bounds that its operator has set.
     #[must_use]
-    pub fn ttl_seconds(mut self, seconds: u16) -> Self {
-        self.ttl = seconds;
-        self
+    pub fn ttl_seconds(self, seconds: u16) -> Self {
+        Self(self.0.ttl((seconds != 0).then(|| Duration::from_secs(seconds.into()))))
     }
 
     /// How many nodes shall hold the value; 0 is the node's default, the k of the network.
     #[must_use]
-    pub fn replication(mut self, nodes: u8) -> Self {
-        self.replication = nodes;
-        self
+    pub fn replication(self, nodes: u8) -> Self {
+        Self(self.0.replication((nodes != 0).then_some(nodes)))
     }
 
     /// The key under which the value will be found.
     pub fn key(&self) -> Key {
-        self.key
+        self.0.key
     }
 
     /// The value.
     pub fn value(&self) -> &Bytes {
-        &self.value
+        &self.0.value
     }
 }
 

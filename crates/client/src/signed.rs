@@ -29,7 +29,7 @@ mod pem;
 
 use std::time::{Duration, SystemTime};
 
-use voiddht_wire::api;
+use voiddht_wire::{ConditionalPut, api};
 
 pub use voiddht_signed::succeed::{End, SucceedError, Successor, Writer, succeed};
 pub use voiddht_signed::{
@@ -155,10 +155,10 @@ impl Client {
         terms: Terms,
     ) -> Result<Result<Published, Conflict>, SignedError> {
         let expected = expected.map_or([0; 32], Envelope::digest);
-        let (key, value) = (envelope.key(), envelope.bytes().clone());
-        let Terms { ttl_seconds: ttl, replication } = terms;
-        let put = api::PutIf { ttl, replication, key, expected, value };
-        match self.put_if(put).await? {
+        let Put(publication) = Put::new(envelope.key(), envelope.bytes().clone())
+            .ttl_seconds(terms.ttl_seconds)
+            .replication(terms.replication);
+        match self.put_if(ConditionalPut { publication, expected }).await? {
             PutIfOutcome::Stored(0) => Err(SignedError::StoredNowhere),
             PutIfOutcome::Stored(stored_on) => Ok(Ok(Published { stored_on })),
             PutIfOutcome::Conflict(newest) => {

@@ -132,7 +132,7 @@ async fn the_largest_value_goes_both_ways_and_others_never_leave() {
     };
     let script = async {
         let Request::Put(put) = node.next_request().await else { panic!("not a PUT") };
-        assert_eq!(put.value, largest);
+        assert_eq!(put.publication.value, largest);
         node.next_request().await;
         node.success(key(1), &largest).await;
     };
@@ -243,6 +243,8 @@ async fn the_last_handle_closes_the_connection_after_what_was_put() {
     drop(client);
     clone.put(Put::content_addressed("kept")).await.unwrap();
     drop(clone);
-    assert!(matches!(node.next_request().await, Request::Put(put) if put.value == "kept"));
+    assert!(
+        matches!(node.next_request().await, Request::Put(put) if put.publication.value == "kept")
+    );
     assert_eq!(node.stream.read(&mut [0]).await.unwrap(), 0);
 }

@@ -227,6 +227,19 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// For how long a publication of this node is stored: as asked for, within the bounds.
+    pub fn granted_ttl(&self, asked: Option<Duration>) -> Duration {
+        asked.unwrap_or(self.default_ttl).clamp(self.min_ttl, self.max_ttl)
+    }
+
+    /// On how many nodes a publication of this node is stored; 0 is no wish either.
+    pub fn granted_replication(&self, asked: Option<u8>) -> usize {
+        match asked {
+            None | Some(0) => self.replication,
+            Some(nodes) => nodes.into(),
+        }
+    }
+
     /// Checks every range and every relation between the settings.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use voiddht_wire::api::Proof;
 use voiddht_wire::peer::{Message, NodeInfo};
-use voiddht_wire::{Key, NodeId, PeerAddress, RpcId};
+use voiddht_wire::{ConditionalPut, Key, NodeId, PeerAddress, Publication, RpcId};
 
 use crate::configured::{ConfiguredPeer, PeerName, PeerState, ResolveError};
 pub use crate::contact::StoredContact;
@@ -210,35 +210,11 @@ pub struct CommandId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);
 
-/// A conditional publication, as a program asks for it.
-#[derive(Clone, Debug)]
-pub struct ConditionalPut {
-    /// The key.
-    pub key: Key,
-    /// The envelope.
-    pub value: Bytes,
-    /// How long it shall be stored; `None` is the configured default.
-    pub ttl: Option<Duration>,
-    /// On how many nodes; `None` is the configured default.
-    pub replication: Option<u8>,
-    /// SHA-256 of the envelope that must be the newest; zeros for none.
-    pub expected: [u8; 32],
-}
-
 /// What a user or the operator can ask of a node.
 #[derive(Clone, Debug)]
 pub enum Command {
     /// Store a value on the closest nodes.
-    Put {
-        /// The key.
-        key: Key,
-        /// The value, 1 to 65 495 bytes.
-        value: Bytes,
-        /// How long it shall live; `None` is the configured default.
-        ttl: Option<Duration>,
-        /// How many nodes shall hold it; `None` is the configured default.
-        replication: Option<u8>,
-    },
+    Put(Publication),
     /// Find a value.
     Get {
         /// The key.

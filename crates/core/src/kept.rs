@@ -10,9 +10,8 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use voiddht_signed::{Envelope, Refused};
-use voiddht_wire::Key;
+use voiddht_wire::{Key, Publication};
 
 use crate::label::Limit;
 use crate::operation::{PutFailure, Receipt};
@@ -57,14 +56,8 @@ impl Default for KeptLimits {
 /// A value to be kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeepRequest {
-    /// The key.
-    pub key: Key,
-    /// The value, 1 to 65 495 bytes.
-    pub value: Bytes,
-    /// TTL of each publication; `None` is the configured default.
-    pub ttl: Option<Duration>,
-    /// Nodes that each publication goes to; `None` is the configured default.
-    pub replication: Option<u8>,
+    /// The value, and how each publication of it is stored.
+    pub publication: Publication,
     /// When keeping ends, beside the value's own effective end; `None` for no such time.
     pub until: Option<WallTime>,
     /// Whether the value has been published just now: then the first publication is the next one.

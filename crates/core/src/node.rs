@@ -87,7 +87,6 @@ mod upkeep;
 mod values;
 mod verified;
 
-pub use crate::event::ConditionalPut;
 pub use contacts::DIAL_BACK_PAUSE;
 pub use operate::OperationView;
 pub use reach::{CALLER_PAUSE, REACH_PEERS};

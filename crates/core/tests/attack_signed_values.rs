@@ -13,7 +13,7 @@ use voiddht_core::record::order::Class;
 use voiddht_core::record::{Offer, RecordLimits, RecordStore, Refusal};
 use voiddht_core::time::{Moment, Now, WallTime};
 use voiddht_signed::{Delegation, Draft, Envelope, Name, Refused, Salt, SigningKey};
-use voiddht_wire::NodeId;
+use voiddht_wire::{NodeId, Publication};
 
 const WALL_SECONDS: u64 = 1_700_000_000;
 const WALL: u64 = WALL_SECONDS * 1000;
@@ -195,8 +195,7 @@ fn no_put_of_a_stranger_replaces_a_signed_value_before_or_after_it() {
     let mut network = Network::new(30);
     let key = name().key();
     let put = |value: &Bytes| {
-        let (value, ttl) = (value.clone(), Some(Duration::from_secs(3600)));
-        Command::Put { key, value, ttl, replication: None }
+        Command::Put(Publication::new(key, value.clone()).ttl(Duration::from_secs(3600)))
     };
     network.command(3, put(&preimage()));
     network.finish(3);

@@ -12,7 +12,7 @@ use voiddht_core::reachability::Reach;
 use voiddht_core::time::{Moment, Now, WallTime};
 use voiddht_core::{Config, Node};
 use voiddht_wire::peer::{Body, ErrorCode, Header, Message, NodeInfo, Record};
-use voiddht_wire::{Key, NodeId, PeerAddress, RpcId};
+use voiddht_wire::{Key, NodeId, PeerAddress, Publication, RpcId};
 
 fn at(text: &str) -> PeerAddress {
     PeerAddress::new(text.parse().unwrap(), 7402)
@@ -112,12 +112,7 @@ fn ports(messages: &[Message]) -> Vec<u16> {
 fn a_client_announces_no_port_and_takes_no_record() {
     let mut client = Driven::new("192.0.2.1", Config { client: true, ..Config::default() });
     client.meet(1, "198.51.100.1");
-    let put = Command::Put {
-        key: Key::default(),
-        value: Bytes::from_static(b"value"),
-        ttl: None,
-        replication: None,
-    };
+    let put = Command::Put(Publication::new(Key::default(), "value"));
     let mut sent = Vec::new();
     for (number, command) in [put, Command::Reach].into_iter().enumerate() {
         let id = CommandId(number as u64);
@@ -142,12 +137,7 @@ fn a_client_announces_no_port_and_takes_no_record() {
 /// On how many nodes a PUT of a node that knows no other is stored.
 fn stored_alone(client: bool) -> usize {
     let mut alone = Driven::new("192.0.2.1", Config { client, ..Config::default() });
-    let put = Command::Put {
-        key: Key::default(),
-        value: Bytes::from_static(b"value"),
-        ttl: None,
-        replication: None,
-    };
+    let put = Command::Put(Publication::new(Key::default(), "value"));
     let mut outputs = alone.feed(Input::Command { id: CommandId(1), command: put });
     let mut count = None;
     while let Some(output) = outputs.pop() {

@@ -14,7 +14,7 @@ use voiddht_core::operation::PutFailure;
 use voiddht_core::record::order::Class;
 use voiddht_core::time::WallTime;
 use voiddht_signed::{Draft, Envelope, Name, Precedence, Salt, SigningKey};
-use voiddht_wire::Key;
+use voiddht_wire::{Key, Publication};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const SECOND: Duration = Duration::from_secs(1);
@@ -22,9 +22,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const LATE: u64 = 2_000_000_000;
 
 fn request(key: Key, value: impl Into<Bytes>, ttl: Duration) -> KeepRequest {
-    let value = value.into();
-    let (ttl, replication) = (Some(ttl), None);
-    KeepRequest { key, value, ttl, replication, until: None, is_published: false }
+    let publication = Publication::new(key, value).ttl(ttl);
+    KeepRequest { publication, until: None, is_published: false }
 }
 
 fn keep(
@@ -127,11 +126,8 @@ fn a_friend_adopts_what_the_owner_has_signed_since() {
     let [one, two] = [signed(1, 0, "one"), signed(2, 0, "two")];
     let kept = |envelope: &Envelope| request(envelope.key(), envelope.bytes().clone(), HOUR);
     keep(&mut network, 0, kept(&one)).expect("it is kept");
-    let put = |envelope: &Envelope| Command::Put {
-        key: envelope.key(),
-        value: envelope.bytes().clone(),
-        ttl: Some(HOUR),
-        replication: None,
+    let put = |envelope: &Envelope| {
+        Command::Put(Publication::new(envelope.key(), envelope.bytes().clone()).ttl(HOUR))
     };
     network.command(7, put(&two));
     assert!(matches!(network.finish(7), Outcome::Put { receipt, .. } if receipt.stored == 20));

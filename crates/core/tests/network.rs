@@ -11,6 +11,7 @@ use voiddht_core::Config;
 use voiddht_core::event::{Command, Notice, Outcome};
 use voiddht_core::label::{LookupPurpose, OperationKind, OperationPurpose};
 use voiddht_core::node::REACH_PEERS;
+use voiddht_wire::Publication;
 
 #[test]
 fn every_node_finds_what_one_has_put() {
@@ -66,7 +67,7 @@ fn a_later_put_replaces_an_earlier_one_and_its_publisher_sees_it_at_once() {
     let mut network = Network::new(30);
     network.put(1, "old", 600);
     let value = Bytes::from_static(b"new");
-    network.command(1, Command::Put { key: key(), value, ttl: None, replication: Some(2) });
+    network.command(1, Command::Put(Publication::new(key(), value).replication(2)));
     // Asked before the PUT has gone anywhere.
     network.command(1, Command::Get { key: key() });
     let (mut put, mut got) = (0, None);
@@ -265,7 +266,7 @@ fn one_silent_node_among_few_is_not_waited_for() {
     network.put(0, "value", 600);
     network.apart.insert(address(3));
     let value = Bytes::from_static(b"another");
-    let put = || Command::Put { key: key(), value: value.clone(), ttl: None, replication: None };
+    let put = || Command::Put(Publication::new(key(), value.clone()));
     for _ in 0..3 {
         let (put, get) =
             (took(&mut network, put()), took(&mut network, Command::Get { key: key() }));

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use common::network::{Network, address, key, numbered_key};
 use voiddht_core::Config;
 use voiddht_core::event::{Command, Notice, Outcome};
+use voiddht_wire::Publication;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -185,7 +186,7 @@ fn a_leaving_node_hands_over_all_it_has_and_takes_nothing_more() {
     let count = 400;
     for number in 0..count {
         let (key, value) = (numbered_key(number), Bytes::from_static(b"value"));
-        let put = Command::Put { key, value, ttl: None, replication: Some(1) };
+        let put = Command::Put(Publication::new(key, value).replication(1));
         network.command(0, put);
         network.finish(0);
     }

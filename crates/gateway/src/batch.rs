@@ -19,8 +19,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use voiddht_node::GatewayRequest;
 use voiddht_node::http::body_of;
-use voiddht_wire::Key;
 use voiddht_wire::limits::MAX_VALUE_BYTES;
+use voiddht_wire::{Key, Publication};
 
 use crate::bounds::{
     MAX_BATCH_BYTES, MAX_BATCH_REQUESTS, MAX_WINDOW_BYTES, MAX_WINDOW_LINES, too_large,
@@ -73,9 +73,7 @@ struct Line {
 #[derive(Debug)]
 struct Put {
     line: u64,
-    key: Key,
-    value: Bytes,
-    terms: Terms,
+    publication: Publication,
 }
 
 struct Batch {
@@ -145,9 +143,9 @@ impl Batch {
 
 async fn execute(shared: &Shared, put: Put) -> Value {
     shared.node.gateway_request(GatewayRequest::Write);
-    let Put { line, key, value, terms } = put;
-    let text = key.to_string();
-    match values::store(shared, key, value, terms).await {
+    let Put { line, publication } = put;
+    let text = publication.key.to_string();
+    match values::store(shared, publication).await {
         Ok(stored) => stored.view(json!({"line": line, "key": text})),
         Err(problem) => json!({"line": line, "key": text, "error": problem.to_json()}),
     }
@@ -183,7 +181,7 @@ fn parse(line: &[u8], number: u64) -> Result<Option<Put>, Problem> {
         }
     };
     let terms = Terms::checked(line.ttl, line.replication)?;
-    Ok(Some(Put { line: number, key, value: value.into(), terms }))
+    Ok(Some(Put { line: number, publication: terms.publication(key, value) }))
 }
 
 /// Puts that are sorted together.
@@ -195,7 +193,7 @@ struct Window {
 
 impl Window {
     fn add(&mut self, put: Put) {
-        self.bytes += put.value.len();
+        self.bytes += put.publication.value.len();
         self.puts.push(put);
     }
 
@@ -207,7 +205,7 @@ impl Window {
     fn take_sorted(&mut self) -> Vec<Put> {
         self.bytes = 0;
         let mut puts = std::mem::take(&mut self.puts);
-        puts.sort_by_key(|put| put.key);
+        puts.sort_by_key(|put| put.publication.key);
         puts
     }
 }
@@ -281,7 +279,7 @@ mod tests {
 
     #[test]
     fn a_line_names_its_key_or_is_addressed_by_its_content() {
-        let key = |line: &str| parse(line.as_bytes(), 1).unwrap().unwrap().key;
+        let key = |line: &str| parse(line.as_bytes(), 1).unwrap().unwrap().publication.key;
         assert_eq!(key(r#"{"value":"aGVsbG8="}"#), Key::of_value(b"hello"));
         assert_eq!(key(r#"{"text":"a","value":"aGVsbG8=","ttl":60}"#), Key::of_value(b"a"));
         let digits = "ab".repeat(32);
@@ -306,7 +304,7 @@ mod tests {
         let mut window = Window::default();
         for (line, key) in [(1, 9), (2, 3), (3, 9), (4, 1)] {
             let key = Key::from_bytes([key; 32]);
-            window.add(Put { line, key, value: Bytes::from_static(b"x"), terms: Terms::default() });
+            window.add(Put { line, publication: Publication::new(key, "x") });
         }
         let lines: Vec<u64> = window.take_sorted().iter().map(|put| put.line).collect();
         assert_eq!((lines, window.bytes), (vec![4, 2, 1, 3], 0));

@@ -50,13 +50,8 @@ pub(crate) async fn put(
     let until = number(&parameters, "until")?;
     let value = body::read(&shared, &headers, body, MAX_VALUE_BYTES).await?;
     // The connection's buffer is larger than the value, and would live as long.
-    let mut keep = Keep::new(key, bytes::Bytes::copy_from_slice(&value));
-    if let Some(ttl) = terms.ttl {
-        keep = keep.ttl(ttl);
-    }
-    if let Some(nodes) = terms.replication {
-        keep = keep.replication(nodes);
-    }
+    let value = bytes::Bytes::copy_from_slice(&value);
+    let mut keep = Keep::from(terms.publication(key, value));
     if let Some(until) = until {
         let end = UNIX_EPOCH.checked_add(Duration::from_secs(until));
         let far = || Problem::bad_request("until is too far away.", "Leave it out for no end.");

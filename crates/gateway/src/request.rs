@@ -1,12 +1,13 @@
 //! What a request says in its path, its query and its conditions.
 
 use axum::http::{HeaderMap, Uri, header};
+use bytes::Bytes;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use percent_encoding::percent_decode_str;
 use std::time::Duration;
 use voiddht_signed::{Name, PublicKey, Salt};
-use voiddht_wire::Key;
 use voiddht_wire::limits::MAX_NODES;
+use voiddht_wire::{Key, Publication};
 
 use crate::problem::Problem;
 
@@ -89,6 +90,11 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
+    /// A value to be published under these terms.
+    pub(crate) fn publication(self, key: Key, value: impl Into<Bytes>) -> Publication {
+        Publication::new(key, value).ttl(self.ttl).replication(self.replication)
+    }
+
     /// `?ttl=&replication=`.
     pub(crate) fn of(uri: &Uri) -> Result<Self, Problem> {
         Self::among(&Parameters::of(uri, &["ttl", "replication"])?)

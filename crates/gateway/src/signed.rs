@@ -13,14 +13,13 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use data_encoding::BASE64;
 use serde_json::json;
-use voiddht_core::node::ConditionalPut;
 use voiddht_core::operation::PutFailure;
 use voiddht_core::operation::get::ReadMode;
 use voiddht_node::{PutIfResult, PutOutcome as Put};
 use voiddht_signed::{Envelope, Name};
-use voiddht_wire::Key;
 use voiddht_wire::api::Freshness;
 use voiddht_wire::limits::MAX_VALUE_BYTES;
+use voiddht_wire::{ConditionalPut, Key};
 
 use crate::found::{self, JSON, PROOF, SEQ, text};
 use crate::problem::Problem;
@@ -188,8 +187,8 @@ pub(crate) async fn publish(
     envelope: &Envelope,
     terms: Terms,
 ) -> Result<Published, Problem> {
-    let (key, value) = (envelope.key(), envelope.bytes().clone());
-    let put = shared.node.put(key, value, terms.ttl, terms.replication).await?;
+    let key = envelope.key();
+    let put = shared.node.put(terms.publication(key, envelope.bytes().clone())).await?;
     match put.failure {
         None => {
             let Put { stored: nodes, outstanding, .. } = put;
@@ -210,14 +209,8 @@ async fn publish_if(
     expected: [u8; 32],
 ) -> Result<Published, Problem> {
     let key = envelope.key();
-    let put = ConditionalPut {
-        key,
-        value: envelope.bytes().clone(),
-        ttl: terms.ttl,
-        replication: terms.replication,
-        expected,
-    };
-    match shared.node.put_if(put).await? {
+    let publication = terms.publication(key, envelope.bytes().clone());
+    match shared.node.put_if(ConditionalPut { publication, expected }).await? {
         PutIfResult::Put { stored: nodes, outstanding, failure: None } => {
             Ok(Published::Stored(Stored { nodes, outstanding }))
         }

@@ -4,12 +4,11 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use serde_json::{Value, json};
 use voiddht_core::operation::PutFailure;
 use voiddht_node::PutOutcome;
-use voiddht_wire::Key;
 use voiddht_wire::limits::MAX_VALUE_BYTES;
+use voiddht_wire::{Key, Publication};
 
 use crate::body;
 use crate::found::{self, Found, text};
@@ -62,7 +61,7 @@ pub(crate) async fn post(
     let terms = Terms::of(&uri)?;
     let value = body::read(&shared, &headers, body, MAX_VALUE_BYTES).await?;
     let key = Key::of_value(&value);
-    let stored = store(&shared, key, value, terms).await?;
+    let stored = store(&shared, terms.publication(key, value)).await?;
     let location = [(header::LOCATION, text(format!("/v1/values/{key}")))];
     let document = stored.view(json!({"key": key.to_string()}));
     Ok((StatusCode::CREATED, location, found::json(&document)).into_response())
@@ -89,7 +88,7 @@ async fn write(
     Condition::refuse(headers)?;
     let terms = Terms::of(uri)?;
     let value = body::read(shared, headers, body, MAX_VALUE_BYTES).await?;
-    let stored = store(shared, key, value, terms).await?;
+    let stored = store(shared, terms.publication(key, value)).await?;
     Ok(found::json(&stored.view(json!({}))))
 }
 
@@ -114,13 +113,8 @@ impl Stored {
 }
 
 /// Puts a value.
-pub(crate) async fn store(
-    shared: &Shared,
-    key: Key,
-    value: Bytes,
-    terms: Terms,
-) -> Result<Stored, Problem> {
-    let put = shared.node.put(key, value, terms.ttl, terms.replication).await?;
+pub(crate) async fn store(shared: &Shared, publication: Publication) -> Result<Stored, Problem> {
+    let put = shared.node.put(publication).await?;
     let PutOutcome { stored: nodes, outstanding, failure, .. } = put;
     match failure {
         None => Ok(Stored { nodes, outstanding }),

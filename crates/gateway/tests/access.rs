@@ -13,7 +13,7 @@ use common::{Served, loopback};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use voiddht_gateway::{BoundGateway, Settings, StartError, Token};
-use voiddht_wire::Key;
+use voiddht_wire::{Key, Publication};
 
 const TOKEN: &str = "0123456789abcdef";
 
@@ -63,7 +63,7 @@ async fn a_public_gateway_serves_reads_alone() {
         let served = Served::start(1, Settings { public: true, token, ..loopback() }).await;
         let handle = served.nodes[0].handle();
         let key = Key::of_value(b"a");
-        handle.put(key, bytes::Bytes::from_static(b"x"), None, None).await.unwrap();
+        handle.put(Publication::new(key, bytes::Bytes::from_static(b"x"))).await.unwrap();
         assert_eq!(served.get("/v1/text/a", &[]).await.text(), "x");
         for (method, path) in OPERATIONS.into_iter().filter(|(method, _)| *method != "GET") {
             served.send(method, path, &[], b"x").await.problem(status, code);
@@ -199,7 +199,7 @@ async fn in_a_browser_another_sites_page_can_neither_write_nor_read() {
         let served = Served::start(1, settings.clone()).await;
         let handle = served.nodes[0].handle();
         let value = bytes::Bytes::from_static(b"x");
-        handle.put(Key::of_value(b"a"), value, None, None).await.unwrap();
+        handle.put(Publication::new(Key::of_value(b"a"), value)).await.unwrap();
         browser.open(&format!("http://{site}:{port}/"), LIGHT).await;
         browser.until("document.body?.innerText === 'a page'").await;
         let got = browser.evaluate(&attack(served.address)).await;

@@ -24,8 +24,8 @@ use tokio::task::JoinSet;
 use tokio_rustls::{TlsAcceptor, TlsConnector, client};
 use voiddht_identity::{Identity, KeyKind, Policy, client_config, server_config};
 use voiddht_node::{Node, Settings};
-use voiddht_wire::Key;
 use voiddht_wire::limits::MAX_NODES;
+use voiddht_wire::{Key, Publication};
 
 /// The bytes of a FIND_VALUE: frame, RPC header, key.
 const REQUEST_BYTES: usize = 4 + 66 + 32;
@@ -144,7 +144,7 @@ fn network_of_64(c: &mut Criterion) {
 async fn put_all(nodes: &[Node]) {
     for number in 0..KEYS {
         let node = &nodes[number as usize % nodes.len()];
-        let put = node.handle().put(key(number), Bytes::from(vec![7; 100]), None, None).await;
+        let put = node.handle().put(Publication::new(key(number), Bytes::from(vec![7; 100]))).await;
         assert!(put.expect("a running node").stored > 0);
     }
 }
@@ -164,7 +164,7 @@ fn puts(group: &mut Group<'_>, runtime: &Runtime, nodes: &[Node], at_once: usize
         number += 1;
         let handle = nodes[(number * 7) as usize % nodes.len()].handle();
         let value = Bytes::from(vec![number as u8; 100]);
-        let put = async move { handle.put(key(number % KEYS), value, None, None).await };
+        let put = async move { handle.put(Publication::new(key(number % KEYS), value)).await };
         async move { put.await.map(drop).expect("a running node") }
     });
 }

@@ -27,7 +27,7 @@ use tokio_rustls::{TlsConnector, client};
 use voiddht_identity::{Certificate, Identity, KeyKind, Policy, client_config};
 use voiddht_wire::api::{Acknowledge, Answer, Put, Request};
 use voiddht_wire::peer::{Body, Decoded, Dialect, Header, Message, NodeInfo};
-use voiddht_wire::{Key, PeerAddress, RpcId};
+use voiddht_wire::{Key, PeerAddress, Publication, RpcId};
 
 type Outcome<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -443,8 +443,8 @@ async fn ask(api: SocketAddr, request: &Request) -> Outcome<Answer> {
 
 /// On how many nodes it is stored.
 async fn put(api: SocketAddr, key: Key, value: &[u8]) -> Outcome<u8> {
-    let value = value.to_vec().into();
-    let put = Put { ttl: 0, replication: 0, acknowledge: Acknowledge::Count, key, value };
+    let put =
+        Put { publication: Publication::new(key, value.to_vec()), acknowledge: Acknowledge::Count };
     Ok(match ask(api, &Request::Put(put)).await? {
         Answer::Success { value, .. } => value.first().copied().unwrap_or(0),
         _ => 0,

@@ -19,7 +19,7 @@ use rustix::time::{ClockId, clock_gettime};
 use tokio::task::JoinSet;
 use voiddht_node::kept::Keep;
 use voiddht_node::{Handle, Node, Settings};
-use voiddht_wire::Key;
+use voiddht_wire::{Key, Publication};
 
 /// TTL of the values: they are republished after a third of it.
 const TTL: Duration = Duration::from_secs(240);
@@ -92,7 +92,8 @@ async fn put_all(keeper: &Handle, values: usize) -> Result<(), Box<dyn Error>> {
             tasks.join_next().await;
         }
         let (keeper, value) = (keeper.clone(), value(number));
-        tasks.spawn(async move { keeper.put(Key::of_value(&value), value, Some(TTL), None).await });
+        tasks
+            .spawn(async move { keeper.put(Publication::content_addressed(value).ttl(TTL)).await });
     }
     for outcome in tasks.join_all().await {
         outcome?;

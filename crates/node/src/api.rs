@@ -8,16 +8,15 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use tokio::io::BufReader;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::task::TaskTracker;
 use voiddht_core::event::Command;
-use voiddht_core::node::ConditionalPut;
 use voiddht_core::operation::get::ReadMode;
 use voiddht_signed::Precedence;
-use voiddht_wire::api::{ApiError, Ask, Put, PutIf, Request};
+use voiddht_wire::ConditionalPut;
+use voiddht_wire::api::{ApiError, Ask, Put, Request};
 use voiddht_wire::frame::FrameError;
 
 pub(crate) mod answer;
@@ -238,9 +237,11 @@ impl ApiConnection {
         };
         count.add();
         let asked = match &request {
-            Request::Put(put) => (put.ttl, put.replication),
-            Request::PutIf(put) => (put.ttl, put.replication),
-            Request::Get { .. } | Request::Ask(_) => (0, 0),
+            Request::Put(Put { publication, .. })
+            | Request::PutIf(ConditionalPut { publication, .. }) => {
+                (publication.ttl, publication.replication)
+            }
+            Request::Get { .. } | Request::Ask(_) => (None, None),
         };
         let lanes = Arc::clone(&self.lanes);
         let answer = ApiAnswer { counters, outbox, lanes, key, wanted, asked };
@@ -280,21 +281,14 @@ impl ApiConnection {
 }
 
 fn command(request: Request) -> Command {
-    let seconds = |ttl: u16| (ttl != 0).then(|| Duration::from_secs(ttl.into()));
-    let nodes = |replication: u8| (replication != 0).then_some(replication);
     match request {
         Request::Get { key } => Command::Get { key },
         Request::Ask(Ask { proved_only, freshness, least_generation, least_seq, key }) => {
             let least = Precedence { generation: least_generation, seq: least_seq };
             Command::Ask { key, mode: ReadMode { freshness, proved_only, least } }
         }
-        Request::Put(Put { key, value, ttl, replication, .. }) => {
-            Command::Put { key, value, ttl: seconds(ttl), replication: nodes(replication) }
-        }
-        Request::PutIf(PutIf { key, value, ttl, replication, expected }) => {
-            let (ttl, replication) = (seconds(ttl), nodes(replication));
-            Command::PutIf(ConditionalPut { key, value, ttl, replication, expected })
-        }
+        Request::Put(Put { publication, acknowledge: _ }) => Command::Put(publication),
+        Request::PutIf(put) => Command::PutIf(put),
     }
 }
 

@@ -5,16 +5,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
 use voiddht_core::configured::ConfiguredPeer;
 use voiddht_core::event::{Command, Outcome, PutIfOutcome};
-use voiddht_core::node::ConditionalPut;
 use voiddht_core::operation::Receipt;
 use voiddht_core::operation::get::ReadMode;
 use voiddht_identity::Policy;
 use voiddht_wire::limits::MAX_VALUE_BYTES;
-use voiddht_wire::{Key, NodeId};
+use voiddht_wire::{ConditionalPut, Key, NodeId, Publication};
 
 use crate::context::Context;
 use crate::counters::{Counts, Limit};
@@ -66,21 +64,13 @@ impl Handle {
         self.context.identity.policy()
     }
 
-    /// Stores a value on the closest nodes. `ttl` and `replication`: `None` is the default.
+    /// Stores a value on the closest nodes.
     ///
     /// # Errors
     /// [`HandleError`].
-    pub async fn put(
-        &self,
-        key: Key,
-        value: Bytes,
-        ttl: Option<Duration>,
-        replication: Option<u8>,
-    ) -> Result<PutOutcome, HandleError> {
-        if !(1..=MAX_VALUE_BYTES).contains(&value.len()) {
-            return Err(HandleError::ValueSize(value.len()));
-        }
-        match self.command(Command::Put { key, value, ttl, replication }).await? {
+    pub async fn put(&self, publication: Publication) -> Result<PutOutcome, HandleError> {
+        check_size(&publication)?;
+        match self.command(Command::Put(publication)).await? {
             Outcome::Put { receipt, report } => {
                 let Receipt { stored, outstanding, failure } = receipt;
                 Ok(PutOutcome { stored, outstanding, failure, report })
@@ -110,9 +100,7 @@ impl Handle {
     /// # Errors
     /// [`HandleError`].
     pub async fn put_if(&self, put: ConditionalPut) -> Result<PutIfResult, HandleError> {
-        if !(1..=MAX_VALUE_BYTES).contains(&put.value.len()) {
-            return Err(HandleError::ValueSize(put.value.len()));
-        }
+        check_size(&put.publication)?;
         match self.command(Command::PutIf(put)).await? {
             Outcome::PutIf(PutIfOutcome::Put(Receipt { stored, outstanding, failure })) => {
                 Ok(PutIfResult::Put { stored, outstanding, failure })
@@ -130,11 +118,9 @@ impl Handle {
     /// [`KeepError`]: the value is not kept. [`HandleError::Busy`] also while another call keeps a
     /// value of the same key.
     pub async fn keep(&self, keep: Keep) -> Result<KeepOutcome, KeepError> {
-        let size = keep.value().len();
-        if !(1..=MAX_VALUE_BYTES).contains(&size) {
-            return Err(HandleError::ValueSize(size).into());
-        }
-        match self.command(Command::Keep(keep.into_request())).await? {
+        let Keep(request) = keep;
+        check_size(&request.publication)?;
+        match self.command(Command::Keep(request)).await? {
             Outcome::Keep(kept) => Ok(KeepOutcome::new(kept?, self.context.is_durable)),
             _ => Err(HandleError::Busy.into()),
         }
@@ -353,6 +339,13 @@ impl Handle {
             return Err(HandleError::Stopped);
         }
         answer.await.map_err(|_| HandleError::Stopped)
+    }
+}
+
+fn check_size(publication: &Publication) -> Result<(), HandleError> {
+    match publication.value.len() {
+        1..=MAX_VALUE_BYTES => Ok(()),
+        other => Err(HandleError::ValueSize(other)),
     }
 }
 

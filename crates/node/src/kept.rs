@@ -6,9 +6,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use voiddht_core::kept::{self, KeepReceipt, KeepRequest};
 use voiddht_core::operation::PutFailure;
-use voiddht_core::record::order::Class;
 use voiddht_core::time::WallTime;
-use voiddht_wire::Key;
+use voiddht_wire::{Key, Publication};
 
 use crate::outcome::HandleError;
 
@@ -18,55 +17,52 @@ pub use voiddht_core::kept::{
 
 /// A value to be kept: published now, and republished until it is removed or ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Keep {
-    key: Key,
-    value: Bytes,
-    ttl: Option<Duration>,
-    replication: Option<u8>,
-    until: Option<SystemTime>,
-    is_published: bool,
-}
+pub struct Keep(pub(crate) KeepRequest);
 
 impl Keep {
     /// Keeps a value, 1 to 65 495 bytes, with the node's TTL and number of replicas. A signed value
     /// replaces an older one of its key; an older one is refused.
     pub fn new(key: Key, value: impl Into<Bytes>) -> Self {
-        let value = value.into();
-        Self { key, value, ttl: None, replication: None, until: None, is_published: false }
+        Self::from(Publication::new(key, value))
     }
 
     /// The TTL of each publication. The value is republished at a third of it.
     pub fn ttl(self, ttl: Duration) -> Self {
-        Self { ttl: Some(ttl), ..self }
+        self.with(|publication| publication.ttl(ttl))
     }
 
     /// The number of nodes that each publication goes to.
     pub fn replication(self, nodes: u8) -> Self {
-        Self { replication: Some(nodes), ..self }
+        self.with(|publication| publication.replication(nodes))
     }
 
     /// Ends keeping then, if the value has no earlier end of its own.
     pub fn until(self, end: SystemTime) -> Self {
-        Self { until: Some(end), ..self }
+        let since = end.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let end = WallTime::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+        Self(KeepRequest { until: Some(end), ..self.0 })
     }
 
     /// The value was published a moment ago: the first publication is due after a third of its TTL.
     pub fn already_published(self) -> Self {
-        Self { is_published: true, ..self }
+        Self(KeepRequest { is_published: true, ..self.0 })
     }
 
     /// The value.
     pub fn value(&self) -> &Bytes {
-        &self.value
+        &self.0.publication.value
     }
 
-    pub(crate) fn into_request(self) -> KeepRequest {
-        let Self { key, value, ttl, replication, until, is_published } = self;
-        let until = until.map(|until| {
-            let since = until.duration_since(UNIX_EPOCH).unwrap_or_default();
-            WallTime::from_millis(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
-        });
-        KeepRequest { key, value, ttl, replication, until, is_published }
+    fn with(self, change: impl FnOnce(Publication) -> Publication) -> Self {
+        let Self(request) = self;
+        Self(KeepRequest { publication: change(request.publication), ..request })
+    }
+}
+
+impl From<Publication> for Keep {
+    /// Keeps what is published now, without an end other than its own.
+    fn from(publication: Publication) -> Self {
+        Self(KeepRequest { publication, until: None, is_published: false })
     }
 }
 
@@ -149,15 +145,10 @@ pub struct KeptView {
 impl From<kept::KeptView> for KeptView {
     fn from(kept: kept::KeptView) -> Self {
         let envelope = kept.envelope.as_ref();
-        let verified = match kept.class {
-            Class::Plain => "vote",
-            Class::Signed(_) => "signature",
-            Class::ContentAddressed => "hash",
-        };
         Self {
             key: kept.key.to_string(),
             bytes: kept.bytes,
-            verified: verified.to_owned(),
+            verified: kept.class.proof().name().to_owned(),
             owner: envelope.map(|envelope| envelope.name().owner.to_string()),
             generation: envelope.map(|envelope| envelope.generation()),
             seq: envelope.map(|envelope| envelope.seq().to_string()),

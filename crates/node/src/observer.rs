@@ -12,12 +12,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use voiddht_core::configured::PeerState;
 use voiddht_core::event::{Command, Notice, Outcome};
+use voiddht_core::kept::KeepRequest;
 use voiddht_core::label::{Limit, LookupPurpose, OperationKind, OperationPurpose};
 use voiddht_core::quota::Account;
 use voiddht_core::report::Report;
 use voiddht_core::time::{Moment, Now, WallTime};
 use voiddht_wire::peer::NodeInfo;
-use voiddht_wire::{Key, NodeId};
+use voiddht_wire::{ConditionalPut, Key, NodeId};
 
 use crate::counters::tallies::OperationOutcome;
 use crate::snapshot::health::clock_in_words;
@@ -118,11 +119,12 @@ impl Observer {
             Command::Get { key } | Command::Ask { key, .. } => {
                 (Some(OperationKind::Get), Some(*key), None)
             }
-            Command::Put { key, value, .. } => {
-                (Some(OperationKind::Put), Some(*key), Some(value.len()))
+            Command::Put(put) | Command::PutIf(ConditionalPut { publication: put, .. }) => {
+                (Some(OperationKind::Put), Some(put.key), Some(put.value.len()))
             }
-            Command::PutIf(put) => (Some(OperationKind::Put), Some(put.key), Some(put.value.len())),
-            Command::Keep(keep) => (None, Some(keep.key), Some(keep.value.len())),
+            Command::Keep(KeepRequest { publication: put, .. }) => {
+                (None, Some(put.key), Some(put.value.len()))
+            }
             Command::Lookup { target } => (Some(OperationKind::Lookup), Some(*target), None),
             Command::Join { .. }
             | Command::SetPeers { .. }

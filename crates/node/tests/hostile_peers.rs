@@ -18,7 +18,7 @@ use voiddht_identity::{Certificate, Identity, KeyKind, Policy, client_config, se
 use voiddht_node::Node;
 use voiddht_wire::limits::{MAX_FRAME_BYTES, MAX_VALUE_BYTES};
 use voiddht_wire::peer::{Body, Decoded, Dialect, ErrorCode, Header, Message, NodeInfo, Record};
-use voiddht_wire::{NodeId, PeerAddress, RpcId};
+use voiddht_wire::{NodeId, PeerAddress, Publication, RpcId};
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -106,7 +106,7 @@ async fn serves(node: &Node) {
     assert!(matches!(peer.ask(Body::Ping).await, Body::PingReply { observed: Some(_) }));
     let value = Bytes::from_static(b"value");
     let handle = node.handle();
-    assert_eq!(soon(handle.put(key(1), value.clone(), None, None)).await.unwrap().stored, 1);
+    assert_eq!(soon(handle.put(Publication::new(key(1), value.clone()))).await.unwrap().stored, 1);
     assert_eq!(soon(handle.get(key(1))).await.unwrap().value, Some(value));
 }
 
@@ -206,7 +206,7 @@ async fn one_that_asks_without_end_is_refused_and_others_are_served() {
     settings.limits.queued_bytes_per_connection = 100_000;
     let node = common::start(settings).await;
     let value = Bytes::from(vec![7; MAX_VALUE_BYTES]);
-    soon(node.handle().put(key(9), value, None, None)).await.unwrap();
+    soon(node.handle().put(Publication::new(key(9), value))).await.unwrap();
 
     let mut peer = Peer::connect(node.p2p_address()).await;
     let request = encode(&peer.message(Body::FindValue { key: key(9) }));
@@ -321,7 +321,7 @@ async fn peers_that_fill_the_store_give_way_to_others() {
     let honest = |number: u64| Bytes::from(vec![number as u8; 20_000]);
     let put = async |number: u64| {
         let handle = first.handle();
-        let put = handle.put(key(number), honest(number), None, None);
+        let put = handle.put(Publication::new(key(number), honest(number)));
         assert_eq!(soon(put).await.unwrap().stored, 2, "the value {number} is refused");
     };
     for number in 0..5 {

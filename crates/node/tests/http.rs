@@ -13,6 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use voiddht_node::http::{ControlSocket, HTTP_CONNECTIONS, HttpServer, HttpSettings, Watched};
 use voiddht_node::{Node, Settings};
+use voiddht_wire::Publication;
 
 const SECRET: &[u8] = b"the content of a value";
 
@@ -26,7 +27,7 @@ async fn pair() -> (Vec<Node>, SocketAddr) {
     let second = start(with_http(&[&first])).await;
     soon(second.joined()).await;
     let value = Bytes::from_static(SECRET);
-    soon(second.handle().put(key(1), value, None, None)).await.unwrap();
+    soon(second.handle().put(Publication::new(key(1), value))).await.unwrap();
     let address = second.http_address().expect("it was asked to serve");
     (vec![first, second], address)
 }
@@ -277,7 +278,7 @@ async fn the_live_stream_tells_what_happens_and_ends_with_the_node() {
         if !put {
             put = true;
             let value = Bytes::from_static(SECRET);
-            soon(watched.handle().put(key(7), value, None, None)).await.unwrap();
+            soon(watched.handle().put(Publication::new(key(7), value))).await.unwrap();
             continue;
         }
         let view: serde_json::Value = serde_json::from_str(json).unwrap();
@@ -401,7 +402,7 @@ async fn promtool_has_nothing_to_say_about_a_node_under_load() {
         let handle = handle.clone();
         load.spawn(async move {
             let value = Bytes::from(vec![1; 100 + number as usize]);
-            soon(handle.put(key(number), value, None, None)).await.unwrap();
+            soon(handle.put(Publication::new(key(number), value))).await.unwrap();
             soon(handle.get(key(number))).await.unwrap();
         });
     }

@@ -14,6 +14,7 @@ use tokio::net::{TcpListener, TcpStream};
 use voiddht_core::operation::PutFailure;
 use voiddht_node::snapshot::SnapshotRequest;
 use voiddht_node::{HandleError, Node, StartError};
+use voiddht_wire::Publication;
 
 /// Tasks of this test's runtime that are alive. The test itself is none.
 fn tasks() -> usize {
@@ -28,7 +29,7 @@ async fn a_clean_shutdown_leaves_no_task_and_no_port() {
     let addresses: Vec<SocketAddr> =
         nodes.iter().flat_map(|node| [node.p2p_address(), node.api_address().unwrap()]).collect();
     let handle = nodes[0].handle();
-    soon(handle.put(key(1), Bytes::from_static(b"value"), None, None)).await.unwrap();
+    soon(handle.put(Publication::new(key(1), Bytes::from_static(b"value")))).await.unwrap();
     stop(nodes).await;
     assert_eq!(tasks(), 0);
     for address in addresses {
@@ -53,7 +54,9 @@ async fn one_that_leaves_hands_over_what_it_holds() {
     let mut nodes = network(3).await;
     let value = Bytes::from_static(b"handed over");
     // One replica: it lies on the closest node, whichever that is.
-    soon(nodes[0].handle().put(key(5), value.clone(), None, Some(1))).await.unwrap();
+    soon(nodes[0].handle().put(Publication::new(key(5), value.clone()).replication(1)))
+        .await
+        .unwrap();
     let mut holder = None;
     for (index, node) in nodes.iter().enumerate() {
         if node.handle().status().await.unwrap().core.records > 0 {
@@ -82,7 +85,7 @@ async fn a_node_comes_back_with_its_identity_contacts_and_records() {
     knows(&friend, 1).await;
     let (id, p2p_port) = (first.id(), first.p2p_address().port());
     let value = Bytes::from_static(b"kept");
-    let put = soon(first.handle().put(key(1), value.clone(), None, None)).await.unwrap();
+    let put = soon(first.handle().put(Publication::new(key(1), value.clone()))).await.unwrap();
     assert_eq!(put.stored, 2);
 
     let second = Node::start(with_directory(&[])).await;
@@ -139,7 +142,7 @@ async fn a_small_pool_serves_a_network_that_is_larger() {
         let value = Bytes::from(vec![number as u8; 10]);
         let from = nodes[number as usize % 6].handle();
         // With so few connections a store may find none free: it counts the others.
-        let put = soon(from.put(key(number), value.clone(), None, None)).await.unwrap();
+        let put = soon(from.put(Publication::new(key(number), value.clone()))).await.unwrap();
         assert!(put.stored > 0);
         let got = soon(nodes[(number as usize + 3) % 6].handle().get(key(number))).await.unwrap();
         assert_eq!(got.value, Some(value));
@@ -170,7 +173,7 @@ async fn nodes_that_dial_each_other_at_once_keep_one_connection() {
         until(|| async { handle.status().await.unwrap().counts.connections == 1 }).await;
     }
     let value = Bytes::from_static(b"over the one that stayed");
-    soon(one.handle().put(key(1), value.clone(), None, None)).await.unwrap();
+    soon(one.handle().put(Publication::new(key(1), value.clone()))).await.unwrap();
     assert_eq!(soon(two.handle().get(key(1))).await.unwrap().value, Some(value));
     stop(vec![one, two]).await;
 }
@@ -184,7 +187,7 @@ async fn one_that_knows_only_itself_and_the_dead_starts_all_the_same() {
     let node = start(alone).await;
     let value = Bytes::from_static(b"mine");
     // Other nodes could not fetch it: the PUT has failed, and its own node reads it all the same.
-    let put = soon(node.handle().put(key(1), value.clone(), None, None)).await.unwrap();
+    let put = soon(node.handle().put(Publication::new(key(1), value.clone()))).await.unwrap();
     assert_eq!((put.stored, put.failure), (0, Some(PutFailure::Unreachable)));
     assert_eq!(soon(node.handle().get(key(1))).await.unwrap().value, Some(value));
     let joined = tokio::time::timeout(Duration::from_millis(50), node.joined()).await;

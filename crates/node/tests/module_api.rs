@@ -11,14 +11,14 @@ use common::{key, network, node, settings, soon, start, stop, until};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use voiddht_node::Node;
-use voiddht_wire::Key;
 use voiddht_wire::api::{Acknowledge, Answer, Put, Request};
 use voiddht_wire::limits::MAX_VALUE_BYTES;
+use voiddht_wire::{Key, Publication};
 
 fn put(number: u64, value: &[u8], acknowledge: bool) -> Vec<u8> {
-    let value = value.to_vec().into();
     let acknowledge = if acknowledge { Acknowledge::Count } else { Acknowledge::No };
-    let put = Put { ttl: 0, replication: 0, acknowledge, key: key(number), value };
+    let publication = Publication::new(key(number), value.to_vec());
+    let put = Put { publication, acknowledge };
     frame(&Request::Put(put))
 }
 

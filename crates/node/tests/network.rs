@@ -6,6 +6,7 @@ mod common;
 
 use bytes::Bytes;
 use common::{key, network, soon, stop, until};
+use voiddht_wire::Publication;
 use voiddht_wire::limits::MAX_VALUE_BYTES;
 
 #[tokio::test]
@@ -15,7 +16,7 @@ async fn two_nodes_keep_each_others_values() {
     let small = Bytes::from_static(b"v");
     let large = Bytes::from(vec![7; MAX_VALUE_BYTES]);
     for (number, value) in [(1, small), (2, large)] {
-        let put = soon(one.put(key(number), value.clone(), None, None)).await.unwrap();
+        let put = soon(one.put(Publication::new(key(number), value.clone()))).await.unwrap();
         assert_eq!(put.stored, 2);
         for handle in [&one, &two] {
             let got = soon(handle.get(key(number))).await.unwrap();
@@ -31,7 +32,7 @@ async fn one_connection_serves_each_pair() {
     let nodes = network(8).await;
     for (number, node) in nodes.iter().enumerate() {
         let value = Bytes::from(vec![number as u8 + 1]);
-        soon(node.handle().put(key(number as u64), value, None, None)).await.unwrap();
+        soon(node.handle().put(Publication::new(key(number as u64), value))).await.unwrap();
     }
     for node in &nodes {
         for number in 0..nodes.len() {

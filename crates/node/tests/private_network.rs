@@ -13,6 +13,7 @@ use bytes::Bytes;
 use common::{key, knows, settings, soon, start, stop, until};
 use tempfile::TempDir;
 use voiddht_node::{Node, Settings, StartError};
+use voiddht_wire::Publication;
 
 /// Secret files of one test.
 struct Secrets(TempDir);
@@ -75,7 +76,7 @@ async fn a_private_network_stores_and_finds_values() {
     let secrets = Secrets::new();
     let nodes = network(4, &secrets.file("net.secret", &[1])).await;
     let value = Bytes::from_static(b"value");
-    let put = soon(nodes[1].handle().put(key(1), value.clone(), None, None)).await.unwrap();
+    let put = soon(nodes[1].handle().put(Publication::new(key(1), value.clone()))).await.unwrap();
     assert_eq!(put.stored, 4);
     for node in &nodes {
         assert_eq!(soon(node.handle().get(key(1))).await.unwrap().value, Some(value.clone()));
@@ -222,7 +223,7 @@ async fn a_secret_is_rotated_without_a_failed_get() {
     for (step, lines) in [&[1, 2][..], &[2, 1], &[2]].into_iter().enumerate() {
         for (node, file) in nodes.iter().zip(&files) {
             let number = step as u64;
-            soon(node.handle().put(key(number), value.clone(), None, None)).await.unwrap();
+            soon(node.handle().put(Publication::new(key(number), value.clone()))).await.unwrap();
             reload(node, file, lines).await;
             for other in &nodes {
                 let got = soon(other.handle().get(key(number))).await.unwrap();
@@ -260,7 +261,7 @@ async fn a_removed_secret_has_its_connections_replaced_at_once() {
     }
     // The next request is on a connection by the new one.
     let value = Bytes::from_static(b"value");
-    assert_eq!(soon(one.handle().put(key(1), value, None, None)).await.unwrap().stored, 2);
+    assert_eq!(soon(one.handle().put(Publication::new(key(1), value))).await.unwrap().stored, 2);
     let [(_, connections)] = &connections_by_secret(&one).await[..] else { panic!("one secret") };
     assert!(*connections >= 1);
     stop(vec![one, two]).await;

@@ -20,7 +20,7 @@ use voiddht_session::{
     names,
 };
 use voiddht_wire::peer::{Body, Dialect, ErrorCode, Header, Message, NodeInfo, Record};
-use voiddht_wire::{Key, NodeId, PeerAddress, RpcId};
+use voiddht_wire::{Key, NodeId, PeerAddress, Publication, RpcId};
 
 const HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const SLOTS: usize = 8;
@@ -298,10 +298,7 @@ impl Driver {
             0 => Command::join([peer]),
             1 => Command::Get { key },
             2 => Command::Lookup { target: key },
-            _ => {
-                let value = Bytes::from_static(b"value");
-                Command::Put { key, value, ttl: None, replication: None }
-            }
+            _ => Command::Put(Publication::new(key, "value")),
         };
         self.feed(Input::Command { id: CommandId(self.commands), command });
     }

@@ -19,7 +19,7 @@ use voiddht_session::{
     names,
 };
 use voiddht_wire::peer::{Dialect, NodeInfo};
-use voiddht_wire::{Key, NodeId, PeerAddress};
+use voiddht_wire::{Key, NodeId, PeerAddress, Publication};
 
 const HOST: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// How long a connection lasts on which nothing comes any more.
@@ -104,8 +104,7 @@ impl Network {
 
     /// Puts a value at one node; the answer is on how many it is.
     fn put(&mut self, node: usize, key: Key, value: &'static str) -> usize {
-        let value = Bytes::from(value);
-        let command = Command::Put { key, value, ttl: None, replication: None };
+        let command = Command::Put(Publication::new(key, value));
         let id = self.command(node, command);
         match self.ended(id) {
             Outcome::Put { receipt, .. } => receipt.stored,

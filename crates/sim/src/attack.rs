@@ -11,7 +11,7 @@ use rand::RngExt;
 use voiddht_core::Config;
 use voiddht_core::config::{ConfigError, Diversity};
 use voiddht_core::event::{Command, Outcome};
-use voiddht_wire::Key;
+use voiddht_wire::{Key, Publication};
 
 use crate::adversary::{Infiltration, Kind, Placement};
 use crate::checker::{self, Replicas};
@@ -255,7 +255,7 @@ impl Trial {
     fn put(&self, world: &mut World, score: &mut Score) {
         let commands = (0..self.values).map(|number| {
             let (key, value) = self.value(number);
-            let command = Command::Put { key, value, ttl: Some(TTL), replication: None };
+            let command = Command::Put(Publication::new(key, value).ttl(TTL));
             (any_honest(world), command)
         });
         let commands = commands.collect();

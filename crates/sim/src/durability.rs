@@ -5,13 +5,12 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use voiddht_core::Config;
 use voiddht_core::config::ConfigError;
 use voiddht_core::event::{Command, Outcome};
 use voiddht_core::operation::{PutFailure, Receipt};
-use voiddht_wire::Key;
 use voiddht_wire::id::ID_BITS;
+use voiddht_wire::{Key, Publication};
 
 use crate::checker::Replicas;
 use crate::growth::Growth;
@@ -89,12 +88,8 @@ impl Stage {
     }
 
     fn put(&mut self, at: u32, key: Key, value: &'static str, ttl: u64) -> Receipt {
-        let command = Command::Put {
-            key,
-            value: Bytes::from_static(value.as_bytes()),
-            ttl: Some(Duration::from_secs(ttl)),
-            replication: None,
-        };
+        let publication = Publication::new(key, value).ttl(Duration::from_secs(ttl));
+        let command = Command::Put(publication);
         match self.world.run_commands(vec![(HostId(at), command)], 1).pop().flatten() {
             Some(Outcome::Put { receipt, .. }) => receipt,
             _ => Receipt { stored: 0, outstanding: 0, failure: Some(PutFailure::Refused) },

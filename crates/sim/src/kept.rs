@@ -11,7 +11,7 @@ use rand::RngExt;
 use voiddht_core::event::{Command, Outcome};
 use voiddht_core::kept::{KeepRequest, KeptState};
 use voiddht_core::time::Moment;
-use voiddht_wire::Key;
+use voiddht_wire::{Key, Publication};
 
 use crate::growth::Growth;
 use crate::host::{DiskOptions, HostId, HostOptions, State};
@@ -113,18 +113,16 @@ pub fn costs(nodes: usize, values: u64, seed: u64) -> Result<Costs, ExperimentEr
     let mut costs = Costs::default();
     let before = *world.host(KEEPER).traffic();
     let puts = (0..values).map(|number| {
-        let (key, value) = (Key::of_value(&value(number)), value(number));
-        (KEEPER, Command::Put { key, value, ttl: Some(TTL), replication: None })
+        let publication = Publication::content_addressed(value(number)).ttl(TTL);
+        (KEEPER, Command::Put(publication))
     });
     for outcome in world.run_commands(puts.collect(), 32) {
         costs.put_lookups += u64::from(matches!(outcome, Some(Outcome::Put { .. })));
     }
     costs.put = less(*world.host(KEEPER).traffic(), before);
     let keeps = (0..values).map(|number| {
-        let (key, value) = (Key::of_value(&value(number)), value(number));
-        let (ttl, replication, until) = (Some(TTL), None, None);
-        let is_published = true;
-        let request = KeepRequest { key, value, ttl, replication, until, is_published };
+        let publication = Publication::content_addressed(value(number)).ttl(TTL);
+        let request = KeepRequest { publication, until: None, is_published: true };
         (KEEPER, Command::Keep(request))
     });
     world.run_commands(keeps.collect(), 32);
@@ -209,9 +207,8 @@ impl Stage {
                 None => (Key::of_value(format!("kept key {number}").as_bytes()), plain),
             };
             kept.push((key, value.clone()));
-            let (ttl, replication, until) = (Some(TTL), None, None);
-            let is_published = false;
-            let request = KeepRequest { key, value, ttl, replication, until, is_published };
+            let publication = Publication::new(key, value).ttl(TTL);
+            let request = KeepRequest { publication, until: None, is_published: false };
             self.world.run_commands(vec![(KEEPER, Command::Keep(request))], 1);
         }
         Ok(kept)

@@ -147,8 +147,8 @@ impl Stage {
             numbers.filter(|number| edition == 0 || !self.plan.proves(*number)).collect();
         let commands = numbers.iter().map(|number| {
             let (key, value) = (self.plan.key(*number), self.plan.value(*number, edition));
-            let ttl = Some(self.plan.ttl);
-            (self.any(), Command::Put { key, value, ttl, replication: None })
+            let publication = voiddht_wire::Publication::new(key, value);
+            (self.any(), Command::Put(publication.ttl(self.plan.ttl)))
         });
         let commands: Vec<_> = commands.collect();
         let ends = self.world.now() + self.plan.ttl;

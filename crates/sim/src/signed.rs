@@ -11,9 +11,9 @@ use voiddht_core::config::ConfigError;
 use voiddht_core::event::{Command, Outcome};
 use voiddht_core::operation::get::ReadMode;
 use voiddht_signed::{Draft, Envelope, Name, Salt, SignError, SigningKey};
-use voiddht_wire::Key;
 use voiddht_wire::api::Freshness;
 use voiddht_wire::peer::Record;
+use voiddht_wire::{Key, Publication};
 
 use crate::adversary::{EnvelopeForger, Infiltration, Kind, OlderBuild, Placement};
 use crate::checker;
@@ -173,7 +173,7 @@ pub fn half_an_older_build(
     for second in 0..seconds {
         let stranger = older[stage.world.random().random_range(0..older.len())];
         let value = Bytes::from(format!("the stranger's bytes, {second}"));
-        let put = Command::Put { key: envelope.key(), value, ttl: Some(TTL), replication: None };
+        let put = Command::Put(Publication::new(envelope.key(), value).ttl(TTL));
         stage.world.command(stranger, put);
         all = all.plus(stage.read(&[&envelope], mode, 1));
         stage.world.pass(Duration::from_secs(1));
@@ -222,7 +222,7 @@ impl Stage {
     fn publish(&mut self, number: u64, seq: u64) -> Result<Envelope, SignError> {
         let envelope = envelope(number, seq)?;
         let (key, value) = (envelope.key(), envelope.bytes().clone());
-        let put = Command::Put { key, value, ttl: Some(TTL), replication: None };
+        let put = Command::Put(Publication::new(key, value).ttl(TTL));
         let host = self.any_honest();
         self.world.run_commands(vec![(host, put)], 1);
         Ok(envelope)

@@ -12,7 +12,7 @@ use voiddht_core::Config;
 use voiddht_core::event::{Command, Outcome};
 use voiddht_core::reachability::Reach;
 use voiddht_sim::{HostId, HostOptions, World, WorldConfig};
-use voiddht_wire::Key;
+use voiddht_wire::{Key, Publication};
 
 const NODES: usize = 20;
 const CLIENTS: usize = 50;
@@ -66,8 +66,9 @@ fn check_values(world: &mut World, clients: &[HostId], first: u64) {
             0 => HostId((number % NODES as u64) as u32),
             _ => clients[number as usize % clients.len()],
         };
-        let (key, value, ttl) = (key(number), value(number), Some(Duration::from_secs(3600)));
-        (at, Command::Put { key, value, ttl, replication: Some(REPLICATION) })
+        let publication = Publication::new(key(number), value(number));
+        let publication = publication.ttl(Duration::from_secs(3600)).replication(REPLICATION);
+        (at, Command::Put(publication))
     });
     for outcome in run_all(world, commands.collect(), 8) {
         let Outcome::Put { receipt, report } = outcome else { panic!("{outcome:?}") };

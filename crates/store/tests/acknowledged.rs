@@ -25,7 +25,7 @@ use voiddht_core::{Config, Node};
 use voiddht_store::faulty::{Fault, FaultyDisk};
 use voiddht_store::{Completion, Medium, Store};
 use voiddht_wire::peer::{Body, ErrorCode, Header, Message, NodeInfo, Record};
-use voiddht_wire::{Key, NodeId, PeerAddress, RpcId};
+use voiddht_wire::{Key, NodeId, PeerAddress, Publication, RpcId};
 
 /// Rounds of a run: in each a peer stores something new, and something in another's place, and the
 /// node's own user puts something.
@@ -130,7 +130,7 @@ impl Host {
     /// The user's PUT. Whether it was acknowledged.
     fn put(&mut self, number: u64, round: u64) -> bool {
         let (key, value) = (key(number), value(number, round));
-        let command = Command::Put { key, value, ttl: None, replication: None };
+        let command = Command::Put(Publication::new(key, value));
         self.feed(Input::Command { id: CommandId(number), command });
         match self.outcomes.pop().unwrap() {
             Outcome::Put { receipt, .. } => receipt.stored == 1,

@@ -43,8 +43,8 @@ impl Handle {
     /// [`PutError::NotStored`] where no node or too few have stored it; [`PutError::Handle`] for a value
     /// that is empty or too long, a node that has stopped, and too many operations in flight.
     pub async fn put(&self, put: Put) -> Result<PutReceipt, PutError> {
-        let Put { key, value, ttl, replicas } = put;
-        let outcome = self.inner.put(key, value, ttl, replicas).await?;
+        let key = put.key();
+        let outcome = self.inner.put(put.0).await?;
         match outcome.failure {
             Some(why) => Err(PutError::NotStored(why)),
             None => {

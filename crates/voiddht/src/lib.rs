@@ -23,7 +23,7 @@ pub use voiddht_store::{MemoryStorage, Row, RowChange, Storage, StorageError, Ta
 pub use voiddht_wire::api::{Freshness, Proof};
 pub use voiddht_wire::limits::MAX_VALUE_BYTES;
 pub use voiddht_wire::peer::NodeInfo;
-pub use voiddht_wire::{Distance, Key, NodeId, PeerAddress};
+pub use voiddht_wire::{Distance, Key, NodeId, PeerAddress, Publication};
 
 pub use builder::NodeBuilder;
 pub use error::{GetError, PutError, PutFailure, StartError, StartFailure};

@@ -27,8 +27,8 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use rand::TryRng;
 use rand::rngs::SysRng;
-use voiddht_core::node::ConditionalPut;
 use voiddht_node::{HandleError, PutIfResult};
+use voiddht_wire::{ConditionalPut, Publication};
 use zeroize::Zeroizing;
 
 pub use voiddht_signed::delegation::ParseDelegationError;
@@ -39,11 +39,11 @@ pub use voiddht_signed::{
     SignError, SigningKey, VerifiedEnvelope,
 };
 
+use crate::Freshness;
 use crate::error::{GetError, PutFailure};
 use crate::get::Get;
 use crate::handle::Handle;
 use crate::put::PutReceipt;
-use crate::{Freshness, Put};
 
 /// A new key pair, from the operating system's randomness.
 ///
@@ -91,12 +91,12 @@ impl<'a> SignedPut<'a> {
         Self { end, ..self }
     }
 
-    /// How long nodes store it; see [`Put::ttl`].
+    /// How long nodes store it; see [`Put::ttl`](crate::Put::ttl).
     pub fn ttl(self, ttl: Duration) -> Self {
         Self { ttl: Some(ttl), ..self }
     }
 
-    /// On how many nodes it is stored; see [`Put::replicas`].
+    /// On how many nodes it is stored; see [`Put::replicas`](crate::Put::replicas).
     pub fn replicas(self, nodes: u8) -> Self {
         Self { replicas: Some(nodes), ..self }
     }
@@ -148,7 +148,8 @@ impl Handle {
         let newest = self.get_signed_with(&name, Freshness::Thorough).await?;
         let newest = newest.as_deref();
         let next = succeed(&name, newest, writer, end, now_millis(), body)?;
-        let put = Put { ttl, replicas, ..Put::new(name.key(), next.envelope.bytes().clone()) };
+        let publication = Publication::new(name.key(), next.envelope.bytes().clone());
+        let put = publication.ttl(ttl).replication(replicas);
         let receipt = self.compare_and_put(put, newest, &name).await?;
         Ok(SignedReceipt { envelope: next.envelope, receipt })
     }
@@ -164,7 +165,7 @@ impl Handle {
         envelope: &Envelope,
         expected: Option<&Envelope>,
     ) -> Result<PutReceipt, PublishError> {
-        let put = Put::new(envelope.key(), envelope.bytes().clone());
+        let put = Publication::new(envelope.key(), envelope.bytes().clone());
         self.compare_and_put(put, expected, envelope.name()).await
     }
 
@@ -191,14 +192,13 @@ impl Handle {
 
     async fn compare_and_put(
         &self,
-        put: Put,
+        publication: Publication,
         expected: Option<&Envelope>,
         name: &Name,
     ) -> Result<PutReceipt, PublishError> {
-        let Put { key, value, ttl, replicas: replication } = put;
+        let key = publication.key;
         let expected = expected.map_or([0; 32], Envelope::digest);
-        let put = ConditionalPut { key, value, ttl, replication, expected };
-        match self.inner.put_if(put).await? {
+        match self.inner.put_if(ConditionalPut { publication, expected }).await? {
             PutIfResult::Put { failure: Some(why), .. } => Err(PublishError::NotStored(why)),
             PutIfResult::Put { stored, outstanding, failure: None } => {
                 Ok(PutReceipt { key, stored, outstanding })

@@ -9,6 +9,7 @@ use crate::limits::{
     API_ASK_BYTES, API_PUT_FIXED_BYTES, API_PUT_IF_FIXED_BYTES, API_TOLD_FIXED_BYTES,
     MAX_PUT_IF_VALUE_BYTES, MAX_VALUE_BYTES,
 };
+use crate::publication::{ConditionalPut, Publication};
 
 /// Type of DHT PUT.
 pub const DHT_PUT: u16 = 650;
@@ -81,22 +82,16 @@ pub enum Request {
     /// Find a value, verified as the program says.
     Ask(Ask),
     /// Publish a signed value, unless another has been published meanwhile.
-    PutIf(PutIf),
+    PutIf(ConditionalPut),
 }
 
 /// The body of a DHT PUT.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Put {
-    /// Seconds that the value shall live; 0 is the node's default.
-    pub ttl: u16,
-    /// Nodes that shall hold it; 0 is the node's default, k.
-    pub replication: u8,
+    /// What is published.
+    pub publication: Publication,
     /// Which answer is wanted.
     pub acknowledge: Acknowledge,
-    /// The value's key.
-    pub key: Key,
-    /// 1 to [`MAX_VALUE_BYTES`] bytes.
-    pub value: Bytes,
 }
 
 /// How much certainty that no newer signed value exists a reader pays for.
@@ -167,21 +162,6 @@ impl Proof {
             Self::Signature => "signature",
         }
     }
-}
-
-/// The body of a DHT PUT IF.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PutIf {
-    /// Seconds that the value shall live; 0 is the node's default.
-    pub ttl: u16,
-    /// Nodes that shall hold it; 0 is the node's default, k.
-    pub replication: u8,
-    /// The value's key.
-    pub key: Key,
-    /// SHA-256 of the envelope that the program has read; zeros for none.
-    pub expected: [u8; 32],
-    /// An envelope of this key, 1 to [`MAX_PUT_IF_VALUE_BYTES`] bytes.
-    pub value: Bytes,
 }
 
 /// What the node answers. Answers come as they are ready; the key says which request is meant.
@@ -283,9 +263,9 @@ impl Request {
     pub fn key(&self) -> Key {
         match self {
             Self::Get { key } => *key,
-            Self::Put(put) => put.key,
+            Self::Put(put) => put.publication.key,
             Self::Ask(ask) => ask.key,
-            Self::PutIf(put) => put.key,
+            Self::PutIf(put) => put.publication.key,
         }
     }
 
@@ -296,19 +276,8 @@ impl Request {
     pub fn decode(kind: u16, mut body: Bytes) -> Result<Self, ApiError> {
         Self::check_size(kind, body.len())?;
         match kind {
-            DHT_PUT => Ok(Self::Put(Put {
-                ttl: body.get_u16(),
-                replication: body.get_u8(),
-                acknowledge: Acknowledge::of_flags(body.get_u8()),
-                key: take_key(&mut body),
-                value: body,
-            })),
-            DHT_PUT_IF => {
-                let (ttl, replication, _flags) = (body.get_u16(), body.get_u8(), body.get_u8());
-                let key = take_key(&mut body);
-                let expected = take_id(&mut body);
-                Ok(Self::PutIf(PutIf { ttl, replication, key, expected, value: body }))
-            }
+            DHT_PUT => Ok(Self::Put(Put::decode(body))),
+            DHT_PUT_IF => Ok(Self::PutIf(ConditionalPut::decode(body))),
             DHT_ASK => Ask::decode(body).map(Self::Ask),
             _ => Ok(Self::Get { key: take_key(&mut body) }),
         }
@@ -333,32 +302,32 @@ impl Request {
 }
 
 impl Put {
+    /// Reads a body whose size was checked.
+    fn decode(mut body: Bytes) -> Self {
+        let (ttl, replication) = (body.get_u16(), body.get_u8());
+        let acknowledge = Acknowledge::of_flags(body.get_u8());
+        let publication = Publication::new(take_key(&mut body), body);
+        Self { publication: publication.with_api_terms(ttl, replication), acknowledge }
+    }
+
     fn encode(&self, buffer: &mut BytesMut) -> Result<(), ApiError> {
-        let body_bytes = API_PUT_FIXED_BYTES + self.value.len();
-        Request::check_size(DHT_PUT, body_bytes)?;
-        put_start(buffer, DHT_PUT, body_bytes)?;
-        buffer.put_u16(self.ttl);
-        buffer.put_u8(self.replication);
-        buffer.put_u8(self.acknowledge.flags());
-        buffer.put_slice(&self.key.to_bytes());
-        buffer.put_slice(&self.value);
-        Ok(())
+        put_publication(buffer, DHT_PUT, &self.publication, self.acknowledge.flags(), &[])
     }
 }
 
-impl PutIf {
+impl ConditionalPut {
+    /// Reads a body whose size was checked.
+    fn decode(mut body: Bytes) -> Self {
+        let (ttl, replication, _flags) = (body.get_u16(), body.get_u8(), body.get_u8());
+        let key = take_key(&mut body);
+        let expected = take_id(&mut body);
+        let publication = Publication::new(key, body).with_api_terms(ttl, replication);
+        Self { publication, expected }
+    }
+
     fn encode(&self, buffer: &mut BytesMut) -> Result<(), ApiError> {
-        let body_bytes = API_PUT_IF_FIXED_BYTES + self.value.len();
-        Request::check_size(DHT_PUT_IF, body_bytes)?;
-        put_start(buffer, DHT_PUT_IF, body_bytes)?;
-        buffer.put_u16(self.ttl);
-        buffer.put_u8(self.replication);
-        // Flags: it is always answered.
-        buffer.put_u8(0);
-        buffer.put_slice(&self.key.to_bytes());
-        buffer.put_slice(&self.expected);
-        buffer.put_slice(&self.value);
-        Ok(())
+        // No flags: it is always answered.
+        put_publication(buffer, DHT_PUT_IF, &self.publication, 0, &self.expected)
     }
 }
 
@@ -469,6 +438,29 @@ impl Told {
         buffer.put_slice(value);
         Ok(())
     }
+}
+
+/// Appends a request that publishes: the terms, the flags and the key, what is the request's own
+/// (`condition`), and the value.
+fn put_publication(
+    buffer: &mut BytesMut,
+    kind: u16,
+    publication: &Publication,
+    flags: u8,
+    condition: &[u8],
+) -> Result<(), ApiError> {
+    let value = &publication.value;
+    let body_bytes = API_PUT_FIXED_BYTES + condition.len() + value.len();
+    Request::check_size(kind, body_bytes)?;
+    put_start(buffer, kind, body_bytes)?;
+    let (ttl, replication) = publication.api_terms();
+    buffer.put_u16(ttl);
+    buffer.put_u8(replication);
+    buffer.put_u8(flags);
+    buffer.put_slice(&publication.key.to_bytes());
+    buffer.put_slice(condition);
+    buffer.put_slice(value);
+    Ok(())
 }
 
 fn put_keyed(buffer: &mut BytesMut, kind: u16, key: &Key, value: &[u8]) -> Result<(), ApiError> {

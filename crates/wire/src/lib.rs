@@ -1,6 +1,7 @@
 //! Both codecs of voiddht, and the sizes they allow.
 //!
 //! * [`api`]: the VoidPhone module API, between local programs and their node.
+//! * [`Publication`]: what a program publishes, shared by all crates above.
 //! * [`peer`]: the messages between nodes, in two [dialects](peer::Dialect).
 //! * [`message_type`]: the table of those messages: code, name, sizes.
 //! * [`frame`]: the frame that both share: a size, a type, a body.
@@ -20,7 +21,9 @@ pub mod limits;
 mod message_error;
 pub mod message_type;
 pub mod peer;
+mod publication;
 
 pub use address::PeerAddress;
 pub use id::{Distance, Key, NodeId, RpcId};
 pub use message_type::MessageType;
+pub use publication::{ConditionalPut, Publication};

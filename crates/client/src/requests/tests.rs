@@ -1,5 +1,6 @@
 use tokio::sync::oneshot::error::TryRecvError;
-use voiddht_wire::api::{Acknowledge, Ask, Proof, Put, PutIf};
+use voiddht_wire::api::{Acknowledge, Ask, Proof, Put};
+use voiddht_wire::{ConditionalPut, Publication};
 
 use super::*;
 
@@ -22,7 +23,7 @@ fn get(requests: &mut Requests, number: u8) -> Get {
 fn put_request(number: u8, acknowledge: bool) -> Request {
     let value = Bytes::from_static(b"new");
     let acknowledge = if acknowledge { Acknowledge::Count } else { Acknowledge::No };
-    Request::Put(Put { ttl: 0, replication: 0, acknowledge, key: key(number), value })
+    Request::Put(Put { publication: Publication::new(key(number), value), acknowledge })
 }
 
 fn put(requests: &mut Requests, number: u8) -> Written {
@@ -56,11 +57,11 @@ fn outgoing(requests: &mut Requests) -> String {
         match outgoing.request {
             Request::Get { key } => format!("G{}", key.to_bytes()[0]),
             Request::Put(put) if put.acknowledge != Acknowledge::No => {
-                format!("A{}", put.key.to_bytes()[0])
+                format!("A{}", put.publication.key.to_bytes()[0])
             }
-            Request::Put(put) => format!("P{}", put.key.to_bytes()[0]),
+            Request::Put(put) => format!("P{}", put.publication.key.to_bytes()[0]),
             Request::Ask(ask) => format!("Q{}", ask.key.to_bytes()[0]),
-            Request::PutIf(put) => format!("I{}", put.key.to_bytes()[0]),
+            Request::PutIf(put) => format!("I{}", put.publication.key.to_bytes()[0]),
         }
     });
     letters.collect::<Vec<_>>().join(" ")
@@ -183,7 +184,7 @@ fn an_ask_and_a_conditional_put_end_with_their_own_answers() {
     let (told_sender, mut told_receiver) = oneshot::channel();
     let (outcome_sender, mut outcome_receiver) = oneshot::channel();
     submit(&mut requests, Request::Ask(Ask { key, ..Ask::default() }), Waiter::Told(told_sender));
-    let put = PutIf { ttl: 0, replication: 0, key, expected: [0; 32], value: "new".into() };
+    let put = ConditionalPut { publication: Publication::new(key, "new"), expected: [0; 32] };
     submit(&mut requests, Request::PutIf(put), Waiter::Conditional(outcome_sender));
     assert_eq!(requests.take_outgoing().len(), 1, "answers carry only the key");
 

@@ -10,13 +10,12 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use voiddht_signed::Refused;
-use voiddht_wire::Key;
 use voiddht_wire::api::Freshness;
+use voiddht_wire::{ConditionalPut, Key, Publication};
 
-use crate::event::{CommandId, ConditionalPut, Outcome, PutIfOutcome};
+use crate::event::{CommandId, Outcome, PutIfOutcome};
 use crate::operation::get::ReadMode;
 use crate::operation::{PutFailure, Receipt};
-use crate::record::order::Class;
 use crate::record::value::VerifiedValue;
 use crate::time::Now;
 
@@ -50,7 +49,7 @@ pub(super) enum PutIfStep {
     /// Reads the key.
     Read { key: Key, since: Now },
     /// Puts the value.
-    Put { put: ConditionalPut, since: Now },
+    Put { publication: Publication, since: Now },
     /// Ends.
     End(Outcome),
 }
@@ -65,7 +64,7 @@ impl Conditionals {
         checked: Result<VerifiedValue, Refused>,
     ) -> PutIfStep {
         let failure = match checked {
-            Ok(value) if matches!(value.class(), Class::Signed(_)) => None,
+            Ok(value) if value.class().is_signed() => None,
             Ok(_) => Some(PutFailure::NotSigned),
             Err(refused) => Some(PutFailure::Envelope(refused)),
         };
@@ -73,7 +72,7 @@ impl Conditionals {
             let receipt = Receipt { stored: 0, outstanding: 0, failure };
             return PutIfStep::End(Outcome::PutIf(PutIfOutcome::Put(receipt)));
         }
-        let key = put.key;
+        let key = put.publication.key;
         self.open.insert(id, Conditional { put, since, stage: Stage::Reading });
         PutIfStep::Read { key, since }
     }
@@ -81,13 +80,14 @@ impl Conditionals {
     /// An operation of a conditional publication has ended.
     pub(super) fn go_on(&mut self, id: CommandId, outcome: Outcome) -> Option<PutIfStep> {
         let Conditional { put, since, stage } = self.open.remove(&id)?;
-        let key = put.key;
+        let key = put.publication.key;
         let outcome = match (stage, outcome) {
             (Stage::Reading, Outcome::Get { value: newest, .. }) => {
                 if digest(newest.as_ref()) == put.expected {
+                    let publication = put.publication.clone();
                     let stage = Stage::Putting;
-                    self.open.insert(id, Conditional { put: put.clone(), since, stage });
-                    return Some(PutIfStep::Put { put, since });
+                    self.open.insert(id, Conditional { put, since, stage });
+                    return Some(PutIfStep::Put { publication, since });
                 }
                 Outcome::PutIf(conflict(newest))
             }
@@ -97,7 +97,7 @@ impl Conditionals {
                 return Some(PutIfStep::Read { key, since });
             }
             (Stage::Confirming(receipt), Outcome::Get { value: newest, .. }) => {
-                let is_ours = newest.as_ref() == Some(&put.value);
+                let is_ours = newest.as_ref() == Some(&put.publication.value);
                 Outcome::PutIf(if is_ours { PutIfOutcome::Put(receipt) } else { conflict(newest) })
             }
             // Too many operations are in progress.

@@ -21,8 +21,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use voiddht_wire::Key;
 use voiddht_wire::peer::{NodeInfo, Record};
+use voiddht_wire::{Key, Publication};
 
 use super::contacts::Contacts;
 use super::context::Context;
@@ -193,7 +193,7 @@ impl Keeper {
         id: CommandId,
         request: KeepRequest,
     ) -> bool {
-        let key = request.key;
+        let key = request.publication.key;
         if self.commands.contains_key(&key) {
             cx.answer(id, Outcome::Busy);
             return false;
@@ -228,11 +228,11 @@ impl Keeper {
         values: &mut Values,
         request: KeepRequest,
     ) -> Result<KeptRow, KeepRefusal> {
-        let KeepRequest { key, value, ttl, replication, until, is_published } = request;
+        let KeepRequest { publication, until, is_published } = request;
+        let Publication { key, value, ttl, replication } = publication;
         let value = Bytes::copy_from_slice(&value);
         let checked = values.verify(cx, &key, &value).map_err(KeepRefusal::Envelope)?;
-        let ttl = ttl.unwrap_or(cx.config.default_ttl);
-        let ttl = ttl.clamp(cx.config.min_ttl, cx.config.max_ttl).as_secs();
+        let ttl = cx.config.granted_ttl(ttl).as_secs();
         let ttl = u16::try_from(ttl).unwrap_or(u16::MAX);
         let held = self.table.get(&key).filter(|held| held.is_kept());
         if let Some(held) = held

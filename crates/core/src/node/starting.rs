@@ -1,13 +1,10 @@
 //! How operations begin: GET, PUT and lookups, for users, for the node itself and for kept values.
 
-use std::time::Duration;
-
-use bytes::Bytes;
 use rand::RngExt;
 use voiddht_signed::Refused;
-use voiddht_wire::Key;
 use voiddht_wire::api::Freshness;
 use voiddht_wire::peer::NodeInfo;
+use voiddht_wire::{ConditionalPut, Key, Publication};
 
 use super::Node;
 use super::conditional::{self, PutIfStep};
@@ -16,12 +13,12 @@ use super::keeper::{KeepOperation, KeepStart};
 use super::operate::{Kind, Origin, Progress};
 use super::serve::Kept;
 use super::values::held;
-use crate::event::{Command, CommandId, ConditionalPut, Outcome};
+use crate::event::{Command, CommandId, Outcome};
 use crate::kept::KeepRequest;
 use crate::label::{Limit, LookupPurpose};
 use crate::lookup::{Breadth, Lookup};
 use crate::operation::get::{ReadMode, ReadPolicy};
-use crate::operation::{Find, Get, Put, PutFailure, Receipt, publication};
+use crate::operation::{Find, Get, Put, PutFailure, Receipt, record_of};
 use crate::record::end_of;
 use crate::report::Report;
 use crate::time::Now;
@@ -31,9 +28,7 @@ impl Node {
     /// Begins what was asked for at `since`: the TTL of a value is counted from there.
     pub(super) fn start_operation(&mut self, id: CommandId, operation: Command, since: Now) {
         match operation {
-            Command::Put { key, value, ttl, replication } => {
-                self.start_put((Origin::Command(id), since), key, value, ttl, replication);
-            }
+            Command::Put(publication) => self.start_put((Origin::Command(id), since), publication),
             Command::PutIf(put) => self.start_put_if((id, since), put),
             Command::Keep(request) => self.start_keep((id, since), request),
             Command::Get { key } => {
@@ -75,7 +70,7 @@ impl Node {
 /// Conditional publications and kept values, which take several operations.
 impl Node {
     fn start_put_if(&mut self, (id, since): (CommandId, Now), put: ConditionalPut) {
-        let checked = self.values.verify(&self.cx, &put.key, &put.value);
+        let checked = self.values.verify(&self.cx, &put.publication.key, &put.publication.value);
         let step = self.conditionals.start((id, since), put, checked);
         self.run_put_if(id, step);
     }
@@ -93,16 +88,13 @@ impl Node {
             PutIfStep::Read { key, since } => {
                 self.start_get((origin, since), key, conditional::read_mode());
             }
-            PutIfStep::Put { put, since } => {
-                let ConditionalPut { key, value, ttl, replication, .. } = put;
-                self.start_put((origin, since), key, value, ttl, replication);
-            }
+            PutIfStep::Put { publication, since } => self.start_put((origin, since), publication),
             PutIfStep::End(outcome) => self.cx.answer(id, outcome),
         }
     }
 
     fn start_keep(&mut self, (id, since): (CommandId, Now), request: KeepRequest) {
-        let key = request.key;
+        let key = request.publication.key;
         let (values, contacts) = (&mut self.values, &self.contacts);
         if self.keeper.start(&mut self.cx, values, id, request)
             && let Some(start) = self.keeper.publish(&mut self.cx, values, contacts, &key, since)
@@ -165,21 +157,11 @@ impl Node {
         self.start(origin, Kind::Get(Box::new(get)), since);
     }
 
-    pub(super) fn start_put(
-        &mut self,
-        (origin, since): (Origin, Now),
-        key: Key,
-        value: Bytes,
-        ttl: Option<Duration>,
-        replication: Option<u8>,
-    ) {
+    fn start_put(&mut self, (origin, since): (Origin, Now), publication: Publication) {
         let cx = &mut self.cx;
-        let config = &cx.config;
-        let ttl = ttl.unwrap_or(config.default_ttl).clamp(config.min_ttl, config.max_ttl);
-        let replication = match replication {
-            None | Some(0) => config.replication,
-            Some(wanted) => usize::from(wanted),
-        };
+        let Publication { key, value, ttl, replication } = publication;
+        let ttl = cx.config.granted_ttl(ttl);
+        let replication = cx.config.granted_replication(replication);
         let checked = match self.values.verify(cx, &key, &value) {
             Ok(checked) => checked,
             Err(refused) => return self.refuse_put(origin, refused),
@@ -191,7 +173,7 @@ impl Node {
         for _ in 0..self.values.published.take_evicted() {
             cx.limit_reached(Limit::Publications);
         }
-        let record = publication(key, value, version, ttl);
+        let record = record_of(key, value, version, ttl);
         let breadth = cx.breadth(cx.config.alpha.max(cx.config.disjoint_paths));
         let search = self.contacts.lookup(cx, key, breadth);
         let size = cx.size_to_judge_by();

@@ -120,7 +120,7 @@ impl Published {
 }
 
 /// The record of a publication.
-pub fn publication(key: Key, value: Bytes, version: u64, ttl: Duration) -> Record {
+pub fn record_of(key: Key, value: Bytes, version: u64, ttl: Duration) -> Record {
     let ttl = u16::try_from(ttl.as_secs()).unwrap_or(u16::MAX);
     Record { key, value, ttl, version: Some(version), maintenance: false }
 }

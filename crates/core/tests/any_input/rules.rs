@@ -108,7 +108,7 @@ impl Rules {
     /// A user asks something.
     pub(crate) fn commanded(&mut self, id: CommandId, command: &Command) {
         let name = match command {
-            Command::Put { .. } => "put",
+            Command::Put(_) => "put",
             Command::Get { .. } | Command::Ask { .. } => "get",
             Command::PutIf(_) => "put if",
             Command::Keep(_) => "keep",

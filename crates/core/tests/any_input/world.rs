@@ -15,7 +15,7 @@ use voiddht_core::event::{
 use voiddht_core::peer::{ConnectionId, Peer};
 use voiddht_core::time::{Moment, Now, WallTime};
 use voiddht_wire::peer::{Body, Header, Message, NodeInfo, Record};
-use voiddht_wire::{Key, NodeId, RpcId};
+use voiddht_wire::{Key, NodeId, Publication, RpcId};
 
 use super::rules::Rules;
 use super::step::{Manner, Step};
@@ -309,7 +309,8 @@ impl World {
         let config = self.node.config();
         let life = ttl.unwrap_or(config.default_ttl).clamp(config.min_ttl, config.max_ttl);
         self.rules.offered(&key, &value, self.mono + life);
-        self.command(Command::Put { key, value, ttl, replication });
+        let publication = Publication::new(key, value).ttl(ttl).replication(replication);
+        self.command(Command::Put(publication));
     }
 
     fn command(&mut self, command: Command) {

@@ -18,7 +18,7 @@ use voiddht_core::peer::{ConnectionId, Peer};
 use voiddht_core::time::{BootTime, Moment, Now, WallTime};
 use voiddht_core::{Config, Node};
 use voiddht_wire::peer::{Message, NodeInfo};
-use voiddht_wire::{Key, NodeId, PeerAddress};
+use voiddht_wire::{Key, NodeId, PeerAddress, Publication};
 
 pub(crate) const ONE_WAY: Duration = Duration::from_micros(100);
 /// How long a dial without an answer takes.
@@ -442,9 +442,8 @@ impl Network {
         value: &'static str,
         ttl: u64,
     ) -> usize {
-        let ttl = Some(Duration::from_secs(ttl));
-        let value = Bytes::from_static(value.as_bytes());
-        self.command(number, Command::Put { key, value, ttl, replication: None });
+        let publication = Publication::new(key, value).ttl(Duration::from_secs(ttl));
+        self.command(number, Command::Put(publication));
         match self.finish(number) {
             Outcome::Put { receipt, .. } => receipt.stored,
             other => panic!("{other:?}"),

@@ -57,8 +57,8 @@ pub(crate) struct ApiAnswer {
     pub(super) lanes: Arc<Lanes<ApiRequest>>,
     pub(super) key: Key,
     pub(super) wanted: Wanted,
-    /// The TTL and the replication that a PUT asked for; 0 is the node's default.
-    pub(super) asked: (u16, u8),
+    /// The TTL and the replication that a PUT asked for; `None` is the node's default.
+    pub(super) asked: (Option<Duration>, Option<u8>),
 }
 
 impl ApiAnswer {
@@ -122,9 +122,8 @@ impl ApiAnswer {
     /// How many nodes could store the value, and for how many seconds it lives.
     fn terms(&self, core: &Node) -> (usize, u16) {
         let (config, (ttl, replication)) = (core.config(), self.asked);
-        let asked = if ttl == 0 { config.default_ttl } else { Duration::from_secs(ttl.into()) };
-        let granted = asked.clamp(config.min_ttl, config.max_ttl).as_secs();
-        let wanted = if replication == 0 { config.replication } else { replication.into() };
+        let granted = config.granted_ttl(ttl).as_secs();
+        let wanted = config.granted_replication(replication);
         (wanted.min(core.table().len()), u16::try_from(granted).unwrap_or(u16::MAX))
     }
 }

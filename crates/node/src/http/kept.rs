@@ -9,8 +9,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::routing::{get, put};
 use serde::{Deserialize, Serialize};
-use voiddht_wire::Key;
 use voiddht_wire::limits::MAX_VALUE_BYTES;
+use voiddht_wire::{Key, Publication};
 
 use super::answer::{Refusal, bad, busy, json};
 use super::state::RouterState;
@@ -88,13 +88,10 @@ async fn keep(
 ) -> Result<Response, Refusal> {
     let key = key_of(&key)?;
     // The request's buffer is larger than the value, and would live as long.
-    let mut keep = Keep::new(key, Bytes::copy_from_slice(&value));
-    if let Some(ttl) = how.ttl {
-        keep = keep.ttl(Duration::from_secs(ttl.into()));
-    }
-    if let Some(nodes) = how.replication {
-        keep = keep.replication(nodes);
-    }
+    let publication = Publication::new(key, Bytes::copy_from_slice(&value))
+        .ttl(how.ttl.map(|ttl| Duration::from_secs(ttl.into())))
+        .replication(how.replication);
+    let mut keep = Keep::from(publication);
     if let Some(end) = how.until_ms {
         let end = UNIX_EPOCH.checked_add(Duration::from_millis(end));
         keep = keep.until(end.ok_or_else(|| bad("until_ms: the time is too far away".into()))?);

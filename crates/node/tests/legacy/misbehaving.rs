@@ -10,6 +10,7 @@ use voiddht_node::Node;
 use crate::common::{key, soon, start, stop};
 use crate::peer::{LegacyPeer, python};
 use crate::{has_contact, our_network, tofu};
+use voiddht_wire::Publication;
 
 /// What an operation may take in which every kind of request to the bad peer fails once: finding
 /// nodes, storing, and being asked for what was stored.
@@ -27,7 +28,9 @@ async fn puts_and_gets(mode: &str, values: u64) -> Option<(Vec<Node>, LegacyPeer
     for number in 0..values {
         let value = Bytes::from(format!("{mode} {number}"));
         let handle = nodes[1].handle();
-        let put = soon(handle.put(key(number), value.clone(), None, Some(20))).await.unwrap();
+        let put = soon(handle.put(Publication::new(key(number), value.clone()).replication(20)))
+            .await
+            .unwrap();
         assert!(put.stored >= nodes.len(), "{mode}: on {} nodes", put.stored);
         assert!(put.report.took < PATIENCE, "{mode}: {:?}", put.report.took);
         // One that has just come, and holds nothing.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
 use voiddht_node::Node;
-use voiddht_wire::Key;
+use voiddht_wire::{Key, Publication};
 
 use crate::common::{key, knows, soon, stop, until};
 use crate::our_network;
@@ -25,7 +25,7 @@ async fn put_ours(nodes: &[Node]) {
     for number in (0..VALUES).step_by(2) {
         let node = &nodes[number / 2 % nodes.len()];
         let handle = node.handle();
-        let put = handle.put(name(number), value(number), None, Some(20));
+        let put = handle.put(Publication::new(name(number), value(number)).replication(20));
         let stored = soon(put).await.unwrap().stored;
         assert!(stored > OF_EACH, "value {number} lies on {stored} nodes");
     }

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
-use voiddht_wire::Key;
 use voiddht_wire::limits::{MAX_LEGACY_VALUE_BYTES, MAX_VALUE_BYTES};
+use voiddht_wire::{Key, Publication};
 
 use crate::common::{key, soon, start, stop, until};
 use crate::peer::{LegacyPeer, call, python, try_call};
@@ -17,7 +17,9 @@ async fn it_joins_is_given_values_and_answers_for_them() {
     has_contact(&node, peer.address).await;
 
     let value = Bytes::from_static(b"a value for both");
-    let put = soon(node.handle().put(key(1), value.clone(), None, Some(20))).await.unwrap();
+    let put = soon(node.handle().put(Publication::new(key(1), value.clone()).replication(20)))
+        .await
+        .unwrap();
     assert_eq!(put.stored, 2, "this node, and the other, which was asked for what it took");
     let stored = peer.event("stored").await;
     assert_eq!(stored["key"], key(1).to_string());
@@ -65,7 +67,7 @@ async fn a_client_of_ours_uses_it_and_announces_no_port() {
     soon(node.joined()).await;
     has_contact(&node, peer.address).await;
     let value = Bytes::from_static(b"a value for the other alone");
-    let put = soon(node.handle().put(key(1), value.clone(), None, None)).await.unwrap();
+    let put = soon(node.handle().put(Publication::new(key(1), value.clone()))).await.unwrap();
     assert_eq!(put.stored, 1, "not on the client");
     assert_eq!(soon(node.handle().get(key(1))).await.unwrap().value, Some(value));
     assert_eq!(node.handle().status().await.unwrap().core.records, 0);
@@ -126,7 +128,9 @@ async fn a_value_too_large_for_its_frames_passes_it_over() {
         (Key::of_value(&value), value)
     });
     for ((key, value), holders) in keys.iter().zip([2, 3]) {
-        let put = soon(node.handle().put(*key, value.clone(), None, Some(20))).await.unwrap();
+        let put = soon(node.handle().put(Publication::new(*key, value.clone()).replication(20)))
+            .await
+            .unwrap();
         assert_eq!(put.stored, holders, "{} bytes", value.len());
         assert_eq!(soon(other.handle().get(*key)).await.unwrap().value.as_ref(), Some(value));
     }

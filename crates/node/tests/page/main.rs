@@ -23,6 +23,7 @@ use common::{key, network, settings, soon, start, stop};
 use serde_json::Value;
 use voiddht_node::http::{HttpServer, HttpSettings, Watched};
 use voiddht_node::{Node, Settings};
+use voiddht_wire::Publication;
 
 const LOOPBACK: ([u8; 4], u16) = ([127, 0, 0, 1], 0);
 
@@ -82,7 +83,7 @@ async fn the_page_draws_what_the_node_knows_and_shows_what_happens() {
     let healthy_icon = browser.evaluate("document.getElementById('icon').href").await;
 
     let value = Bytes::from_static(b"a value that must not be shown");
-    let put = soon(node.handle().put(key(1), value, None, None)).await.unwrap();
+    let put = soon(node.handle().put(Publication::new(key(1), value))).await.unwrap();
     let shown = &key(1).to_string()[..16];
     let row = format!(
         "[...document.querySelectorAll('#operations button')].map((row) => row.innerText)
@@ -98,7 +99,7 @@ async fn the_page_draws_what_the_node_knows_and_shows_what_happens() {
     let value = Bytes::from_static(b"another");
     let name = "a name";
     let named = voiddht_wire::Key::of_value(name.as_bytes());
-    soon(other.handle().put(named, value, None, None)).await.unwrap();
+    soon(other.handle().put(Publication::new(named, value))).await.unwrap();
     browser
         .evaluate(&format!(
             "document.getElementById('key').value = '{name}';
@@ -155,7 +156,7 @@ async fn a_network_is_drawn_whole_and_each_node_of_it_can_be_looked_at() {
         for number in 2.. {
             // The node may have stopped.
             let value = Bytes::from_static(b"value");
-            let Ok(_) = handle.put(key(number), value, None, None).await else { return };
+            let Ok(_) = handle.put(Publication::new(key(number), value)).await else { return };
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     });

@@ -1,6 +1,7 @@
 //! Finding things on the dashboard: links to keys, filters, the window of the charts.
 
 use super::*;
+use voiddht_wire::Publication;
 
 /// What the list of operations shows, as text.
 const ROWS: &str =
@@ -11,8 +12,8 @@ async fn a_link_to_a_key_looks_it_up_and_operations_can_be_filtered() {
     let Some(mut browser) = Chromium::start().await else { return };
     let (others, node, address) = watched_network(4).await;
     let value = Bytes::from_static(b"a value that must not be shown");
-    soon(others[1].handle().put(key(1), value.clone(), None, None)).await.unwrap();
-    soon(node.handle().put(key(2), value, None, None)).await.unwrap();
+    soon(others[1].handle().put(Publication::new(key(1), value.clone()))).await.unwrap();
+    soon(node.handle().put(Publication::new(key(2), value))).await.unwrap();
 
     let found = "document.querySelector('#operation h4')?.textContent.startsWith('GET: found')";
     let hex = key(1).to_string();

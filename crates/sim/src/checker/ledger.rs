@@ -91,11 +91,11 @@ impl Checker for Ledger {
 
     fn commanded(&mut self, at: &Site, id: CommandId, command: &Command) {
         match command {
-            Command::Put { key, value, ttl, .. } => {
+            Command::Put(put) => {
                 let began = at.now.boot;
-                let ends = began + ttl.unwrap_or(self.default_ttl);
-                let publication = Publication { value: value.clone(), began, ends };
-                self.published.entry(*key).or_default().push(publication);
+                let ends = began + put.ttl.unwrap_or(self.default_ttl);
+                let publication = Publication { value: put.value.clone(), began, ends };
+                self.published.entry(put.key).or_default().push(publication);
             }
             Command::Get { key } => {
                 self.gets.insert(id, *key);

@@ -7,7 +7,7 @@ use voiddht_core::event::{Command, CommandId, Outcome};
 use voiddht_core::operation::Receipt;
 use voiddht_core::time::BootTime;
 use voiddht_session::Output;
-use voiddht_wire::Key;
+use voiddht_wire::{Key, Publication};
 
 use super::observer::{Checker, Site, Survey, Violations};
 
@@ -72,7 +72,7 @@ impl Checker for ReplicaSets {
     }
 
     fn commanded(&mut self, at: &Site, id: CommandId, command: &Command) {
-        if let Command::Put { key, ttl: Some(ttl), .. } = command {
+        if let Command::Put(Publication { key, ttl: Some(ttl), .. }) = command {
             self.under_way.insert(id, (*key, at.now.boot + *ttl));
         }
     }

@@ -9,7 +9,7 @@ use voiddht_core::report::Report;
 use voiddht_core::time::{Moment, Now, WallTime};
 use voiddht_session::Output;
 use voiddht_wire::peer::{Body, Dialect, Header, Message, Record};
-use voiddht_wire::{Key, NodeId, RpcId};
+use voiddht_wire::{Key, NodeId, Publication, RpcId};
 
 use super::*;
 use crate::growth::Growth;
@@ -108,9 +108,8 @@ fn bans_see_one_of_an_honest_node() {
 fn the_ledger_sees_what_nobody_published_and_what_outlives_its_publication() {
     let ledger = || {
         let mut ledger = Ledger::new(Duration::from_secs(1));
-        let value = Bytes::from_static(b"value");
-        let ttl = Some(Duration::from_secs(100));
-        let put = Command::Put { key: key(), value, ttl, replication: None };
+        let put = Publication::new(key(), "value").ttl(Duration::from_secs(100));
+        let put = Command::Put(put);
         ledger.commanded(&at(0), CommandId(1), &put);
         ledger
     };
@@ -134,9 +133,8 @@ fn small_world(checker: impl Checker + 'static) -> World {
     world.watch(Box::new(checker));
     world.grow(30, Growth::default()).expect("the settings do not contradict");
     let host = HostId(0);
-    let value = Bytes::from_static(b"value");
-    let ttl = Some(Duration::from_secs(3600));
-    world.command(host, Command::Put { key: key(), value, ttl, replication: None });
+    let put = Publication::new(key(), "value").ttl(Duration::from_secs(3600));
+    world.command(host, Command::Put(put));
     let end = world.now() + Duration::from_secs(30);
     while let Some(ended) = world.run_until_ended(end) {
         if let Outcome::Put { receipt, .. } = ended.outcome {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use rand::RngExt;
 use voiddht_core::config::MAX_TTL;
 use voiddht_core::event::{Command, Outcome};
@@ -11,6 +10,7 @@ use super::stage::{Stage, Value, named};
 use super::statistics::{Operations, Sample, share};
 use crate::directory::Directory;
 use crate::scenario::{Get, Put};
+use voiddht_wire::Publication;
 
 /// How many replicas values have.
 #[derive(Clone, Copy, Debug)]
@@ -133,6 +133,5 @@ impl Stage<'_> {
 }
 
 pub(super) fn put_command(value: &Value, ttl: Duration) -> Command {
-    let content = Bytes::from(value.content());
-    Command::Put { key: value.key(), value: content, ttl: Some(ttl), replication: None }
+    Command::Put(Publication::new(value.key(), value.content()).ttl(ttl))
 }

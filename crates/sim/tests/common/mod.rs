@@ -10,7 +10,7 @@ use rand::RngExt;
 use voiddht_core::event::{Command, CommandId, Outcome};
 use voiddht_core::report::Report;
 use voiddht_sim::{Growth, HostId, World, WorldConfig, checker};
-use voiddht_wire::Key;
+use voiddht_wire::{Key, Publication};
 
 /// The longest that one command may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -62,7 +62,7 @@ pub(crate) fn value(number: u64) -> Bytes {
 }
 
 pub(crate) fn put(key: Key, value: Bytes, ttl: u64) -> Command {
-    Command::Put { key, value, ttl: Some(Duration::from_secs(ttl)), replication: None }
+    Command::Put(Publication::new(key, value).ttl(Duration::from_secs(ttl)))
 }
 
 /// Gives many commands, `at_once` in progress at any time, and returns how each ended.

@@ -1,5 +1,7 @@
 //! The frames of the module API, byte by byte.
 
+use std::time::Duration;
+
 use super::*;
 
 fn frame_of(request: &Request) -> BytesMut {
@@ -10,13 +12,9 @@ fn frame_of(request: &Request) -> BytesMut {
 
 #[test]
 fn a_put_stands_as_the_protocol_draws_it() {
-    let put = Put {
-        ttl: 0x0102,
-        replication: 3,
-        acknowledge: Acknowledge::Count,
-        key: Key::from_bytes([0xaa; 32]),
-        value: Bytes::from_static(b"v"),
-    };
+    let publication = Publication::new(Key::from_bytes([0xaa; 32]), "v");
+    let publication = publication.ttl(Duration::from_secs(0x0102)).replication(3);
+    let put = Put { publication, acknowledge: Acknowledge::Count };
     let frame = frame_of(&Request::Put(put.clone()));
     assert_eq!(&frame[..8], &[0, 41, 0x02, 0x8a, 1, 2, 3, 1]);
     assert_eq!(&frame[8..], [&[0xaa; 32][..], b"v"].concat());
@@ -44,13 +42,8 @@ fn unknown_flags_are_ignored_and_a_receipt_needs_an_acknowledgement() {
 #[test]
 fn the_largest_value_fits_to_the_byte() {
     let put = |bytes| {
-        Request::Put(Put {
-            ttl: 0,
-            replication: 0,
-            acknowledge: Acknowledge::No,
-            key: Key::default(),
-            value: Bytes::from(vec![7; bytes]),
-        })
+        let publication = Publication::new(Key::default(), vec![7; bytes]);
+        Request::Put(Put { publication, acknowledge: Acknowledge::No })
     };
     assert_eq!(frame_of(&put(MAX_VALUE_BYTES)).len(), 65_535);
     let mut buffer = BytesMut::new();
@@ -119,13 +112,10 @@ fn an_ask_with_a_reserved_bit_or_two_kinds_of_freshness_is_refused() {
 
 #[test]
 fn a_conditional_put_stands_as_the_protocol_draws_it() {
-    let put = PutIf {
-        ttl: 0x0102,
-        replication: 3,
-        key: Key::from_bytes([0xaa; 32]),
-        expected: [0xbb; 32],
-        value: Bytes::from(vec![7; MAX_PUT_IF_VALUE_BYTES]),
-    };
+    let value = vec![7; MAX_PUT_IF_VALUE_BYTES];
+    let publication = Publication::new(Key::from_bytes([0xaa; 32]), value);
+    let publication = publication.ttl(Duration::from_secs(0x0102)).replication(3);
+    let put = ConditionalPut { publication, expected: [0xbb; 32] };
     let frame = frame_of(&Request::PutIf(put.clone()));
     assert_eq!(frame.len(), 65_535);
     assert_eq!(&frame[..8], &[0xff, 0xff, 0x02, 0x90, 1, 2, 3, 0]);

@@ -36,12 +36,12 @@ pub(crate) fn api_request(kind: u16, body: &[u8]) {
     let mut as_it_came = bytes.to_vec();
     match &request {
         Request::Put(put) => {
-            assert_lies_within(&put.value, &bytes);
+            assert_lies_within(&put.publication.value, &bytes);
             // A receipt is no more than an acknowledgement that says more.
             as_it_came[3] &= if as_it_came[3] & 1 == 0 { 0 } else { 3 };
         }
         Request::PutIf(put) => {
-            assert_lies_within(&put.value, &bytes);
+            assert_lies_within(&put.publication.value, &bytes);
             as_it_came[3] = 0;
         }
         Request::Get { .. } | Request::Ask(_) => {}

@@ -19,7 +19,7 @@ use crate::node::context::Context;
 use crate::node::schedule::Task;
 use crate::node::values::Values;
 use crate::operation::get::ReadMode;
-use crate::operation::{Put, PutFailure, Receipt, publication};
+use crate::operation::{Put, PutFailure, Receipt, record_of};
 use crate::record::order::Class;
 use crate::record::value::VerifiedValue;
 use crate::time::Now;
@@ -73,11 +73,8 @@ impl Keeper {
         };
         let class = entry.value.class();
         let ttl = Duration::from_secs(entry.ttl.into());
-        let record = publication(*key, entry.value.bytes().clone(), version, ttl);
-        let replication = match entry.replication {
-            0 => cx.config.replication,
-            wanted => usize::from(wanted),
-        };
+        let record = record_of(*key, entry.value.bytes().clone(), version, ttl);
+        let replication = cx.config.granted_replication(Some(entry.replication));
         let breadth = cx.breadth(cx.config.alpha.max(cx.config.disjoint_paths));
         let search = match nodes {
             None => contacts.lookup(cx, *key, breadth),
