@@ -42,7 +42,12 @@ impl Kind {
             Body::Store(record) => Some(Self::Store(record.key, record.version)),
             Body::FindNode { .. } => Some(Self::FindNode),
             Body::FindValue { key } => Some(Self::FindValue(*key)),
-            _ => None,
+            Body::PingReply { .. }
+            | Body::StoreReply { .. }
+            | Body::FindNodeReply { .. }
+            | Body::FindValueReply(_)
+            | Body::Error(_)
+            | Body::Unknown { .. } => None,
         }
     }
 

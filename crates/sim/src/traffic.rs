@@ -1,13 +1,6 @@
-//! Traffic in messages and bytes. Messages are not encoded; their size follows from the
-//! sizes that the wire names, and a test holds the two together.
+//! Traffic in messages and bytes. Messages are not encoded: the wire's table of types tells their size.
 
-use voiddht_wire::address::ADDRESS_BYTES;
-use voiddht_wire::id::ID_BYTES;
-use voiddht_wire::limits::{
-    FRAME_HEADER_BYTES, LONG_LENGTH_BYTES, MAX_SHORT_FRAME_BYTES, NODE_INFO_BYTES,
-    RECORD_FIXED_BYTES, RPC_HEADER_BYTES,
-};
-use voiddht_wire::peer::{Body, Message};
+use voiddht_wire::peer::{Dialect, Message};
 
 /// What TLS 1.3 adds to each record: header 5, content type 1, tag 16 (RFC 8446, section 5.2).
 const TLS_RECORD_BYTES: usize = 22;
@@ -87,57 +80,5 @@ impl Traffic {
 
 /// The size of a message's frame in the dialect `voiddht/1`.
 pub(crate) fn frame_bytes(message: &Message) -> usize {
-    let body = match &message.body {
-        Body::Ping | Body::Unknown { .. } => 0,
-        Body::PingReply { .. } => ADDRESS_BYTES,
-        Body::Store(record) | Body::FindValueReply(record) => {
-            RECORD_FIXED_BYTES + record.value.len()
-        }
-        Body::FindNode { .. } | Body::FindValue { .. } | Body::StoreReply { .. } => ID_BYTES,
-        Body::FindNodeReply { nodes } => nodes.len() * NODE_INFO_BYTES,
-        Body::Error(_) => 2,
-    };
-    let short = FRAME_HEADER_BYTES + RPC_HEADER_BYTES + body;
-    if short > MAX_SHORT_FRAME_BYTES { short + LONG_LENGTH_BYTES } else { short }
-}
-
-#[cfg(test)]
-mod tests {
-    use bytes::{Bytes, BytesMut};
-    use voiddht_wire::limits::MAX_VALUE_BYTES;
-    use voiddht_wire::peer::{Dialect, ErrorCode, Header, NodeInfo, Record};
-    use voiddht_wire::{Key, NodeId, PeerAddress, RpcId};
-
-    use super::*;
-
-    #[test]
-    fn sizes_are_those_of_the_encoded_messages() {
-        let address = PeerAddress::new("192.0.2.1".parse().unwrap(), 1);
-        let node = NodeInfo { address, id: NodeId::default() };
-        let record = |bytes: usize| Record {
-            key: Key::default(),
-            value: Bytes::from(vec![1; bytes]),
-            ttl: 1,
-            version: Some(1),
-            maintenance: false,
-        };
-        for body in [
-            Body::Ping,
-            Body::PingReply { observed: Some(address) },
-            Body::FindNode { target: Key::default() },
-            Body::FindValue { key: Key::default() },
-            Body::FindNodeReply { nodes: vec![node; 20] },
-            Body::StoreReply { key: Key::default() },
-            Body::Store(record(100)),
-            Body::FindValueReply(record(MAX_VALUE_BYTES)),
-            Body::Error(ErrorCode::Busy),
-            Body::Unknown { kind: 664 },
-        ] {
-            let header = Header { sender: NodeId::default(), port: 1, rpc_id: RpcId::default() };
-            let message = Message { header, body };
-            let mut encoded = BytesMut::new();
-            message.encode(Dialect::V1, &mut encoded).unwrap();
-            assert_eq!(frame_bytes(&message), encoded.len(), "{}", message.body.name());
-        }
-    }
+    message.frame_bytes(Dialect::V1)
 }

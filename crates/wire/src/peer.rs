@@ -10,7 +10,9 @@ use crate::address::{ADDRESS_BYTES, PeerAddress};
 pub use crate::dialect::{ALPN, Dialect};
 use crate::frame;
 use crate::id::{Key, NodeId, RpcId};
-use crate::limits::{NODE_INFO_BYTES, RPC_HEADER_BYTES};
+use crate::limits::{
+    FRAME_HEADER_BYTES, LONG_LENGTH_BYTES, MAX_SHORT_FRAME_BYTES, NODE_INFO_BYTES, RPC_HEADER_BYTES,
+};
 pub use crate::message_error::MessageError;
 use crate::message_type::{
     self, BodySize, MessageType, check_nodes, check_value, may_be_of_later_version,
@@ -216,19 +218,30 @@ impl Message {
             Body::FindNodeReply { nodes } => check_nodes(nodes.len())?,
             _ => {}
         }
-        let bare = self.body.message_type().is_some_and(|of_type| !of_type.has_header(dialect));
-        let header_bytes = if bare { 0 } else { RPC_HEADER_BYTES };
+        let header_bytes = self.header_bytes(dialect);
         let body_bytes = header_bytes + self.body.encoded_bytes(dialect);
         if !frame::put_start(buffer, self.body.kind(), body_bytes, dialect.has_long_frames()) {
             return Err(MessageError::DoesNotFit(body_bytes));
         }
-        if !bare {
+        if header_bytes > 0 {
             buffer.put_slice(&self.header.sender.to_bytes());
             buffer.put_u16(self.header.port);
             buffer.put_slice(&self.header.rpc_id.to_bytes());
         }
         self.body.put(dialect, buffer);
         Ok(())
+    }
+
+    fn header_bytes(&self, dialect: Dialect) -> usize {
+        let bare = self.body.message_type().is_some_and(|of_type| !of_type.has_header(dialect));
+        if bare { 0 } else { RPC_HEADER_BYTES }
+    }
+
+    /// The length in bytes of the frame that [`Self::encode`] writes, from the table of message types.
+    pub fn frame_bytes(&self, dialect: Dialect) -> usize {
+        let body_bytes = self.header_bytes(dialect) + self.body.encoded_bytes(dialect);
+        let short = FRAME_HEADER_BYTES + body_bytes;
+        if short > MAX_SHORT_FRAME_BYTES { short + LONG_LENGTH_BYTES } else { short }
     }
 
     /// Reads the body of a frame.

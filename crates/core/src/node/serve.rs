@@ -49,7 +49,11 @@ impl Node {
             // A request of a later version.
             Body::Unknown { .. } => Body::Error(ErrorCode::BadRequest),
             // A reply is no request: the caller has told them apart.
-            _ => return,
+            Body::PingReply { .. }
+            | Body::StoreReply { .. }
+            | Body::FindNodeReply { .. }
+            | Body::FindValueReply(_)
+            | Body::Error(_) => return,
         };
         self.cx.reply(connection, &header, reply);
     }

@@ -1,10 +1,7 @@
 //! Round trips of every message in both dialects, and one refusal per rule.
 
 use super::*;
-use crate::limits::{
-    MAX_FRAME_BYTES, MAX_LEGACY_VALUE_BYTES, MAX_SHORT_FRAME_BYTES, MAX_VALUE_BYTES,
-    RECORD_FIXED_BYTES,
-};
+use crate::limits::{MAX_FRAME_BYTES, MAX_LEGACY_VALUE_BYTES, MAX_VALUE_BYTES, RECORD_FIXED_BYTES};
 
 fn header() -> Header {
     Header { sender: NodeId::from_bytes([1; 32]), port: 7402, rpc_id: RpcId::from_bytes([2; 32]) }
@@ -66,6 +63,18 @@ fn bodies() -> Vec<Body> {
 
 /// A decoder of `voiddht/1` that does not know 14 takes an ERROR of two bytes, and no other, and reads
 /// the code as the answering node's own trouble.
+#[test]
+fn the_length_of_a_frame_is_known_without_encoding_it() {
+    let longest = Body::Store(record(MAX_VALUE_BYTES));
+    for dialect in [Dialect::Legacy, Dialect::V1] {
+        for body in bodies().into_iter().chain([longest.clone()]) {
+            let Ok(frame) = encode(dialect, body.clone()) else { continue };
+            let message = Message { header: header(), body };
+            assert_eq!(message.frame_bytes(dialect), frame.len(), "{}", message.body.name());
+        }
+    }
+}
+
 #[test]
 fn a_refused_version_is_an_error_of_two_bytes_for_those_that_do_not_know_it_too() {
     let body = Body::Error(ErrorCode::FutureVersion);

@@ -168,12 +168,13 @@ impl Keeper {
             return Checked::Publish;
         };
         let wins = match (proof, version) {
-            (Some(Proof::Signature | Proof::Hash), _) => true,
-            (_, Some(version)) => {
+            (None | Some(Proof::Vote), Some(version)) => {
                 Rank::new(Class::Plain, found, *version) > entry.value.rank(entry.version)
             }
             // Only original peers returned it: no version tells which is newer.
-            (_, None) => false,
+            (None | Some(Proof::Vote), None) => false,
+            // Every self-verifying value wins over a plain one.
+            (Some(_), _) => true,
         };
         if wins { Checked::Superseded } else { Checked::Publish }
     }
