@@ -282,6 +282,7 @@ impl Operations {
                         return Some(Progress::KeepLocally { record, class });
                     }
                 }
+                Next::Connect(node) => connect(cx, node),
                 Next::MoreContacts(count) => operation.add_contacts(cx, contacts, count),
                 Next::Wait => return None,
                 Next::Done => return self.running.remove(&id).map(Progress::Ended),
@@ -331,6 +332,13 @@ impl Operations {
         let Some(operation) = self.running.get_mut(&id) else { return false };
         operation.kind.handle_late(node, asked);
         true
+    }
+}
+
+/// Has a connection ready for what an operation will ask soon.
+fn connect(cx: &mut Context, node: NodeInfo) {
+    if !cx.connected.contains(&node.id) && !cx.is_banned(&node.id) {
+        cx.request(node, Body::Ping, Purpose::Liveness);
     }
 }
 

@@ -33,6 +33,8 @@ pub enum Next {
     },
     /// Keep this record on this node too, and say whether it worked.
     KeepLocally(Record),
+    /// Open a connection to this node, if there is none: it will probably be given a record.
+    Connect(NodeInfo),
     /// Hand in so many of this node's contacts closest to the target, and go on.
     MoreContacts(usize),
     /// Nothing until an answer comes.

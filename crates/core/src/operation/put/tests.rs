@@ -76,12 +76,14 @@ fn who_was_not_near_enough_after_all_takes_nobodys_place() {
         put.handle_answer(&node(number).id, FIND, named);
     }
     let mut stored = BTreeSet::new();
-    for _ in 0..20 {
-        while let Next::Ask { node, body, .. } = put.next_step() {
-            match body {
-                Body::Store(_) => drop(stored.insert(node.id)),
-                _ => put.handle_answer(&node.id, FIND, Answer::Nodes(Vec::new())),
+    loop {
+        match put.next_step() {
+            Next::Ask { node, body: Body::Store(_), .. } => drop(stored.insert(node.id)),
+            Next::Ask { node, .. } => {
+                put.handle_answer(&node.id, FIND, Answer::Nodes(Vec::new()));
             }
+            Next::Connect(_) => {}
+            _ => break,
         }
     }
     let closest: BTreeSet<NodeId> = (1..=18).map(|number| closer(number).id).collect();
@@ -97,6 +99,22 @@ fn asked(put: &mut Put) -> Vec<u8> {
         asked.push(node.id.to_bytes()[0]);
     }
     asked
+}
+
+/// Without it, handshakes began when the lookup had ended.
+#[test]
+fn probable_replicas_are_connected_to_during_the_lookup() {
+    let mut put = early();
+    let mut connected = Vec::new();
+    put.handle_answer(&node(1).id, FIND, Answer::Nodes(vec![node(9)]));
+    while let Next::Connect(node) = put.next_step() {
+        connected.push(node.id.to_bytes()[0]);
+    }
+    // The first of them was named when the requests had been sent.
+    assert_eq!(connected, [5, 6, 7], "once each, and none that is farther than 18 are on average");
+    assert!(matches!(put.next_step(), Next::Wait));
+    let mut located = located(8, 3);
+    assert_eq!(asked(&mut located), [1, 2, 3], "not where the network's size is unknown");
 }
 
 #[test]
