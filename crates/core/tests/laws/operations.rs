@@ -124,6 +124,7 @@ pub(crate) fn get(bytes: &[u8]) {
                 get.add_contacts(&source::nodes(&mut source, count.min(40)));
             }
             Next::KeepLocally(_) => panic!("a GET keeps nothing"),
+            Next::Connect(_) => panic!("a GET connects to no node that it does not ask"),
             Next::Done => break,
         }
     }
@@ -177,6 +178,11 @@ pub(crate) fn put(bytes: &[u8]) {
                 run.check_version(&record);
                 run.local_open = true;
             }
+            Next::Connect(node) => {
+                assert!(node.address.is_dialable() && node.id != own);
+                assert!(run.connected.insert(node.id), "connects twice to a node");
+                assert!(run.connected.len() <= replication, "connects to too many nodes");
+            }
             Next::MoreContacts(count) => {
                 put.add_contacts(&source::nodes(&mut source, count.min(40)));
             }
@@ -198,6 +204,8 @@ struct PutRun {
     confirmed: BTreeMap<NodeId, u64>,
     local_open: bool,
     local_kept: bool,
+    /// Probable replicas that it has connected to.
+    connected: BTreeSet<NodeId>,
 }
 
 impl PutRun {

@@ -82,7 +82,7 @@ fn who_was_not_near_enough_after_all_takes_nobodys_place() {
             Next::Ask { node, .. } => {
                 put.handle_answer(&node.id, FIND, Answer::Nodes(Vec::new()));
             }
-            Next::Connect(_) => {}
+            Next::Connect(_) | Next::MoreContacts(_) => {}
             _ => break,
         }
     }
