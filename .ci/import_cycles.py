@@ -16,9 +16,6 @@ import sys
 from pathlib import Path
 from typing import Iterator
 
-#: Crates whose cycles have yet to be removed: most are between a state machine and its parts.
-EXCEPTED = set()
-
 #: A file by the segments of its path in the crate; the root is the empty one.
 Module = tuple[str, ...]
 #: What each file imports of which other.
@@ -147,11 +144,7 @@ def report(root: Path) -> list[str]:
 def main(roots: list[str]) -> int:
     failed = False
     for root in map(Path, roots):
-        lines, name = report(root), root.parent.name
-        if name in EXCEPTED:
-            if not lines:
-                print(f"{root}: no cycle is left: remove {name} from EXCEPTED", file=sys.stderr)
-            continue
+        lines = report(root)
         print("\n".join(lines), file=sys.stderr, end="\n" if lines else "")
         failed |= bool(lines)
     return int(failed)

@@ -22,10 +22,9 @@
 use std::collections::VecDeque;
 use std::f64::consts::FRAC_PI_2;
 
-use voiddht_wire::{Distance, Key};
+use voiddht_wire::Distance;
 
 use crate::config::K;
-pub use crowds::{Crowds, Strictness};
 
 /// Nodes that a neighbourhood must have to be counted: fewer say too little. As many as a lookup finds
 /// that looks into a bucket far away.
@@ -46,8 +45,6 @@ pub const MAX_WIDENING: usize = 3 * K;
 /// How many times as large or small as the others say the network may seem from the own neighbourhood,
 /// before that counts as a contradiction: three standard deviations of 20 neighbours.
 const CONTRADICTED_AT: f64 = 2.0;
-/// Points beside a key, at most: see [`SizeEstimate::point_beside`].
-const MAX_SIDES: usize = 8;
 /// This node's own contacts around a key that are asked where a crowd surrounds it, as a multiple of
 /// the nodes that are wanted: what its members name are its members.
 pub const CONTACTS: usize = 4;
@@ -182,23 +179,6 @@ impl SizeEstimate {
             (index + 1) as f64 - expected
         });
         crowded.max(excess.fold(0.0, f64::max).ceil() as usize).min(MAX_WIDENING)
-    }
-
-    /// A point for whose neighbours to ask where a crowd surrounds a key, the `turn`th: the key, and
-    /// points beside it, among whose closest are few of the crowd. Each halves the distance of the one
-    /// before, and the first is as far away as the `wanted`th closest node.
-    pub fn point_beside(&self, key: Key, crowds: &Crowds, wanted: usize, turn: usize) -> Key {
-        let Some(shared) = crowds.shared_bits() else { return key };
-        // The first bit in which nodes of the neighbourhood differ from the key.
-        let first = (-self.reach(wanted).log2()).max(0.0) as usize;
-        let sides = shared.saturating_sub(first).min(MAX_SIDES);
-        match turn % (sides + 1) {
-            0 => key,
-            side => {
-                let bit = first + side - 1;
-                key.with_bit(bit, !key.bit(bit))
-            }
-        }
     }
 
     /// The probability that `count` nodes or more lie within `distance` of a point.

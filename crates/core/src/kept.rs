@@ -20,9 +20,7 @@ use crate::record::order::Class;
 use crate::record::value::VerifiedValue;
 use crate::time::WallTime;
 
-mod table;
-
-pub(crate) use table::{Entry, Table};
+pub(crate) mod table;
 
 /// Values that a node keeps, at most; beyond it, [`KeepRefusal::Full`]. About 400 bytes each beside
 /// the value itself, 25 MiB in all.

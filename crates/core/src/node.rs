@@ -51,7 +51,8 @@ use crate::density::SizeEstimate;
 use crate::event::{
     Command, CommandId, Input, Notice, Outcome, Output, StoredContact, StoredRecord,
 };
-use crate::kept::{KeptRow, KeptUsage, KeptView, Table};
+use crate::kept::table::Table;
+use crate::kept::{KeptRow, KeptUsage, KeptView};
 use crate::label::{Limit, LookupPurpose};
 use crate::peer_clocks::ClockEstimate;
 use crate::quota::RequestQuota;

@@ -27,29 +27,30 @@
 
 mod admission;
 mod class;
+mod held;
+mod offer;
 pub mod order;
+mod place;
 mod refusal;
 mod replaced;
 mod room;
 pub mod value;
 
 pub use class::StoredClass;
+pub use held::{RECORD_OVERHEAD_BYTES, Record};
+pub use offer::{Bill, Offer};
 pub use refusal::Refusal;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::time::Duration;
 
-use bytes::Bytes;
-use voiddht_signed::CLOCK_TOLERANCE_SECS;
 use voiddht_wire::{Key, NodeId};
 
 use crate::quota::{
-    Account, AccountNumber, Charge, SignatureLimits, SignatureQuota, StorageLimits, StorageQuota,
-    Usage,
+    Account, AccountNumber, SignatureLimits, SignatureQuota, StorageLimits, StorageQuota, Usage,
 };
 use crate::time::{BootTime, Now, WallTime};
-use order::{Class, Rank};
 use value::VerifiedValue;
 
 /// Records that a node holds, at most. With the smallest values, [`MAX_BYTES`] is reached first.
@@ -57,10 +58,6 @@ pub const MAX_RECORDS: usize = 1 << 20;
 /// Memory that records may take, overhead included: a share that a small machine can spare. A
 /// guess.
 pub const MAX_BYTES: usize = 256 << 20;
-/// What a record costs beside its value: its entries in the map, the expiry index, the index of
-/// what may be evicted and the plans of upkeep, in trees that are about two thirds full, and the
-/// allocation of the value.
-pub const RECORD_OVERHEAD_BYTES: usize = 512;
 /// How far a version may be ahead of this node's clock. The one tolerance of replicas, of a PUT that
 /// outbids a version it finds, and of the floor of this node's own publications: if a PUT outbid
 /// less than replicas accept, a publisher whose clock is ahead would lock the key for the
@@ -69,7 +66,7 @@ pub const RECORD_OVERHEAD_BYTES: usize = 512;
 pub const FUTURE_VERSION_TOLERANCE: Duration = Duration::from_secs(60);
 
 const _: () = assert!(
-    2 * (size_of::<(Key, Record)>() + size_of::<(BootTime, Key)>() + size_of::<room::Place>())
+    2 * (size_of::<(Key, Record)>() + size_of::<(BootTime, Key)>() + size_of::<place::Place>())
         <= RECORD_OVERHEAD_BYTES
 );
 
@@ -115,88 +112,6 @@ impl Default for RecordLimits {
     }
 }
 
-/// A record offered for storage here; its value is bytes until it has been verified.
-#[derive(Clone, Debug)]
-pub struct Offer<V = Bytes> {
-    /// The value's key.
-    pub key: Key,
-    /// The value. What is held is a copy of exactly its size, so that a small value does not
-    /// keep the large buffer alive that it arrived in.
-    pub value: V,
-    /// The publisher's clock in milliseconds since 1970.
-    pub version: u64,
-    /// When it expires.
-    pub expires: BootTime,
-    /// Whether it is a copy made by upkeep, which renews nothing.
-    pub maintenance: bool,
-}
-
-impl Offer {
-    /// The offer once its value has been verified.
-    pub(crate) fn of_class(self, class: Class) -> Offer<VerifiedValue> {
-        let value = VerifiedValue::of_class(self.value.clone(), class);
-        self.with_value(value)
-    }
-
-    fn with_value(self, value: VerifiedValue) -> Offer<VerifiedValue> {
-        let Self { key, value: _, version, expires, maintenance } = self;
-        Offer { key, value, version, expires, maintenance }
-    }
-}
-
-impl Offer<VerifiedValue> {
-    /// No later than the last moment at which its value may be held.
-    fn within_its_end(self, now: Now) -> Self {
-        Self { expires: self.expires.min(end_of(&self.value, now)), ..self }
-    }
-}
-
-/// To which account a record goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bill {
-    /// Its owner.
-    pub account: Account,
-    /// As what.
-    pub charge: Charge,
-}
-
-/// A record that is held.
-#[derive(Clone, Debug)]
-pub struct Record {
-    /// The value, with what makes it the value of its key.
-    pub value: VerifiedValue,
-    /// The publisher's clock in milliseconds since 1970.
-    pub version: u64,
-    /// When it expires.
-    pub expires: BootTime,
-    /// Whether it is another node's to hold, and goes first when room is needed.
-    cached: bool,
-    /// To which account it is charged; `None` for what this node's own users published.
-    charged_to: Option<AccountNumber>,
-}
-
-impl Record {
-    /// Whether it is another node's to hold, and goes first when room is needed.
-    pub fn is_cached(&self) -> bool {
-        self.cached
-    }
-
-    /// Its place in the order of its key's records.
-    pub fn rank(&self) -> Rank<'_> {
-        self.value.rank(self.version)
-    }
-
-    /// Memory that it takes, as counted against the limits.
-    pub fn cost(&self) -> usize {
-        cost(self.value.bytes())
-    }
-
-    /// The account that it is charged to, and what is released there with it.
-    fn charged(&self) -> Option<(AccountNumber, usize)> {
-        self.charged_to.map(|number| (number, self.cost()))
-    }
-}
-
 /// An offer was taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Accepted {
@@ -217,7 +132,7 @@ pub struct RecordStore {
     /// Every record by when it expires.
     expiries: BTreeSet<(BootTime, Key)>,
     /// All records in the order in which those of an account give way, the last one first.
-    places: BTreeSet<room::Place>,
+    places: BTreeSet<place::Place>,
     /// What all records cost together.
     bytes: usize,
     quota: StorageQuota,
@@ -311,7 +226,7 @@ impl RecordStore {
     pub fn remove(&mut self, key: &Key) -> bool {
         let Some(record) = self.records.remove(key) else { return false };
         self.expiries.remove(&(record.expires, *key));
-        self.places.remove(&room::place(&self.own, key, &record));
+        self.places.remove(&place::place(&self.own, key, &record));
         self.bytes -= record.cost();
         if let Some((number, cost)) = record.charged() {
             self.quota.release(number, cost);
@@ -323,9 +238,9 @@ impl RecordStore {
     /// then it is kept until the space is needed.
     pub fn mark_cached(&mut self, key: &Key, cached: bool) {
         let Some(record) = self.records.get_mut(key) else { return };
-        self.places.remove(&room::place(&self.own, key, record));
+        self.places.remove(&place::place(&self.own, key, record));
         record.cached = cached;
-        self.places.insert(room::place(&self.own, key, record));
+        self.places.insert(place::place(&self.own, key, record));
     }
 
     /// The keys from a point on, in their order, those of expired records included. Keys near to
@@ -373,20 +288,6 @@ impl RecordStore {
     pub fn largest_account(&self) -> Option<(Account, Usage)> {
         self.quota.account(self.quota.largest()?)
     }
-}
-
-/// The last moment at which a value may be held: the effective end of an envelope, and what clocks
-/// may differ by.
-pub(crate) fn end_of(value: &VerifiedValue, now: Now) -> BootTime {
-    let Some(end) = value.envelope().and_then(|envelope| envelope.effective_end()) else {
-        return BootTime::MAX;
-    };
-    let left = end.saturating_add(CLOCK_TOLERANCE_SECS).saturating_sub(value::seconds(now.wall));
-    now.boot + Duration::from_secs(left)
-}
-
-fn cost(value: &Bytes) -> usize {
-    value.len() + RECORD_OVERHEAD_BYTES
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::record::order::Rank;
 use crate::record::value::VerifiedValue;
 
 /// What the vote of one node counts, unless it lies where there are more nodes than chance explains:
-/// see [`crate::density::Crowds`].
+/// see [`crate::density::crowds::Crowds`].
 pub const FULL_WEIGHT: u32 = 1000;
 
 /// What one node says the value is.

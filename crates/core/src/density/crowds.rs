@@ -5,7 +5,7 @@
 //! where one node is expected has one vote. A key may have several crowds: in a small network, IDs
 //! ground for another key may be close to this one.
 
-use voiddht_wire::Distance;
+use voiddht_wire::{Distance, Key};
 
 use super::SizeEstimate;
 use crate::vote::FULL_WEIGHT;
@@ -19,6 +19,9 @@ const SURROUNDING: f64 = 2.0;
 const NOT_COUNTED: f64 = 6.0;
 /// Nodes that are expected where two distances are the same.
 const NONE_EXPECTED: f64 = 1e-12;
+
+/// Points beside a key, at most: see [`SizeEstimate::point_beside`].
+const MAX_SIDES: usize = 8;
 
 /// How improbable it must be that a part of a neighbourhood is as dense as it is.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -82,6 +85,23 @@ impl Crowds {
 }
 
 impl SizeEstimate {
+    /// A point for whose neighbours to ask where a crowd surrounds a key, the `turn`th: the key, and
+    /// points beside it, among whose closest are few of the crowd. Each halves the distance of the one
+    /// before, and the first is as far away as the `wanted`th closest node.
+    pub fn point_beside(&self, key: Key, crowds: &Crowds, wanted: usize, turn: usize) -> Key {
+        let Some(shared) = crowds.shared_bits() else { return key };
+        // The first bit in which nodes of the neighbourhood differ from the key.
+        let first = (-self.reach(wanted).log2()).max(0.0) as usize;
+        let sides = shared.saturating_sub(first).min(MAX_SIDES);
+        match turn % (sides + 1) {
+            0 => key,
+            side => {
+                let bit = first + side - 1;
+                key.with_bit(bit, !key.bit(bit))
+            }
+        }
+    }
+
     /// The crowds among the nodes closest to a key (nearest first).
     pub fn crowds(&self, distances: &[Distance], strictness: Strictness) -> Crowds {
         let surrounding = if self.is_denser(distances, strictness.significance) {

@@ -4,6 +4,7 @@ use rand::rngs::ChaCha8Rng;
 use rand::{Rng, RngExt, SeedableRng};
 use voiddht_wire::{Key, NodeId};
 
+use super::crowds::Strictness;
 use super::*;
 use crate::vote::FULL_WEIGHT;
 

@@ -30,9 +30,9 @@ use super::schedule::Task;
 use super::unsynced::Waiting;
 use super::values::Values;
 use crate::event::{CommandId, Outcome, Write};
+use crate::kept::table::{Entry, Table};
 use crate::kept::{
-    Entry, KeepReceipt, KeepRefusal, KeepRequest, KeptRow, KeptState, MAX_KEEP_LOOKUPS_PER_SECOND,
-    Table,
+    KeepReceipt, KeepRefusal, KeepRequest, KeptRow, KeptState, MAX_KEEP_LOOKUPS_PER_SECOND,
 };
 use crate::operation::get::ReadMode;
 use crate::operation::{Published, Put, Receipt};

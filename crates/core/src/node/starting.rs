@@ -19,7 +19,7 @@ use crate::label::{Limit, LookupPurpose};
 use crate::lookup::{Breadth, Lookup};
 use crate::operation::get::{ReadMode, ReadPolicy};
 use crate::operation::{Find, Get, Put, PutFailure, Receipt, record_of};
-use crate::record::end_of;
+use crate::record::value::end_of;
 use crate::report::Report;
 use crate::time::Now;
 

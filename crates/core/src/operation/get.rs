@@ -21,7 +21,7 @@
 //!
 //! - All nodes that certainly should hold the value are equivalent, so they are queried in random
 //!   order: an attacker does not control the first five.
-//! - Nodes beyond the number that the network size explains ([`crate::density::Crowds`]) have
+//! - Nodes beyond the number that the network size explains ([`crate::density::crowds::Crowds`]) have
 //!   together as many votes as nodes are expected there.
 //! - A search ends with fewer votes than an election only if three fifths of them remain when they are
 //!   weighted as in one: the five nodes that are queried first may all be ground IDs, and yet be too few
@@ -38,83 +38,31 @@
 //! reader chooses how many nodes are asked for a newer one ([`ReadMode`]). An invalid envelope
 //! counts as no answer.
 
-use voiddht_signed::Precedence;
 use voiddht_wire::api::Freshness;
 use voiddht_wire::peer::{Body, NodeInfo, Record};
 use voiddht_wire::{Key, NodeId};
 
 use super::{Answer, Found, Next, Published};
-use crate::density::{Crowds, SizeEstimate, Strictness};
-use crate::lookup::{Ask, Breadth, Lookup, Lots, State};
+use crate::density::crowds::{Crowds, Strictness};
+use crate::lookup::{Ask, Lookup, State};
 use crate::record::order::Class;
 use crate::record::value::VerifiedValue;
-use crate::time::WallTime;
 use crate::vote::{Ballot, FULL_WEIGHT, Vote, Winner};
 
 mod election;
+mod policy;
 
 use election::Election;
+use policy::EarlyVotes;
+pub use policy::{ReadMode, ReadPolicy};
 
 /// How many times as far from the key as the k-th closest node is on average an early vote may come
 /// from: the k-th closest is never as far, even if the size of the network is estimated at half
 /// too much (three standard deviations of a first estimate).
 const MAX_REACH: f64 = 2.5;
-/// Which share of the k closest is asked in random order: those that are among them even if the
-/// estimate is a quarter too low.
-const CERTAIN_SHARE: f64 = 0.75;
 
 /// Stale holders that a GET brings up to date.
 const MAX_REPAIRS: usize = 3;
-
-/// What a reader asks of a value.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ReadMode {
-    /// How many nodes must have returned no newer signed value.
-    pub freshness: Freshness,
-    /// Whether votes for plain values do not count at all.
-    pub proved_only: bool,
-    /// Signed values that rank below it do not count.
-    pub least: Precedence,
-}
-
-/// How a GET reads: what ends it.
-#[derive(Clone, Copy, Debug)]
-pub struct ReadPolicy {
-    /// What the reader asks for.
-    pub mode: ReadMode,
-    /// This node's clock when the GET began: the ends of envelopes are judged by it.
-    pub began: WallTime,
-    /// Replicas that must agree, none dissenting, on as many paths, to end it early.
-    pub quorum: usize,
-    /// How wide it searches.
-    pub breadth: Breadth,
-    /// What the density of the neighbourhood is judged by; `None` if it is not.
-    pub size: Option<SizeEstimate>,
-    /// Randomness, for the order in which replicas are asked.
-    pub salt: u64,
-}
-
-impl ReadPolicy {
-    /// Whether these votes end a search.
-    fn is_enough(&self, votes: EarlyVotes) -> bool {
-        let paths = votes.paths.count_ones() as usize + usize::from(votes.own);
-        votes.weight >= self.quorum_weight() && paths >= self.quorum.min(self.breadth.paths)
-    }
-
-    /// What a quorum may lose because its voters lie together, by chance perhaps.
-    fn spared(&self) -> u32 {
-        self.quorum_weight() / 5 * 2
-    }
-
-    fn quorum_weight(&self) -> u32 {
-        u32::try_from(self.quorum).unwrap_or(u32::MAX).saturating_mul(FULL_WEIGHT)
-    }
-
-    fn lots(&self) -> Option<Lots> {
-        let certain = CERTAIN_SHARE * self.size?.reach(self.breadth.want);
-        Some(Lots { within: certain, salt: self.salt })
-    }
-}
 
 /// A search for a value.
 #[derive(Clone, Debug)]
@@ -147,16 +95,6 @@ enum Stage {
     Searching,
     Electing(Box<Election>),
     Decided,
-}
-
-/// Votes of nodes that may vote while the search goes on.
-#[derive(Clone, Copy, Debug, Default)]
-struct EarlyVotes {
-    weight: u32,
-    /// Disjoint paths on which they came, each a bit.
-    paths: u16,
-    /// Whether this node's own vote, which came on none, is among them.
-    own: bool,
 }
 
 impl Get {

@@ -40,7 +40,8 @@ use voiddht_wire::peer::{Body, ErrorCode, NodeInfo, Record};
 use voiddht_wire::{Distance, Key, NodeId};
 
 use super::{Answer, Asked, Next};
-use crate::density::{CONTACTS, Crowds, SizeEstimate, Strictness};
+use crate::density::crowds::{Crowds, Strictness};
+use crate::density::{CONTACTS, SizeEstimate};
 use crate::diversity::DiversityCounter;
 use crate::lookup::{Lookup, State};
 use crate::record::order::{Class, Rank};

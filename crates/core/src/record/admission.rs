@@ -3,11 +3,15 @@
 
 use voiddht_signed::{Claim, Refused};
 
+use super::held::{Record, cost};
+use super::offer::{Bill, Offer};
 use super::order::{self, Class, Rank, Standing};
+use super::place::place;
+use super::refusal::Refusal;
 use super::replaced::Replaced;
-use super::room::{self, Room};
+use super::room::Room;
 use super::value::{self, VerifiedValue};
-use super::{Accepted, Bill, Offer, Record, RecordStore, Refusal, cost};
+use super::{Accepted, RecordStore};
 use crate::time::{BootTime, Now};
 
 impl RecordStore {
@@ -147,7 +151,7 @@ impl RecordStore {
         let record = Record { value, version, expires, cached, charged_to };
         self.bytes += cost;
         self.expiries.insert((expires, key));
-        self.places.insert(room::place(&self.own, &key, &record));
+        self.places.insert(place(&self.own, &key, &record));
         self.records.insert(key, record);
     }
 }

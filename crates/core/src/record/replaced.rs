@@ -1,7 +1,8 @@
 //! The record that gives way to an offer.
 
+use super::held::Record;
+use super::offer::Offer;
 use super::value::VerifiedValue;
-use super::{Offer, Record};
 use crate::quota::AccountNumber;
 
 /// A held record in whose place an offer comes, expired or not.

@@ -7,22 +7,17 @@
 //! of theirs, and only where they are cached.
 
 use voiddht_wire::id::ID_BYTES;
-use voiddht_wire::{Distance, Key, NodeId};
+use voiddht_wire::{Distance, Key};
 
+use super::RecordStore;
+use super::held::{Record, cost};
+use super::offer::{Bill, Offer};
+use super::refusal::Refusal;
 use super::replaced::Replaced;
 use super::value::VerifiedValue;
-use super::{Bill, Offer, Record, RecordStore, Refusal, cost};
 use crate::label::Limit;
 use crate::quota::storage::{Claim, Eviction};
 use crate::quota::{Account, AccountNumber, Usage};
-
-/// A record's place in the order in which the records of its account give way, the last one first.
-pub(super) type Place = (Option<AccountNumber>, bool, Distance, Key);
-
-/// The place of a record.
-pub(super) fn place(own: &NodeId, key: &Key, record: &Record) -> Place {
-    (record.charged_to, record.cached, key.distance(own), *key)
-}
 
 /// Room for an offer.
 #[derive(Debug, Default)]

@@ -1,11 +1,12 @@
 //! The rules of the store, its limits, and its books under any sequence of events.
 
+use bytes::Bytes;
 use proptest::prelude::*;
 use voiddht_wire::PeerAddress;
 
 use super::*;
 use crate::label::Limit;
-use crate::quota::Owner;
+use crate::quota::{Charge, Owner};
 use crate::time::{Moment, WallTime};
 
 const WALL: u64 = 1_700_000_000_000;
@@ -428,7 +429,7 @@ fn check_books(store: &RecordStore) {
     assert_eq!(store.bytes(), store.records.values().map(Record::cost).sum::<usize>());
     let expiries = store.records.iter().map(|(key, record)| (record.expires, *key)).collect();
     assert_eq!(store.expiries, expiries);
-    let places = store.records.iter().map(|(key, record)| room::place(&store.own, key, record));
+    let places = store.records.iter().map(|(key, record)| place::place(&store.own, key, record));
     assert_eq!(store.places, places.collect());
     for n in 0..3 {
         let is_charged = |held: &&Record| store.bill_of(held).is_some_and(|bill| bill == by(n));

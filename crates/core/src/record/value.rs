@@ -1,12 +1,14 @@
 //! A value under its key, with what makes it the value of that key.
 
+use std::time::Duration;
+
 use bytes::Bytes;
-use voiddht_signed::{Claim, Envelope, Precedence, Refused};
+use voiddht_signed::{CLOCK_TOLERANCE_SECS, Claim, Envelope, Precedence, Refused};
 use voiddht_wire::Key;
 
 use super::class::StoredClass;
 use super::order::{Class, Rank};
-use crate::time::WallTime;
+use crate::time::{BootTime, Now, WallTime};
 
 /// A value whose [`Class`] under its key has been checked. Only that check makes one, and the disk,
 /// which holds nothing unchecked.
@@ -96,4 +98,14 @@ impl VerifiedValue {
 /// Seconds since 1970, as the ends of envelopes are written.
 pub(crate) fn seconds(now: WallTime) -> u64 {
     now.as_millis() / 1000
+}
+
+/// The last moment at which a value may be held: the effective end of an envelope, and what clocks
+/// may differ by.
+pub(crate) fn end_of(value: &VerifiedValue, now: Now) -> BootTime {
+    let Some(end) = value.envelope().and_then(|envelope| envelope.effective_end()) else {
+        return BootTime::MAX;
+    };
+    let left = end.saturating_add(CLOCK_TOLERANCE_SECS).saturating_sub(seconds(now.wall));
+    now.boot + Duration::from_secs(left)
 }

@@ -17,11 +17,12 @@ use std::collections::BTreeMap;
 use voiddht_wire::peer::{Body, NodeInfo};
 use voiddht_wire::{Key, NodeId};
 
-use super::{Next, ReadPolicy};
+use super::policy::ReadPolicy;
 use crate::config::K;
-use crate::density::{CONTACTS, Crowds, Strictness};
+use crate::density::CONTACTS;
+use crate::density::crowds::{Crowds, Strictness};
 use crate::lookup::{Candidate, Lookup, State};
-use crate::operation::Answer;
+use crate::operation::{Answer, Next};
 use crate::vote::{Ballot, FULL_WEIGHT};
 
 /// What the neighbourhood is judged by: the replicas contradict each other.

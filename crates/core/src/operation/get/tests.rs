@@ -1,7 +1,10 @@
 use bytes::Bytes;
+use voiddht_signed::Precedence;
 
 use super::*;
 use crate::diversity::DiversityLimits;
+use crate::lookup::Breadth;
+use crate::time::WallTime;
 
 const QUORUM: usize = 3;
 
