@@ -19,23 +19,23 @@
 //! # Where things are
 //!
 //! A node consists of parts. Each owns its state, and is passed what it needs of others: the
-//! [`context`], which all share, and here and there another part. None of them knows the node. What a
+//! `context`, which all share, and here and there another part. None of them knows the node. What a
 //! part wants of the others (a lookup, say) it returns, and the node passes it on.
 //!
 //! | part | what it decides |
 //! |---|---|
-//! | [`contacts`] | which addresses are checked before a node enters the routing table; [`suspects`]: when unresponsive contacts are asked again |
-//! | [`join`] | how the network is found, and its loss noticed; [`join::lost`]: contacts that may come back |
-//! | [`reach`] | whether peers can dial this node |
-//! | [`values`] | what this node holds, has published and has verified |
-//! | [`operate`] | what operations in progress send; [`parking`]: operations that wait for the join; [`conditional`]: PUT IF |
-//! | [`upkeep`] | which records are copied where |
-//! | [`keeper`] | when kept values are republished |
-//! | [`clock`], [`duplicate`], [`moved`] | wrong clocks, a copied identity, a new address of this machine |
+//! | `contacts` | which addresses are checked before a node enters the routing table; `suspects`: when unresponsive contacts are asked again |
+//! | `join` | how the network is found, and its loss noticed; `join::lost`: contacts that may come back |
+//! | `reach` | whether peers can dial this node |
+//! | `values` | what this node holds, has published and has verified |
+//! | `operate` | what operations in progress send; `parking`: operations that wait for the join; `conditional`: PUT IF |
+//! | `upkeep` | which records are copied where |
+//! | `keeper` | when kept values are republished |
+//! | `clock`, `duplicate`, `moved` | wrong clocks, a copied identity, a new address of this machine |
 //!
-//! What follows for several parts is in files of their own: [`contact_events`] (a contact enters, fails,
-//! leaves), [`serve`] (a request arrives), [`replies`] (an answer, or none), [`starting`] and [`ending`]
-//! (operations), [`own_lookups`] (lookups of the node's own). They hold no state.
+//! What follows for several parts is in files of their own: `contact_events` (a contact enters, fails,
+//! leaves), `serve` (a request arrives), `replies` (an answer, or none), `starting` and `ending`
+//! (operations), `own_lookups` (lookups of the node's own). They hold no state.
 
 use std::net::IpAddr;
 use std::time::Duration;
