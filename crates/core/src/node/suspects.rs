@@ -16,8 +16,8 @@ use crate::request::Purpose;
 use crate::time::Moment;
 
 /// The pause after the first failure; each further one doubles it. With
-/// [`crate::contact::MAX_FAILURES_IN_A_ROW`] a contact that refuses connections is given up after 15
-/// seconds, as long as a restart may take, and an unresponsive one after half a minute.
+/// [`crate::contact::MAX_FAILURES_IN_A_ROW`] a contact that refuses connections is given up after ten
+/// seconds, and an unresponsive one after half a minute.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 /// Suspects asked in one step; with more, the next step follows soon.
 const ASKED_AT_ONCE: usize = 64;
