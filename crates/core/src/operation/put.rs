@@ -509,14 +509,14 @@ impl Put {
             return None;
         }
         let reach = self.size?.reach(self.replication);
-        let near = self.lookup.usable().take_while(|one| one.distance.as_fraction() <= reach);
-        let mut new = near.filter(|one| {
+        let mut near = self.lookup.usable().take_while(|one| one.distance.as_fraction() <= reach);
+        let new = near.find(|one| {
             one.state == State::Heard
                 && !self.connecting.contains(&one.node.id)
                 && !self.placements.contains_key(&one.node.id)
                 && self.sites.admits(&one.node.address)
         });
-        let node = new.next()?.node;
+        let node = new?.node;
         self.connecting.insert(node.id);
         Some(node)
     }

@@ -82,8 +82,8 @@ fn who_was_not_near_enough_after_all_takes_nobodys_place() {
             Next::Ask { node, .. } => {
                 put.handle_answer(&node.id, FIND, Answer::Nodes(Vec::new()));
             }
-            Next::Connect(_) | Next::MoreContacts(_) => {}
-            _ => break,
+            Next::Wait | Next::Done => break,
+            _ => {}
         }
     }
     let closest: BTreeSet<NodeId> = (1..=18).map(|number| closer(number).id).collect();
