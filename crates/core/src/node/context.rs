@@ -1,10 +1,9 @@
-//! What every part of the node works with: who the node is, what time it is, whom it knows, and the
-//! way out.
+//! The context that all parts of a node share: identity, settings, time, randomness, routing table,
+//! schedule, requests in flight, outputs, and writes on their way to the disk.
 //!
 //! The parts ([`contacts`](super::contacts), [`join`](super::join), [`upkeep`](super::upkeep), ...)
-//! own their state, and are passed this one. It holds what none of them can own alone: the routing
-//! table that all of them search, the schedule that wakes them, requests in flight and outputs. It
-//! knows nothing of the parts, and none of its methods leads back into one.
+//! own their state and are passed this one, which none of them could own alone. The context does not
+//! know the parts, and none of its methods calls one.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -136,8 +135,8 @@ impl Context {
         self.reachability.public_address()
     }
 
-    /// This node as it tells a peer of itself; `None` where there is no address of use to it. A
-    /// private address is told within private networks only, and elsewhere the public one that
+    /// This node as it announces itself to a peer; `None` where it has no address of use to the peer.
+    /// A private address is announced within private networks only, elsewhere the public one that
     /// contacts agree on.
     pub(super) fn announced_to(&self, peer: &Peer) -> Option<NodeInfo> {
         if self.is_client() || self.leaving.is_some() {
@@ -249,7 +248,7 @@ impl Context {
     }
 }
 
-/// Randomness and the schedule.
+/// Randomness and schedule.
 impl Context {
     /// A duration within a quarter of `duration`, so that nodes that started together drift
     /// apart.
@@ -268,7 +267,7 @@ impl Context {
     }
 }
 
-/// The way out.
+/// Requests, replies, notices and answers.
 impl Context {
     /// Sends a request, and remembers what for.
     pub(super) fn request(
