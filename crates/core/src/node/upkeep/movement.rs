@@ -31,11 +31,11 @@ const STEP_PAUSE: Duration = Duration::from_millis(2);
 /// Nodes that joined or departed and wait for a pass. Those beyond the bound are served by the
 /// next renewal.
 const MAX_WAITING: usize = 512;
-/// Nodes that came, and that went, and are remembered. 48 bytes each.
+/// Nodes that joined, and that departed, and are remembered. 48 bytes each.
 const MAX_REMEMBERED: usize = 4 * MAX_WAITING;
 /// How long newcomers are gathered, so that many of them cost one pass over the records.
 const GATHERING: Duration = Duration::from_millis(100);
-/// The same for those that went: where many die at once, not all are missed at the same moment, and
+/// The same for departed nodes: where many die at once, not all are missed at the same moment, and
 /// a record must not be brought to one that is dead too.
 const MISSING: Duration = Duration::from_secs(1);
 /// How long joined and departed nodes are remembered, at most: as long as it may take to notice
@@ -44,16 +44,16 @@ const REMEMBERED: Duration = Duration::from_secs(300);
 /// How long a node that has joined takes no node that it has dialled for a newcomer: those were
 /// there before it. One that has come back hands nothing over for as long: where a whole network
 /// comes back, all would send all they hold to all. Renewal does the rest.
-const YOUTH: Duration = Duration::from_secs(10);
-/// How long a newcomer is not counted on to hold what it was handed, to know others that came with
+const WARM_UP: Duration = Duration::from_secs(10);
+/// How long a newcomer is not counted on to hold what it was handed, to know others that joined with
 /// it, or to act: what another one should hold is then handed to that by a node whose warm-up is
-/// over. Not just for the newcomer's own [`YOUTH`]: nodes that came together are met apart, by as much as
+/// over. Not just for the newcomer's own [`WARM_UP`]: nodes that joined together are met apart, by as much as
 /// the silent nodes that each of them asked while it joined have cost it (14 s were seen, of three). The
-/// one that was met first has met the other in its youth, and does not take it for a newcomer.
-const SETTLING: Duration = Duration::from_secs(60);
+/// one that was met first has met the other during its warm-up, and does not take it for a newcomer.
+const GRACE_PERIOD: Duration = Duration::from_secs(60);
 /// A holder that has spoken within this time is taken to live.
 const SPOKEN: Duration = Duration::from_secs(5);
-const _: () = assert!(SETTLING.as_secs() > YOUTH.as_secs());
+const _: () = assert!(GRACE_PERIOD.as_secs() > WARM_UP.as_secs());
 
 /// The side that opened the connection by which a contact entered the routing table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,20 +67,20 @@ pub(in super::super) enum Met {
 /// Nodes that joined or departed and are not handled yet.
 #[derive(Debug, Default)]
 pub(super) struct Movement {
-    came: BTreeSet<NodeId>,
+    joined: BTreeSet<NodeId>,
     /// Each with when it was last heard.
-    went: BTreeMap<NodeId, Moment>,
-    /// Those that went in the last while, oldest first.
+    departed: BTreeMap<NodeId, Moment>,
+    /// Those that departed in the last while, oldest first.
     missed: VecDeque<(Moment, NodeId)>,
-    /// Those that came in the last while, and when.
+    /// Those that joined in the last while, and when.
     appeared: BTreeMap<NodeId, Moment>,
-    youth: Option<Youth>,
+    warm_up: Option<WarmUp>,
     pass: Option<Pass>,
 }
 
 /// Until when this node cannot tell which nodes are new.
 #[derive(Clone, Copy, Debug)]
-struct Youth {
+struct WarmUp {
     until: Moment,
     /// Whether it was part of the network before.
     returned: bool,
@@ -89,8 +89,8 @@ struct Youth {
 /// A look through the records.
 #[derive(Debug, Default)]
 struct Pass {
-    came: BTreeSet<NodeId>,
-    went: BTreeMap<NodeId, Moment>,
+    joined: BTreeSet<NodeId>,
+    departed: BTreeMap<NodeId, Moment>,
     /// Holders that were asked whether they live.
     asked: BTreeSet<NodeId>,
     after: Option<Key>,
@@ -134,13 +134,13 @@ impl Movement {
     }
 
     fn is_idle(&self) -> bool {
-        self.pass.is_none() && self.came.is_empty() && self.went.is_empty()
+        self.pass.is_none() && self.joined.is_empty() && self.departed.is_empty()
     }
 
     /// Whether a contact that was met in this way is new to the network, and not only to this node.
     fn is_newcomer(&self, met: Met, now: Moment) -> bool {
-        match self.youth {
-            Some(youth) if now < youth.until => !youth.returned && met == Met::ByBeingDialled,
+        match self.warm_up {
+            Some(warm_up) if now < warm_up.until => !warm_up.returned && met == Met::ByBeingDialled,
             _ => true,
         }
     }
@@ -148,8 +148,8 @@ impl Movement {
     /// The pass in progress, or one for all that wait.
     fn begin(&mut self) -> Pass {
         self.pass.take().unwrap_or_else(|| Pass {
-            came: std::mem::take(&mut self.came),
-            went: std::mem::take(&mut self.went),
+            joined: std::mem::take(&mut self.joined),
+            departed: std::mem::take(&mut self.departed),
             asked: BTreeSet::new(),
             after: None,
         })
@@ -163,13 +163,13 @@ impl Movement {
         contact: NodeInfo,
         met: Met,
     ) {
-        self.went.remove(&contact.id);
+        self.departed.remove(&contact.id);
         self.missed.retain(|(_, id)| *id != contact.id);
         if cx.leaving.is_none() && has_records && self.is_newcomer(met, cx.now.mono) {
-            if self.came.len() >= MAX_WAITING || self.appeared.len() >= MAX_REMEMBERED {
+            if self.joined.len() >= MAX_WAITING || self.appeared.len() >= MAX_REMEMBERED {
                 return cx.limit_reached(Limit::Movements);
             }
-            self.came.insert(contact.id);
+            self.joined.insert(contact.id);
             self.appeared.insert(contact.id, cx.now.mono);
             let at = cx.now.mono + cx.jittered(GATHERING);
             cx.schedule.set_earlier(Task::Movement, at);
@@ -184,15 +184,15 @@ impl Movement {
         id: NodeId,
         last_heard: Moment,
     ) {
-        self.came.remove(&id);
+        self.joined.remove(&id);
         self.appeared.remove(&id);
         if cx.leaving.is_some() || !has_records {
             return;
         }
-        if self.went.len() >= MAX_WAITING {
+        if self.departed.len() >= MAX_WAITING {
             return cx.limit_reached(Limit::Movements);
         }
-        self.went.insert(id, last_heard);
+        self.departed.insert(id, last_heard);
         if self.missed.len() >= MAX_REMEMBERED {
             self.missed.pop_front();
         }
@@ -204,8 +204,8 @@ impl Movement {
     /// This node is part of a network now, or again: a node that departed while it lost its network
     /// is not dead.
     pub(super) fn joined(&mut self, now: Moment, returned: bool) {
-        let youth = Youth { until: now + YOUTH, returned };
-        *self = Self { youth: Some(youth), ..Self::default() };
+        let warm_up = WarmUp { until: now + WARM_UP, returned };
+        *self = Self { warm_up: Some(warm_up), ..Self::default() };
     }
 
     /// Looks through a slice of the records.
@@ -256,7 +256,7 @@ impl Movement {
     }
 
     /// Those of the replicas that should hold the record of a key since this pass: they are new, or have
-    /// moved up for others that went.
+    /// moved up for departed ones.
     fn new_holders(
         &self,
         cx: &Context,
@@ -266,17 +266,17 @@ impl Movement {
         undone_since: Option<Moment>,
     ) -> Vec<NodeInfo> {
         let is_new = |node: &NodeInfo| {
-            pass.came.contains(&node.id)
+            pass.joined.contains(&node.id)
                 || undone_since.is_some_and(|since| self.appeared_since(&node.id, since))
         };
         let k = cx.config.k;
         let closest = replicas.nodes.iter().take(k);
         let mut wanted: Vec<NodeInfo> = closest.filter(|node| is_new(node)).copied().collect();
-        let went = self.departed(cx, key, pass, undone_since);
+        let departed = self.former_holders(cx, key, pass, undone_since);
         let own = key.distance(&cx.own.id);
         // Of the k closest, and of the wider set: a node on probation may be the one that moved up.
         for count in [k, replicas.count] {
-            let moved_up = moved_up_among(&replicas.nodes, own, &went, key, count);
+            let moved_up = moved_up_among(&replicas.nodes, own, &departed, key, count);
             let moved_up = moved_up.filter(|node| !is_new(node));
             let missing: Vec<_> = moved_up.filter(|node| !wanted.contains(node)).copied().collect();
             wanted.extend(missing);
@@ -292,7 +292,7 @@ impl Movement {
         replicas: &Replicas,
         undone_since: Option<Moment>,
     ) -> Option<NodeInfo> {
-        let settled_at = cx.now.mono.back(SETTLING);
+        let settled_at = cx.now.mono.back(GRACE_PERIOD);
         let unsure_since = undone_since.map_or(settled_at, |since| since.min(settled_at));
         let settled = |node: &&NodeInfo| !self.appeared_since(&node.id, unsure_since);
         let holder = replicas.nodes.iter().find(settled).copied()?;
@@ -303,33 +303,33 @@ impl Movement {
     /// before and were not replaced, and unresponsive ones. Searches for the closest nodes skip the
     /// last. If they were not counted, every death while another node is unresponsive would be
     /// replaced by the same node, and one replica would be missing.
-    fn departed(
+    fn former_holders(
         &self,
         cx: &Context,
         key: &Key,
         pass: &Pass,
         undone_since: Option<Moment>,
     ) -> BTreeSet<NodeId> {
-        let mut went: BTreeSet<NodeId> = pass.went.keys().copied().collect();
+        let mut departed: BTreeSet<NodeId> = pass.departed.keys().copied().collect();
         if let Some(since) = undone_since {
             let missed = self.missed.iter();
-            went.extend(missed.filter(|(at, _)| *at >= since).map(|(_, id)| *id));
+            departed.extend(missed.filter(|(at, _)| *at >= since).map(|(_, id)| *id));
         }
-        if !went.is_empty() {
+        if !departed.is_empty() {
             let mut silent = Vec::new();
             let is_suspect = |contact: &Contact| contact.is_suspect();
             cx.table.closest_where(key, cx.config.k, &mut silent, is_suspect);
-            went.extend(silent.iter().map(|node| node.id));
+            departed.extend(silent.iter().map(|node| node.id));
         }
-        went
+        departed
     }
 }
 
-/// Since when perhaps no node has acted for a key: a node went that was nearer than this one, so that
-/// it was not this node that acted since that one was last heard. `None` if none went.
+/// Since when perhaps no node has acted for a key: a nearer node departed, which was to act until it
+/// was last heard. `None` if none departed.
 fn undone_since(cx: &Context, key: &Key, pass: &Pass) -> Option<Moment> {
     let own = key.distance(&cx.own.id);
-    let nearer = pass.went.iter().filter(|(id, _)| key.distance(id) < own);
+    let nearer = pass.departed.iter().filter(|(id, _)| key.distance(id) < own);
     nearer.map(|(_, heard)| *heard).min()
 }
 
@@ -345,40 +345,40 @@ fn make_sure_of(cx: &mut Context, holder: NodeInfo, pass: &mut Pass) {
 }
 
 /// Which of these nodes, nearest first, are among the `count` closest, this one at `own` included, only
-/// since those of `went` are not.
+/// since those of `departed` are not.
 fn moved_up_among<'a>(
     nodes: &'a [NodeInfo],
     own: Distance,
-    went: &BTreeSet<NodeId>,
+    departed: &BTreeSet<NodeId>,
     key: &Key,
     count: usize,
 ) -> impl Iterator<Item = &'a NodeInfo> + use<'a> {
     let is_holder = nodes.len() < count || own < key.distance(&nodes[count - 1].id);
     let others = &nodes[..nodes.len().min(count - usize::from(is_holder))];
     let distances = others.iter().map(|node| key.distance(&node.id));
-    let moved_up = moved_up(distances.chain(is_holder.then_some(own)), went, key, count);
+    let moved_up = moved_up(distances.chain(is_holder.then_some(own)), departed, key, count);
     others.iter().rev().take(moved_up)
 }
 
-/// How many of the k closest nodes, at these distances, are among them only since those of `went`
-/// are not.
+/// How many of the k closest nodes, at these distances, are among them only since those of
+/// `departed` are not.
 fn moved_up(
     living: impl Iterator<Item = Distance>,
-    went: &BTreeSet<NodeId>,
+    departed: &BTreeSet<NodeId>,
     key: &Key,
     k: usize,
 ) -> usize {
     let mut former: Vec<(Distance, bool)> = living.map(|distance| (distance, false)).collect();
-    former.extend(went.iter().map(|id| (key.distance(id), true)));
+    former.extend(departed.iter().map(|id| (key.distance(id), true)));
     former.sort_unstable();
-    former.iter().take(k).filter(|(_, went)| *went).count()
+    former.iter().take(k).filter(|(_, is_departed)| *is_departed).count()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(living: &[u8], went: &[u8], k: usize, expected: usize) {
+    fn check(living: &[u8], departed: &[u8], k: usize, expected: usize) {
         let id = |number: &u8| {
             let mut bytes = [0; 32];
             bytes[31] = *number;
@@ -386,12 +386,12 @@ mod tests {
         };
         let key = Key::default();
         let living = living.iter().map(|number| key.distance(&id(number)));
-        let went = went.iter().map(id).collect();
-        assert_eq!(moved_up(living, &went, &key, k), expected);
+        let departed = departed.iter().map(id).collect();
+        assert_eq!(moved_up(living, &departed, &key, k), expected);
     }
 
     #[test]
-    fn as_many_move_up_as_went_from_among_the_closest() {
+    fn as_many_move_up_as_departed_from_among_the_closest() {
         check(&[1, 2, 3], &[], 3, 0);
         check(&[1, 2, 5], &[4], 3, 1);
         check(&[1, 2, 5], &[6], 3, 0);
