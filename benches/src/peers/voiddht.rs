@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use tokio::task::JoinSet;
 use voiddht_node::{Descriptors, Handle, Node, Settings};
-use voiddht_wire::Key;
+use voiddht_wire::{Key, Publication};
 
 use crate::network::{Death, Found, Item, Network};
 use crate::threads::Threads;
@@ -42,7 +42,7 @@ impl Network for Nodes {
                 arrived(&mut joining, &mut nodes, &mut known).await?;
             }
             let peers = (0..KNOWN_PEERS.min(known.len()))
-                .map(|offset| known[(KNOWN_PEERS * next + offset) % known.len()])
+                .map(|offset| known[(KNOWN_PEERS * next + offset) % known.len()].into())
                 .collect();
             let descriptors = descriptors.clone();
             let settings = Settings { peers, descriptors, ..Settings::loopback() };
@@ -62,8 +62,8 @@ impl Network for Nodes {
     }
 
     async fn put(&self, node: usize, item: &Item) -> Result<()> {
-        let key = Key::from_bytes(item.key);
-        let put = self.handles[node].put(key, item.value.clone(), None, None).await?;
+        let publication = Publication::new(Key::from_bytes(item.key), item.value.clone());
+        let put = self.handles[node].put(publication).await?;
         ensure!(put.stored > 0, "no node has taken it");
         Ok(())
     }
