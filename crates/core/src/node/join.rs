@@ -296,7 +296,7 @@ impl Join {
         self.introduce(cx, found);
         match &mut self.stage {
             Stage::FindingSelf => {
-                self.stage = Stage::Filling(Filling::start(cx, self.comparisons.introduces));
+                self.stage = Stage::Filling(Filling::start(cx));
                 self.steps.extend([Step::Unpark, Step::Fill]);
             }
             Stage::Filling(filling) => {
