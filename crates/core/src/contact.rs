@@ -13,8 +13,7 @@ use crate::time::Moment;
 
 /// Failures in a row after which a contact is forgotten even without a replacement candidate.
 /// Kademlia, section 4.1, calls a contact stale after five, each of which is a datagram; here most are
-/// dials. With five, a third more requests find out whether contacts live (300 simulated nodes, sessions of
-/// one hour).
+/// dials, and nearly all of them go to nodes that are gone for good.
 pub const MAX_FAILURES_IN_A_ROW: u8 = 3;
 
 /// Failures closer together than this count as one: many requests that die with one lost

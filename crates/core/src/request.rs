@@ -20,8 +20,7 @@ use crate::time::Moment;
 
 /// A STORE on a connection is overdue after so many times what other requests may take: it is
 /// acknowledged once the disk has it, and a replica wrongly taken for overdue costs one more copy. One
-/// that waits for a handshake has long enough as it is: with twice as long, the slowest hundredth of PUTs
-/// took 2.7 s instead of 1.8 s (300 simulated nodes, sessions of one hour).
+/// that waits for a handshake has long enough as it is.
 const STORE_PATIENCE: u32 = 2;
 /// Requests that were given up and whose late reply is still no violation. 32 bytes each.
 const MAX_GIVEN_UP: usize = 4096;

@@ -502,8 +502,7 @@ impl Put {
     }
 
     /// A probable replica, as far as the network's size and what was heard so far say: a handshake
-    /// takes two round trips, as long as the rest of the lookup. The median PUT takes 700 ms instead of
-    /// 880 ms (300 simulated nodes, sessions of one hour).
+    /// takes two round trips, as long as the rest of the lookup.
     fn next_to_connect(&mut self) -> Option<NodeInfo> {
         if self.connecting.len() >= self.replication {
             return None;
