@@ -42,7 +42,7 @@ const PROBE_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Failures of a contact from which on it is asked last. One may be a lost packet, which TCP has sent
 /// again before the next is counted.
-const SILENT_AFTER: u8 = 2;
+pub(super) const SILENT_AFTER: u8 = 2;
 
 /// Which addresses are being checked, and which contacts are asked again.
 #[derive(Debug, Default)]

@@ -15,10 +15,13 @@ use super::schedule::Task;
 use crate::request::Purpose;
 use crate::time::Moment;
 
-/// The pause after the first failure; each further one doubles it. With
-/// [`crate::contact::MAX_FAILURES_IN_A_ROW`] a contact that refuses connections is given up after ten
-/// seconds, and an unresponsive one after half a minute.
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// The pause after the first failure: soon, since a contact is asked last by operations once it has failed
+/// twice ([`SILENT_AFTER`](super::contacts::SILENT_AFTER)).
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// Each further failure makes the pause so many times as long. With
+/// [`crate::contact::MAX_FAILURES_IN_A_ROW`] a contact that refuses connections is given up after nine
+/// seconds, long enough for most restarts, and an unresponsive one after half a minute.
+const PAUSE_FACTOR: u32 = 8;
 /// Suspects asked in one step; with more, the next step follows soon.
 const ASKED_AT_ONCE: usize = 64;
 /// How soon.
@@ -66,7 +69,7 @@ impl Suspects {
 
     fn plan(&mut self, cx: &mut Context, id: NodeId) {
         let failures = cx.table.get(&id).map_or(1, |contact| contact.failures());
-        let pause = FIRST_PAUSE * (1 << failures.saturating_sub(1).min(8));
+        let pause = FIRST_PAUSE * PAUSE_FACTOR.pow(u32::from(failures.saturating_sub(1).min(2)));
         let at = cx.now.mono + cx.jittered(pause);
         self.0.insert(id, at);
         cx.schedule.set_earlier(Task::Suspects, at);
