@@ -96,7 +96,10 @@ impl Keeper {
         if region.targets.is_none() {
             let targets = targets(&region.keys, region_depth(cx) + PART_BITS);
             if targets.len() >= region.keys.len() {
-                return self.put_one_by_one(cx, values, contacts, id);
+                return match self.take_one(cx, id) {
+                    Some(key) => Turn::of(self.place(cx, values, contacts, &key, None, cx.now)),
+                    None => Turn::Idle,
+                };
             }
             region.targets = Some(targets);
         }
@@ -106,24 +109,18 @@ impl Keeper {
         Turn::Start(self.begin_read(cx, KeepStep::Look(id), what))
     }
 
-    /// Publishes the next key of a region that is not worth lookups of its own.
-    fn put_one_by_one(
-        &mut self,
-        cx: &Context,
-        values: &Values,
-        contacts: &Contacts,
-        id: u64,
-    ) -> Turn {
-        let Some(region) = self.regions.get_mut(&id) else { return Turn::Idle };
+    /// The next key of a region that is not worth lookups of its own: each is PUT by itself.
+    fn take_one(&mut self, cx: &Context, id: u64) -> Option<Key> {
+        let region = self.regions.get_mut(&id)?;
         let factor = region.factor;
         let key = region.keys.pop();
         if region.keys.is_empty() {
             self.regions.remove(&id);
         }
-        let Some(key) = key else { return Turn::Idle };
+        let key = key?;
         self.factors.insert(key, factor);
         self.lookup_at = cx.now.mono + LOOKUP_PAUSE;
-        Turn::of(self.place(cx, values, contacts, &key, None, cx.now))
+        Some(key)
     }
 
     pub(super) fn begin_read(
