@@ -67,9 +67,9 @@ pub(super) struct Join {
 /// What joining asks for next.
 #[derive(Debug)]
 pub(super) enum Step {
-    /// A lookup of the closest nodes; how it ended is told by [`Join::lookup_ended`].
+    /// A lookup of the closest nodes; its end is reported to [`Join::lookup_ended`].
     Find(Key),
-    /// A lookup of the own ID that begins at this peer alone; how it ended is told by
+    /// A lookup of the own ID that begins at this peer alone; its end is reported to
     /// [`Join::compared`].
     Compare(u32, NodeInfo),
     /// Nothing more is to be learned before parked operations begin.

@@ -80,7 +80,7 @@ pub(super) enum KeepStep {
 /// An operation that republishing needs.
 #[derive(Debug)]
 pub(super) struct KeepStart {
-    /// What it is for: how it ended is told by [`Keeper::step_ended`].
+    /// What it is for: its end is reported to [`Keeper::step_ended`].
     pub(super) step: KeepStep,
     pub(super) what: KeepOperation,
 }
