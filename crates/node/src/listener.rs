@@ -151,46 +151,68 @@ pub(crate) async fn accept(listener: &TcpListener, counters: &Counters) -> (TcpS
     }
 }
 
+/// Lets a caller in, and serves the connection to its end.
 async fn serve(context: Arc<Context>, tcp: TcpStream, remote: SocketAddr, visit: Visit) {
-    // Boxed, so that what a handshake needs is given back when it is over.
-    let handshake = Box::pin(handshake::accept(&context, tcp, remote, || visit.hello()));
+    // Boxed, so that what a handshake needs is given back when it is over: the task of a connection
+    // has the size of the largest thing that it ever waits for.
+    let connection = Box::pin(admit(&context, tcp, remote, &visit)).await;
+    drop(context);
+    if let Some(connection) = connection {
+        connection.run().await;
+    }
+}
+
+/// Shakes hands, and opens the connection. `None`: it is closed.
+async fn admit(
+    context: &Arc<Context>,
+    tcp: TcpStream,
+    remote: SocketAddr,
+    visit: &Visit,
+) -> Option<Connection> {
+    let handshake = handshake::accept(context, tcp, remote, || visit.hello());
     let handshake = visit.displaced.run_until_cancelled(handshake);
-    let Some(result) = context.stop.run_until_cancelled(handshake).await else { return };
-    let Some(result) = result else {
+    let Some(result) = context.stop.run_until_cancelled(handshake).await? else {
         context.counters.handshakes_failed.add();
         tracing::debug!(address = %remote, "no ClientHello, and others wait: closed");
-        return;
+        return None;
     };
     visit.handshake_over();
     let result = match result {
-        Ok(established) => established.not_oneself(&context).await,
+        Ok(established) => established.not_oneself(context).await,
         Err(error) => Err(error),
     };
     match result {
         Ok(established) => {
-            note_caller(&context, remote).await;
+            note_caller(context, remote).await;
             context.counters.accepted.add();
             let id = context.next_accepted();
-            let open = Connection::open(Arc::clone(&context), id, established, false);
             // Its proof of membership was part of the handshake.
-            if let Ok(Some(connection)) = Box::pin(open).await {
-                connection.run().await;
-            }
+            Connection::open(Arc::clone(context), id, established, false).await.ok().flatten()
         }
-        Err(HandshakeError::OwnNode) => {}
-        Err(HandshakeError::DuplicateIdentity) => {
+        Err(error) => {
+            refused(context, remote, &error).await;
+            None
+        }
+    }
+}
+
+/// A handshake that brought no peer.
+async fn refused(context: &Context, remote: SocketAddr, error: &HandshakeError) {
+    match error {
+        HandshakeError::OwnNode => {}
+        HandshakeError::DuplicateIdentity => {
             let address = PeerAddress::from(remote);
             context.tell(Event::Duplicate(address)).await;
         }
-        Err(error) => {
+        error => {
             if matches!(error, HandshakeError::Cut(_)) {
-                note_caller(&context, remote).await;
+                note_caller(context, remote).await;
             }
             context.counters.handshakes_failed.add();
             if let Some(network) = &context.network {
-                network.tallies.failed(&error, false, false);
+                network.tallies.failed(error, false, false);
             }
-            log_failure(&context.counters, remote, &error);
+            log_failure(&context.counters, remote, error);
         }
     }
 }
