@@ -7,6 +7,7 @@
 //! recent failed requests are remembered for as long as a reply can arrive.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
 use voiddht_wire::peer::Body;
 use voiddht_wire::{Key, RpcId};
@@ -15,7 +16,7 @@ use crate::config::{FAIL_AFTER, FAIL_FACTOR};
 use crate::event::{CommandId, Destination};
 use crate::label::{RequestKind, RequestPurpose};
 use crate::operation::Asked;
-use crate::pace::Patience;
+use crate::pace::{Pace, Patience};
 use crate::time::Moment;
 
 /// A STORE on a connection is overdue after so many times what other requests may take: it is
@@ -138,6 +139,8 @@ pub(crate) struct InFlight {
     pub(crate) connected: bool,
     /// Whether it is known how quickly this peer answers.
     pub(crate) measured: bool,
+    /// What such a request takes on average, where that is known.
+    usual: Option<Duration>,
     late: Moment,
     fails: Moment,
     stage: Stage,
@@ -146,8 +149,8 @@ pub(crate) struct InFlight {
 /// What an unanswered request waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
-    /// To be slow at this moment.
-    InTime(Moment),
+    /// To be slow at this moment; to be overdue, where that comes as soon.
+    InTime(Option<Moment>),
     /// To be overdue.
     Slow,
     /// To fail.
@@ -163,8 +166,8 @@ impl InFlight {
     /// When it reaches the next stage.
     fn deadline(&self) -> Moment {
         match self.stage {
-            Stage::InTime(slow) => slow,
-            Stage::Slow => self.late,
+            Stage::InTime(Some(slow)) => slow,
+            Stage::InTime(None) | Stage::Slow => self.late,
             Stage::Late => self.fails,
         }
     }
@@ -213,7 +216,10 @@ impl Requests {
         // Of a STORE the disk's time is a part, and other requests have nothing to ask meanwhile.
         let is_read = matches!(kind, Kind::FindNode | Kind::FindValue(_));
         let is_hedged = is_read && matches!(purpose, Purpose::Operation(_));
-        let slow = patience.slow_after.filter(|_| is_hedged);
+        let stage = match is_hedged {
+            true => Stage::InTime(patience.slow_after.map(|after| now + after)),
+            false => Stage::Slow,
+        };
         let request = InFlight {
             to,
             kind,
@@ -221,9 +227,10 @@ impl Requests {
             sent: now,
             connected: patience.connected,
             measured: patience.measured,
+            usual: patience.usual,
             late: now + late,
             fails: now + fail,
-            stage: slow.map_or(Stage::Slow, |after| Stage::InTime(now + after)),
+            stage,
         };
         self.deadlines.insert((request.deadline(), rpc_id));
         self.in_flight.insert(rpc_id, request);
@@ -255,8 +262,8 @@ impl Requests {
         self.deadlines.remove(&(deadline, rpc_id));
         let request = self.in_flight.get_mut(&rpc_id)?;
         let next = match request.stage {
-            Stage::InTime(_) => Stage::Slow,
-            Stage::Slow => Stage::Late,
+            Stage::InTime(Some(_)) => Stage::Slow,
+            Stage::InTime(None) | Stage::Slow => Stage::Late,
             Stage::Late => {
                 let request = *request;
                 self.in_flight.remove(&rpc_id);
@@ -270,6 +277,21 @@ impl Requests {
             Stage::Late => Overdue::Late(*request),
             _ => Overdue::Slow(*request),
         })
+    }
+
+    /// Answers have become much quicker: what is in flight is slow sooner. Its cost is that of all
+    /// requests in flight.
+    pub(crate) fn hasten(&mut self, pace: &Pace) {
+        for (rpc_id, request) in &mut self.in_flight {
+            let Stage::InTime(slow) = request.stage else { continue };
+            let after = request.usual.and_then(|usual| pace.slow_after(usual));
+            let Some(sooner) = after.map(|after| request.sent + after) else { continue };
+            if sooner < slow.unwrap_or(request.late) {
+                self.deadlines.remove(&(request.deadline(), *rpc_id));
+                request.stage = Stage::InTime(Some(sooner));
+                self.deadlines.insert((sooner, *rpc_id));
+            }
+        }
     }
 
     /// When [`Self::next_overdue`] will next have something.
@@ -301,9 +323,10 @@ impl Requests {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use voiddht_wire::NodeId;
 
     use super::*;
+    use crate::contact::RttEstimate;
 
     fn requests_with(late_after: Duration) -> Requests {
         let mut requests = Requests::default();
@@ -313,10 +336,15 @@ mod tests {
             to,
             Kind::Ping,
             Purpose::Liveness,
-            Patience { slow_after: None, late_after, connected: true, measured: true },
+            patience(None, late_after),
             Moment::default(),
         );
         requests
+    }
+
+    fn patience(slow_after: Option<Duration>, late_after: Duration) -> Patience {
+        let usual = Some(late_after / 4);
+        Patience { slow_after, usual, late_after, connected: true, measured: true }
     }
 
     trait IntoAddress {
@@ -356,18 +384,41 @@ mod tests {
         ] {
             let mut requests = Requests::default();
             let to = Destination { address: ([127, 0, 0, 1], 1).into_address(), id: None };
-            let patience = Patience {
-                slow_after: Some(2 * ms),
-                late_after: 20 * ms,
-                connected: true,
-                measured: true,
-            };
+            let patience = patience(Some(2 * ms), 20 * ms);
             requests.insert(RpcId::default(), to, kind, purpose, patience, Moment::default());
             let slow = requests.next_overdue(Moment::default() + 2 * ms);
             assert_eq!(matches!(slow, Some(Overdue::Slow(_))), is_hedged, "{kind:?}");
             assert!(requests.next_overdue(Moment::default() + 2 * ms).is_none());
             let late = requests.next_overdue(Moment::default() + 40 * ms);
             assert!(matches!(late, Some(Overdue::Late(_))), "{kind:?}");
+            assert!(requests.take(&RpcId::default()).is_some());
+            assert_eq!(requests.next_deadline(), None);
+        }
+    }
+
+    #[test]
+    fn what_is_in_flight_is_slow_sooner_when_answers_become_quicker() {
+        let ms = Duration::from_millis(1);
+        let mut pace = Pace::default();
+        for peer in 0..4 {
+            let known = RttEstimate::first(40 * ms);
+            pace.compare(NodeId::from_bytes([peer; 32]), known, ms);
+        }
+        let to = Destination { address: ([127, 0, 0, 1], 1).into_address(), id: None };
+        for (slow_after, kind, sooner) in [
+            (Some(60 * ms), Kind::FindNode, 3 * ms),
+            (None, Kind::FindNode, 3 * ms),
+            (Some(2 * ms), Kind::FindNode, 2 * ms),
+            (None, Kind::Store(Key::default(), None), 320 * ms),
+        ] {
+            let mut requests = Requests::default();
+            let patience = patience(slow_after, 160 * ms);
+            let purpose = Purpose::Operation(1);
+            requests.insert(RpcId::default(), to, kind, purpose, patience, Moment::default());
+            requests.hasten(&pace);
+            assert_eq!(requests.next_deadline(), Some(Moment::default() + sooner), "{kind:?}");
+            assert!(requests.next_overdue(Moment::default() + sooner).is_some());
+            requests.hasten(&pace);
             assert!(requests.take(&RpcId::default()).is_some());
             assert_eq!(requests.next_deadline(), None);
         }

@@ -38,6 +38,11 @@ impl Node {
         self.cx.pace.observe(request.connected, pace);
         // Nor does one that waited for a handshake first.
         let rtt = Some(pace).filter(|_| request.connected);
+        if let (Some(took), Some(known)) = (rtt, self.cx.table.rtt(&peer.id()))
+            && self.cx.pace.compare(peer.id(), known, took)
+        {
+            self.cx.requests.hasten(&self.cx.pace);
+        }
         if !self.cx.table.answered(&peer.id(), rtt, self.cx.now.mono) && message.header.port != 0 {
             // It answered on a connection that was there already: whether it listens is not known.
             self.contacts.heard_from(&mut self.cx, &peer, message.header.port);
