@@ -220,7 +220,7 @@ impl Node {
     pub fn next_wakeup(&self) -> Option<Moment> {
         // While the machine is suspended, this timer stands still and the deadline does not: it may
         // be late, and what has expired is not served meanwhile.
-        let expiry = self.values.records.next_expiry();
+        let expiry = self.values.next_expiry();
         let expiry = expiry.map(|at| self.cx.now.mono + at.since(self.cx.now.boot));
         [self.cx.requests.next_deadline(), self.cx.schedule.next_due(), expiry]
             .into_iter()

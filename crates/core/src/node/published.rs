@@ -33,6 +33,7 @@ struct Entry {
 pub(super) struct Publications {
     by_key: BTreeMap<Key, Entry>,
     by_age: BTreeSet<(u64, Key)>,
+    by_expiry: BTreeSet<(BootTime, Key)>,
     next: u64,
     bytes: usize,
     /// Publications that were forgotten for want of room, until they are counted.
@@ -61,6 +62,7 @@ impl Publications {
         self.forget(&key);
         self.bytes += published.value.bytes().len();
         self.by_age.insert((self.next, key));
+        self.by_expiry.insert((expires, key));
         self.by_key.insert(key, Entry { published, expires, order: self.next });
         self.next += 1;
         while self.by_key.len() > MAX_PUBLICATIONS || self.bytes > MAX_PUBLISHED_BYTES {
@@ -98,6 +100,20 @@ impl Publications {
         self.by_key.get(key).is_some_and(|entry| entry.expires > now)
     }
 
+    /// Forgets the publications that have expired.
+    pub(super) fn expire(&mut self, now: BootTime) {
+        while let Some((expires, key)) = self.by_expiry.first().copied()
+            && expires <= now
+        {
+            self.forget(&key);
+        }
+    }
+
+    /// When the next publication expires.
+    pub(super) fn next_expiry(&self) -> Option<BootTime> {
+        self.by_expiry.first().map(|(expires, _)| *expires)
+    }
+
     /// The replicas refused a publication for its version: it is nowhere to be read.
     pub(super) fn withdraw(&mut self, record: &Record) {
         let is_last = |entry: &Entry| Some(entry.published.version) == record.version;
@@ -110,6 +126,7 @@ impl Publications {
         if let Some(entry) = self.by_key.remove(key) {
             self.bytes -= entry.published.value.bytes().len();
             self.by_age.remove(&(entry.order, *key));
+            self.by_expiry.remove(&(entry.expires, *key));
         }
     }
 }
@@ -212,6 +229,12 @@ mod tests {
         assert_eq!(publications.get(&first, BootTime::default(), 10), None);
         assert!(publications.get(&last, BootTime::default(), 10).is_some());
         assert_eq!(publications.get(&last, expires, 10), None);
+        assert_eq!(publications.next_expiry(), Some(expires));
+        publications.expire(now(59_999).boot);
+        assert_eq!(publications.by_key.len(), MAX_PUBLICATIONS);
+        publications.expire(expires);
+        let left = (publications.by_key.len(), publications.by_age.len(), publications.bytes);
+        assert_eq!((left, publications.next_expiry()), ((0, 0, 0), None), "nor does it take room");
         let big = plain(vec![0; MAX_PUBLISHED_BYTES + 1]);
         publications.publish(first, big, expires, now(0), 10);
         assert_eq!((publications.by_key.len(), publications.bytes), (0, 0));

@@ -161,8 +161,14 @@ impl Values {
         Ok(Taken { to_write: self.stored(cx, &key), news: News::Changed })
     }
 
+    /// When next something expires.
+    pub(super) fn next_expiry(&self) -> Option<BootTime> {
+        self.records.next_expiry().into_iter().chain(self.published.next_expiry()).min()
+    }
+
     /// Forgets what has expired.
     pub(super) fn expire(&mut self, cx: &mut Context) {
+        self.published.expire(cx.now.boot);
         let expired = self.records.expire(cx.now.boot);
         if !expired.is_empty() {
             let writes = expired.into_iter().map(Write::RemoveRecord).collect();
