@@ -27,9 +27,6 @@ use clap::{Parser, ValueEnum};
 use crate::report::{Report, System};
 use crate::rows::Figures;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Measure voiddht beside other distributed hash tables
 ///
 /// Starts a network of each on loopback, one after the other, and gives them the same work.
@@ -76,6 +73,7 @@ Examples:
   cargo run --release -- --only voiddht --seconds 2    a quick look at one";
 
 fn main() -> ExitCode {
+    voiddht_allocator::give_back_freed_memory();
     let arguments = Arguments::parse();
     let done = match arguments.here {
         Some(system) => measure_here(system, &arguments),

@@ -2,11 +2,7 @@
 
 use std::process::ExitCode;
 
-use mimalloc::MiMalloc;
-
-#[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
-
 fn main() -> ExitCode {
+    voiddht_allocator::give_back_freed_memory();
     voiddht_cli::commands::main(std::env::args_os()).into()
 }
