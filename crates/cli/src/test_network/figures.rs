@@ -17,7 +17,7 @@ pub struct Joined {
     pub threads: Option<usize>,
     /// From the start of the first node until the last had joined.
     pub after: Duration,
-    /// Memory of a node, where it is known.
+    /// Memory of a node at that moment, where it is known: before it has a connection with each other.
     pub bytes_per_node: Option<u64>,
 }
 
@@ -53,7 +53,7 @@ impl Figures<'_> {
         );
         if let Some(bytes) = bytes_per_node {
             let mebibytes = *bytes as f64 / (1024.0 * 1024.0);
-            let _ = write!(text, "\n  memory of a node: {mebibytes:.2} MiB");
+            let _ = write!(text, "\n  memory of a node, just joined: {mebibytes:.2} MiB");
         }
         // Of processes of their own, the system tells this one nothing.
         let measured = self.loads.iter().filter(|_| threads.is_some());
@@ -117,7 +117,7 @@ mod tests {
         for needle in [
             "20 nodes on 2 threads, all joined after 0.25 s\nvalues of 100 bytes, seed 7\n",
             "200 of 200\n",
-            "memory of a node: 0.50 MiB",
+            "memory of a node, just joined: 0.50 MiB",
             "get, 64 at once: 0.20 ms each",
             "● Every value was stored, and found.",
         ] {
