@@ -21,7 +21,10 @@ fn every_value_is_found_and_nothing_is_left_behind() {
     let text = String::from_utf8(exiting.stdout).unwrap();
     assert!(exiting.status.success(), "{text}");
     assert!(text.contains("4 processes, all joined") && text.contains("20 of 20"), "{text}");
-    assert!(text.contains("memory of a node, just joined: ") && text.contains("seed 1\n"), "{text}");
+    assert!(
+        text.contains("memory of a node, just joined: ") && text.contains("seed 1\n"),
+        "{text}"
+    );
     assert!(String::from_utf8(exiting.stderr).unwrap().contains("4 of 4 nodes joined"));
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0);
 
