@@ -225,6 +225,31 @@ mod tests {
         assert!(SLOTS.has_room(own, Wanted::Inbound(at("192.0.2.1"))));
     }
 
+    /// As many identities as they like, each of which dials once; what they hold is idle, or busy for
+    /// good.
+    #[test]
+    fn newcomers_of_one_prefix_take_one_slot_of_others_whatever_they_do() {
+        let prefixes = 5;
+        for is_spare in [false, true] {
+            let honest = |number: u64| spare(number, &format!("198.51.{number}.1"));
+            let mut held: Vec<Held> = (0..60).map(honest).collect();
+            let full = Occupied { inbound: held.len(), outbound: 20, unauthenticated: 0 };
+            for dial in 0..1000 {
+                let remote = format!("203.0.{}.{}", dial % prefixes, dial / prefixes % 250);
+                let wanted = Wanted::Authenticated(at(&remote));
+                let slots = Slots { limit: 64 };
+                assert!(!slots.has_room(full, wanted), "it is full all the time");
+                let Some(victim) = slots.victim(full, wanted, held.iter().copied()) else {
+                    continue;
+                };
+                held.retain(|one| one.id != victim);
+                held.push(Held { is_spare, ..spare(100 + dial, &remote) });
+            }
+            let honest = held.iter().filter(|one| one.id.0 < 100).count() as u64;
+            assert_eq!(honest, 60 - prefixes, "one slot for each prefix; idle: {is_spare}");
+        }
+    }
+
     #[test]
     fn the_bounds_hold_for_every_limit() {
         for limit in 0..200 {
