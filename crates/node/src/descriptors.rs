@@ -11,9 +11,10 @@ use rustix::process::{Resource, getrlimit};
 
 /// Files of the process that belong to no node: standard streams, logs, the runtime's own.
 const RESERVED_FILES: usize = 128;
-/// The part of a node's files that its pool may hold, in quarters. The rest is for its listeners,
-/// its database, module API connections, probes, and handshakes that are in progress.
-const POOL_QUARTERS: usize = 3;
+/// The part of a node's files that its pool may hold in the long run: half. For a while it holds a quarter
+/// more, and the rest is for its listeners, its database, module API connections, probes, and
+/// connections that are being made or closed: while many nodes join, those are as many.
+const POOL_PART: usize = 2;
 /// Below this a node is not much of a node, whatever the limit says.
 const LEAST_SHARE: usize = 8;
 
@@ -27,6 +28,8 @@ pub struct Descriptors(Arc<Budget>);
 #[derive(Debug)]
 struct Budget {
     files: usize,
+    /// Nodes that there will be.
+    expected: usize,
     nodes: AtomicUsize,
 }
 
@@ -42,7 +45,15 @@ impl Descriptors {
     /// A budget of `files` open files, for programs that need many for something else. Each node takes at
     /// least 8 for connections with peers, also where the budget is smaller.
     pub fn new(files: usize) -> Self {
-        Self(Arc::new(Budget { files, nodes: AtomicUsize::new(0) }))
+        Self(Arc::new(Budget { files, expected: 0, nodes: AtomicUsize::new(0) }))
+    }
+
+    /// This budget, divided by so many nodes from the start: without that the first ones take what there
+    /// is, and close connections as others come. To be called before a node has a share.
+    #[must_use]
+    pub fn for_nodes(self, nodes: usize) -> Self {
+        let running = AtomicUsize::new(self.nodes());
+        Self(Arc::new(Budget { files: self.0.files, expected: nodes, nodes: running }))
     }
 
     /// Nodes that run on this budget now.
@@ -69,7 +80,7 @@ impl Share {
 
     /// Sockets that this node may hold now.
     pub(crate) fn sockets(&self) -> usize {
-        share_of(self.0.0.files, self.0.nodes())
+        share_of(self.0.0.files, self.0.nodes().max(self.0.0.expected))
     }
 }
 
@@ -80,8 +91,7 @@ impl Drop for Share {
 }
 
 fn share_of(files: usize, nodes: usize) -> usize {
-    let own = files / nodes.max(1);
-    (own / 4).saturating_mul(POOL_QUARTERS).max(LEAST_SHARE)
+    (files / nodes.max(1) / POOL_PART).max(LEAST_SHARE)
 }
 
 #[cfg(test)]
@@ -92,12 +102,14 @@ mod tests {
     fn a_budget_is_divided_among_its_nodes() {
         let budget = Descriptors::new(1024);
         let first = Share::claim(&budget);
-        assert_eq!(first.sockets(), 768);
+        assert_eq!(first.sockets(), 512);
         let second = Share::claim(&budget.clone());
-        assert_eq!((first.sockets(), second.sockets(), budget.nodes()), (384, 384, 2));
+        assert_eq!((first.sockets(), second.sockets(), budget.nodes()), (256, 256, 2));
         drop(second);
-        assert_eq!((first.sockets(), budget.nodes()), (768, 1));
+        assert_eq!((first.sockets(), budget.nodes()), (512, 1));
         let other = Share::claim(&Descriptors::new(0));
-        assert_eq!((other.sockets(), first.sockets()), (LEAST_SHARE, 768), "another budget");
+        assert_eq!((other.sockets(), first.sockets()), (LEAST_SHARE, 512), "another budget");
+        let all = Descriptors::new(1024).for_nodes(8);
+        assert_eq!(Share::claim(&all).sockets(), 64, "as if the others were there");
     }
 }

@@ -111,7 +111,7 @@ async fn join_all(
     let mut known: VecDeque<SocketAddr> = VecDeque::new();
     let mut joining = JoinSet::new();
     let mut next = 0;
-    let descriptors = Descriptors::of_process();
+    let descriptors = Descriptors::of_process().for_nodes(plan.nodes);
     loop {
         // No node can join before the first one is up.
         let at_once = if known.is_empty() { 1 } else { JOINING_AT_ONCE };
