@@ -18,15 +18,15 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 const PURGE_DELAY: c_int = 15;
 
 /// Has freed memory given back to the system at once, unless the environment has another
-/// `MIMALLOC_PURGE_DELAY` (in milliseconds). For a program's first line: threads that run already may or
-/// may not notice.
+/// `MIMALLOC_PURGE_DELAY` (in milliseconds). For the first line of `main`: it is meant for a program that
+/// has no other thread yet.
 pub fn give_back_freed_memory() {
     if env::var_os("MIMALLOC_PURGE_DELAY").is_some() {
         return;
     }
     #[expect(unsafe_code, reason = "an option of mimalloc, which no library wraps")]
-    // SAFETY: it stores an integer in mimalloc's own table, and checks the index. A thread that reads it
-    // at the same time sees the old value or the new one, and works with either.
+    // SAFETY: it checks the index, and stores one word in mimalloc's own table, without a lock, as
+    // mimalloc does itself when a thread first reads an option. Either value is one that it works with.
     unsafe {
         libmimalloc_sys::mi_option_set(PURGE_DELAY, 0);
     }
