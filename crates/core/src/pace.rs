@@ -96,8 +96,8 @@ struct Trend {
     in_use: f64,
 }
 
-/// Answers that make a trend, of as many peers: one that answers late or soon on purpose is outvoted by
-/// the others, for which only the largest share counts. A guess.
+/// Answers that make a trend, of as many peers: the largest share counts, so one peer that answers soon
+/// on purpose makes none. A guess.
 const TREND: usize = 4;
 /// How many times the largest share of late a request takes that is slow. A guess.
 const SLOW_SHARE: f64 = 2.0;
