@@ -43,7 +43,7 @@ by_default=$(env -u MIMALLOC_PURGE_DELAY target/release/finding)
 at_once=$(MIMALLOC_PURGE_DELAY=0 target/release/finding)
 echo "mimalloc 0.1.52, by default: $by_default"
 echo "MIMALLOC_PURGE_DELAY=0:      $at_once"
-held() { sed -n 's/.*seconds: \([0-9]*\) MiB/\1/p' <(echo "$1"); }
+held() { sed -n 's/.*seconds: \([0-9]*\) MiB/\1/p' <<<"$1"; }
 (($(held "$by_default") > 80 && $(held "$at_once") < 20)) || {
     echo "the behaviour has changed" >&2
     exit 1
