@@ -46,6 +46,9 @@ pub const MIN_LATE: Duration = Duration::from_millis(20);
 /// As [`MIN_LATE`], for a request that needs a connection first: a peer may be about to shake hands
 /// with many.
 pub const MIN_LATE_DIAL: Duration = Duration::from_millis(100);
+/// Round trips of a request that needs a connection first, at most: TCP's handshake, TLS's, the proof of
+/// membership in a private network, and the request itself.
+pub const DIAL_ROUND_TRIPS: u32 = 4;
 /// An overdue request fails after this many times the time after which it was overdue.
 pub const FAIL_FACTOR: u32 = 10;
 /// Bounds of the time after which a request has failed.

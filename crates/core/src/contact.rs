@@ -3,6 +3,7 @@
 //! A [`Contact`] exists only inside the routing table; what may become one is an
 //! [`AdmittedContact`]. Nothing here decides which contacts are kept: see [`crate::routing`].
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use voiddht_wire::peer::NodeInfo;
@@ -206,11 +207,14 @@ impl Contact {
     }
 }
 
-/// How long a peer takes to answer: the estimator of RFC 6298, section 2, in microseconds.
+/// How long a peer takes to answer: the estimator of RFC 6298, section 2, and the shortest time of all
+/// (RFC 9002, section 5.2), in microseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RttEstimate {
-    /// SRTT: the smoothed round-trip time.
-    smoothed: u32,
+    /// min_rtt: what the path takes by itself, without the load at its ends.
+    least: u32,
+    /// SRTT: the smoothed round-trip time. Not zero, so that no estimate takes no further room.
+    smoothed: NonZeroU32,
     /// RTTVAR: its mean deviation.
     deviation: u32,
 }
@@ -219,20 +223,26 @@ impl RttEstimate {
     /// The estimate after one measurement (rule 2.2).
     pub fn first(sample: Duration) -> Self {
         let sample = micros(sample);
-        Self { smoothed: sample, deviation: sample / 2 }
+        Self { least: sample, smoothed: at_least_one(sample), deviation: sample / 2 }
     }
 
     /// One more measurement (rule 2.3: alpha 1/8, beta 1/4).
     pub fn update(&mut self, sample: Duration) {
         let sample = micros(sample);
-        let error = self.smoothed.abs_diff(sample);
+        self.least = self.least.min(sample);
+        let error = self.smoothed.get().abs_diff(sample);
         self.deviation = weigh(self.deviation, 3, error);
-        self.smoothed = weigh(self.smoothed, 7, sample);
+        self.smoothed = at_least_one(weigh(self.smoothed.get(), 7, sample));
+    }
+
+    /// The shortest round-trip time measured.
+    pub fn least(&self) -> Duration {
+        Duration::from_micros(self.least.into())
     }
 
     /// The smoothed round-trip time.
     pub fn smoothed(&self) -> Duration {
-        Duration::from_micros(self.smoothed.into())
+        Duration::from_micros(self.smoothed.get().into())
     }
 
     /// Its mean deviation.
@@ -251,6 +261,10 @@ impl RttEstimate {
 fn weigh(old: u32, weight: u64, new: u32) -> u32 {
     let mean = (u64::from(old) * weight + u64::from(new)) / (weight + 1);
     u32::try_from(mean).unwrap_or(u32::MAX)
+}
+
+fn at_least_one(micros: u32) -> NonZeroU32 {
+    NonZeroU32::new(micros).unwrap_or(NonZeroU32::MIN)
 }
 
 /// Microseconds; what is longer than 71 minutes reads as that.

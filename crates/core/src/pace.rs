@@ -9,16 +9,18 @@
 //! more node, and thinks no worse of the first. It is *overdue* after [`MIN_LATE`] at the earliest,
 //! which a scheduler's pause does not reach: then its peer is suspect.
 //!
-//! Each peer is asked seldom, so its own times may be those of a load that has passed. Where all other
-//! peers answer in a small part of their usual time, this one is slow after as small a part of its own:
-//! see [`Trend`].
+//! Each peer is asked seldom, so its own times may be those of a load that has passed. Where the other
+//! peers answer in a small part of their usual time, or in a few times their shortest, this one is slow
+//! after as small a part, or as few times: see [`Trend`].
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use voiddht_wire::NodeId;
 
-use crate::config::{MIN_LATE, MIN_LATE_DIAL, SLOW_BY_AT_LEAST, STRANGER_TIMEOUT};
+use crate::config::{
+    DIAL_ROUND_TRIPS, MIN_LATE, MIN_LATE_DIAL, SLOW_BY_AT_LEAST, STRANGER_TIMEOUT,
+};
 use crate::contact::RttEstimate;
 
 /// When a request is slow, and when it is overdue.
@@ -26,14 +28,34 @@ use crate::contact::RttEstimate;
 pub(crate) struct Patience {
     /// Slow after this time; `None` where it is not known that soon.
     pub(crate) slow_after: Option<Duration>,
-    /// What such a request takes on average, where that is known.
-    pub(crate) usual: Option<Duration>,
+    /// What such a request usually takes, where that is known.
+    pub(crate) usual: Option<Usual>,
     /// Overdue after this time.
     pub(crate) late_after: Duration,
     /// Whether there was a connection to send it on: then the time that it takes is the peer's.
     pub(crate) connected: bool,
     /// Whether the very peer was measured: then to be overdue says something of it.
     pub(crate) measured: bool,
+}
+
+/// What a request to a peer usually takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Usual {
+    /// On average.
+    smoothed: Duration,
+    /// At the least, which is the path alone without the load at its ends.
+    least: Duration,
+}
+
+impl Usual {
+    pub(crate) fn of(known: RttEstimate) -> Self {
+        Self { smoothed: known.smoothed(), least: known.least() }
+    }
+
+    /// Of a peer that was not measured. The shortest time of all peers would be that of the nearest.
+    fn of_all(all: RttEstimate) -> Self {
+        Self { smoothed: all.smoothed(), least: all.smoothed() }
+    }
 }
 
 /// What this node has measured of all its peers together.
@@ -52,28 +74,39 @@ impl Pace {
     pub(crate) fn patience(&self, known: Option<RttEstimate>, connected: bool) -> Patience {
         let known = known.filter(|_| connected);
         let late_after = match (known, connected) {
-            (Some(own), _) => usual(own).max(MIN_LATE),
-            (None, true) => bounded(self.connected, MIN_LATE),
+            (Some(own), _) => retransmission_timeout(own).max(MIN_LATE),
+            (None, true) => bounded(self.connected.map(retransmission_timeout), MIN_LATE),
             // A time learned on a live connection says nothing of the handshake that is due.
-            (None, false) => bounded(self.dialled, MIN_LATE_DIAL),
+            (None, false) => bounded(self.dialled.map(retransmission_timeout), MIN_LATE_DIAL),
         };
         let like = known.or(self.connected).filter(|_| connected);
-        let usual = like.map(|like| like.smoothed());
-        let now = usual.and_then(|usual| self.trend.slow_after(usual));
-        let slow_after = like.map(probe_timeout).into_iter().chain(now).min();
+        let of_all = self.connected.map(Usual::of_all).filter(|_| connected);
+        let usual = known.map(Usual::of).or(of_all);
+        let by_trend = usual.and_then(|usual| self.trend.slow_after(usual));
+        let by_own = like.map(probe_timeout);
+        let by_round_trips = if connected { None } else { self.round_trips_of_a_dial() };
+        let slow_after = [by_own, by_trend, by_round_trips].into_iter().flatten().min();
         let slow_after = slow_after.filter(|after| *after < late_after);
         Patience { slow_after, usual, late_after, connected, measured: known.is_some() }
     }
 
-    /// As in [`Self::patience`], by the latest answers, for a request that takes so long on average.
-    pub(crate) fn slow_after(&self, usual: Duration) -> Option<Duration> {
+    /// Dials are few, and their times may be those of a load that has passed: what as many round trips take
+    /// now. To be overdue would be held against those who named the peer, and where a pool is full, a dial
+    /// waits for a connection to end first.
+    fn round_trips_of_a_dial(&self) -> Option<Duration> {
+        let each = retransmission_timeout(self.connected?);
+        Some((DIAL_ROUND_TRIPS * each).max(MIN_LATE_DIAL))
+    }
+
+    /// As in [`Self::patience`], by the latest answers alone, for a request that usually takes so long.
+    pub(crate) fn slow_after(&self, usual: Usual) -> Option<Duration> {
         self.trend.slow_after(usual)
     }
 
     /// A peer has answered, of which this was known before. Whether requests in flight should now be
     /// slow sooner: answers have become much quicker.
     pub(crate) fn compare(&mut self, peer: NodeId, known: RttEstimate, took: Duration) -> bool {
-        self.trend.add(peer, known.smoothed(), took)
+        self.trend.add(peer, Usual::of(known), took)
     }
 
     /// A request was answered.
@@ -86,56 +119,81 @@ impl Pace {
     }
 }
 
-/// What the latest answers took, beside what their peers had taken on average before. The load of this
-/// node and of its machine delays them all, and when it ends, these show it first.
+/// What the latest answers took, beside what their peers usually take. The load of this node and of its
+/// machine delays them all, and when it ends, these show it first.
 #[derive(Debug, Default)]
 struct Trend {
-    /// The latest answer of each of the [`TREND`] peers that answered last, as a share of the average.
-    latest: VecDeque<(NodeId, f64)>,
-    /// The largest share that requests in flight may go by.
-    in_use: f64,
+    /// The latest answers of the [`TREND`] peers that answered last.
+    latest: VecDeque<(NodeId, Beside)>,
+    /// The slowest of them that requests in flight may go by.
+    in_use: Beside,
 }
 
-/// Answers that make a trend, of as many peers: the largest share counts, so one peer that answers soon
-/// on purpose makes none. A guess.
-const TREND: usize = 4;
-/// How many times the largest share of late a request takes that is slow. A guess.
-const SLOW_SHARE: f64 = 2.0;
-/// How far the largest share must fall for requests in flight to be looked at again: to half. A guess.
+/// How long something took, in usual times. Both are wrong by as much as a peer's few measurements are, and
+/// the load has reached some of them and not others: the smaller of what follows from them counts.
+#[derive(Clone, Copy, Debug, Default)]
+struct Beside {
+    smoothed: f64,
+    least: f64,
+}
+
+impl Beside {
+    fn new(took: Duration, usual: Usual) -> Self {
+        // A clock of microseconds reads 0 for what is quicker.
+        let times =
+            |of: Duration| took.as_secs_f64() / of.max(Duration::from_micros(1)).as_secs_f64();
+        Self { smoothed: times(usual.smoothed), least: times(usual.least) }
+    }
+
+    fn slower(self, other: Self) -> Self {
+        Self { smoothed: self.smoothed.max(other.smoothed), least: self.least.max(other.least) }
+    }
+
+    fn is_within(self, share: f64, other: Self) -> bool {
+        self.smoothed < share * other.smoothed || self.least < share * other.least
+    }
+}
+
+/// Answers that make a trend, of as many peers: the slowest counts, so one peer that answers soon on
+/// purpose makes none, and where three tenths of all are hostile, three make one seldom (2.7 %). No more,
+/// so that most reads have it while they wait: they ask five.
+const TREND: usize = 3;
+/// How many times as long as the slowest of them a request takes that is slow. A guess.
+const SLOWER: f64 = 2.0;
+/// How far they must fall for requests in flight to be looked at again: to half. A guess.
 const FALL: f64 = 0.5;
 
 impl Trend {
     /// Whether answers have become much quicker than when this last said so.
-    fn add(&mut self, peer: NodeId, usual: Duration, took: Duration) -> bool {
+    fn add(&mut self, peer: NodeId, usual: Usual, took: Duration) -> bool {
         self.latest.retain(|(other, _)| *other != peer);
         if self.latest.len() == TREND {
             self.latest.pop_front();
         }
-        // A clock of microseconds reads 0 for what is quicker.
-        let usual = usual.max(Duration::from_micros(1));
-        self.latest.push_back((peer, took.as_secs_f64() / usual.as_secs_f64()));
-        let Some(largest) = self.largest_share() else { return false };
-        let has_fallen = largest < FALL * self.in_use;
-        if has_fallen || largest > self.in_use {
-            self.in_use = largest;
-        }
+        self.latest.push_back((peer, Beside::new(took, usual)));
+        let Some(slowest) = self.slowest() else { return false };
+        let has_fallen = slowest.is_within(FALL, self.in_use);
+        self.in_use = if has_fallen { slowest } else { slowest.slower(self.in_use) };
         has_fallen
     }
 
-    fn slow_after(&self, usual: Duration) -> Option<Duration> {
-        let times = SLOW_SHARE * self.largest_share()?;
+    fn slow_after(&self, usual: Usual) -> Option<Duration> {
+        let slowest = self.slowest()?;
         // The time that anything takes is bounded, so neither factor is out of range.
-        Some(usual.mul_f64(times.min(f64::from(u16::MAX))) + SLOW_BY_AT_LEAST)
+        let after =
+            |times: f64, of: Duration| of.mul_f64((SLOWER * times).min(f64::from(u16::MAX)));
+        let smoothed = after(slowest.smoothed, usual.smoothed);
+        Some(smoothed.min(after(slowest.least, usual.least)) + SLOW_BY_AT_LEAST)
     }
 
-    fn largest_share(&self) -> Option<f64> {
-        let shares = self.latest.iter().map(|(_, share)| *share);
-        shares.reduce(f64::max).filter(|_| self.latest.len() == TREND)
+    fn slowest(&self) -> Option<Beside> {
+        let all = self.latest.iter().map(|(_, beside)| *beside);
+        all.reduce(Beside::slower).filter(|_| self.latest.len() == TREND)
     }
 }
 
-fn bounded(estimate: Option<RttEstimate>, least: Duration) -> Duration {
-    estimate.map_or(STRANGER_TIMEOUT, |all| usual(all).clamp(least, STRANGER_TIMEOUT))
+fn bounded(timeout: Option<Duration>, least: Duration) -> Duration {
+    timeout.map_or(STRANGER_TIMEOUT, |timeout| timeout.clamp(least, STRANGER_TIMEOUT))
 }
 
 /// RFC 9002, section 6.2.1, without the delay that a peer may add to an acknowledgement.
@@ -143,8 +201,8 @@ fn probe_timeout(estimate: RttEstimate) -> Duration {
     estimate.smoothed() + (4 * estimate.deviation()).max(SLOW_BY_AT_LEAST)
 }
 
-/// Four deviations above the mean.
-fn usual(estimate: RttEstimate) -> Duration {
+/// RTO of RFC 6298, section 2, without its bounds: four deviations above the mean.
+fn retransmission_timeout(estimate: RttEstimate) -> Duration {
     estimate.smoothed() + 4 * estimate.deviation()
 }
 
@@ -172,53 +230,106 @@ mod tests {
         assert_eq!(slow(&pace, None, true), None, "nothing was measured");
         pace.observe(true, MS / 5);
         assert_eq!(slow(&pace, None, true), Some(MS / 5 + MS), "the granularity of timers");
-        assert_eq!(slow(&pace, None, false), None, "a handshake takes as long as it takes");
+        assert_eq!(slow(&pace, None, false), Some(MIN_LATE_DIAL), "a handshake takes its time");
         let known = Some(RttEstimate::first(2 * MS));
         assert_eq!(slow(&pace, known, true), Some(6 * MS), "four deviations");
         let far = Some(RttEstimate::first(40 * MS));
         assert_eq!(slow(&pace, far, true), None, "it is overdue as soon");
     }
 
-    /// This many answers of different peers, whose usual time is 15 ms.
+    /// Of a peer that answers in a fifth of a millisecond, and took 15 under load.
+    fn loaded() -> RttEstimate {
+        let mut known = RttEstimate::first(MS / 5);
+        for _ in 0..64 {
+            known.update(15 * MS);
+        }
+        known
+    }
+
+    /// Answers of such peers.
     fn answers(pace: &mut Pace, peers: std::ops::Range<u8>, took: Duration) -> Vec<bool> {
-        let usual = RttEstimate::first(15 * MS);
-        peers.map(|peer| pace.compare(NodeId::from_bytes([peer; 32]), usual, took)).collect()
+        peers.map(|peer| pace.compare(NodeId::from_bytes([peer; 32]), loaded(), took)).collect()
     }
 
     #[test]
     fn when_a_load_ends_requests_are_slow_sooner() {
         let mut pace = Pace::default();
-        let loaded = RttEstimate::first(15 * MS);
-        let slow = |pace: &Pace| pace.patience(Some(loaded), true).slow_after;
+        let slow = |pace: &Pace| pace.patience(Some(loaded()), true).slow_after;
+        let by_itself = slow(&pace);
+        assert!(by_itself.is_none_or(|after| after > 15 * MS), "{by_itself:?}");
         answers(&mut pace, 0..8, 15 * MS);
-        assert_eq!(slow(&pace), Some(31 * MS), "twice, which is before it is overdue");
-        assert_eq!(answers(&mut pace, 10..14, MS / 5), [false, false, false, true]);
+        assert_eq!(slow(&pace), by_itself, "twice as long as under load");
+        assert_eq!(answers(&mut pace, 10..13, MS / 5), [false, false, true]);
         assert_eq!(slow(&pace), Some(MS / 5 * 2 + MS));
-        assert_eq!(pace.slow_after(30 * MS), Some(MS / 5 * 4 + MS));
+        let after = pace.slow_after(Usual { smoothed: 15 * MS, least: 15 * MS });
+        assert!(after.is_some_and(|after| after < 3 * MS / 2), "by the average: {after:?}");
+        let far = Usual { smoothed: 600 * MS, least: MS };
+        assert_eq!(pace.slow_after(far), Some(2 * MS + MS), "by the shortest time");
         assert_eq!(answers(&mut pace, 20..28, MS / 5), [false; 8], "said once");
         assert_eq!(answers(&mut pace, 30..31, 15 * MS), [false]);
-        assert_eq!(slow(&pace), Some(31 * MS), "one that takes its time is enough");
+        assert_eq!(slow(&pace), by_itself, "one that takes its time is enough");
+    }
+
+    /// Answering peers' averages fell with the load, so that what they took was as usual again; those of
+    /// frozen peers stayed as they were, and a reader waited for these for as long as under load.
+    #[test]
+    fn a_frozen_peer_is_slow_as_soon_when_the_others_have_forgotten_the_load() {
+        let mut pace = Pace::default();
+        answers(&mut pace, 0..8, 15 * MS);
+        let mut forgetting = loaded();
+        for peer in 10..80 {
+            pace.compare(NodeId::from_bytes([peer; 32]), forgetting, MS / 5);
+            forgetting.update(MS / 5);
+        }
+        assert!(forgetting.smoothed() < MS / 2);
+        let slow = pace.patience(Some(loaded()), true).slow_after;
+        assert_eq!(slow, Some(MS / 5 * 2 + MS));
     }
 
     #[test]
     fn one_peer_alone_makes_no_trend() {
         let mut pace = Pace::default();
         answers(&mut pace, 0..8, 15 * MS);
-        let own = RttEstimate::first(15 * MS);
+        let before = pace.slow_after(Usual::of(loaded()));
         for _ in 0..100 {
-            assert!(!pace.compare(NodeId::from_bytes([9; 32]), own, MS / 5));
+            assert!(!pace.compare(NodeId::from_bytes([9; 32]), loaded(), MS / 5));
         }
-        assert_eq!(pace.slow_after(15 * MS), Some(31 * MS));
+        assert_eq!(pace.slow_after(Usual::of(loaded())), before);
+    }
+
+    #[test]
+    fn a_peer_that_was_not_measured_is_slow_by_the_average_of_all() {
+        let mut pace = Pace::default();
+        pace.observe(true, 40 * MS);
+        answers(&mut pace, 0..3, 15 * MS);
+        let after = pace.patience(None, true).slow_after;
+        assert!(after.is_some_and(|after| after > 80 * MS), "not of the nearest: {after:?}");
+    }
+
+    #[test]
+    fn a_dial_is_slow_by_what_round_trips_take_now() {
+        let mut pace = Pace::default();
+        pace.observe(false, 900 * MS);
+        let dial = |pace: &Pace| pace.patience(None, false);
+        assert_eq!(dial(&pace).slow_after, None);
+        pace.observe(true, 60 * MS);
+        assert_eq!(dial(&pace).slow_after, Some(720 * MS), "four of them with their deviations");
+        for _ in 0..64 {
+            pace.observe(true, MS / 5);
+        }
+        assert_eq!(dial(&pace).slow_after, Some(MIN_LATE_DIAL));
+        assert_eq!(dial(&pace).late_after, STRANGER_TIMEOUT, "as dials have taken");
     }
 
     #[test]
     fn no_time_is_out_of_range() {
         let mut pace = Pace::default();
         let none = RttEstimate::first(Duration::ZERO);
-        for peer in 0..4 {
+        for peer in 0..3 {
             pace.compare(NodeId::from_bytes([peer; 32]), none, Duration::from_secs(10));
         }
-        let longest = pace.slow_after(Duration::from_secs(4294)).expect("there is a trend");
+        let most = RttEstimate::first(Duration::from_secs(4294));
+        let longest = pace.slow_after(Usual::of(most)).expect("there is a trend");
         assert!(longest > Duration::from_secs(4294));
     }
 

@@ -7,7 +7,6 @@
 //! recent failed requests are remembered for as long as a reply can arrive.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
 
 use voiddht_wire::peer::Body;
 use voiddht_wire::{Key, RpcId};
@@ -16,7 +15,7 @@ use crate::config::{FAIL_AFTER, FAIL_FACTOR};
 use crate::event::{CommandId, Destination};
 use crate::label::{RequestKind, RequestPurpose};
 use crate::operation::Asked;
-use crate::pace::{Pace, Patience};
+use crate::pace::{Pace, Patience, Usual};
 use crate::time::Moment;
 
 /// A STORE on a connection is overdue after so many times what other requests may take: it is
@@ -139,8 +138,8 @@ pub(crate) struct InFlight {
     pub(crate) connected: bool,
     /// Whether it is known how quickly this peer answers.
     pub(crate) measured: bool,
-    /// What such a request takes on average, where that is known.
-    usual: Option<Duration>,
+    /// What such a request usually takes, where that is known.
+    usual: Option<Usual>,
     late: Moment,
     fails: Moment,
     stage: Stage,
@@ -323,6 +322,8 @@ impl Requests {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use voiddht_wire::NodeId;
 
     use super::*;
@@ -343,7 +344,7 @@ mod tests {
     }
 
     fn patience(slow_after: Option<Duration>, late_after: Duration) -> Patience {
-        let usual = Some(late_after / 4);
+        let usual = Some(Usual::of(RttEstimate::first(late_after / 160)));
         Patience { slow_after, usual, late_after, connected: true, measured: true }
     }
 
@@ -400,8 +401,8 @@ mod tests {
     fn what_is_in_flight_is_slow_sooner_when_answers_become_quicker() {
         let ms = Duration::from_millis(1);
         let mut pace = Pace::default();
-        for peer in 0..4 {
-            let known = RttEstimate::first(40 * ms);
+        for peer in 0..3 {
+            let known = RttEstimate::first(ms);
             pace.compare(NodeId::from_bytes([peer; 32]), known, ms);
         }
         let to = Destination { address: ([127, 0, 0, 1], 1).into_address(), id: None };
