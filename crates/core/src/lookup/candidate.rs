@@ -91,6 +91,11 @@ impl Candidate {
         }
     }
 
+    /// The paths on which it may be asked, each a bit.
+    pub(crate) fn told_on(&self) -> u16 {
+        self.told
+    }
+
     /// Whether it was asked, and another may be asked in its place.
     pub(super) fn keeps_waiting(&self) -> bool {
         match self.state {

@@ -6,8 +6,8 @@
 //! 1. *Searching*: a lookup by FIND_VALUE. It ends early with a self-verifying value, or with
 //!    `quorum` votes and no dissent. Otherwise it runs to its end, and without dissent the votes
 //!    found decide.
-//! 2. *Electing* ([`election`]): the replicas disagree, or there are more nodes around the key than
-//!    chance explains. The complete neighbourhood is found and votes.
+//! 2. *Electing* ([`election`]): the replicas disagree, or there are so many more nodes around the key than
+//!    chance explains that too few others are left. The complete neighbourhood is found and votes.
 //! 3. *Decided*.
 //!
 //! Only nodes that should hold the value may vote: the k closest that are known and have not
@@ -26,8 +26,9 @@
 //! - A search ends with fewer votes than an election only if three fifths of them remain when they are
 //!   weighted as in one: the five nodes that are queried first may all be ground IDs, and yet be too few
 //!   to be noticed.
-//! - Neither their agreement nor their lack of answers is enough. The election looks past them, as
-//!   the PUT did.
+//! - Neither their agreement nor their lack of answers is enough. Where there are more nodes than chance
+//!   explains, a search ends early only by twice a quorum of others, as if those were not there. The
+//!   election looks past them, as the PUT did.
 //!
 //! No state waits for overdue answers that could not change the outcome even if they all agreed on
 //! another value.
@@ -40,11 +41,11 @@
 
 use voiddht_wire::api::Freshness;
 use voiddht_wire::peer::{Body, NodeInfo, Record};
-use voiddht_wire::{Key, NodeId};
+use voiddht_wire::{Distance, Key, NodeId};
 
 use super::{Answer, Found, Next, Published};
 use crate::density::crowds::{Crowds, Strictness};
-use crate::lookup::{Ask, Lookup, State};
+use crate::lookup::{Ask, Candidate, Lookup, State};
 use crate::record::order::Class;
 use crate::record::value::VerifiedValue;
 use crate::vote::{Ballot, FULL_WEIGHT, Vote, Winner};
@@ -175,11 +176,14 @@ impl Get {
             return self.elect();
         }
         if self.has_quorum() {
-            // Around a crowded key, ground IDs may be among the few that were queried: all replicas vote.
-            if self.policy.mode.freshness == Freshness::Thorough || !self.crowds().is_empty() {
+            // Around a crowded key, ground IDs may be among the few that were queried: all replicas vote,
+            // unless twice as many agree that are in no crowd.
+            let crowds = self.crowds();
+            let could_do_without = self.could_do_without(&crowds);
+            if self.policy.mode.freshness == Freshness::Thorough || !could_do_without {
                 return self.elect();
             }
-            if self.is_enough_outside(&self.suspected_crowds()) {
+            if self.is_enough_without(&crowds) && self.is_enough_outside(&self.suspected_crowds()) {
                 return self.decide();
             }
         }
@@ -365,16 +369,20 @@ impl Get {
 
     /// Whether enough of the nodes that should hold the value agree, and none dissents.
     fn has_quorum(&self) -> bool {
-        !self.ballot.has_dissent() && self.policy.is_enough(self.early_votes(None))
+        !self.ballot.has_dissent() && self.policy.is_enough(self.early_votes(in_full))
     }
 
-    /// Whether all outstanding answers are overdue, and together could not outvote the others.
+    /// Whether all outstanding answers are overdue, and together could not outvote the others, or twice as
+    /// many agree as end a search on all paths: all nodes of one path may be unresponsive.
     fn is_decided_without_late(&self) -> bool {
         if !self.search.is_settled() || self.needs_everyone() || self.policy.mode.proved_only {
             return false;
         }
         let unheard = unheard(&self.search, self.policy.breadth.want) as u32;
-        self.early_votes(None).weight > unheard.saturating_mul(FULL_WEIGHT)
+        let (all, twice) = (self.early_votes(in_full).weight, 2 * self.policy.quorum_weight());
+        let outside = || self.early_votes(less(&self.suspected_crowds())).weight;
+        all > unheard.saturating_mul(FULL_WEIGHT)
+            || all >= twice && outside().saturating_add(self.policy.spared()) >= twice
     }
 
     /// Whether one more answer could change the outcome, however many agree: the highest envelope wins,
@@ -400,12 +408,37 @@ impl Get {
         size.crowds(&self.search.distances(), Strictness::SUSPICIOUS)
     }
 
+    /// Whether the votes end the search if those of these crowds do not count at all.
+    fn is_enough_without(&self, crowds: &Crowds) -> bool {
+        self.has_most_without(crowds, self.early_votes(without(crowds)))
+    }
+
+    /// Whether they could, once the others have voted that may be asked, or are.
+    fn could_do_without(&self, crowds: &Crowds) -> bool {
+        let mut votes = self.early_votes(without(crowds));
+        for candidate in self.near_enough() {
+            let may_vote = matches!(candidate.state, State::Heard | State::Asked);
+            if may_vote && !crowds.contains(&candidate.distance) {
+                votes.weight += FULL_WEIGHT;
+                votes.paths |= candidate.told_on();
+            }
+        }
+        self.has_most_without(crowds, votes)
+    }
+
+    /// Whether these votes outside of crowds end the search. Twice a quorum: where there is one crowd, a few
+    /// ground IDs may lie beside it, of a key near this one.
+    fn has_most_without(&self, crowds: &Crowds, votes: EarlyVotes) -> bool {
+        let twice = 2 * self.policy.quorum_weight();
+        crowds.is_empty() || (self.policy.is_enough(votes) && votes.weight >= twice)
+    }
+
     /// Whether the votes end the search if those of these crowds count less. Some votes are spared.
     fn is_enough_outside(&self, crowds: &Crowds) -> bool {
         if crowds.is_empty() {
             return true;
         }
-        let early = self.early_votes(Some(crowds));
+        let early = self.early_votes(less(crowds));
         let weight = early.weight.saturating_add(self.policy.spared());
         self.policy.is_enough(EarlyVotes { weight, ..early })
     }
@@ -417,59 +450,74 @@ impl Get {
         if in_time == 0 {
             return false;
         }
-        let could_have = |crowds: Option<&Crowds>, spared: u32| {
-            let early = self.early_votes(crowds);
+        let with_in_time = |early: EarlyVotes, spared: u32| {
             let paths = early.paths | self.search.busy_paths();
             let weight = early.weight.saturating_add(in_time.saturating_mul(FULL_WEIGHT));
             let weight = weight.saturating_add(spared);
             let late = (self.search.late_ones() as u32).saturating_mul(FULL_WEIGHT);
-            self.policy.is_enough(EarlyVotes {
-                weight: weight.saturating_sub(late),
-                paths,
-                ..early
-            })
+            EarlyVotes { weight: weight.saturating_sub(late), paths, ..early }
         };
-        let votes = self.ballot.votes().len();
-        could_have(None, 0)
-            && (votes < self.policy.quorum
-                || could_have(Some(&self.crowds()), 0)
-                    && could_have(Some(&self.suspected_crowds()), self.policy.spared()))
+        if !self.policy.is_enough(with_in_time(self.early_votes(in_full), 0)) {
+            return false;
+        }
+        if self.ballot.votes().len() < self.policy.quorum {
+            return true;
+        }
+        let crowds = self.crowds();
+        let outside = with_in_time(self.early_votes(without(&crowds)), 0);
+        let suspected = self.early_votes(less(&self.suspected_crowds()));
+        self.has_most_without(&crowds, outside)
+            && self.policy.is_enough(with_in_time(suspected, self.policy.spared()))
     }
 
     /// The next to ask: on a path that has not brought a vote, where there is one.
     fn next_ask(&mut self) -> Option<Ask> {
-        let fresh = !self.early_votes(None).paths;
+        let votes = match self.ballot.votes().len() < self.policy.quorum {
+            true => self.early_votes(in_full),
+            false => self.early_votes(without(&self.crowds())),
+        };
+        let fresh = !votes.paths;
         match self.search.next_ask_on(fresh) {
             Some(ask) => Some(ask),
             None => self.search.next_ask(),
         }
     }
 
-    /// The votes that may end the search, weighed by whether they come from a crowd.
-    fn early_votes(&self, crowds: Option<&Crowds>) -> EarlyVotes {
+    /// The votes that may end the search, with what each counts at its distance from the key.
+    fn early_votes(&self, weight: impl Fn(&Distance) -> u32) -> EarlyVotes {
         let mut early = EarlyVotes::default();
         if self.ballot.votes().is_empty() {
             return early;
         }
-        let want = self.policy.breadth.want;
-        let reach = self.policy.size.map_or(1.0, |size| MAX_REACH * size.reach(want));
         let own = self.key.distance(&self.own);
         let mut nearer = 0;
-        for candidate in self.search.usable().take(want) {
-            if candidate.distance.as_fraction() > reach {
-                break;
-            }
+        for candidate in self.near_enough() {
             nearer += usize::from(candidate.distance < own);
-            if self.ballot.counts(&candidate.node.id) {
-                early.weight += crowds.map_or(FULL_WEIGHT, |it| it.weight(&candidate.distance));
+            let weight = weight(&candidate.distance);
+            if weight > 0 && self.ballot.counts(&candidate.node.id) {
+                early.weight += weight;
                 early.paths |= candidate.asked_on.map_or(0, |path| 1 << path);
             }
         }
-        if nearer < want && own.as_fraction() <= reach && self.ballot.counts(&self.own) {
-            early.weight += crowds.map_or(FULL_WEIGHT, |it| it.weight(&own));
+        let is_replica = nearer < self.policy.breadth.want && own.as_fraction() <= self.reach();
+        let own_weight = weight(&own);
+        if is_replica && own_weight > 0 && self.ballot.counts(&self.own) {
+            early.weight += own_weight;
             early.own = true;
         }
         early
+    }
+
+    /// The nodes whose early votes count, nearest first.
+    fn near_enough(&self) -> impl Iterator<Item = &Candidate> {
+        let reach = self.reach();
+        let closest = self.search.usable().take(self.policy.breadth.want);
+        closest.take_while(move |candidate| candidate.distance.as_fraction() <= reach)
+    }
+
+    /// How far from the key they may be, as a share of the space.
+    fn reach(&self) -> f64 {
+        self.policy.size.map_or(1.0, |size| MAX_REACH * size.reach(self.policy.breadth.want))
     }
 
     fn count(&mut self, voter: NodeId, record: Record) {
@@ -509,6 +557,21 @@ impl Get {
             Class::ContentAddressed => true,
         }
     }
+}
+
+/// Every vote counts.
+fn in_full(_: &Distance) -> u32 {
+    FULL_WEIGHT
+}
+
+/// Votes of these crowds count less.
+fn less(crowds: &Crowds) -> impl Fn(&Distance) -> u32 {
+    |distance| crowds.weight(distance)
+}
+
+/// Votes of these crowds do not count.
+fn without(crowds: &Crowds) -> impl Fn(&Distance) -> u32 {
+    |distance| if crowds.contains(distance) { 0 } else { FULL_WEIGHT }
 }
 
 /// How many of the `want` closest have not answered, of those that have not failed.

@@ -147,6 +147,26 @@ fn the_late_are_not_waited_for_once_they_could_not_outvote_the_others() {
     assert_eq!((found(&get), get.found().agreeing), ("a".into(), 3));
 }
 
+/// Half of the replicas had frozen, and by chance all of one path: a GET waited for one of them to fail.
+#[test]
+fn twice_a_quorum_needs_no_vote_of_a_path_whose_nodes_are_all_late() {
+    let mut get = get(Key::default(), 12, None);
+    let mut votes = 0;
+    for _ in 0..12 {
+        for number in asked(&mut get) {
+            // Every third is on the third path.
+            if number % 3 == 0 || number > 9 {
+                get.handle_late(&node(number).id);
+            } else {
+                get.handle_answer(&node(number).id, value("a", 1));
+                votes += 1;
+            }
+        }
+    }
+    assert_eq!(votes, 2 * QUORUM, "against as many that are late");
+    assert!(is_done(&mut get));
+}
+
 /// With dissent, a GET waited for each node that did not respond until its request had failed.
 #[test]
 fn an_election_does_not_wait_for_the_late_once_they_could_not_turn_it() {
@@ -367,6 +387,43 @@ fn ground_ids_have_the_votes_of_the_nodes_that_should_be_there() {
     assert_eq!(found.bytes().map(|value| &value[..]), Some("true".as_bytes()));
     assert_eq!((found.agreeing, found.dissenting), (20, 20), "as many, and they count less");
     assert!(get.agreeing(&found).iter().all(|id| !is_forger(id)), "winners are not forgers");
+}
+
+/// Four in a hundred honest neighbourhoods are taken for crowded, and each GET there asked some sixty nodes
+/// and waited for the slowest of them.
+#[test]
+fn twice_a_quorum_outside_of_a_crowd_needs_no_election() {
+    let size = crate::density::NetworkSize::evenly_spread(100);
+    let seeds = |near: u16| -> Vec<NodeInfo> {
+        let near = (1..=near).map(|number| at(f64::from(number) / 1000.0));
+        near.chain((1..=20).map(|number| at(f64::from(number) / 100.0))).collect()
+    };
+    let breadth = Breadth { want: 20, alpha: 5, paths: 5, diversity: DiversityLimits::NONE };
+    let policy = ReadPolicy { size: Some(size), ..policy(breadth, 5) };
+    // Whether there was an election, if all agree, and how many were asked.
+    let agree = |near: u16| {
+        let search = Lookup::new(Key::default(), own(), breadth, &seeds(near));
+        let mut get = Get::new(own(), search, policy, None, None);
+        let (mut elected, mut count) = (false, 0);
+        let mut waiting = std::collections::VecDeque::new();
+        while !elected {
+            match get.next_step() {
+                Next::Ask { node, .. } => waiting.push_back(node.id),
+                Next::MoreContacts(_) => elected = true,
+                Next::Done => break,
+                _ => {
+                    let id = waiting.pop_front().expect("it waits for an answer");
+                    get.handle_answer(&id, value("true", 1));
+                    count += 1;
+                }
+            }
+        }
+        (elected, count)
+    };
+    assert_eq!(agree(0), (false, 5));
+    let (elected, count) = agree(5);
+    assert!(!elected && (10..=15).contains(&count), "{count} asked");
+    assert_eq!(agree(16), (true, 5), "those outside are too few: it is not tried");
 }
 
 /// A node at this distance from the key, as a share of the space.
