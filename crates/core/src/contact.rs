@@ -213,7 +213,7 @@ impl Contact {
 pub struct RttEstimate {
     /// min_rtt: what the path takes by itself, without the load at its ends.
     least: u32,
-    /// SRTT: the smoothed round-trip time. Not zero, so that no estimate takes no further room.
+    /// SRTT: the smoothed round-trip time. Never zero, so that an `Option` of this type is no larger.
     smoothed: NonZeroU32,
     /// RTTVAR: its mean deviation.
     deviation: u32,

@@ -90,9 +90,9 @@ impl Pace {
         Patience { slow_after, usual, late_after, connected, measured: known.is_some() }
     }
 
-    /// Dials are few, and their times may be those of a load that has passed: what as many round trips take
-    /// now. To be overdue would be held against those who named the peer, and where a pool is full, a dial
-    /// waits for a connection to end first.
+    /// What the round trips of a dial take now. Dials are few, and what they have taken may be due to a
+    /// load that has passed. No bound for when one is overdue: that is held against the peers that named the
+    /// node, and where a pool is full, a dial waits for a connection to end first.
     fn round_trips_of_a_dial(&self) -> Option<Duration> {
         let each = retransmission_timeout(self.connected?);
         Some((DIAL_ROUND_TRIPS * each).max(MIN_LATE_DIAL))

@@ -31,7 +31,7 @@
 //!   election looks past them, as the PUT did.
 //!
 //! No state waits for overdue answers that could not change the outcome even if they all agreed on
-//! another value.
+//! another value, and a search for none once twice a quorum agree.
 //!
 //! Read-your-writes: votes that lose to a value that this node itself published do not count.
 //!
@@ -179,11 +179,11 @@ impl Get {
             // Around a crowded key, ground IDs may be among the few that were queried: all replicas vote,
             // unless twice as many agree that are in no crowd.
             let crowds = self.crowds();
-            let could_do_without = self.could_do_without(&crowds);
-            if self.policy.mode.freshness == Freshness::Thorough || !could_do_without {
+            if self.needs_all_replicas() || !self.could_do_without(&crowds) {
                 return self.elect();
             }
-            if self.is_enough_without(&crowds) && self.is_enough_outside(&self.suspected_crowds()) {
+            let is_enough = self.is_enough_without(&crowds, self.early_votes(without(&crowds)));
+            if is_enough && self.is_enough_outside(&self.suspected_crowds()) {
                 return self.decide();
             }
         }
@@ -388,9 +388,13 @@ impl Get {
     /// Whether one more answer could change the outcome, however many agree: the highest envelope wins,
     /// and one node may have it.
     fn needs_everyone(&self) -> bool {
-        let is_thorough = self.policy.mode.freshness == Freshness::Thorough;
         let is_first = self.policy.mode.freshness == Freshness::First;
-        is_thorough || (self.ballot.is_signed() && !is_first)
+        self.needs_all_replicas() || (self.ballot.is_signed() && !is_first)
+    }
+
+    /// Whether the reader asks for the vote of every replica.
+    fn needs_all_replicas(&self) -> bool {
+        self.policy.mode.freshness == Freshness::Thorough
     }
 
     /// Whether the winner is further ahead than so much weight can make up for.
@@ -408,12 +412,7 @@ impl Get {
         size.crowds(&self.search.distances(), Strictness::SUSPICIOUS)
     }
 
-    /// Whether the votes end the search if those of these crowds do not count at all.
-    fn is_enough_without(&self, crowds: &Crowds) -> bool {
-        self.has_most_without(crowds, self.early_votes(without(crowds)))
-    }
-
-    /// Whether they could, once the others have voted that may be asked, or are.
+    /// Whether enough nodes outside of these crowds have voted, or may yet be heard.
     fn could_do_without(&self, crowds: &Crowds) -> bool {
         let mut votes = self.early_votes(without(crowds));
         for candidate in self.near_enough() {
@@ -423,12 +422,12 @@ impl Get {
                 votes.paths |= candidate.told_on();
             }
         }
-        self.has_most_without(crowds, votes)
+        self.is_enough_without(crowds, votes)
     }
 
-    /// Whether these votes outside of crowds end the search. Twice a quorum: where there is one crowd, a few
-    /// ground IDs may lie beside it, of a key near this one.
-    fn has_most_without(&self, crowds: &Crowds, votes: EarlyVotes) -> bool {
+    /// Whether these votes from outside of the crowds end the search, as if those in them did not count.
+    /// Twice a quorum: where there is one crowd, a few ground IDs may lie beside it, of a key near this one.
+    fn is_enough_without(&self, crowds: &Crowds, votes: EarlyVotes) -> bool {
         let twice = 2 * self.policy.quorum_weight();
         crowds.is_empty() || (self.policy.is_enough(votes) && votes.weight >= twice)
     }
@@ -466,7 +465,7 @@ impl Get {
         let crowds = self.crowds();
         let outside = with_in_time(self.early_votes(without(&crowds)), 0);
         let suspected = self.early_votes(less(&self.suspected_crowds()));
-        self.has_most_without(&crowds, outside)
+        self.is_enough_without(&crowds, outside)
             && self.policy.is_enough(with_in_time(suspected, self.policy.spared()))
     }
 
