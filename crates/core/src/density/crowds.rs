@@ -10,7 +10,7 @@ use voiddht_wire::{Distance, Key};
 use super::SizeEstimate;
 use crate::vote::FULL_WEIGHT;
 
-/// Nodes around a key among which they are looked for.
+/// Nodes around a key among which they are looked for, but for an election.
 const MAX_SEARCHED: usize = 96;
 /// How improbable a crowd that surrounds the key must be where the neighbourhood is too dense: then
 /// there is one, and the question is only how far it reaches.
@@ -31,15 +31,19 @@ pub struct Strictness {
     /// For those between two distances from it, of which there are many more: the logarithm of the
     /// reciprocal of a bound for it.
     pub exponent: f64,
+    /// The nodes closest to the key that are judged, at most. The work grows with the square of their
+    /// number.
+    pub searched: usize,
 }
 
 impl Strictness {
     /// While nothing contradicts: an alarm has a price.
-    pub const CALM: Self = Self { significance: super::SIGNIFICANCE, exponent: 10.0 };
+    pub const CALM: Self =
+        Self { significance: super::SIGNIFICANCE, exponent: 10.0, searched: MAX_SEARCHED };
     /// Where replicas contradict each other. An alarm decides only how many are asked, and whose votes
     /// count less. Honest replicas that lie together by chance lose votes, 17 of 20 are left on average;
     /// those of ground IDs are as many as nodes should be where they lie, in any case.
-    pub const SUSPICIOUS: Self = Self { significance: 0.1, exponent: 2.0 };
+    pub const SUSPICIOUS: Self = Self { significance: 0.1, exponent: 2.0, searched: MAX_SEARCHED };
 }
 
 /// All crowds around one key, the nearest first; none, as a rule.
@@ -109,7 +113,7 @@ impl SizeEstimate {
         } else {
             strictness.exponent
         };
-        let distances = &distances[..distances.len().min(MAX_SEARCHED)];
+        let distances = &distances[..distances.len().min(strictness.searched)];
         let windows = self.dense_windows(distances, surrounding, strictness.exponent);
         let crowds = windows.into_iter().map(|Window { start, end, expected }| Crowd {
             from: if start == 0 { Distance::default() } else { distances[start] },

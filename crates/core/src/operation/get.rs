@@ -211,7 +211,8 @@ impl Get {
         }
         self.electorate = election.electorate(&self.ballot);
         let outstanding = election.outstanding(&self.ballot);
-        if outstanding > 0 && !self.is_beyond(outstanding) {
+        let undecided = election.undecided(&self.ballot);
+        if outstanding > 0 && !self.is_beyond(outstanding.saturating_add(undecided)) {
             return Some(Next::Wait);
         }
         self.decide()

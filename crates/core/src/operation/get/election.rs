@@ -21,12 +21,13 @@ use super::policy::ReadPolicy;
 use crate::config::K;
 use crate::density::CONTACTS;
 use crate::density::crowds::{Crowds, Strictness};
-use crate::lookup::{Candidate, Lookup, State};
+use crate::lookup::{Candidate, Lookup, MAX_CANDIDATES, State};
 use crate::operation::{Answer, Next};
 use crate::vote::{Ballot, FULL_WEIGHT};
 
-/// What the neighbourhood is judged by: the replicas contradict each other.
-const SUSPICIOUS: Strictness = Strictness::SUSPICIOUS;
+/// What the neighbourhood is judged by: the replicas contradict each other. All of it: the crowds of several
+/// keys close to each other are many nodes.
+const SUSPICIOUS: Strictness = Strictness { searched: MAX_CANDIDATES, ..Strictness::SUSPICIOUS };
 /// Nodes asked for their neighbours concurrently: a replica set.
 const LOCATED_IN_FLIGHT: usize = K;
 /// Votes requested concurrently: a replica set. Each may bring a value of 64 KiB, 1.25 MiB in all.
@@ -226,17 +227,53 @@ impl Election {
         weights.sum::<u32>().saturating_add((unheard as u32).saturating_mul(FULL_WEIGHT))
     }
 
-    /// The `want` closest of the nodes that answered and this node, and what the vote of each counts.
+    /// The nodes whose votes decide, and what each counts: of those that answered and this node, the `want`
+    /// closest, and more where these count less than a replica set.
+    ///
+    /// Nodes beyond a replica set hold the value only if its publisher also saw that the neighbourhood is too
+    /// dense, and then most of them do. Where they do not, and the reader alone suspects a crowd, a
+    /// malicious one among them would have a vote that no honest one opposes: so only as many of them
+    /// count, from the nearest on, as half of have voted.
     pub(super) fn electorate(&self, ballot: &Ballot) -> Vec<(NodeId, u32)> {
+        let mut electors = self.neighbourhood(ballot);
+        let replicas = self.policy.breadth.want.min(electors.len());
+        let (mut total, mut voted, mut end) = (0, 0, replicas);
+        for (place, (id, weight)) in electors.iter().enumerate().skip(replicas) {
+            total += weight;
+            voted += if ballot.has_voted(id) { *weight } else { 0 };
+            if 2 * voted >= total {
+                end = place + 1;
+            }
+        }
+        electors.truncate(end);
+        electors
+    }
+
+    /// The nodes around the key that have answered, and this node, as far as the electorate may reach.
+    fn neighbourhood(&self, ballot: &Ballot) -> Vec<(NodeId, u32)> {
         let usable = self.lookup.usable().filter(|candidate| {
             candidate.state == State::Answered || ballot.has_voted(&candidate.node.id)
         });
-        let mut ids: Vec<NodeId> = usable.map(|it| it.node.id).take(self.want).collect();
+        let mut ids: Vec<NodeId> = usable.map(|it| it.node.id).collect();
         let own = self.key.distance(&self.own);
         let place = ids.partition_point(|id| self.key.distance(id) < own);
         ids.insert(place, self.own);
-        ids.truncate(self.want);
-        ids.into_iter().map(|id| (id, self.weight(&id))).collect()
+        let enough = self.policy.breadth.want as u32 * FULL_WEIGHT;
+        let mut total: u32 = 0;
+        let electors = ids.into_iter().map(|id| (id, self.weight(&id))).enumerate();
+        let within = electors.take_while(|(place, (_, weight))| {
+            let is_within = *place < self.want || total < enough;
+            total = total.saturating_add(*weight);
+            is_within
+        });
+        within.map(|(_, elector)| elector).collect()
+    }
+
+    /// What the votes count that one more answer could bring in, or take out: see [`Self::electorate`].
+    pub(super) fn undecided(&self, ballot: &Ballot) -> u32 {
+        let beyond = self.neighbourhood(ballot).into_iter().skip(self.policy.breadth.want);
+        let votes = beyond.filter(|(id, _)| ballot.counts(id));
+        votes.fold(0, |sum: u32, (_, weight)| sum.saturating_add(weight))
     }
 
     fn weight(&self, id: &NodeId) -> u32 {

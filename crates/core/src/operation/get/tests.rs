@@ -347,46 +347,97 @@ fn without_any_value_the_answer_is_that_there_is_none() {
     assert_eq!(get.found(), Found::default());
 }
 
-/// Twenty ground IDs lay closer to a key than any honest node, all told the same, and were the five
-/// that a GET asked first, or outvoted the honest nodes.
-#[test]
-fn ground_ids_have_the_votes_of_the_nodes_that_should_be_there() {
-    let size = crate::density::NetworkSize::evenly_spread(100);
-    let honest = |number: u8| at(f64::from(number) / 100.0);
-    let forger = |number: u8| at(f64::from(number) / 10_000.0);
-    let mut seeds: Vec<NodeInfo> = (1..=20).map(forger).collect();
-    let contacts: Vec<NodeInfo> = (1..=60).map(honest).collect();
-    seeds.extend(&contacts[..3]);
+/// A node at this distance from the key, and what it returns for it.
+type Holder = (f64, Option<&'static str>);
+
+/// What a GET finds that starts with the 20 closest nodes and three that it knows, and may ask others that it
+/// knows. Each names the 20 closest to what it is asked for.
+fn found_among(known: &[Holder], unknown: &[Holder]) -> Found {
+    let nodes = [known, unknown].concat();
+    let infos: Vec<NodeInfo> = nodes.iter().map(|(fraction, _)| at(*fraction)).collect();
+    let contacts = &infos[..known.len()];
+    let closest = |key: Key, of: &[NodeInfo], count: usize| {
+        let mut all = of.to_vec();
+        all.sort_unstable_by_key(|node| key.distance(&node.id));
+        all.truncate(count);
+        all
+    };
+    let vote =
+        |id: &NodeId| infos.iter().position(|node| node.id == *id).and_then(|it| nodes[it].1);
+    let size = crate::density::NetworkSize::evenly_spread(known.len());
     let breadth = Breadth { want: 20, alpha: 5, paths: 5, diversity: DiversityLimits::NONE };
-    let search = Lookup::new(Key::default(), own(), breadth, &seeds);
     let policy = ReadPolicy { size: Some(size), ..policy(breadth, 5) };
+    let key = Key::default();
+    let seeds = [closest(key, &infos, 20), closest(key, contacts, 3)].concat();
+    let search = Lookup::new(key, own(), breadth, &seeds);
     let mut get = Get::new(own(), search, policy, None, None);
-    let is_forger = |id: &NodeId| Key::default().distance(id).as_fraction() < 0.005;
     let mut waiting = std::collections::VecDeque::new();
     loop {
         match get.next_step() {
             Next::Ask { node, body, .. } => waiting.push_back((node.id, body)),
-            Next::MoreContacts(count) => {
-                assert!(count >= 80);
-                get.add_contacts(&contacts);
-            }
+            Next::MoreContacts(count) => get.add_contacts(&closest(key, contacts, count)),
             Next::Done => break,
             _ => {
                 let (id, body) = waiting.pop_front().expect("it waits for an answer");
-                let holds = Key::default().distance(&id).as_fraction() < 0.205;
-                let answer = match body {
-                    Body::FindValue { .. } if is_forger(&id) => value("forged", 9),
-                    Body::FindValue { .. } if holds => value("true", 1),
-                    _ => Answer::Nodes(seeds[..20].to_vec()),
+                let answer = match (body, vote(&id)) {
+                    (Body::FindValue { .. }, Some(vote)) => value(vote, u64::from(vote != "true")),
+                    (Body::FindNode { target }, _) => Answer::Nodes(closest(target, &infos, 20)),
+                    _ => Answer::Nodes(closest(key, &infos, 20)),
                 };
                 get.handle_answer(&id, answer);
             }
         }
     }
     let found = get.found();
+    for id in get.agreeing(&found) {
+        assert_eq!(vote(&id).map(str::as_bytes), found.bytes().map(|value| &value[..]));
+    }
+    found
+}
+
+/// Evenly spread nodes, of which the 20 closest hold the value.
+fn honest(nodes: u16) -> Vec<Holder> {
+    let value = |number| (number <= 20).then_some("true");
+    (1..=nodes).map(|number| (f64::from(number) / f64::from(nodes), value(number))).collect()
+}
+
+/// So many ground IDs that forge the value, from this distance on.
+fn forgers(count: u16, from: f64) -> impl Iterator<Item = Holder> {
+    (1..=count).map(move |number| (from + f64::from(number) / 20_000.0, Some("forged")))
+}
+
+/// Twenty ground IDs lay closer to a key than any honest node, all told the same, and were the five
+/// that a GET asked first, or outvoted the honest nodes.
+#[test]
+fn ground_ids_have_the_votes_of_the_nodes_that_should_be_there() {
+    let found = found_among(&honest(100), &forgers(20, 0.0).collect::<Vec<_>>());
     assert_eq!(found.bytes().map(|value| &value[..]), Some("true".as_bytes()));
     assert_eq!((found.agreeing, found.dissenting), (20, 20), "as many, and they count less");
-    assert!(get.agreeing(&found).iter().all(|id| !is_forger(id)), "winners are not forgers");
+}
+
+/// Where keys lie close to each other, the ground IDs of all were more than the 80 nodes that an election
+/// heard, and honest holders beyond them that had voted already did not count.
+#[test]
+fn an_election_counts_crowds_as_nodes_that_should_be_there_however_many_they_are() {
+    let crowds = [0.0, 0.004, 0.008].into_iter().flat_map(|from| forgers(60, from));
+    let found = found_among(&honest(400), &crowds.collect::<Vec<_>>());
+    assert_eq!(found.bytes().map(|value| &value[..]), Some("true".as_bytes()), "{found:?}");
+    assert!(found.dissenting > 5 * found.agreeing, "{found:?}");
+}
+
+/// Honest holders that lie together by chance have fewer votes, and as many more nodes are heard. These hold
+/// nothing, so that two forgers among them decided.
+#[test]
+fn nodes_beyond_the_replicas_do_not_decide_where_most_of_them_hold_nothing() {
+    let holders = [0.0512, 0.0531, 0.0559, 0.0561, 0.0672, 0.0692, 0.0755, 0.0788, 0.0876, 0.1032];
+    let forgers = [0.0467, 0.0764, 0.0903, 0.0907, 0.1095, 0.3267, 0.3459];
+    let empty = [0.1535, 0.1656, 0.1706, 0.1899, 0.1971, 0.2784, 0.3025, 0.3048, 0.3288, 0.3583];
+    let mut nodes = holders.map(|at| (at, Some("true"))).to_vec();
+    nodes.extend(forgers.map(|at| (at, Some("forged"))));
+    nodes.extend(empty.map(|at| (at, None)));
+    nodes.extend((36..=96).map(|number| (f64::from(number) / 96.0, None)));
+    let found = found_among(&nodes, &[]);
+    assert_eq!(found.bytes().map(|value| &value[..]), Some("true".as_bytes()), "{found:?}");
 }
 
 /// Four in a hundred honest neighbourhoods are taken for crowded, and each GET there asked some sixty nodes
