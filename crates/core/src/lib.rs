@@ -10,6 +10,7 @@ pub mod density;
 pub mod diversity;
 pub mod event;
 mod failure;
+mod hedges;
 pub mod kept;
 pub mod label;
 pub mod lookup;

@@ -5,6 +5,8 @@
 //! it takes to be overdue, within [`FAIL_AFTER`], or
 //! after the longest of that if it waits for a dial. A reply after that is no violation: the IDs of
 //! recent failed requests are remembered for as long as a reply can arrive.
+//!
+//! That a request is slow is said as often as [`Hedges`] allow.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -13,6 +15,7 @@ use voiddht_wire::{Key, RpcId};
 
 use crate::config::{FAIL_AFTER, FAIL_FACTOR};
 use crate::event::{CommandId, Destination};
+use crate::hedges::Hedges;
 use crate::label::{RequestKind, RequestPurpose};
 use crate::operation::Asked;
 use crate::pace::{Pace, Patience, Usual};
@@ -191,6 +194,7 @@ pub(crate) struct Requests {
     given_up: BTreeSet<RpcId>,
     given_up_order: VecDeque<RpcId>,
     forgotten: usize,
+    hedges: Hedges,
 }
 
 impl Requests {
@@ -216,7 +220,10 @@ impl Requests {
         let is_read = matches!(kind, Kind::FindNode | Kind::FindValue(_));
         let is_hedged = is_read && matches!(purpose, Purpose::Operation(_));
         let stage = match is_hedged {
-            true => Stage::InTime(patience.slow_after.map(|after| now + after)),
+            true => {
+                self.hedges.add_read();
+                Stage::InTime(patience.slow_after.map(|after| now + after))
+            }
             false => Stage::Slow,
         };
         let request = InFlight {
@@ -254,28 +261,31 @@ impl Requests {
 
     /// The next request that is slow or overdue at `now`, or has failed.
     pub(crate) fn next_overdue(&mut self, now: Moment) -> Option<Overdue> {
-        let (deadline, rpc_id) = *self.deadlines.first()?;
-        if deadline > now {
-            return None;
-        }
-        self.deadlines.remove(&(deadline, rpc_id));
-        let request = self.in_flight.get_mut(&rpc_id)?;
-        let next = match request.stage {
-            Stage::InTime(Some(_)) => Stage::Slow,
-            Stage::InTime(None) | Stage::Slow => Stage::Late,
-            Stage::Late => {
-                let request = *request;
-                self.in_flight.remove(&rpc_id);
-                self.give_up(rpc_id);
-                return Some(Overdue::Failed(request));
+        loop {
+            let (deadline, rpc_id) = *self.deadlines.first()?;
+            if deadline > now {
+                return None;
             }
-        };
-        request.stage = next;
-        self.deadlines.insert((request.deadline(), rpc_id));
-        Some(match next {
-            Stage::Late => Overdue::Late(*request),
-            _ => Overdue::Slow(*request),
-        })
+            self.deadlines.remove(&(deadline, rpc_id));
+            let request = self.in_flight.get_mut(&rpc_id)?;
+            let next = match request.stage {
+                Stage::InTime(Some(_)) => Stage::Slow,
+                Stage::InTime(None) | Stage::Slow => Stage::Late,
+                Stage::Late => {
+                    let request = *request;
+                    self.in_flight.remove(&rpc_id);
+                    self.give_up(rpc_id);
+                    return Some(Overdue::Failed(request));
+                }
+            };
+            request.stage = next;
+            self.deadlines.insert((request.deadline(), rpc_id));
+            match next {
+                Stage::Late => return Some(Overdue::Late(*request)),
+                _ if self.hedges.take(now) => return Some(Overdue::Slow(*request)),
+                _ => {}
+            }
+        }
     }
 
     /// Answers have become much quicker: what is in flight is slow sooner. Its cost is that of all
