@@ -375,7 +375,10 @@ fn found_among(known: &[Holder], unknown: &[Holder]) -> Found {
     loop {
         match get.next_step() {
             Next::Ask { node, body, .. } => waiting.push_back((node.id, body)),
-            Next::MoreContacts(count) => get.add_contacts(&closest(key, contacts, count)),
+            Next::MoreContacts(count) => {
+                assert!(count >= 80, "crowds hide the honest nodes behind them");
+                get.add_contacts(&closest(key, contacts, count));
+            }
             Next::Done => break,
             _ => {
                 let (id, body) = waiting.pop_front().expect("it waits for an answer");
