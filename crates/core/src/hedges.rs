@@ -1,10 +1,11 @@
 //! How many slow reads may be hedged: another node is asked in place of a slow one.
 //!
 //! Hedging is for the few that are slower than the others. Under load all take longer, some at random, and
-//! each further request adds to what they wait for: unbounded, a busy node sent eight requests for each
-//! GET instead of six. So in the long run one read in twenty is hedged, which is as many as take
+//! each further request adds to what they wait for: unbounded, a busy node sent seven requests for each
+//! GET instead of five. So in the long run one read in twenty is hedged, which is as many as take
 //! longer than the 95th percentile (Dean and Barroso, "The Tail at Scale", CACM 56(2), 2013). A node that
-//! reads seldom has some each second as well.
+//! reads seldom has some each second as well. Peers that are slow on purpose can use them up: then a read
+//! waits until it is overdue, as if there were no hedges.
 
 use crate::time::Moment;
 
