@@ -213,6 +213,14 @@ impl Model {
         assert_eq!(table.len(), self.members.len());
         assert_eq!(table.iter().count(), self.members.len());
         assert!(table.get(&case.own).is_none());
+        if table.has_room_everywhere() {
+            let mut table = table.clone();
+            for id in case.ids.iter().filter(|id| **id != case.own) {
+                let admitted = AdmittedContact::probed(at(*id, false), true).expect("dialable");
+                let insertion = table.insert(admitted, Moment::default());
+                assert!(!matches!(insertion, Insertion::Cached) || !table.has_room_everywhere());
+            }
+        }
         check_partition(table);
         for bucket in table.buckets() {
             assert!(bucket.contacts().len() <= case.config.k);

@@ -154,7 +154,10 @@ impl Context {
 
     /// How many nodes the network has, as far as this one can tell.
     pub(super) fn network_size(&self) -> Option<SizeEstimate> {
-        self.size.estimate().map(|size| size.at_least(self.table.len() + 1))
+        let known = self.table.len() + 1;
+        let estimate = self.size.estimate()?;
+        let may_be_all = self.table.has_room_everywhere();
+        Some(if may_be_all { estimate.counted(known) } else { estimate.at_least(known) })
     }
 
     /// What neighbourhoods are judged by, if they are.

@@ -144,6 +144,13 @@ impl RoutingTable {
         self.len == 0
     }
 
+    /// Whether every bucket has a free place, or would be split: no node has to wait for one.
+    pub fn has_room_everywhere(&self) -> bool {
+        self.buckets.iter().all(|bucket| {
+            bucket.contacts().len() < self.config.k || self.may_split_around(&bucket.range.prefix())
+        })
+    }
+
     /// The contact with this ID.
     pub fn get(&self, id: &NodeId) -> Option<&Contact> {
         self.buckets[self.index_of(id)].get(id)

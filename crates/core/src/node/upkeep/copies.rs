@@ -164,7 +164,8 @@ impl Copies {
             Answer::Refused(ErrorCode::Busy) => self.try_again(cx, copy),
             Answer::Failed if cx.table.get(&to).is_some() => self.try_again(cx, copy),
             Answer::Failed => self.enqueue_for_successor(cx, &copy),
-            // It has a newer version, and brings it here, as this node would.
+            // It has a newer version. It brings that here where this node is among the closest; one beyond
+            // them keeps its own until it expires: that it is old is only what those closer say.
             _ => {}
         }
         true
