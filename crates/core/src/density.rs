@@ -129,15 +129,14 @@ impl SizeEstimate {
         Self { nodes: self.nodes.max(nodes as f64), ..self }
     }
 
-    /// The same for a node whose routing table has room left everywhere, and this many nodes, itself among
-    /// them: all there are, unless the estimate says otherwise by more than two standard deviations of
-    /// as many nodes spread by chance. So all nodes of a small network judge a key alike. By estimates,
-    /// one would see a crowd where another does not, and widen a PUT that the other's next PUT replaces
-    /// only in part.
+    /// The same for a node whose routing table has a place for all nodes, and this many, itself among them:
+    /// all there are, unless the estimate contradicts that. So the nodes of a small network judge a key
+    /// alike. By estimates, which differ by a third there, one would see a crowd where another does not,
+    /// and widen a PUT that the other's next PUT replaces only in part.
     pub fn counted(self, nodes: usize) -> Self {
         let counted = nodes as f64;
-        let is_plausible = (self.nodes - counted).abs() <= 2.0 * counted.sqrt();
-        if is_plausible { Self { nodes: counted, ..self } } else { self.at_least(nodes) }
+        let is_contradicted = self.nodes > CONTRADICTED_AT * counted;
+        if is_contradicted { self } else { Self { nodes: counted, ..self } }
     }
 
     /// Nodes of the network.

@@ -120,6 +120,22 @@ fn a_newcomer_learns_its_neighbourhood_whole_and_of_the_rest_a_part() {
     assert_clean(&world);
 }
 
+/// Estimates of so small a network differ by a third, and nodes that judge a neighbourhood by different
+/// sizes disagree on who holds a value.
+#[test]
+fn nodes_of_a_small_network_agree_on_its_size() {
+    for (count, seed) in [(36, 3), (36, 4), (100, 5)] {
+        let mut world = joined(count, seed);
+        let settled = world.now() + Duration::from_secs(600);
+        world.run_until(settled);
+        for (host, node) in world.honest() {
+            let size = node.network_size().expect("it has looked around").nodes();
+            let ratio = size / count as f64;
+            assert!((0.95..=1.0).contains(&ratio), "{size} of {count}: {host:?}, seed {seed}");
+        }
+    }
+}
+
 #[test]
 fn an_absent_key_fails_within_a_lookup() {
     let mut world = joined(64, 5);

@@ -156,7 +156,7 @@ impl Context {
     pub(super) fn network_size(&self) -> Option<SizeEstimate> {
         let known = self.table.len() + 1;
         let estimate = self.size.estimate()?;
-        let may_be_all = self.table.has_room_everywhere();
+        let may_be_all = self.table.has_place_for_all();
         Some(if may_be_all { estimate.counted(known) } else { estimate.at_least(known) })
     }
 

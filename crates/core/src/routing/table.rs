@@ -112,6 +112,8 @@ pub struct RoutingTable {
     diversity: DiversityCounter,
     /// When the tenure of the contact began that was last taken out.
     removed_from: MemberFrom,
+    /// Whether a node ever found too many others that share its address prefix.
+    turned_away: bool,
 }
 
 impl RoutingTable {
@@ -121,7 +123,7 @@ impl RoutingTable {
         let diversity = DiversityCounter::new(config.per_table);
         let (buckets, removed_from) =
             (vec![Bucket::new(BucketRange::whole())], MemberFrom::default());
-        Self { own, config, buckets, len: 0, diversity, removed_from }
+        Self { own, config, buckets, len: 0, diversity, removed_from, turned_away: false }
     }
 
     /// The node whose table this is.
@@ -144,11 +146,14 @@ impl RoutingTable {
         self.len == 0
     }
 
-    /// Whether every bucket has a free place, or would be split: no node has to wait for one.
-    pub fn has_room_everywhere(&self) -> bool {
-        self.buckets.iter().all(|bucket| {
+    /// Whether every node that answered has a place: each bucket has a free one or would be split, and
+    /// none was ever turned away for its address.
+    pub fn has_place_for_all(&self) -> bool {
+        let mut buckets = self.buckets.iter();
+        let has_place = |bucket: &Bucket| {
             bucket.contacts().len() < self.config.k || self.may_split_around(&bucket.range.prefix())
-        })
+        };
+        !self.turned_away && buckets.all(has_place)
     }
 
     /// The contact with this ID.
@@ -220,6 +225,7 @@ impl RoutingTable {
         }
         let index = self.split_for(&id);
         if !self.admits(&address, self.buckets[index].contacts().iter()) {
+            self.turned_away = true;
             return Insertion::TooAlike { removed: None };
         }
         let RoutingConfig { k, replacement_cache, .. } = self.config;
@@ -385,6 +391,7 @@ impl RoutingTable {
         let others = self.buckets[index].contacts().iter().filter(|other| *other.id() != id);
         if !self.admits(&address, others) {
             self.buckets[index].remove(&id);
+            self.turned_away = true;
             return Insertion::TooAlike { removed: Some(former) };
         }
         if let Some(known) = self.buckets[index].get_mut(&id) {
