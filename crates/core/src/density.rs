@@ -45,6 +45,12 @@ pub const MAX_WIDENING: usize = 3 * K;
 /// How many times as large or small as the others say the network may seem from the own neighbourhood,
 /// before that counts as a contradiction: three standard deviations of 20 neighbours.
 const CONTRADICTED_AT: f64 = 2.0;
+/// Nodes that are counted rather than estimated: five times as many as a bucket holds. Of more, a newcomer
+/// does not know all, and estimates are as exact as this.
+pub const COUNTED_UP_TO: usize = 5 * K;
+/// How many times as many nodes as are known an estimate may name without contradicting that these are all:
+/// among 36, three standard deviations of where chance puts them.
+const MOST_UNKNOWN: f64 = 1.5;
 /// This node's own contacts around a key that are asked where a crowd surrounds it, as a multiple of
 /// the nodes that are wanted: what its members name are its members.
 pub const CONTACTS: usize = 4;
@@ -129,14 +135,15 @@ impl SizeEstimate {
         Self { nodes: self.nodes.max(nodes as f64), ..self }
     }
 
-    /// The same for a node whose routing table has a place for all nodes, and this many, itself among them:
-    /// all there are, unless the estimate contradicts that. So the nodes of a small network judge a key
-    /// alike. By estimates, which differ by a third there, one would see a crowd where another does not,
-    /// and widen a PUT that the other's next PUT replaces only in part.
+    /// The same for a node whose routing table has a place for all nodes, and this many, itself among them.
+    /// In a network of no more than [`COUNTED_UP_TO`] these are nearly all there are, unless the estimate
+    /// contradicts that, and its nodes judge a key alike. By estimates, which differ by a third there, one
+    /// would see a crowd where another does not, and widen a PUT that the other's next PUT replaces only in
+    /// part.
     pub fn counted(self, nodes: usize) -> Self {
         let counted = nodes as f64;
-        let is_contradicted = self.nodes > CONTRADICTED_AT * counted;
-        if is_contradicted { self } else { Self { nodes: counted, ..self } }
+        let is_all = nodes <= COUNTED_UP_TO && self.nodes <= MOST_UNKNOWN * counted;
+        if is_all { Self { nodes: counted, ..self } } else { self.at_least(nodes) }
     }
 
     /// Nodes of the network.
