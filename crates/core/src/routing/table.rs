@@ -112,7 +112,8 @@ pub struct RoutingTable {
     diversity: DiversityCounter,
     /// When the tenure of the contact began that was last taken out.
     removed_from: MemberFrom,
-    /// Whether a node ever found too many others that share its address prefix.
+    /// Whether a node ever found too many others that share its address prefix. Never reset: hostile
+    /// nodes can bring it about, and the network is estimated then, as a larger one is.
     turned_away: bool,
 }
 
