@@ -206,8 +206,8 @@ impl Stage {
                 for _ in 0..turns {
                     let victim = self.any();
                     self.world.kill(victim, Death::Silent);
-                    let host = self.world.reinstall(victim)?;
                     let peers: Vec<_> = (0..3).map(|_| self.world_address()).collect();
+                    let host = self.world.reinstall(victim)?;
                     self.world.command(host, Command::join(peers));
                     self.world.pass(RETURN);
                 }
