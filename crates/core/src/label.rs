@@ -251,6 +251,8 @@ label! {
         RequestsPerPeer = "requests_per_peer",
         /// Requests from one address prefix in a time.
         RequestsPerPrefix = "requests_per_prefix",
+        /// Records to be sent to replicas that PUTs have missed.
+        UnreachedReplicas = "unreached_replicas",
     }
 }
 

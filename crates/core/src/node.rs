@@ -28,7 +28,7 @@
 //! | `join` | how the network is found, and its loss noticed; `join::lost`: contacts that may come back |
 //! | `reach` | whether peers can dial this node |
 //! | `values` | what this node holds, has published and has verified |
-//! | `operate` | what operations in progress send; `parking`: operations that wait for the join; `conditional`: PUT IF |
+//! | `operate` | what operations in progress send; `unreached`: replicas that a PUT has missed; `parking`: operations that wait for the join; `conditional`: PUT IF |
 //! | `upkeep` | which records are copied where |
 //! | `keeper` | when kept values are republished |
 //! | `clock`, `duplicate`, `moved` | wrong clocks, a copied identity, a new address of this machine |
@@ -83,6 +83,7 @@ mod schedule;
 mod serve;
 mod starting;
 mod suspects;
+mod unreached;
 mod unsynced;
 mod upkeep;
 mod values;
@@ -104,6 +105,7 @@ use operate::Operations;
 use parking::Parked;
 use reach::{ReachChange, ReachQuestions};
 use schedule::Task;
+use unreached::Unreached;
 use upkeep::Upkeep;
 use values::Values;
 
@@ -116,6 +118,7 @@ pub struct Node {
     values: Values,
     quota: RequestQuota,
     operations: Operations,
+    unreached: Unreached,
     parked: Parked,
     conditionals: Conditionals,
     upkeep: Upkeep,
@@ -140,6 +143,7 @@ impl Node {
             values: Values::new(own.id, config.records),
             quota: RequestQuota::new(config.requests),
             operations: Operations::default(),
+            unreached: Unreached::default(),
             parked: Parked::default(),
             conditionals: Conditionals::default(),
             upkeep: Upkeep::default(),
@@ -287,6 +291,7 @@ impl Node {
             Task::Keep => self.run_keep(),
             Task::Movement => self.upkeep.run_movement(cx, &self.values.records),
             Task::CopiesAgain => self.upkeep.retry_copies(cx, &self.values.records),
+            Task::Unreached => self.run_unreached(),
             Task::LostContacts => self.join.lost.retry(cx),
             Task::Suspects => self.contacts.suspects.ask(cx),
             Task::CheckSize => self.check_size(),

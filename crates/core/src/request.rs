@@ -99,6 +99,8 @@ pub(crate) enum Purpose {
     Neighbour,
     /// A record brought to where it belongs.
     Upkeep(Key),
+    /// A record brought to a replica that a PUT has missed.
+    Replica,
     /// A newer signed value brought to a node that returned an older one.
     Repair,
     /// A query for how this node looks from outside.
@@ -120,7 +122,7 @@ impl Purpose {
     /// The label under which it is counted.
     pub(crate) fn label(self) -> RequestPurpose {
         match self {
-            Self::Operation(_) => RequestPurpose::Operation,
+            Self::Operation(_) | Self::Replica => RequestPurpose::Operation,
             Self::Seed => RequestPurpose::Seed,
             Self::Liveness | Self::Neighbour | Self::Duplicate => RequestPurpose::Liveness,
             Self::Upkeep(_) => RequestPurpose::Upkeep,

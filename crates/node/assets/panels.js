@@ -105,6 +105,7 @@ const LIMIT_NAMES = {
   requests_per_peer: "Requests of one peer",
   requests_per_prefix: "Requests of one network",
   unauthenticated_connections: "Connections without a certificate",
+  unreached_replicas: "Records for replicas that were not reached",
   unfinished_writes: "Unfinished disk writes",
 };
 

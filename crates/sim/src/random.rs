@@ -244,8 +244,8 @@ impl Stage {
             let dead: Vec<HostId> =
                 dead.filter(|host| self.world.host(*host).node().is_none()).collect();
             for host in dead {
-                self.world.restart(host)?;
                 let peer = self.world_address();
+                self.world.restart(host)?;
                 self.world.command(host, Command::join([peer]));
             }
         }

@@ -233,6 +233,38 @@ fn a_partition_heals() {
     assert_clean(&world);
 }
 
+/// A PUT ends without replicas that do not answer. Until the next renewal, an hour later, they had what it
+/// replaced.
+#[test]
+fn replicas_that_a_put_has_missed_are_brought_its_value() {
+    let mut world = joined(60, 21);
+    let (key, publisher) = (key(1), any(&mut world));
+    run_one(&mut world, publisher, put(key, value(1), 60_000));
+    let mut others =
+        world.honest().map(|(host, node)| (key.distance(&node.own().id), host)).collect::<Vec<_>>();
+    others.retain(|(_, host)| *host != publisher);
+    others.sort_unstable();
+    let missed: Vec<_> = others[..20].iter().step_by(2).map(|(_, host)| *host).collect();
+    world.cut(missed.iter().map(|host| (publisher, *host)));
+    let outcome = run_one(&mut world, publisher, put(key, value(2), 60_000));
+    let Outcome::Put { receipt, .. } = outcome else { panic!("{outcome:?}") };
+    assert!(receipt.stored >= 10, "{receipt:?}");
+    let have_it = |world: &World| {
+        let now = world.boot_now();
+        let has_it = |host: &&HostId| {
+            let record = world.host(**host).node().and_then(|node| node.records().get(&key, now));
+            record.is_some_and(|record| *record.value.bytes() == value(2))
+        };
+        missed.iter().filter(has_it).count()
+    };
+    assert_eq!(have_it(&world), 0);
+    world.run_until(world.now() + Duration::from_secs(5));
+    world.heal();
+    world.run_until(world.now() + Duration::from_secs(30));
+    assert_eq!(have_it(&world), 10);
+    assert_clean(&world);
+}
+
 #[test]
 fn leaving_nodes_hand_over() {
     let mut world = joined(60, 17);

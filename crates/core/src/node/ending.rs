@@ -15,6 +15,7 @@ use crate::lookup::Lookup;
 use crate::operation::{Found, Get, Put, PutFailure};
 use crate::report::{Report, StepAnswer};
 use crate::request::Purpose;
+use crate::time::Now;
 
 impl Node {
     pub(super) fn finish(&mut self, operation: Operation) {
@@ -30,7 +31,7 @@ impl Node {
         let target = kind.lookup().target();
         let outcome = match kind {
             Kind::Get(get) => self.finish_get(&get, report),
-            Kind::Put(put) => self.finish_put(&put, report),
+            Kind::Put(put) => self.finish_put(&put, started, report),
             Kind::Find(find) if origin == Origin::Own(LookupPurpose::Upkeep) => {
                 Outcome::Lookup { nodes: find.heard_of(2 * self.cx.config.k), report }
             }
@@ -57,7 +58,7 @@ impl Node {
         }
     }
 
-    fn finish_put(&mut self, put: &Put, report: Report) -> Outcome {
+    fn finish_put(&mut self, put: &Put, started: Now, report: Report) -> Outcome {
         let receipt = put.receipt(self.is_own_copy_fetchable(put.has_heard()));
         self.values.published.raise(put.record());
         self.keeper.note_version(put.record());
@@ -66,7 +67,15 @@ impl Node {
         {
             self.values.published.withdraw(put.record());
         }
+        self.unreached.put_ended(&mut self.cx, (put.record(), started), put.missed());
         Outcome::Put { receipt, report }
+    }
+
+    /// Sends what was published last to replicas that PUTs have missed.
+    pub(super) fn run_unreached(&mut self) {
+        let (values, keeper) = (&self.values, &self.keeper);
+        let published = |cx: &Context, key: &Key| values.floor(cx, key, keeper.floor(cx, key));
+        self.unreached.run(&mut self.cx, published);
     }
 
     /// Whether others can fetch this node's own copy of a PUT, in which another node has answered

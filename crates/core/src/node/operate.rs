@@ -297,7 +297,12 @@ impl Operations {
         }
     }
 
-    /// An answer for an operation. Whether there is such an operation, which may go on.
+    /// Whether an operation is in progress.
+    pub(super) fn is_running(&self, id: u64) -> bool {
+        self.running.contains_key(&id)
+    }
+
+    /// An answer for an operation, which may go on.
     pub(super) fn handle_answer(
         &mut self,
         cx: &Context,
@@ -305,8 +310,8 @@ impl Operations {
         id: u64,
         request: &InFlight,
         (from, answer): (NodeId, Answer),
-    ) -> bool {
-        let Some(operation) = self.running.get_mut(&id) else { return false };
+    ) {
+        let Some(operation) = self.running.get_mut(&id) else { return };
         let silent = match &answer {
             Answer::Nodes(nodes) => contacts.silent_among(cx, nodes),
             _ => Vec::new(),
@@ -314,7 +319,6 @@ impl Operations {
         operation.count(&from, &answer, cx.now.mono);
         operation.kind.handle_answer(&from, request.kind.asked(), answer);
         silent.iter().for_each(|node| operation.kind.doubt(node));
-        true
     }
 
     /// A request takes longer than usual: its operation may ask one more node meanwhile. Whether there

@@ -163,10 +163,19 @@ impl Node {
             correct_addresses(cx, nodes);
         }
         match request.purpose {
-            Purpose::Operation(id) => {
+            Purpose::Operation(id) if self.operations.is_running(id) => {
                 let answer = (from, answer);
-                if self.operations.handle_answer(cx, &self.contacts, id, request, answer) {
-                    self.drive(id);
+                self.operations.handle_answer(cx, &self.contacts, id, request, answer);
+                self.drive(id);
+            }
+            Purpose::Operation(_) => {
+                if let Requested::Store(key, version) = request.kind {
+                    self.unreached.handle_late_answer(cx, &from, (key, version), &answer);
+                }
+            }
+            Purpose::Replica => {
+                if let Requested::Store(key, version) = request.kind {
+                    self.unreached.handle_answer(cx, &from, (key, version), &answer);
                 }
             }
             Purpose::Seed => {

@@ -23,6 +23,8 @@ pub(super) enum Task {
     Movement,
     /// Send copies again that failed.
     CopiesAgain,
+    /// Send records to replicas that PUTs have missed.
+    Unreached,
     /// Try contacts that were given up: a healed partition is found so.
     LostContacts,
     /// Ask contacts again that did not answer.

@@ -107,6 +107,15 @@ pub struct Receipt {
     pub failure: Option<PutFailure>,
 }
 
+/// A replica that a PUT did not reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Missed {
+    /// The node.
+    pub node: NodeInfo,
+    /// Whether its answer may still come.
+    pub is_awaited: bool,
+}
+
 /// Why a PUT has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum PutFailure {
@@ -173,7 +182,9 @@ enum Placement {
     Confirmed,
     /// The node refused the record's version: it holds its place, and does not count.
     Superseded,
-    /// Refused, silent, or unreachable.
+    /// Silent, unreachable or busy: another has its place, and it may be reached later.
+    Missed,
+    /// The node will not keep the record.
     Failed,
 }
 
@@ -186,8 +197,8 @@ impl Placement {
             Answer::Refused(ErrorCode::NotAcceptable | ErrorCode::FutureVersion) => {
                 Self::Superseded
             }
+            Answer::Failed | Answer::Refused(ErrorCode::Busy) => Self::Missed,
             Answer::Refused(_)
-            | Answer::Failed
             | Answer::Alive
             | Answer::Nodes(_)
             | Answer::Value(_)
@@ -285,6 +296,24 @@ impl Put {
         };
         let stored = if failure.is_none() { confirmed } else { 0 };
         Receipt { stored, outstanding, failure }
+    }
+
+    /// The replicas that have not answered or were busy, nearest first, if the record was stored
+    /// elsewhere; at most as many as it was to be stored on.
+    pub fn missed(&self) -> Vec<Missed> {
+        if self.receipt(true).failure.is_some() {
+            return Vec::new();
+        }
+        let missed = |(id, placement): (&NodeId, &Placement)| {
+            let is_awaited = *placement == Placement::Late;
+            let is_missed = is_awaited || *placement == Placement::Missed;
+            let candidate = self.lookup.candidate(id).filter(|_| is_missed)?;
+            Some(Missed { node: candidate.node, is_awaited })
+        };
+        let mut missed: Vec<_> = self.placements.iter().filter_map(missed).collect();
+        missed.sort_unstable_by_key(|missed| self.record.key.distance(&missed.node.id));
+        missed.truncate(self.replication);
+        missed
     }
 
     /// What to do next.
@@ -583,7 +612,7 @@ impl Put {
     fn place(&mut self, node: &NodeId, became: Placement) {
         let Some(placement) = self.placements.get_mut(node) else { return };
         *placement = became;
-        if became == Placement::Failed
+        if matches!(became, Placement::Missed | Placement::Failed)
             && let Some(node) = self.lookup.candidate(node)
         {
             self.sites.remove(&node.node.address);

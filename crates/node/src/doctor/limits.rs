@@ -118,6 +118,10 @@ const ADVICE: &[(&str, &str)] = &[
         "Clients without a certificate hold a quarter of all connections; the rest were closed.",
     ),
     ("unfinished_writes", "The disk is slower than the values come: a faster one, or more nodes."),
+    (
+        "unreached_replicas",
+        "Many replicas did not answer PUTs of this node; the next renewal reaches them.",
+    ),
     ("unsaved_pins", "The disk refuses writes: certificates of new peers are not remembered."),
 ];
 
