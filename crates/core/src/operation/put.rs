@@ -10,7 +10,8 @@
 //!
 //! A PUT does not wait for overdue replicas while other nodes can replace them. Without others, it
 //! ends once as many replicas have acknowledged as are overdue: a few overdue ones are
-//! unresponsive, but if most are, the network path is slow.
+//! unresponsive, but if most are, the network path is slow. Those that it has missed are sent the
+//! record after its end ([`Put::missed`]).
 //!
 //! Where the nodes around the key are denser than the network size explains, the record goes to as
 //! many more as are too many; and no address prefix gets more than a few copies.
@@ -47,6 +48,10 @@ use crate::lookup::{Lookup, State};
 use crate::record::order::{Class, Rank};
 use crate::record::value::VerifiedValue;
 use crate::time::WallTime;
+
+mod receipt;
+
+pub use receipt::{Missed, PutFailure, Receipt};
 
 /// How often a record is stored: once, and once more with a version that wins.
 const MAX_ROUNDS: u8 = 2;
@@ -94,69 +99,6 @@ pub struct Put {
     is_outranked: bool,
     /// The self-verifying value that outranks this one, once a node was found to hold it.
     rival: Option<VerifiedValue>,
-}
-
-/// What a PUT has achieved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Receipt {
-    /// Nodes from which the value can be fetched; 0 if the PUT has failed.
-    pub stored: usize,
-    /// Nodes that were sent the record and have not answered yet.
-    pub outstanding: usize,
-    /// Why it has failed, if it has.
-    pub failure: Option<PutFailure>,
-}
-
-/// A replica that a PUT did not reach.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Missed {
-    /// The node.
-    pub node: NodeInfo,
-    /// Whether its answer may still come.
-    pub is_awaited: bool,
-}
-
-/// Why a PUT has failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
-pub enum PutFailure {
-    /// More nodes hold a value that wins than have stored this one.
-    #[error(
-        "superseded: {refused} nodes hold a newer value and {confirmed} stored this one; another \
-         publisher was later, or its clock is ahead: read the value, and put again if it must be \
-         replaced"
-    )]
-    Superseded {
-        /// Nodes that refused the record.
-        refused: usize,
-        /// Nodes that stored it.
-        confirmed: usize,
-    },
-    /// More nodes refused the version than have stored the record, and none was found to hold
-    /// another value.
-    #[error(
-        "{refused} nodes refused its version and {confirmed} stored it: this node's clock is \
-         probably ahead of theirs; correct it and put again"
-    )]
-    VersionRefused {
-        /// Nodes that refused the record.
-        refused: usize,
-        /// Nodes that stored it.
-        confirmed: usize,
-    },
-    /// The value is an envelope of the key that no node would hold.
-    #[error("the signed value is refused: {0}")]
-    Envelope(voiddht_signed::Refused),
-    /// A conditional PUT of a value that is no envelope of the key.
-    #[error("only a signed value of this key can be put on a condition")]
-    NotSigned,
-    /// No other node answered: this node is cut off.
-    #[error(
-        "none of the known nodes answered: this node cannot reach its network; try again later"
-    )]
-    Unreachable,
-    /// Nodes answered, and none took the record.
-    #[error("no node took it: they are busy, or their stores are full; try again later")]
-    Refused,
 }
 
 #[derive(Clone, Debug)]
