@@ -6,6 +6,7 @@
 //! cargo run --release -p voiddht-sim --example attack -- ground
 //! cargo run --release -p voiddht-sim --example attack -- paths
 //! cargo run --release -p voiddht-sim --example attack -- forgers 100 8 200
+//! cargo run --release -p voiddht-sim --example attack -- spread 100 8 50
 //! cargo run --release -p voiddht-sim --example attack -- referrals 10000 1 1000
 //! cargo run --release -p voiddht-sim --example attack -- honest 1000 2
 //! ```
@@ -16,6 +17,7 @@ use std::error::Error;
 use std::thread;
 
 use voiddht_core::Config;
+use voiddht_core::config::K;
 use voiddht_sim::adversary::{Infiltration, Kind, Placement};
 use voiddht_sim::attack::{Around, GroundIds, Score, Trial, config};
 
@@ -36,10 +38,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some("paths") => paths(nodes, worlds),
         Some("ground") => return ground(nodes, worlds),
         Some("forgers") => forgers(nodes, worlds, number(3, 50)?),
+        Some("spread") => spread(nodes, worlds, number(3, 50)?),
         Some("referrals") => referrals(nodes, worlds, number(3, 1000)?),
         Some("honest") => honest(nodes, worlds),
         _ => {
-            let known = "fifth, around, paths, ground, forgers, referrals, honest";
+            let known = "fifth, around, paths, ground, forgers, spread, referrals, honest";
             return Err(format!("one of: {known}; then nodes and worlds").into());
         }
     }
@@ -121,7 +124,7 @@ fn forgers(nodes: usize, worlds: u64, gets: u64) {
     head();
     for (count, sites) in [(5, None), (10, None), (15, None), (20, None), (10, Some(5))] {
         for put_first in [true, false] {
-            let around = Around::Ground { kind: Kind::Sybil, count, sites };
+            let around = Around::Ground { kind: Kind::Sybil, count, among: 0, sites };
             let trial = Trial {
                 nodes,
                 warm: nodes > MAX_JOINING,
@@ -134,6 +137,28 @@ fn forgers(nodes: usize, worlds: u64, gets: u64) {
             let when = if put_first { "after the PUT" } else { "before it" };
             let where_from = sites.map_or(String::new(), |sites| format!(", {sites} /24s"));
             line(&format!("{count} forging IDs{where_from}, {when}"), run(&trial, worlds));
+        }
+    }
+}
+
+/// As [`forgers`], but the ground IDs lie among the eight or twenty honest nodes closest to each key, as
+/// densely everywhere: nothing tells them from those but how many there are.
+fn spread(nodes: usize, worlds: u64, gets: u64) {
+    head();
+    for (among, count) in [8, K].into_iter().flat_map(|among| [6, 8, 10].map(|it| (among, it))) {
+        for put_first in [true, false] {
+            let around = Around::Ground { kind: Kind::Sybil, count, among, sites: None };
+            let trial = Trial {
+                nodes,
+                warm: nodes > MAX_JOINING,
+                around: Some(around),
+                values: 2,
+                gets,
+                put_first,
+                ..base()
+            };
+            let when = if put_first { "after the PUT" } else { "before it" };
+            line(&format!("{count} forging IDs among {among}, {when}"), run(&trial, worlds));
         }
     }
 }

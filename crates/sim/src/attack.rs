@@ -89,6 +89,8 @@ pub enum Around {
         kind: Kind,
         /// How many for each key.
         count: usize,
+        /// Among how many honest nodes: see [`Placement::Ground`].
+        among: usize,
         /// Behind how many /24s; `None` gives each one of its own.
         sites: Option<usize>,
     },
@@ -106,8 +108,8 @@ pub enum Around {
 impl Around {
     fn infiltration(&self, point: Key) -> Infiltration {
         match *self {
-            Self::Ground { kind, count, sites } => {
-                let placement = Placement::Ground { point, count };
+            Self::Ground { kind, count, among, sites } => {
+                let placement = Placement::Ground { point, count, among };
                 Infiltration { sites, ..Infiltration::new(kind, placement) }
             }
             Self::Turned { kind, count, among } => {
@@ -355,7 +357,7 @@ impl GroundIds {
         Trial {
             nodes: self.nodes,
             config: config(defended),
-            around: Some(Around::Ground { kind, count, sites }),
+            around: Some(Around::Ground { kind, count, among: 0, sites }),
             put_first: self.put_first,
             values: self.keys,
             gets: self.gets,

@@ -102,7 +102,7 @@ pub fn forging(
     for number in 0..names {
         let envelope = stage.publish(number, 1)?;
         let before = stage.world.hosts().len();
-        let placement = Placement::Ground { point: envelope.key(), count };
+        let placement = Placement::Ground { point: envelope.key(), count, among: 0 };
         stage.world.infiltrate(&Infiltration::new(Kind::Sybil, placement))?;
         for host in before..stage.world.hosts().len() {
             let seen = record(&envelope);

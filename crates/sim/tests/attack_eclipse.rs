@@ -8,7 +8,7 @@ fn eclipsed(defended: bool, put_first: bool, count: usize) -> Score {
     let trial = Trial {
         nodes: 120,
         config: config(defended),
-        around: Some(Around::Ground { kind: Kind::Eclipse, count, sites: None }),
+        around: Some(Around::Ground { kind: Kind::Eclipse, count, among: 0, sites: None }),
         put_first,
         values: 1,
         gets: 40,

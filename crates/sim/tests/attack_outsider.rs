@@ -55,7 +55,7 @@ fn outsiders_learn_nothing_and_nothing_of_theirs_is_stored() {
 #[test]
 fn ids_ground_to_lie_near_a_key_do_not_help_them() {
     let point = voiddht_wire::Key::from_bytes([7; 32]);
-    let trial = surrounded(Placement::Ground { point, count: 6 });
+    let trial = surrounded(Placement::Ground { point, count: 6, among: 0 });
     let (world, score) = trial.play().expect("the settings do not contradict");
     assert_eq!((score.kept, score.right), (score.puts, score.gets), "{score:?}");
     check(&world);

@@ -9,7 +9,7 @@ fn around_a_key(defended: bool, put_first: bool) -> Score {
     let trial = Trial {
         nodes: 100,
         config: config(defended),
-        around: Some(Around::Ground { kind: Kind::Sybil, count: 60, sites: Some(2) }),
+        around: Some(Around::Ground { kind: Kind::Sybil, count: 60, among: 0, sites: Some(2) }),
         put_first,
         values: 1,
         gets: 40,
@@ -37,7 +37,7 @@ fn ground_ids_outvote_no_replicas() {
     for (count, put_first) in [(5, true), (10, false), (20, true), (20, false)] {
         let trial = Trial {
             nodes: 100,
-            around: Some(Around::Ground { kind: Kind::Sybil, count, sites: None }),
+            around: Some(Around::Ground { kind: Kind::Sybil, count, among: 0, sites: None }),
             put_first,
             values: 2,
             gets: 20,

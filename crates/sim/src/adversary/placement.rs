@@ -34,13 +34,15 @@ pub enum Placement {
         /// Among how many they are chosen, at random.
         among: usize,
     },
-    /// New nodes come that have ground their IDs until they lay closer to a point than any honest
-    /// node.
+    /// New nodes come that have ground their IDs to lie close to a point.
     Ground {
         /// The point.
         point: Key,
         /// How many come.
         count: usize,
+        /// Spread over the part of the ID space in which so many honest nodes are closest to it; 0: all are
+        /// closer than any honest node.
+        among: usize,
     },
     /// New nodes come, anywhere.
     New {
@@ -98,9 +100,13 @@ impl World {
                 near.truncate(among);
                 self.some_of(near, count)
             }
-            Placement::Ground { point, count } => {
-                let closest = honest.iter().map(|(_, node)| point.distance(&node.id)).min();
-                let bits = closest.map_or(0, |distance| distance.leading_zeros() + 1) as usize;
+            Placement::Ground { point, count, among } => {
+                let mut distances: Vec<_> =
+                    honest.iter().map(|(_, node)| point.distance(&node.id)).collect();
+                distances.sort_unstable();
+                let last = distances.get(among.saturating_sub(1)).or(distances.last());
+                let shared = last.map_or(0, |distance| distance.leading_zeros()) as usize;
+                let bits = if among == 0 { shared + 1 } else { shared };
                 self.newcomers(count, plan.sites, Some((point, bits)))?
             }
             Placement::New { count } => self.newcomers(count, plan.sites, None)?,

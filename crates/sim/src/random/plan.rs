@@ -186,7 +186,7 @@ fn adversaries(nodes: usize, random: &mut ChaCha8Rng) -> Infiltration {
     // Where they are after the first key, it is filled in once it is known.
     let placement = match random.random_range(0..4) {
         0 => Placement::New { count },
-        1 => Placement::Ground { point: Key::default(), count: count.min(MAX_GROUND) },
+        1 => Placement::Ground { point: Key::default(), count: count.min(MAX_GROUND), among: 0 },
         _ => Placement::Share(share),
     };
     let sites = random.random_bool(0.5).then(|| random.random_range(1..=4));

@@ -79,7 +79,8 @@ impl Stage<'_> {
             None => self.values.iter().map(|value| value.number).collect(),
         };
         for number in numbers {
-            let placement = Placement::Ground { point: value_key(number), count: plan.count };
+            let Surround { count, among, .. } = *plan;
+            let placement = Placement::Ground { point: value_key(number), count, among };
             let around =
                 Infiltration { sites: plan.sites, ..Infiltration::new(plan.kind, placement) };
             self.world.infiltrate(&around)?;

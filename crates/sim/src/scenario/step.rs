@@ -140,6 +140,9 @@ pub struct Surround {
     pub kind: Kind,
     /// How many around each key.
     pub count: usize,
+    /// Among how many of the honest nodes closest to the key they lie, 0 to all; by default closer than any.
+    #[serde(default)]
+    pub among: usize,
     /// Behind how many /24s those around one key are; by default each has one of its own, which is
     /// what costs an attacker most.
     pub sites: Option<usize>,
