@@ -28,34 +28,45 @@ pub const ORGANISATION_FACTOR: usize = 2;
 /// A range of addresses that one party is likely to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AddressPrefix {
-    /// The address with all but the prefix cleared.
-    address: IpAddr,
-    /// Bits of the prefix: 24, 48 or 64; 32 is a whole IPv4 address.
+    /// The first bytes of the address, all but the prefix cleared. A node counts as many prefixes as it has
+    /// contacts, so they are kept short.
+    first: [u8; 8],
+    /// Bits of the prefix: of IPv4 24, or 32 for a whole address; of IPv6 48 or 64.
     bits: u8,
 }
 
 impl AddressPrefix {
-    fn v4(ip: Ipv4Addr) -> Self {
-        let [a, b, c, _] = ip.octets();
-        Self { address: Ipv4Addr::new(a, b, c, 0).into(), bits: 24 }
+    fn v4(ip: Ipv4Addr, bits: u8) -> Self {
+        Self::new(u64::from(ip.to_bits()) << u32::BITS, bits)
     }
 
     fn v6(ip: Ipv6Addr, bits: u8) -> Self {
-        let mask = u128::MAX << (128 - u32::from(bits));
-        Self { address: Ipv6Addr::from_bits(ip.to_bits() & mask).into(), bits }
+        let [a, b, c, d, ..] = ip.segments().map(u64::from);
+        Self::new(a << 48 | b << 32 | c << 16 | d, bits)
+    }
+
+    /// So many bits of the first 64 of an address.
+    fn new(first: u64, bits: u8) -> Self {
+        let mask = u64::MAX << (u64::BITS - u32::from(bits));
+        Self { first: (first & mask).to_be_bytes(), bits }
     }
 
     /// One host: its IPv4 address, or its /64, within which it may choose any.
     pub fn host(address: &PeerAddress) -> Self {
         match address.ip() {
-            IpAddr::V4(ip) => Self { address: ip.into(), bits: 32 },
+            IpAddr::V4(ip) => Self::v4(ip, 32),
             IpAddr::V6(ip) => Self::v6(ip, 64),
         }
     }
 
     /// Its first address, and how many bits of it count.
     pub fn parts(&self) -> (IpAddr, u8) {
-        (self.address, self.bits)
+        let first = u64::from_be_bytes(self.first);
+        let address = match u32::from(self.bits) {
+            0..=u32::BITS => Ipv4Addr::from_bits((first >> u32::BITS) as u32).into(),
+            _ => Ipv6Addr::from_bits(u128::from(first) << u64::BITS).into(),
+        };
+        (address, self.bits)
     }
 
     /// Whether this is the prefix of a whole organisation (/48) rather than of a site.
@@ -66,14 +77,15 @@ impl AddressPrefix {
 
 impl fmt::Display for AddressPrefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.bits)
+        let (address, bits) = self.parts();
+        write!(f, "{address}/{bits}")
     }
 }
 
 /// The prefixes in which an address is counted: its /24, or its /64 and its /48.
 pub fn prefixes(address: &PeerAddress) -> impl Iterator<Item = AddressPrefix> + use<> {
     let (site, organisation) = match address.ip() {
-        IpAddr::V4(ip) => (AddressPrefix::v4(ip), None),
+        IpAddr::V4(ip) => (AddressPrefix::v4(ip, 24), None),
         IpAddr::V6(ip) => (AddressPrefix::v6(ip, 64), Some(AddressPrefix::v6(ip, 48))),
     };
     std::iter::once(site).chain(organisation)
@@ -141,7 +153,7 @@ impl DiversityLimits {
 #[derive(Clone, Debug)]
 pub struct DiversityCounter {
     limits: DiversityLimits,
-    counts: BTreeMap<AddressPrefix, usize>,
+    counts: BTreeMap<AddressPrefix, u32>,
 }
 
 impl DiversityCounter {
@@ -184,7 +196,7 @@ impl DiversityCounter {
     }
 
     fn count(&self, prefix: &AddressPrefix) -> usize {
-        self.counts.get(prefix).copied().unwrap_or(0)
+        self.counts.get(prefix).map_or(0, |count| *count as usize)
     }
 }
 
@@ -272,6 +284,19 @@ mod tests {
         counter.remove(&member);
         assert!(counter.counts.is_empty());
         counter.remove(&member);
+    }
+
+    #[test]
+    fn prefixes_are_shown_as_operators_write_them() {
+        let shown = |ip: &str| {
+            let host = AddressPrefix::host(&at(ip));
+            let all = std::iter::once(host).chain(prefixes(&at(ip)));
+            all.map(|prefix| prefix.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(shown("203.0.113.7"), ["203.0.113.7/32", "203.0.113.0/24"]);
+        let [host, site, organisation] = ["2a00:1:2:3::/64", "2a00:1:2:3::/64", "2a00:1:2::/48"];
+        assert_eq!(shown("2a00:1:2:3:4::5"), [host, site, organisation]);
+        assert_eq!(AddressPrefix::host(&at("203.0.113.7")).parts(), (at("203.0.113.7").ip(), 32));
     }
 
     #[test]
