@@ -41,9 +41,10 @@ impl Strictness {
     pub const CALM: Self =
         Self { significance: super::SIGNIFICANCE, exponent: 10.0, searched: MAX_SEARCHED };
     /// Where replicas contradict each other. An alarm decides only how many are asked, and whose votes
-    /// count less. Honest replicas that lie together by chance lose votes, 17 of 20 are left on average;
-    /// those of ground IDs are as many as nodes should be where they lie, in any case.
-    pub const SUSPICIOUS: Self = Self { significance: 0.1, exponent: 2.0, searched: MAX_SEARCHED };
+    /// count less. Honest replicas that lie together by chance lose votes too, so a lower exponent costs
+    /// more values where hostile nodes are everywhere, and a higher one where few IDs are ground
+    /// (docs/adversaries.md).
+    pub const SUSPICIOUS: Self = Self { significance: 0.1, exponent: 5.0, searched: MAX_SEARCHED };
 }
 
 /// All crowds around one key, the nearest first; none, as a rule.

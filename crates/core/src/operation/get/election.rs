@@ -228,7 +228,8 @@ impl Election {
     }
 
     /// The nodes whose votes decide, and what each counts: of those that answered and this node, the `want`
-    /// closest, and more where these count less than a replica set.
+    /// closest, and more where crowds take a third of the votes of a replica set. IDs ground to be as many as
+    /// would turn the vote take more than that; where they take less, the replicas decide.
     ///
     /// Nodes beyond a replica set hold the value only if its publisher also saw that the neighbourhood is too
     /// dense, and then most of them do. Where they do not, and the reader alone suspects a crowd, a
@@ -237,6 +238,11 @@ impl Election {
     pub(super) fn electorate(&self, ballot: &Ballot) -> Vec<(NodeId, u32)> {
         let mut electors = self.neighbourhood(ballot);
         let replicas = self.policy.breadth.want.min(electors.len());
+        let weight: u32 = electors[..replicas].iter().map(|(_, weight)| weight).sum();
+        if 3 * weight >= 2 * self.replica_set() {
+            electors.truncate(replicas);
+            return electors;
+        }
         let (mut total, mut voted, mut end) = (0, 0, replicas);
         for (place, (id, weight)) in electors.iter().enumerate().skip(replicas) {
             total += weight;
@@ -258,7 +264,7 @@ impl Election {
         let own = self.key.distance(&self.own);
         let place = ids.partition_point(|id| self.key.distance(id) < own);
         ids.insert(place, self.own);
-        let enough = self.policy.breadth.want as u32 * FULL_WEIGHT;
+        let enough = self.replica_set();
         let mut total: u32 = 0;
         let electors = ids.into_iter().map(|id| (id, self.weight(&id))).enumerate();
         let within = electors.take_while(|(place, (_, weight))| {
@@ -274,6 +280,11 @@ impl Election {
         let beyond = self.neighbourhood(ballot).into_iter().skip(self.policy.breadth.want);
         let votes = beyond.filter(|(id, _)| ballot.counts(id));
         votes.fold(0, |sum: u32, (_, weight)| sum.saturating_add(weight))
+    }
+
+    /// What the votes of a replica set count where nothing is too dense.
+    fn replica_set(&self) -> u32 {
+        self.policy.breadth.want as u32 * FULL_WEIGHT
     }
 
     fn weight(&self, id: &NodeId) -> u32 {

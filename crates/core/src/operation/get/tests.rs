@@ -443,6 +443,24 @@ fn nodes_beyond_the_replicas_do_not_decide_where_most_of_them_hold_nothing() {
     assert_eq!(found.bytes().map(|value| &value[..]), Some("true".as_bytes()), "{found:?}");
 }
 
+/// Where hostile nodes are everywhere, the nearest beyond the replicas are often two of them, and those that
+/// hold nothing do not oppose them: they turned votes of replicas of which a part lies together by chance.
+#[test]
+fn replicas_that_lose_few_votes_to_crowds_decide_alone() {
+    let places = |from: f64, apart: f64, count: u16| {
+        (1..=count).map(move |number| from + f64::from(number) * apart).collect::<Vec<_>>()
+    };
+    // Nine where two or three are expected, and eleven where eleven are.
+    let replicas = [places(0.0, 0.0029, 9), places(0.0261, 1.0 / 96.0, 11)].concat();
+    let hold = |place: usize| if matches!(place, 0..5 | 9..15) { "true" } else { "forged" };
+    let mut nodes: Vec<Holder> = Vec::new();
+    nodes.extend(replicas.iter().enumerate().map(|(place, at)| (*at, Some(hold(place)))));
+    nodes.extend([0.145, 0.15].map(|at| (at, Some("forged"))));
+    nodes.extend(places(0.15, 1.0 / 96.0, 81).into_iter().map(|at| (at, None)));
+    let found = found_among(&nodes, &[]);
+    assert_eq!(found.bytes().map(|value| &value[..]), Some("true".as_bytes()), "{found:?}");
+}
+
 /// Four in a hundred honest neighbourhoods are taken for crowded, and each GET there asked some sixty nodes
 /// and waited for the slowest of them.
 #[test]
