@@ -125,15 +125,7 @@ fn forgers(nodes: usize, worlds: u64, gets: u64) {
     for (count, sites) in [(5, None), (10, None), (15, None), (20, None), (10, Some(5))] {
         for put_first in [true, false] {
             let around = Around::Ground { kind: Kind::Sybil, count, among: 0, sites };
-            let trial = Trial {
-                nodes,
-                warm: nodes > MAX_JOINING,
-                around: Some(around),
-                values: 2,
-                gets,
-                put_first,
-                ..base()
-            };
+            let trial = two_keys(nodes, gets, around, put_first);
             let when = if put_first { "after the PUT" } else { "before it" };
             let where_from = sites.map_or(String::new(), |sites| format!(", {sites} /24s"));
             line(&format!("{count} forging IDs{where_from}, {when}"), run(&trial, worlds));
@@ -148,19 +140,17 @@ fn spread(nodes: usize, worlds: u64, gets: u64) {
     for (among, count) in [8, K].into_iter().flat_map(|among| [6, 8, 10].map(|it| (among, it))) {
         for put_first in [true, false] {
             let around = Around::Ground { kind: Kind::Sybil, count, among, sites: None };
-            let trial = Trial {
-                nodes,
-                warm: nodes > MAX_JOINING,
-                around: Some(around),
-                values: 2,
-                gets,
-                put_first,
-                ..base()
-            };
+            let trial = two_keys(nodes, gets, around, put_first);
             let when = if put_first { "after the PUT" } else { "before it" };
             line(&format!("{count} forging IDs among {among}, {when}"), run(&trial, worlds));
         }
     }
+}
+
+/// Adversaries around each of two keys.
+fn two_keys(nodes: usize, gets: u64, around: Around, put_first: bool) -> Trial {
+    let warm = nodes > MAX_JOINING;
+    Trial { nodes, warm, around: Some(around), values: 2, gets, put_first, ..base() }
 }
 
 /// A fifth of all nodes give referrals to real nodes at wrong addresses, or to invented ones.
