@@ -228,8 +228,8 @@ impl Election {
     }
 
     /// The nodes whose votes decide, and what each counts: of those that answered and this node, the `want`
-    /// closest, and more where crowds take a third of the votes of a replica set. IDs ground to be as many as
-    /// would turn the vote take more than that; where they take less, the replicas decide.
+    /// closest, and more where crowds take a third of the votes of a replica set: IDs ground to be as many as could
+    /// turn the vote mostly do, chance seldom does.
     ///
     /// Nodes beyond a replica set hold the value only if its publisher also saw that the neighbourhood is too
     /// dense, and then most of them do. Where they do not, and the reader alone suspects a crowd, a
