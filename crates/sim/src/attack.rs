@@ -89,7 +89,7 @@ pub enum Around {
         kind: Kind,
         /// How many for each key.
         count: usize,
-        /// Among how many honest nodes: see [`Placement::Ground`].
+        /// Among how many honest nodes: see [`Placement::Ground`]; 0 is closer than any.
         among: usize,
         /// Behind how many /24s; `None` gives each one of its own.
         sites: Option<usize>,

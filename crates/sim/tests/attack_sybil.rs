@@ -1,5 +1,6 @@
 //! One party under many names, behind few addresses: around one key, and everywhere.
 
+use voiddht_core::config::K;
 use voiddht_core::diversity::{LOOKUP_PER_SITE, TABLE_PER_SITE};
 use voiddht_sim::adversary::{Infiltration, Kind, Placement};
 use voiddht_sim::attack::{Around, Score, Trial, config};
@@ -22,7 +23,7 @@ fn around_a_key(defended: bool, put_first: bool) -> Score {
 #[test]
 fn many_names_behind_few_addresses_are_few() {
     // Two sites are no majority.
-    const { assert!(2 * LOOKUP_PER_SITE < voiddht_core::config::K / 2) };
+    const { assert!(2 * LOOKUP_PER_SITE < K / 2) };
     for put_first in [true, false] {
         let score = around_a_key(true, put_first);
         assert_eq!((score.kept, score.right), (score.puts, score.gets), "{score:?}");
@@ -30,14 +31,16 @@ fn many_names_behind_few_addresses_are_few() {
     }
 }
 
-/// Ground IDs that forge the values of two keys, each at an address of its own: ten of them won every
-/// vote.
+/// Ground IDs that forge the values of two keys, each at an address of its own: ten closer than any honest
+/// node won every vote. Six among the replicas are fewer than these.
 #[test]
 fn ground_ids_outvote_no_replicas() {
-    for (count, put_first) in [(5, true), (10, false), (20, true), (20, false)] {
+    let closest = [(5, 0, true), (10, 0, false), (20, 0, true), (20, 0, false)];
+    let among_replicas = [(6, K, true), (6, K, false)];
+    for (count, among, put_first) in closest.into_iter().chain(among_replicas) {
         let trial = Trial {
             nodes: 100,
-            around: Some(Around::Ground { kind: Kind::Sybil, count, among: 0, sites: None }),
+            around: Some(Around::Ground { kind: Kind::Sybil, count, among, sites: None }),
             put_first,
             values: 2,
             gets: 20,
@@ -45,7 +48,11 @@ fn ground_ids_outvote_no_replicas() {
             ..Trial::default()
         };
         let score = trial.run().expect("the settings do not contradict");
-        assert_eq!((score.kept, score.right), (score.puts, score.gets), "{count}: {score:?}");
+        assert_eq!(
+            (score.kept, score.right),
+            (score.puts, score.gets),
+            "{count} among {among}: {score:?}"
+        );
         assert_eq!(score.violations, 0);
     }
 }

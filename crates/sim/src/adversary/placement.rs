@@ -40,8 +40,8 @@ pub enum Placement {
         point: Key,
         /// How many come.
         count: usize,
-        /// Spread over the part of the ID space in which so many honest nodes are closest to it; 0: all are
-        /// closer than any honest node.
+        /// Their IDs share a prefix with the point, and are random after it. It is the longest that so many
+        /// honest nodes have too; for 0 it is a bit longer than that of the closest.
         among: usize,
     },
     /// New nodes come, anywhere.
@@ -161,5 +161,33 @@ impl World {
         (0..PEERS.min(victims.len()))
             .map(|_| victims[self.random().random_range(0..victims.len())].address)
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::WorldConfig;
+
+    /// Distances from the point of a hundred honest nodes, nearest first, and of IDs ground among so many.
+    fn distances(among: usize) -> (Vec<f64>, Vec<f64>) {
+        let mut world = World::new(WorldConfig::default(), 3);
+        world.grow_warm(100, HostOptions::default(), &mut |_| {}).unwrap();
+        let point = Key::default();
+        let of = |id: &NodeId| point.distance(id).as_fraction();
+        let mut honest: Vec<f64> = world.honest().map(|(_, node)| of(&node.own().id)).collect();
+        honest.sort_unstable_by(f64::total_cmp);
+        let ground = Placement::Ground { point, count: 50, among };
+        let hosts = world.infiltrate(&Infiltration::new(Kind::Sybil, ground)).unwrap();
+        (honest, hosts.iter().map(|host| of(&world.host(*host).info().id)).collect())
+    }
+
+    #[test]
+    fn ground_ids_are_closer_than_any_honest_node_or_spread_among_the_closest() {
+        let (honest, ground) = distances(0);
+        assert!(ground.iter().all(|at| *at < honest[0]));
+        let (honest, ground) = distances(20);
+        assert!(ground.iter().all(|at| *at < 2.0 * honest[19]));
+        assert!(ground.iter().any(|at| *at > honest[9]) && ground.iter().any(|at| *at < honest[9]));
     }
 }
